@@ -1,0 +1,121 @@
+"""The contract of every semi-supervised method: what lives through one video."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from rotomask.errors import ShapeError
+
+Frame = npt.NDArray[np.uint8]
+"""One RGB frame, H×W×3, 0-255."""
+
+Mask = npt.NDArray[np.integer]
+"""Integer labels of one frame, H×W: 0 background, k = object id k."""
+
+Probabilities = npt.NDArray[np.float32]
+"""Distribution over background (row 0) and objects (in the order of `object_ids`), O+1×H×W."""
+
+
+class Segmenter(ABC):
+    """Cuts objects out of one video, a frame at a time.
+
+    Call `start` with an annotated frame, then `step` for each further frame in order. Calling
+    `start` again begins a new video.
+
+    Example:
+        >>> import rotomask
+        >>> segmenter = rotomask.load_model("stm-lite")
+        >>> frame = np.zeros((48, 64, 3), np.uint8)
+        >>> mask = np.zeros((48, 64), np.int32)
+        >>> mask[10:30, 20:40] = 7
+        >>> segmenter.start(frame, mask)
+        >>> segmenter.step(frame).shape, segmenter.object_ids
+        ((2, 48, 64), (7,))
+    """
+
+    @property
+    @abstractmethod
+    def object_ids(self) -> tuple[int, ...]:
+        """Ids of the objects being followed, in the order of the probabilities' rows 1.. ."""
+
+    @abstractmethod
+    def start(self, frame: Frame, mask: Mask) -> None:
+        """Forget everything and take this frame and its mask as the reference.
+
+        Raises:
+            ShapeError: If frame or mask has the wrong shape or dtype, or their sizes differ.
+            MaskError: If the mask is empty.
+        """
+
+    @abstractmethod
+    def step(self, frame: Frame) -> Probabilities:
+        """Segment the next frame.
+
+        Returns:
+            O+1×H×W, float32, sums to 1 over the first axis.
+
+        Raises:
+            ShapeError: If the frame's size differs from the reference frame's.
+        """
+
+    @abstractmethod
+    def add(
+        self, frame: Frame, mask: Mask, object_ids: Sequence[int] | None = None
+    ) -> Probabilities:
+        """Segment the next frame knowing part of its mask: a correction, or a new object.
+
+        Args:
+            frame: The next frame, as for `step`.
+            mask: Labels known to be right, for the objects named by `object_ids`.
+            object_ids: The objects the mask speaks of; by default those that appear in it. An id
+                named here that is absent from the mask is known to be out of this frame. Objects not
+                named are segmented, outside the known pixels.
+
+        Returns:
+            As for `step`, with the known objects exactly as given. `object_ids` has the new ids
+            at its end.
+        """
+
+    @abstractmethod
+    def observe(self, frame: Frame, mask: Mask) -> None:
+        """Take the next frame's mask as the segmenter's own earlier answer, without segmenting.
+
+        A resumed job rebuilds its memory so from the frames that were finished.
+        """
+
+    def labels(self, probabilities: Probabilities) -> npt.NDArray[np.int32]:
+        """The most probable object id of every pixel, H×W int32."""
+        ids = np.array((0, *self.object_ids), dtype=np.int32)
+        return ids[probabilities.argmax(axis=0)]
+
+
+def check_frame(frame: Frame, size: tuple[int, int] | None = None) -> None:
+    """Raise unless this is an H×W×3 uint8 frame (of the given height and width)."""
+    if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
+        raise ShapeError(
+            f"a frame must be H×W×3 uint8 RGB, got {frame.shape} {frame.dtype}; "
+            "convert it, e.g. frame[..., :3].astype(np.uint8)"
+        )
+    if size is not None and frame.shape[:2] != size:
+        raise ShapeError(
+            f"every frame must have the reference frame's size {size[1]}x{size[0]}, "
+            f"got {frame.shape[1]}x{frame.shape[0]}; resize it, or call start() for a new video"
+        )
+
+
+def check_mask(mask: Mask, frame: Frame) -> None:
+    """Raise unless this is an H×W integer mask of the frame's size."""
+    if mask.ndim != 2 or not np.issubdtype(mask.dtype, np.integer):
+        raise ShapeError(
+            f"a mask must be H×W integers (0 background, k = object k), got {mask.shape} "
+            f"{mask.dtype}; use argmax over objects first"
+        )
+    if mask.shape != frame.shape[:2]:
+        raise ShapeError(
+            f"the mask is {mask.shape[1]}x{mask.shape[0]} but its frame "
+            f"{frame.shape[1]}x{frame.shape[0]}; give a mask of the frame's own size"
+        )
+    if mask.size and int(mask.min()) < 0:
+        raise ShapeError(f"a mask holds ids >= 0, got {int(mask.min())}")

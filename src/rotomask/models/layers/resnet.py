@@ -1,0 +1,104 @@
+"""ResNet-50 features as the published video networks hold them.
+
+He et al. 2016, with each stage's stride on its first 3×3 convolution. STM and RGMP name the stages
+res2 to res5 and keep ImageNet's mean and deviation beside the weights; so do we, to load their
+checkpoints.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+# Of each stage, res2 first: width inside the blocks, number of blocks, stride.
+RESNET50_STAGES = ((64, 3, 1), (128, 4, 2), (256, 6, 2), (512, 3, 2))
+EXPANSION = 4
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class ResNet50(nn.Module):
+    """The network from the normalised image to the features of each stage, without classifier.
+
+    A method's encoder derives from it, adds what else its first layer sees to `conv1`'s output, and
+    gives the sum to `stages`.
+
+    Args:
+        last_stage: 4 (features down to stride 16) or 5 (stride 32).
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, last_stage: int = 4) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1))
+        self.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(64)
+        c_in = 64
+        for number, (width, count, stride) in enumerate(RESNET50_STAGES[: last_stage - 1], start=2):
+            blocks = [Bottleneck(c_in, width, stride)]
+            c_in = width * EXPANSION
+            blocks += [Bottleneck(c_in, width) for _ in range(count - 1)]
+            self.add_module(f"res{number}", nn.Sequential(*blocks))
+        self.last_stage = last_stage
+
+    def normalize(self, image: Tensor) -> Tensor:
+        """RGB images B×3×H×W, 0..1, with ImageNet's mean and deviation taken out."""
+        return (image - self.mean) / self.std
+
+    def stages(self, x: Tensor) -> list[Tensor]:
+        """Features of every stage, finest first.
+
+        Args:
+            x: What the first convolution gave, B×64×H/2×W/2.
+
+        Returns:
+            B×256×H/4×W/4, B×512×H/8×W/8, B×1024×H/16×W/16 and, of five stages, B×2048×H/32×W/32.
+        """
+        x = F.max_pool2d(F.relu(self.bn1(x)), 3, stride=2, padding=1)
+        features = []
+        for number in range(2, self.last_stage + 1):
+            x = self.get_submodule(f"res{number}")(x)
+            features.append(x)
+        return features
+
+
+class Bottleneck(nn.Module):
+    """Narrow, filter, widen; added to its input."""
+
+    def __init__(self, c_in: int, width: int, stride: int = 1) -> None:
+        super().__init__()
+        c_out = width * EXPANSION
+        self.conv1 = nn.Conv2d(c_in, width, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, stride=stride, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.conv3 = nn.Conv2d(width, c_out, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(c_out)
+        self.downsample: nn.Module | None = None
+        if c_in != c_out or stride != 1:
+            projection = nn.Conv2d(c_in, c_out, 1, stride=stride, bias=False)
+            self.downsample = nn.Sequential(projection, nn.BatchNorm2d(c_out))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """B×C×H×W -> B×C'×H/stride×W/stride."""
+        out = F.relu(self.bn1(self.conv1(x)))
+        out = F.relu(self.bn2(self.conv2(out)))
+        out = self.bn3(self.conv3(out))
+        return F.relu(out + (x if self.downsample is None else self.downsample(x)))
+
+
+class ResidualBlock(nn.Module):
+    """Two 3×3 convolutions with activations in front, no norm (Oh et al. 2018, sec. 3.1)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """B×C×H×W -> the same."""
+        residual: Tensor = self.conv2(F.relu(self.conv1(F.relu(x))))
+        return x + residual

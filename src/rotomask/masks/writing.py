@@ -1,0 +1,61 @@
+"""Our own mask files: written whole, read back exactly and fast."""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from rotomask.atomic import complete_or_absent
+from rotomask.errors import MaskError, ShapeError
+from rotomask.masks.palette import davis_palette
+
+LARGEST_ID = 65535
+"""The largest object id a mask file can hold: 16 bits of grey."""
+
+
+def write_mask(path: str | Path, labels: npt.NDArray[np.integer]) -> None:
+    """Write labels as an indexed PNG with the DAVIS palette, or as 16-bit grey above id 255.
+
+    Args:
+        path: Where to; its folder is made if need be. The file is complete or absent.
+        labels: H×W integers, 0 background, k = object id k, at most 65535.
+
+    Raises:
+        ShapeError: If labels are not H×W integers from 0 to 65535.
+        OutputError: If the folder cannot be written or the disk is full.
+    """
+    if labels.ndim != 2 or not np.issubdtype(labels.dtype, np.integer) or labels.size == 0:
+        raise ShapeError(f"labels must be H×W integers, got {labels.shape} {labels.dtype}")
+    smallest, largest = int(labels.min()), int(labels.max())
+    if smallest < 0 or largest > LARGEST_ID:
+        raise ShapeError(
+            f"a mask file holds ids from 0 to {LARGEST_ID}, got {smallest} to {largest}; "
+            "renumber them with compact_ids"
+        )
+    if largest <= 255:
+        image = Image.fromarray(labels.astype(np.uint8))
+        image.putpalette(davis_palette().tobytes())  # makes it indexed, mode P
+    else:
+        image = Image.fromarray(labels.astype(np.uint16))  # mode I;16
+    with complete_or_absent(Path(path)) as temporary:
+        image.save(temporary, format="PNG", compress_level=6)
+
+
+def read_labels(path: str | Path) -> npt.NDArray[np.int32]:
+    """Labels of a mask that `write_mask` wrote: H×W int32. For masks from elsewhere: `read_mask`.
+
+    Raises:
+        MaskError: If the file is missing, damaged, or neither indexed nor grey.
+    """
+    try:
+        with Image.open(path) as image:
+            if image.mode not in ("P", "L", "I;16", "I", "1"):
+                raise MaskError(
+                    f"{path} is a {image.mode} image, not labels; read it with read_mask"
+                )
+            return np.asarray(image).astype(np.int32)
+    except FileNotFoundError as error:
+        raise MaskError(f"{path} does not exist") from error
+    except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises for a damaged file
+        raise MaskError(f"{path} is not a readable image: {error}") from error

@@ -1,0 +1,92 @@
+"""Still images of any type as frames: RGB of 8 bits, upright, with alpha where there is one."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps
+
+from rotomask.errors import VideoError
+
+SUFFIXES = frozenset(
+    ".png .apng .jpg .jpeg .jpe .jfif .webp .tif .tiff .bmp .dib .ppm .pgm .pbm .pnm .tga .jp2 .j2k "
+    ".avif .sgi .rgb .ras .sr .pcx .dds .gif .ico .hdr .pic".split()
+)
+"""Names that end so are taken for images, in any letter case."""
+
+Pixels = npt.NDArray[np.uint8]
+
+
+def read_image(path: Path) -> tuple[Pixels, Pixels | None]:
+    """Read an image file as H×W×3 uint8 RGB and, where it has one, its H×W uint8 alpha.
+
+    16-bit values are scaled to 8 bits, floats are taken to go from 0 to 1, grey becomes RGB, and the
+    EXIF orientation is honoured. Of an animation it is the first picture.
+
+    Raises:
+        VideoError: If it is missing, damaged or of an unknown type.
+    """
+    try:
+        with Image.open(path) as opened:
+            return _from_pillow(ImageOps.exif_transpose(opened))
+    except FileNotFoundError as error:
+        raise VideoError(f"{path} does not exist") from error
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        # OpenCV knows types that Pillow does not: 16-bit RGB TIFF, Radiance HDR.
+        pixels = _read_opencv(path)
+        if pixels is None:
+            raise VideoError(f"{path} is not a readable image: {_brief(error, path)}") from error
+        return pixels
+
+
+def stored_size(path: Path) -> tuple[int, int] | None:
+    """(height, width) from the header alone, before any EXIF rotation; None if Pillow cannot tell."""
+    try:
+        with Image.open(path) as image:
+            return image.height, image.width
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return None
+
+
+def _from_pillow(image: Image.Image) -> tuple[Pixels, Pixels | None]:
+    if image.mode.startswith("I"):
+        return _to_rgb(_to_eight_bits(np.asarray(image).astype(np.int64).clip(0, 65535)))
+    if image.mode == "F":
+        return _to_rgb(_to_eight_bits(np.asarray(image)))
+    if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
+        return _to_rgb(np.asarray(image.convert("RGBA")))
+    return np.asarray(image.convert("RGB")), None
+
+
+def _read_opencv(path: Path) -> tuple[Pixels, Pixels | None] | None:
+    try:
+        flags = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_UNCHANGED
+        pixels = cv2.imdecode(np.fromfile(path, np.uint8), flags)
+    except (OSError, cv2.error):
+        return None
+    if pixels is None:
+        return None
+    if pixels.ndim == 3:
+        order = [2, 1, 0, 3][: pixels.shape[2]]
+        pixels = pixels[..., order]
+    return _to_rgb(_to_eight_bits(pixels))
+
+
+def _to_eight_bits(pixels: npt.NDArray[np.generic]) -> Pixels:
+    if pixels.dtype == np.uint8:
+        return pixels.astype(np.uint8)
+    if np.issubdtype(pixels.dtype, np.floating):
+        return np.rint(np.nan_to_num(pixels).clip(0, 1) * 255).astype(np.uint8)  # type: ignore[attr-defined]
+    return ((pixels.astype(np.int64) * 255 + 32767) // 65535).astype(np.uint8)
+
+
+def _to_rgb(pixels: Pixels) -> tuple[Pixels, Pixels | None]:
+    if pixels.ndim == 2:
+        return np.repeat(pixels[..., None], 3, axis=2), None
+    alpha = pixels[..., 3].copy() if pixels.shape[2] == 4 else None
+    return np.ascontiguousarray(pixels[..., :3]), alpha
+
+
+def _brief(error: Exception, path: Path) -> str:
+    return str(error).replace(str(path), "it").splitlines()[0] if str(error) else "damaged"

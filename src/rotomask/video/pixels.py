@@ -1,0 +1,73 @@
+"""Decoded frames as upright RGB arrays: colour matrix, rotation, alpha."""
+
+import av
+import av.sidedata.sidedata
+import numpy as np
+import numpy.typing as npt
+from av.video.reformatter import Colorspace
+
+from rotomask.video.images import Pixels
+
+Matrix = tuple[int, int, int, int]
+"""a, b, c, d of the display matrix, which sends a stored pixel (x, y) to (ax + cy, bx + dy)."""
+
+UPRIGHT: Matrix = (1, 0, 0, 1)
+
+# FFmpeg's AVColorSpace -> the matrix to decode with.
+_MATRICES = {
+    1: Colorspace.ITU709,
+    4: Colorspace.FCC,
+    5: Colorspace.ITU601,
+    6: Colorspace.ITU601,
+    7: Colorspace.SMPTE240M,
+    9: Colorspace.BT2020,
+    10: Colorspace.BT2020,
+}
+
+
+def to_pixels(frame: av.VideoFrame, matrix: Matrix) -> tuple[Pixels, Pixels | None]:
+    """RGB (H×W×3 uint8) and alpha (H×W uint8, or None), turned upright by the display matrix."""
+    alpha = has_alpha(frame)
+    pixels = frame.to_ndarray(
+        format="rgba" if alpha else "rgb24", src_colorspace=_colour_matrix(frame)
+    ).astype(np.uint8, copy=False)
+    pixels = np.ascontiguousarray(turn(pixels, matrix))
+    if alpha:
+        return np.ascontiguousarray(pixels[..., :3]), np.ascontiguousarray(pixels[..., 3])
+    return pixels, None
+
+
+def has_alpha(frame: av.VideoFrame) -> bool:
+    """Whether the frame's pixel format carries alpha; a palette may."""
+    return frame.format.name == "pal8" or any(part.is_alpha for part in frame.format.components)
+
+
+def display_matrix(frame: av.VideoFrame) -> Matrix:
+    """How to turn stored frames upright: the container's rotation and mirroring, in quarter turns."""
+    for data in frame.side_data:
+        if data.type == av.sidedata.sidedata.Type.DISPLAYMATRIX:
+            a, b, _, c, d = np.frombuffer(bytes(data), np.int32)[:5]
+            signs = tuple(int(np.sign(v)) if abs(v) > 1 << 15 else 0 for v in (a, b, c, d))
+            if sum(map(abs, signs)) == 2 and bool(signs[0]) == bool(signs[3]):
+                return signs[0], signs[1], signs[2], signs[3]
+    return UPRIGHT
+
+
+def turn(pixels: npt.NDArray[np.uint8], matrix: Matrix) -> npt.NDArray[np.uint8]:
+    """The picture upright: a view of H×W×C pixels, with H and W swapped for a quarter turn."""
+    a, b, c, d = matrix
+    if a == 0:
+        pixels, a, d = pixels.swapaxes(0, 1), c, b
+    if a < 0:
+        pixels = pixels[:, ::-1]
+    if d < 0:
+        pixels = pixels[::-1]
+    return pixels
+
+
+def _colour_matrix(frame: av.VideoFrame) -> Colorspace:
+    """The stated matrix; where none is stated BT.709 from 720 lines up and BT.601 below, as players do."""
+    stated = _MATRICES.get(frame.colorspace)
+    if stated is not None:
+        return stated
+    return Colorspace.ITU709 if frame.height >= 720 else Colorspace.ITU601

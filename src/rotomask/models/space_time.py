@@ -1,0 +1,261 @@
+"""The segmenter of every space-time memory network: what lives through one video.
+
+Oh et al. 2019 (STM), sec. 3: past frames with their masks are memory, the current one is the query. Memory
+holds the annotated frames, one frame in `memory_every`, and the previous one; here it is also
+bounded, so that time and memory per frame stay flat however long the video is.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from rotomask.errors import MaskError, RotomaskError
+from rotomask.models.base import Frame, Mask, Probabilities, Segmenter, check_frame, check_mask
+from rotomask.models.device import Runtime, choose_runtime
+from rotomask.models.layers.aggregation import Aggregation, aggregate
+from rotomask.models.layers.memory import Similarity
+from rotomask.models.layers.memory_bank import MemoryBank, MemoryFrame
+
+
+class SpaceTimeNetwork(Protocol):
+    """What the segmenter asks of a network; shapes as in `STMLite` and `STM`."""
+
+    stride: int
+
+    @property
+    def similarity(self) -> Similarity: ...  # noqa: D102
+
+    def encode_frame(self, image: Tensor) -> Any: ...  # noqa: D102
+
+    def encode_value(  # noqa: D102
+        self, image: Tensor, features: Any, masks: Tensor
+    ) -> tuple[Tensor, Tensor]: ...
+
+    def decode(self, readout: Tensor, features: Any, guidance: Tensor) -> Tensor: ...  # noqa: D102
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpaceTimeConfig:
+    """How a space-time memory network is run over a video."""
+
+    size: int | None = 480
+    """Short side at which frames are processed, px; larger frames are reduced to it, smaller ones
+    left. None: every frame at its own size."""
+    enlarge: bool = False
+    """Whether smaller frames are enlarged to `size`."""
+    memory_every: int = 5
+    """One frame in so many is remembered."""
+    memory_frames: int = 6
+    """Most frames remembered, the reference frames among them, beside the previous frame."""
+    use_previous: bool = True
+    """Whether the previous frame is part of the memory."""
+    top_k: int | None = None
+    """Read only from the k most similar memory positions; None: from all."""
+    aggregation: Aggregation = "soft"
+    """How the objects' probabilities are merged."""
+
+
+@dataclass
+class _Seen:
+    """The last frame and what is known of its mask, at processing size."""
+
+    image: Tensor
+    """1×3×H×W, padded."""
+    masks: Tensor
+    """O×H×W, padded, soft."""
+    features: Any
+    """None until they are needed."""
+
+
+class SpaceTimeSegmenter(Segmenter):
+    """Follows any number of objects through one video with a space-time memory network."""
+
+    def __init__(
+        self,
+        network: torch.nn.Module,
+        config: SpaceTimeConfig | None = None,
+        runtime: Runtime | None = None,
+    ) -> None:
+        self.config = config or SpaceTimeConfig()
+        self.runtime = runtime or choose_runtime()
+        network.to(self.runtime.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network.eval().requires_grad_(False)
+        self.network: SpaceTimeNetwork = network  # type: ignore[assignment]
+        self._ids: tuple[int, ...] = ()
+        self._size = (0, 0)
+
+    @property
+    def object_ids(self) -> tuple[int, ...]:
+        """Ids of the objects being followed, in the order of the probabilities' rows 1.. ."""
+        return self._ids
+
+    def start(self, frame: Frame, mask: Mask) -> None:
+        """Forget everything and take this frame and its mask as the reference."""
+        check_frame(frame)
+        check_mask(mask, frame)
+        ids = _ids_in(mask)
+        if not ids:
+            raise MaskError("the reference mask is empty; mark at least one object in it")
+        self._size = (frame.shape[0], frame.shape[1])
+        self._working_size = _working_size(self._size, self.config)
+        self._ids = ids
+        self._index = 0
+        self._bank = MemoryBank(self.config.memory_frames)
+        with self.runtime.inference():
+            self._seen = _Seen(self._image(frame), self._masks(mask, ids), None)
+            self._remember(ids, is_reference=True)
+
+    def step(self, frame: Frame) -> Probabilities:
+        """Segment the next frame."""
+        self._check_started(frame)
+        with self.runtime.inference():
+            image, features = self._next(frame)
+            probabilities = self._segment(features, self._ids)
+            self._seen = _Seen(image, probabilities[1:], features)
+            return self._output(probabilities)
+
+    def add(
+        self, frame: Frame, mask: Mask, object_ids: Sequence[int] | None = None
+    ) -> Probabilities:
+        """Segment the next frame knowing part of its mask: a correction, or a new object."""
+        self._check_started(frame)
+        check_mask(mask, frame)
+        known = tuple(object_ids) if object_ids is not None else _ids_in(mask)
+        if not known:
+            raise MaskError("the added mask is empty; name the object ids that are absent, or step")
+        unknown = tuple(k for k in self._ids if k not in known)
+        new = tuple(k for k in known if k not in self._ids)
+        with self.runtime.inference():
+            image, features = self._next(frame)
+            full = np.zeros((1 + len(self._ids) + len(new), *self._size), np.float32)
+            masks = torch.zeros((len(self._ids + new), *image.shape[2:]), device=image.device)
+            if unknown:
+                probabilities = self._segment(features, unknown)
+                masks[[self._ids.index(k) for k in unknown]] = probabilities[1:]
+                rows = [0, *(1 + self._ids.index(k) for k in unknown)]
+                full[rows] = self._output(probabilities)
+            else:
+                full[0] = 1
+            self._ids += new
+            claimed = self._masks(mask, known)
+            masks *= 1 - claimed.sum(0).clamp(0, 1)
+            masks[[self._ids.index(k) for k in known]] = claimed
+            is_known = np.isin(mask, known)
+            full[:, is_known] = 0
+            for k in known:
+                full[1 + self._ids.index(k), mask == k] = 1
+            self._seen = _Seen(image, masks, features)
+            self._remember(known, is_reference=True)
+        return full
+
+    def observe(self, frame: Frame, mask: Mask) -> None:
+        """Take the next frame's mask as the segmenter's own earlier answer, without segmenting."""
+        self._check_started(frame)
+        check_mask(mask, frame)
+        with self.runtime.inference():
+            self._memorise_if_due()
+            self._index += 1
+            self._seen = _Seen(self._image(frame), self._masks(mask, self._ids), None)
+
+    def _next(self, frame: Frame) -> tuple[Tensor, Any]:
+        """Bring the memory up to the previous frame, and encode this one."""
+        self._memorise_if_due()
+        remembered = self._bank.frames[-1].index == self._index
+        if self.config.use_previous and not remembered:
+            self._bank.previous = self._encode_seen(self._ids, is_reference=False)
+        else:
+            self._bank.previous = None
+        self._index += 1
+        image = self._image(frame)
+        return image, self.network.encode_frame(image)
+
+    def _memorise_if_due(self) -> None:
+        """Put the last frame into the bank if it is its turn."""
+        remembered = self._bank.frames[-1].index == self._index
+        if self._index % self.config.memory_every == 0 and not remembered:
+            self._remember(self._ids, is_reference=False)
+
+    def _remember(self, ids: tuple[int, ...], *, is_reference: bool) -> None:
+        self._bank.remember(self._encode_seen(ids, is_reference=is_reference))
+
+    def _encode_seen(self, ids: tuple[int, ...], *, is_reference: bool) -> MemoryFrame:
+        """Keys and values of the last frame for some of its objects."""
+        seen = self._seen
+        if seen.features is None:
+            seen.features = self.network.encode_frame(seen.image)
+        key, value = self.network.encode_value(seen.image, seen.features, seen.masks)
+        rows = [self._ids.index(k) for k in ids]
+        if len(rows) < len(value):
+            key, value = (key[rows] if len(key) > 1 else key), value[rows]
+        return MemoryFrame(self._index, ids, key.flatten(2), value.flatten(2), is_reference)
+
+    def _segment(self, features: Any, ids: tuple[int, ...]) -> Tensor:
+        """Probabilities O+1×H×W at padded processing size."""
+        key = features.key
+        read = self._bank.read(
+            key.flatten(2), ids, similarity=self.network.similarity, top_k=self.config.top_k
+        )
+        guidance = self._seen.masks[[self._ids.index(k) for k in ids]]
+        logits = self.network.decode(read.unflatten(-1, key.shape[-2:]), features, guidance)
+        return aggregate(torch.sigmoid(logits), self.config.aggregation)
+
+    def _image(self, frame: Frame) -> Tensor:
+        """1×3×H×W float 0..1, resized and padded."""
+        height, width = self._working_size
+        if frame.shape[:2] != self._working_size:
+            reduces = width < frame.shape[1]
+            method = cv2.INTER_AREA if reduces else cv2.INTER_CUBIC
+            frame = cv2.resize(frame, (width, height), interpolation=method)  # type: ignore[assignment]
+        image = torch.from_numpy(np.ascontiguousarray(frame)).to(self.runtime.device)
+        image = image.permute(2, 0, 1)[None].float() / 255
+        return F.pad(image, self._padding()).contiguous(memory_format=torch.channels_last)
+
+    def _masks(self, mask: Mask, ids: tuple[int, ...]) -> Tensor:
+        """One soft mask an object, O×H×W, resized and padded."""
+        height, width = self._working_size
+        layers = []
+        for k in ids:
+            layer = (mask == k).astype(np.float32)
+            if layer.shape != self._working_size:
+                layer = cv2.resize(layer, (width, height), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+            layers.append(torch.from_numpy(layer))
+        return F.pad(torch.stack(layers).to(self.runtime.device), self._padding())
+
+    def _padding(self) -> tuple[int, int, int, int]:
+        """Zeros left, right, top, bottom, split evenly, to a multiple of the stride."""
+        height, width = self._working_size
+        extra_y, extra_x = -height % self.network.stride, -width % self.network.stride
+        return extra_x // 2, extra_x - extra_x // 2, extra_y // 2, extra_y - extra_y // 2
+
+    def _output(self, probabilities: Tensor) -> Probabilities:
+        """Without padding, at the video's own size."""
+        height, width = self._working_size
+        left, _, top, _ = self._padding()
+        inner = probabilities[:, top : top + height, left : left + width]
+        if self._size != self._working_size:
+            inner = F.interpolate(inner[None], self._size, mode="bilinear", align_corners=False)[0]
+        return inner.float().cpu().numpy()
+
+    def _check_started(self, frame: Frame) -> None:
+        if not self._ids:
+            raise RotomaskError("start() the segmenter with an annotated frame first")
+        check_frame(frame, self._size)
+
+
+def _ids_in(mask: Mask) -> tuple[int, ...]:
+    return tuple(int(k) for k in np.unique(mask) if k != 0)
+
+
+def _working_size(size: tuple[int, int], config: SpaceTimeConfig) -> tuple[int, int]:
+    """Height and width at which a frame is processed."""
+    short = min(size)
+    if config.size is None or short == config.size or (short < config.size and not config.enlarge):
+        return size
+    factor = config.size / short
+    return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))

@@ -10,15 +10,12 @@ from rotomask.errors import OutputError
 
 @contextlib.contextmanager
 def complete_or_absent(path: Path) -> Iterator[Path]:
-    """Give a temporary name beside `path`; rename it to `path` if the block succeeds, else remove it.
-
-    The temporary name is hidden (`.NAME.part`), so that a folder being written never shows a half
-    file. It is always the same one: what a killed process left behind is overwritten by the next.
+    """Give a temporary name beside `path`; rename it to `path` if the block succeeds, else remove.
 
     Raises:
         OutputError: If the folder cannot be made or written, or the disk is full.
     """
-    temporary = path.with_name(f".{path.name}.part")
+    temporary = temporary_name(path)
     try:
         with output_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -28,6 +25,14 @@ def complete_or_absent(path: Path) -> Iterator[Path]:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
+
+
+def temporary_name(path: Path) -> Path:
+    """Where a file is written until it is complete: hidden, so that its folder shows no half file.
+
+    It is always the same name, so what a killed process left behind is overwritten by the next.
+    """
+    return path.with_name(f".{path.name}.part")
 
 
 @contextlib.contextmanager

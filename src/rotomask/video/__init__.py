@@ -1,6 +1,18 @@
 """Video in and out: the only code that decodes or encodes."""
 
 from rotomask.video.base import Video, VideoFrame
+from rotomask.video.images import read_image
 from rotomask.video.opening import open_video
+from rotomask.video.writer import PRORES_4444, VP9_ALPHA, Encoding, VideoWriter, h264
 
-__all__ = ["Video", "VideoFrame", "open_video"]
+__all__ = [
+    "PRORES_4444",
+    "VP9_ALPHA",
+    "Encoding",
+    "Video",
+    "VideoFrame",
+    "VideoWriter",
+    "h264",
+    "open_video",
+    "read_image",
+]

@@ -44,6 +44,8 @@ class Video(ABC):
     """Frames a second, on average."""
     pixel_aspect: Fraction = Fraction(1)
     """Width of a pixel over its height when shown; frames are given as they are stored."""
+    origin_s: float = 0.0
+    """Time of the first frame on the clock of the file, by which its sound is timed."""
     has_sound: bool = False
     """Whether the file at `path` has an audio stream."""
 

@@ -30,7 +30,7 @@ class Decoder:
         Raises:
             VideoError: If it is missing, unreadable or has no video.
         """
-        self.container = _open(path)
+        self.container = open_container(path)
         try:
             self.stream = _main_stream(self.container, path)
             self._context = _context(self.stream)
@@ -75,7 +75,7 @@ class Decoder:
             raise failure
 
 
-def _open(path: Path) -> InputContainer:
+def open_container(path: Path) -> InputContainer:
     if not path.exists():
         raise VideoError(f"{path} does not exist")
     try:
@@ -106,7 +106,8 @@ def _context(stream: VideoStream) -> VideoCodecContext:
     context = stream.codec_context
     # FFmpeg's own VP8 and VP9 decoders drop the alpha that WebM keeps beside each packet.
     with_alpha = {"vp8": "libvpx", "vp9": "libvpx-vp9"}.get(context.name)
-    if with_alpha and stream.metadata.get("alpha_mode") == "1":
+    tags = {key.lower(): value for key, value in stream.metadata.items()}
+    if with_alpha and tags.get("alpha_mode") == "1":
         with contextlib.suppress(av.codec.codec.UnknownCodecError):
             context = av.CodecContext.create(with_alpha, "r")  # type: ignore[assignment]
     context.thread_type = av.codec.context.ThreadType.AUTO

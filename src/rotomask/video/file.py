@@ -41,6 +41,7 @@ class VideoFile(Video):
             image, _ = to_pixels(first, self._matrix)
             self._first_pts = first.pts
             self._time_base = stream.time_base or Fraction(1, 1000)
+            self.origin_s = float((first.pts or 0) * self._time_base)
             self.size = (image.shape[0], image.shape[1])
             self.fps = stream.average_rate or stream.guessed_rate or Fraction(25)
             self.has_sound = bool(decoder.container.streams.audio)

@@ -111,6 +111,6 @@ def _shortfall(
     if container.format.name.startswith("matroska") and container.duration:
         promised_s = (container.duration + max(container.start_time or 0, 0)) / av.time_base
         frame_s = float(1 / (stream.average_rate or Fraction(25)))
-        if promised_s - end_s > 0.1 + 3 * frame_s:
+        if promised_s - end_s > 0.05 + 1.5 * frame_s:
             return f"the file ends early: its header promises {promised_s:.1f} s"
     return None

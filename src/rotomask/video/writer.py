@@ -1,0 +1,275 @@
+"""Encoding: overlays that every browser plays, cut-outs whose transparency survives."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import av
+import numpy as np
+import numpy.typing as npt
+from av.video.reformatter import ColorRange, Colorspace
+from av.video.stream import VideoStream
+
+from rotomask.atomic import output_errors, temporary_name
+from rotomask.errors import OutputError, ShapeError
+from rotomask.video.base import Video
+from rotomask.video.sound import SoundTrack
+
+_BT709 = 1
+"""FFmpeg's code for BT.709 as matrix, primaries and transfer."""
+
+_LEAST_TICKS = 10_000
+"""Ticks a second of the time base at least, so that variable frame rates are kept to 0.1 ms."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoding:
+    """How pictures become a file."""
+
+    codec: str
+    """FFmpeg's name of the encoder."""
+    pixel_format: str
+    """FFmpeg's name of what it encodes."""
+    container: str
+    """FFmpeg's name of the muxer."""
+    options: dict[str, str] = field(default_factory=dict)
+    """For the encoder."""
+    container_options: dict[str, str] = field(default_factory=dict)
+    """For the muxer."""
+    even: bool = False
+    """Whether width and height must be even."""
+    alpha: bool = False
+    """Whether pictures have four channels, RGBA with straight alpha."""
+
+
+def h264(crf: int = 18) -> Encoding:
+    """H.264 4:2:0 in MP4 that starts to play before it is loaded; a lower crf looks better."""
+    return Encoding(
+        codec="libx264",
+        pixel_format="yuv420p",
+        container="mp4",
+        options={"crf": str(crf), "preset": "fast"},
+        container_options={"movflags": "+faststart"},
+        even=True,
+    )
+
+
+VP9_ALPHA = Encoding(
+    codec="libvpx-vp9",
+    pixel_format="yuva420p",
+    container="webm",
+    # Hidden reference frames would lose their alpha.
+    options={"crf": "24", "b": "0", "deadline": "good", "cpu-used": "5", "auto-alt-ref": "0"},
+    alpha=True,
+)
+"""VP9 in WebM with alpha: browsers show it over the page."""
+
+PRORES_4444 = Encoding(
+    codec="prores_ks",
+    pixel_format="yuva444p10le",
+    container="mov",
+    options={"profile": "4444", "alpha_bits": "16", "vendor": "apl0"},
+    alpha=True,
+)
+"""ProRes 4444 in QuickTime with alpha: for editing programs."""
+
+
+class VideoWriter:
+    """Encodes pictures to a file that is complete or absent.
+
+    As a context manager it completes the file at the end of the block, or removes it on an error.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        size: tuple[int, int],
+        fps: Fraction | float,
+        encoding: Encoding,
+        *,
+        sound_from: Video | None = None,
+        pixel_aspect: Fraction = Fraction(1),
+    ) -> None:
+        """Begin the file.
+
+        Args:
+            path: Where to; it appears under this name when it is complete.
+            size: (height, width) of the pictures. Where the encoding asks for even sizes an odd one
+                gains a row or column, repeated from its edge.
+            fps: Frames a second, for frames that come without a time, and as the file's own figure.
+            encoding: `h264()`, `VP9_ALPHA`, `PRORES_4444` or another.
+            sound_from: Video whose sound goes beside the pictures: copied where MP4 and browsers
+                take its codec, else encoded as AAC, and cut to the pictures' times. Without sound in
+                it there is none.
+            pixel_aspect: Width of a pixel over its height when shown.
+
+        Raises:
+            OutputError: If the file cannot be written.
+        """
+        self.path, self._temporary = Path(path), temporary_name(Path(path))
+        self._size, self._encoding = size, encoding
+        self._fps = Fraction(fps).limit_denominator(1001)
+        self._count, self._last_pts, self._zero_s = 0, -1, 0.0
+        self._closed = False
+        self._sound: SoundTrack | None = None
+        self._origin_s = sound_from.origin_s if sound_from else 0.0
+        with self._errors():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._container = av.open(
+                str(self._temporary),
+                "w",
+                format=encoding.container,
+                container_options=dict(encoding.container_options),
+            )
+        try:
+            with self._errors():
+                self._stream = self._add_stream(pixel_aspect)
+                if sound_from is not None and sound_from.has_sound:
+                    self._sound = SoundTrack(sound_from.path, self._container)
+        except BaseException:
+            self.discard()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.discard()
+
+    def write(self, image: npt.NDArray[np.uint8], time_s: float | None = None) -> None:
+        """Add a picture.
+
+        Args:
+            image: H×W×3 uint8 RGB, or H×W×4 with straight alpha if the encoding has alpha.
+            time_s: When it is shown, in the source's time; the first picture's is the beginning. By
+                default pictures follow each other at fps.
+
+        Raises:
+            ShapeError: If the image has another shape.
+            OutputError: If the disk is full; the file is removed.
+        """
+        channels = 4 if self._encoding.alpha else 3
+        if image.shape != (*self._size, channels) or image.dtype != np.uint8:
+            raise ShapeError(
+                f"{self.path.name} takes uint8 images of shape {(*self._size, channels)}, got "
+                f"{image.shape} {image.dtype}"
+            )
+        if time_s is None:
+            time_s = self._zero_s + float(self._count / self._fps)
+        if self._count == 0:
+            self._zero_s = time_s
+            if self._sound:
+                self._sound.start(time_s, self._origin_s)
+        try:
+            with self._errors():
+                self._encode(image, time_s - self._zero_s)
+        except BaseException:
+            self.discard()
+            raise
+        self._count += 1
+
+    def close(self) -> None:
+        """Complete the file, unless it was closed or discarded already.
+
+        Raises:
+            OutputError: If no picture was written, or the disk is full; the file is removed.
+        """
+        if self._closed:
+            return
+        try:
+            if self._count == 0:
+                raise OutputError(f"cannot write {self.path}: no frame was given")
+            with self._errors():
+                self._mux(self._stream.encode(None))
+                if self._sound:
+                    end_s = (self._last_pts + self._ticks) * self._time_base
+                    self._container.mux([*self._sound.until(float(end_s)), *self._sound.flush()])
+                self._container.close()
+                self._temporary.replace(self.path)
+        except BaseException:
+            self.discard()
+            raise
+        self._closed = True
+        if self._sound:
+            self._sound.close()
+
+    def discard(self) -> None:
+        """Drop what was written, unless it is complete."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._sound:
+            self._sound.close()
+        with contextlib.suppress(av.FFmpegError, OSError):
+            self._container.close()
+        with contextlib.suppress(OSError):
+            self._temporary.unlink(missing_ok=True)
+
+    def _add_stream(self, pixel_aspect: Fraction) -> VideoStream:
+        encoding = self._encoding
+        stream: VideoStream = self._container.add_stream(  # type: ignore[assignment]
+            encoding.codec, rate=self._fps, options=dict(encoding.options)
+        )
+        height, width = self._size
+        stream.height = height + height % 2 if encoding.even else height
+        stream.width = width + width % 2 if encoding.even else width
+        stream.pix_fmt = encoding.pixel_format
+        context = stream.codec_context
+        context.colorspace = context.color_primaries = context.color_trc = _BT709
+        context.color_range = ColorRange.MPEG
+        context.gop_size = max(1, round(2 * self._fps))  # a browser seeks to within two seconds
+        if pixel_aspect != 1:
+            context.sample_aspect_ratio = pixel_aspect
+        finer = -(-_LEAST_TICKS // self._fps.numerator)
+        self._ticks = self._fps.denominator * finer
+        self._time_base = Fraction(1, self._fps.numerator * finer)
+        context.time_base = self._time_base
+        if encoding.alpha and encoding.container == "webm":
+            stream.metadata["alpha_mode"] = "1"  # tells players to look for it
+        return stream
+
+    def _encode(self, image: npt.NDArray[np.uint8], time_s: float) -> None:
+        pad_y = self._stream.height - image.shape[0]
+        pad_x = self._stream.width - image.shape[1]
+        if pad_y or pad_x:
+            image = np.pad(image, ((0, pad_y), (0, pad_x), (0, 0)), mode="edge")
+        picture = av.VideoFrame.from_ndarray(
+            np.ascontiguousarray(image), "rgba" if self._encoding.alpha else "rgb24"
+        )
+        frame = picture.reformat(
+            format=self._encoding.pixel_format,
+            dst_colorspace=Colorspace.ITU709,
+            dst_color_range=ColorRange.MPEG,
+        )
+        frame.pts = max(round(time_s / self._time_base), self._last_pts + 1)
+        frame.time_base = self._time_base
+        self._last_pts = frame.pts
+        self._mux(self._stream.encode(frame))
+        if self._sound:
+            self._container.mux(list(self._sound.until(time_s)))
+
+    def _mux(self, packets: list[av.Packet]) -> None:  # type: ignore[type-arg]
+        for packet in packets:
+            packet.duration = self._ticks  # else the last picture has none and is not shown
+            self._container.mux(packet)
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        """What FFmpeg and the operating system refuse, as an `OutputError` about the path."""
+        try:
+            with output_errors(self.path):
+                yield
+        except av.FFmpegError as error:
+            raise OutputError(f"cannot write {self.path}: {error.strerror}") from error

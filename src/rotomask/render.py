@@ -1,4 +1,4 @@
-"""Pictures from frames and masks: overlay, cut-out, matte, contact sheet. Pure functions of arrays."""
+"""Pictures from frames and masks, as pure functions: overlay, cut-out, matte, contact sheet."""
 
 import math
 from collections.abc import Sequence
@@ -56,8 +56,9 @@ def overlay(
         soft = _smooth(mask)
         if width > 0:
             inside = _shrunk(mask, width)
-            halo = _smooth(cv2.dilate(mask, np.ones((3, 3), np.uint8)))
-            blend = _mix(part, np.zeros(3, np.float32), (halo - soft).clip(0) * 0.5)
+            grown = cv2.dilate(mask, np.ones((3, 3), np.uint8)).astype(np.uint8, copy=False)
+            halo = _smooth(grown)
+            blend = _mix(part, np.zeros(3, np.float32), (halo - soft).clip(0) * np.float32(0.5))
             blend = _mix(blend, colour, (soft - inside).clip(0))
             part[:] = _mix(blend, colour, inside * opacity).round().astype(np.uint8)
         else:
@@ -88,8 +89,8 @@ def matte(labels: npt.NDArray[np.integer], ids: Sequence[int] | None = None) -> 
 def cutout(image: Pixels, alpha: Pixels) -> Pixels:
     """The object alone, with transparency: H×W×4 uint8 RGBA, straight (not premultiplied) alpha.
 
-    Under its soft edge, and a few pixels beyond, the picture takes the colours of the object's solid
-    part, so that neither the old background nor black shows as a fringe on the new one, also
+    Under its soft edge, and a few pixels beyond, the picture takes the colours of the object's
+    solid part, so that neither the old background nor black shows as a fringe on the new one, also
     after chroma subsampling. Farther out it is black, so the file says nothing of the background.
 
     Args:
@@ -106,8 +107,6 @@ def cutout(image: Pixels, alpha: Pixels) -> Pixels:
     box = _box_around(alpha, margin=math.ceil(4 * _BLEED_SIGMA_PX))
     part, opacity = image[box].astype(np.float32), alpha[box].astype(np.float32)[..., None] / 255
     solid = (alpha[box] >= 250).astype(np.float32)
-    if not solid.any():
-        solid = opacity[..., 0]
     weight = cv2.GaussianBlur(solid, (0, 0), _BLEED_SIGMA_PX)[..., None]
     spread = cv2.GaussianBlur(part * solid[..., None], (0, 0), _BLEED_SIGMA_PX)
     near = weight > 1e-3
@@ -162,18 +161,21 @@ def contact_sheet(
 def _smooth(mask: Pixels) -> npt.NDArray[np.float32]:
     """A 0/255 mask as 0-1 with antialiased edges."""
     soft = cv2.GaussianBlur(mask, (0, 0), _EDGE_SIGMA_PX, borderType=cv2.BORDER_REPLICATE)
-    return soft.astype(np.float32) / 255
+    return (soft / np.float32(255)).astype(np.float32)
 
 
 def _shrunk(mask: Pixels, width: float) -> npt.NDArray[np.float32]:
     """The mask less an edge of this width, 0-1, its new edge antialiased; frame borders stay."""
     padded = cv2.copyMakeBorder(mask, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
     distance = cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1]
-    return (distance - width).clip(0, 1).astype(np.float32)
+    inside: npt.NDArray[np.float32] = (distance - width).clip(0, 1).astype(np.float32)
+    return inside
 
 
 def _mix(
-    base: npt.NDArray[np.generic], colour: npt.NDArray[np.float32], share: npt.NDArray[np.float32]
+    base: npt.NDArray[np.uint8 | np.float32],
+    colour: npt.NDArray[np.float32],
+    share: npt.NDArray[np.float32],
 ) -> npt.NDArray[np.float32]:
     mixed: npt.NDArray[np.float32] = base + (colour - base) * share[..., None]
     return mixed

@@ -76,7 +76,8 @@ def _dominant(
     """Greedily, the most frequent colours that explain the image: K×3, or None for a photo."""
     colours = np.stack([values >> 16, values >> 8 & 255, values & 255], axis=1)
     left = counts.copy()
-    total, centres = int(counts.sum()), []
+    total = int(counts.sum())
+    centres: list[npt.NDArray[np.int64]] = []
     while left.sum() > 0.02 * total:
         best = int(left.argmax())
         near = np.abs(colours - colours[best]).max(axis=1) <= TOLERANCE
@@ -88,7 +89,7 @@ def _dominant(
 
 
 def _canonical(colour: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """The clean colour that a lossy codec made this one of: of the palette or a corner, if close."""
+    """The clean colour, of the palette or a corner of RGB, that a lossy codec made this one of."""
     corners = np.array([[r, g, b] for r in (0, 255) for g in (0, 255) for b in (0, 255)])
     for candidates in (davis_palette()[:22].astype(np.int64), corners):
         distance = np.abs(candidates - colour).max(axis=1)

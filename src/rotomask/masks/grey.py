@@ -1,4 +1,4 @@
-"""What a grey mask means: object ids, black and white, or black and white with soft or noisy edges."""
+"""What a grey mask means: object ids, or black and white with clean, soft or noisy edges."""
 
 from typing import Literal
 

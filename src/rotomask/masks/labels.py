@@ -10,7 +10,7 @@ def object_ids(labels: npt.NDArray[np.integer]) -> tuple[int, ...]:
     """The object ids that appear, rising, without the background."""
     if labels.size == 0:
         return ()
-    if labels.dtype == np.uint8 or 0 <= int(labels.min()) and int(labels.max()) < 1 << 16:
+    if int(labels.min()) >= 0 and int(labels.max()) < 1 << 16:
         found = np.flatnonzero(np.bincount(labels.ravel()))  # ten times as fast as np.unique
     else:
         found = np.unique(labels)
@@ -19,7 +19,8 @@ def object_ids(labels: npt.NDArray[np.integer]) -> tuple[int, ...]:
 
 def object_mask(labels: npt.NDArray[np.integer], object_id: int) -> npt.NDArray[np.bool_]:
     """Where one object is: H×W bool."""
-    return labels == object_id
+    where: npt.NDArray[np.bool_] = labels == object_id
+    return where
 
 
 def compact_ids(

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from rotomask.errors import MaskError
 from rotomask.masks.colours import Colour
@@ -17,7 +17,11 @@ from rotomask.natural import natural_key, trailing_number
 
 __all__ = ["LabelMask", "MaskKind", "read_mask"]
 
-SUFFIXES = frozenset(".png .jpg .jpeg .webp .tif .tiff .bmp .gif .tga .pgm .ppm .jp2".split())
+SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".tga"),
+    *(".pgm", ".ppm", ".jp2"),
+)
+"""Names in a folder that end so are taken for masks."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -51,8 +55,8 @@ def read_mask(
     - Indexed: the palette index is the id.
     - Grey, 8 or 16 bit: black and white is object 1; flat regions of other values are ids.
     - Black and white with noisy (JPEG) or antialiased edges: object 1, cut at mid grey.
-    - RGB: flat colours on black; DAVIS palette colours have their ids, others are numbered in falling
-      order of RGB value (red 1, green 2, blue 3). Noisy or antialiased ones are snapped.
+    - RGB: flat colours on black; DAVIS palette colours have their ids, others are numbered in
+      falling order of RGB value (red 1, green 2, blue 3). Noisy or antialiased ones are snapped.
     - RGBA: flat colours on transparency as in RGB; anything else is object 1 where alpha > 127.
     - A folder or a list of files: one object a file, its id the number at the end of its name if
       every name has one, else counted from 1 in natural order. Where objects overlap by at most 1 %
@@ -112,12 +116,12 @@ def _read_file(
     except FileNotFoundError as error:
         raise MaskError(f"{path} does not exist") from error
     except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises for a damaged file
-        detail = "" if isinstance(error, Image.UnidentifiedImageError) else f" ({error})"
+        detail = "" if isinstance(error, UnidentifiedImageError) else f" ({error})"
         raise MaskError(f"{path} is not a readable image{detail}") from error
     if meaning is None:
         raise MaskError(
-            f"{path} cannot be a mask: it has neither flat labels nor black and white regions; give "
-            "an indexed PNG, or flat colours or white on black"
+            f"{path} cannot be a mask: it has neither flat labels nor black and white regions; "
+            "give an indexed PNG, or flat colours or white on black"
         )
     return LabelMask(
         labels=meaning.labels,
@@ -154,7 +158,7 @@ def _one_file_per_object(files: list[Path], size: tuple[int, int] | None) -> Lab
     numbers = [trailing_number(file.stem) for file in files]
     named = all(numbers) and len(set(numbers)) == len(numbers)  # an id of 0 does not count
     ids = [int(n or 0) for n in numbers] if named else list(range(1, len(files) + 1))
-    masks = []
+    masks: list[npt.NDArray[np.bool_]] = []
     for file in files:
         mask = _read_file(file, size or (masks[0].shape if masks else None), None)
         if len(mask.object_ids) > 1:

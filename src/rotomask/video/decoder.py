@@ -76,6 +76,11 @@ class Decoder:
 
 
 def open_container(path: Path) -> InputContainer:
+    """The file, opened for reading.
+
+    Raises:
+        VideoError: If it is missing, or nothing that FFmpeg knows.
+    """
     if not path.exists():
         raise VideoError(f"{path} does not exist")
     try:

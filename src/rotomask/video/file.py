@@ -62,8 +62,8 @@ class VideoFile(Video):
     ) -> Iterator[VideoFrame]:
         """See `Video.frames`.
 
-        Backwards, a window of frames is decoded at a time; where key frames are further apart than a
-        window holds, the stretch from the key frame is decoded again for each window.
+        Backwards, a window of frames is decoded at a time; where key frames are further apart than
+        a window holds, the stretch from the key frame is decoded again for each window.
         """
         check_range(start, stop)
         end = self.frame_count if stop is None else min(stop, self.frame_count)
@@ -150,7 +150,7 @@ class VideoFile(Video):
                 return
 
     def _ways_to(self, wanted: int) -> Iterator[int | None]:
-        """Key times to try in turn: the last before the frame, then ever earlier; None for the start."""
+        """Key times to try in turn: the last before the frame, earlier ones, None (the start)."""
         keys = self._packets.keys
         last = int(np.searchsorted(keys, wanted, side="right")) - 1
         step = 0

@@ -96,7 +96,7 @@ def open_folder(folder: Path, fps: Fraction) -> ImageSequence:
         other = stems.setdefault(image.stem, image)
         if other is not image:
             raise VideoError(
-                f"{folder} has both {other.name} and {image.name}, whose masks would have one name; "
-                "remove one of them"
+                f"{folder} has both {other.name} and {image.name}, whose masks would have one "
+                "name; remove one of them"
             )
     return ImageSequence(folder, images, fps)

@@ -9,9 +9,10 @@ from PIL import Image, ImageOps
 
 from rotomask.errors import VideoError
 
-SUFFIXES = frozenset(
-    ".png .apng .jpg .jpeg .jpe .jfif .webp .tif .tiff .bmp .dib .ppm .pgm .pbm .pnm .tga .jp2 .j2k "
-    ".avif .sgi .rgb .ras .sr .pcx .dds .gif .ico .hdr .pic".split()
+SUFFIXES = (
+    *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".bmp", ".dib"),
+    *(".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".jp2", ".j2k", ".avif", ".sgi", ".rgb", ".ras"),
+    *(".pcx", ".dds", ".gif", ".ico", ".hdr"),
 )
 """Names that end so are taken for images, in any letter case."""
 
@@ -21,8 +22,8 @@ Pixels = npt.NDArray[np.uint8]
 def read_image(path: Path) -> tuple[Pixels, Pixels | None]:
     """Read an image file as H×W×3 uint8 RGB and, where it has one, its H×W uint8 alpha.
 
-    16-bit values are scaled to 8 bits, floats are taken to go from 0 to 1, grey becomes RGB, and the
-    EXIF orientation is honoured. Of an animation it is the first picture.
+    16-bit values are scaled to 8 bits, floats are taken to go from 0 to 1, grey becomes RGB, and
+    the EXIF orientation is honoured. Of an animation it is the first picture.
 
     Raises:
         VideoError: If it is missing, damaged or of an unknown type.
@@ -41,7 +42,7 @@ def read_image(path: Path) -> tuple[Pixels, Pixels | None]:
 
 
 def stored_size(path: Path) -> tuple[int, int] | None:
-    """(height, width) from the header alone, before any EXIF rotation; None if Pillow cannot tell."""
+    """(height, width) from the header, before any EXIF rotation; None if Pillow cannot tell."""
     try:
         with Image.open(path) as image:
             return image.height, image.width
@@ -77,7 +78,8 @@ def _to_eight_bits(pixels: npt.NDArray[np.generic]) -> Pixels:
     if pixels.dtype == np.uint8:
         return pixels.astype(np.uint8)
     if np.issubdtype(pixels.dtype, np.floating):
-        return np.rint(np.nan_to_num(pixels).clip(0, 1) * 255).astype(np.uint8)  # type: ignore[attr-defined]
+        unit = np.nan_to_num(pixels.astype(np.float64)).clip(0, 1)
+        return (unit * 255).round().astype(np.uint8)
     return ((pixels.astype(np.int64) * 255 + 32767) // 65535).astype(np.uint8)
 
 

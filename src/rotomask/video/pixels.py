@@ -1,9 +1,12 @@
 """Decoded frames as upright RGB arrays: colour matrix, rotation, alpha."""
 
+from collections.abc import Mapping
+from typing import cast
+
 import av
-import av.sidedata.sidedata
 import numpy as np
 import numpy.typing as npt
+from av.sidedata.sidedata import SideData
 from av.video.reformatter import Colorspace
 
 from rotomask.video.images import Pixels
@@ -43,14 +46,17 @@ def has_alpha(frame: av.VideoFrame) -> bool:
 
 
 def display_matrix(frame: av.VideoFrame) -> Matrix:
-    """How to turn stored frames upright: the container's rotation and mirroring, in quarter turns."""
-    for data in frame.side_data:
-        if data.type == av.sidedata.sidedata.Type.DISPLAYMATRIX:
-            a, b, _, c, d = np.frombuffer(bytes(data), np.int32)[:5]
-            signs = tuple(int(np.sign(v)) if abs(v) > 1 << 15 else 0 for v in (a, b, c, d))
-            if sum(map(abs, signs)) == 2 and bool(signs[0]) == bool(signs[3]):
-                return signs[0], signs[1], signs[2], signs[3]
-    return UPRIGHT
+    """How to turn stored frames upright: the container's quarter turns and mirroring."""
+    side_data = cast(Mapping[str, SideData], frame.side_data)
+    if "DISPLAYMATRIX" not in side_data:
+        return UPRIGHT
+    numbers = np.frombuffer(side_data["DISPLAYMATRIX"], np.int32)
+    a, b, _, c, d = (int(v) for v in numbers[:5])  # 16.16 fixed point
+    if a == d == 0 and b and c:
+        return 0, _sign(b), _sign(c), 0
+    if b == c == 0 and a and d:
+        return _sign(a), 0, 0, _sign(d)
+    return UPRIGHT  # not a quarter turn: shown as it is stored
 
 
 def turn(pixels: npt.NDArray[np.uint8], matrix: Matrix) -> npt.NDArray[np.uint8]:
@@ -65,8 +71,12 @@ def turn(pixels: npt.NDArray[np.uint8], matrix: Matrix) -> npt.NDArray[np.uint8]
     return pixels
 
 
+def _sign(value: int) -> int:
+    return 1 if value > 0 else -1
+
+
 def _colour_matrix(frame: av.VideoFrame) -> Colorspace:
-    """The stated matrix; where none is stated BT.709 from 720 lines up and BT.601 below, as players do."""
+    """The stated matrix; else, as players do, BT.709 from 720 lines up and BT.601 below."""
     stated = _MATRICES.get(frame.colorspace)
     if stated is not None:
         return stated

@@ -48,7 +48,7 @@ class SoundTrack:
         self._pending = self._packets()
 
     def until(self, time_s: float) -> Iterator[av.Packet]:  # type: ignore[type-arg]
-        """Packets of the sound that begins before `time_s` (from the start) and was not given yet."""
+        """Packets, not given yet, of the sound that begins before `time_s` from the start."""
         while self._pending is not None:
             if self._held is None:
                 self._held = next(self._pending, None)

@@ -103,8 +103,8 @@ class VideoWriter:
             fps: Frames a second, for frames that come without a time, and as the file's own figure.
             encoding: `h264()`, `VP9_ALPHA`, `PRORES_4444` or another.
             sound_from: Video whose sound goes beside the pictures: copied where MP4 and browsers
-                take its codec, else encoded as AAC, and cut to the pictures' times. Without sound in
-                it there is none.
+                take its codec, else encoded as AAC, and cut to the pictures' times. Without
+                sound in it there is none.
             pixel_aspect: Width of a pixel over its height when shown.
 
         Raises:

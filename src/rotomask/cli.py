@@ -1,0 +1,257 @@
+"""The command line: one function a command, each a few lines over the public API.
+
+What a command needs is imported inside it, so that `rotomask --help` answers at once.
+"""
+
+import contextlib
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rotomask import __version__
+from rotomask.errors import OptionError, RotomaskError
+
+if TYPE_CHECKING:
+    from rotomask.cut import CutResult, OnProgress
+
+EXIT_USER_ERROR = 2
+EXIT_INTERRUPTED = 130
+
+app = typer.Typer(
+    name="rotomask",
+    help="Cut objects out of video: mark them in one frame, get exact masks for all.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more of what is done.")]
+Out = Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the results.")]
+Model = Annotated[str, typer.Option(help="A model of `rotomask models`.")]
+Weights = Annotated[Path | None, typer.Option(help="Checkpoint to use in place of the shipped.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Precision = Annotated[str, typer.Option(help="auto, float32 or bfloat16.")]
+Size = Annotated[
+    int,
+    typer.Option(
+        help="Short side in pixels at which frames are processed; larger ones are reduced to it. "
+        "0: the video's own. Results always have the video's size."
+    ),
+]
+Sequences = Annotated[
+    str | None, typer.Option(help="Only these sequences, with commas between: blackswan,dog.")
+]
+Json = Annotated[Path | None, typer.Option("--json", help="Write all figures to this file.")]
+
+
+def main() -> None:
+    """Run the command line; a user error is one line on stderr and exit status 2."""
+    try:
+        app()
+    except RotomaskError as error:
+        print(f"rotomask: error: {error}", file=sys.stderr)
+        sys.exit(EXIT_USER_ERROR)
+    except BrokenPipeError:
+        # The reader of our output went away (`| head`): nothing is left to say.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        print(f"rotomask {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def cut(
+    video: Annotated[Path, typer.Argument(help="A video file, or a folder of frames.")],
+    mask: Annotated[
+        list[Path],
+        typer.Option(
+            "--mask",
+            "-m",
+            help="Mask of a frame: an image in any common format, or a folder with one file an "
+            "object. Give it again, each with its --at, for objects that come later and for "
+            "corrections.",
+        ),
+    ],
+    at: Annotated[
+        list[int] | None,
+        typer.Option(help="Frame number, from 0, of the --mask in the same place."),
+    ] = None,
+    out: Out = None,
+    model: Model = "stm-lite",
+    weights: Weights = None,
+    start: Annotated[int, typer.Option(help="First frame to cut.")] = 0,
+    end: Annotated[int | None, typer.Option(help="Last frame to cut.")] = None,
+    direction: Annotated[
+        str,
+        typer.Option(
+            help="both: from the first annotated frame to the end and back to the start; forward; "
+            "backward: from the last annotated frame to the start."
+        ),
+    ] = "both",
+    output_format: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            "-f",
+            help="What to make beside the masks, with commas between: overlay, webm and prores "
+            "(transparent), rgba, mattes, coco, youtube-vis, polygons, contact-sheet; or none.",
+        ),
+    ] = "overlay",
+    size: Size = 480,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Begin anew in a folder that holds another job.")
+    ] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Cut objects out of a video, given their mask in one frame or more.
+
+    Writes OUT/masks/NAME.png, one indexed PNG a frame, and OUT/overlay.mp4. A job that was
+    stopped is gone on with by the same command.
+    """
+    from rotomask.cut import CutOptions
+    from rotomask.cut import cut as run
+
+    _set_up_logging(quiet=quiet, verbose=verbose)
+    options = CutOptions(
+        model=model,
+        weights=weights,
+        start=start,
+        stop=None if end is None else end + 1,
+        size=size or None,
+        device=device,
+        precision=precision,
+        direction=direction,  # type: ignore[arg-type]
+        formats=_formats(output_format),
+        overwrite=overwrite,
+    )
+    masks = _pair(mask, at, start)
+    folder = out or Path(f"{video.resolve().stem}-cut")
+    with _interruptible(f"finished frames are in {folder}; the same command goes on from there"):
+        with _progress(quiet) as on_progress:
+            result = run(video, masks, folder, options, on_progress=on_progress)
+        if not quiet:
+            _print_result(result)
+
+
+@app.command()
+def export(
+    video: Annotated[Path, typer.Argument(help="The video that was cut.")],
+    folder: Annotated[Path, typer.Argument(help="The output folder of `rotomask cut`.")],
+    output_format: Annotated[
+        str, typer.Option("--format", "-f", help="As for cut, with commas between.")
+    ] = "overlay",
+    quiet: Quiet = False,
+) -> None:
+    """Make other formats of a finished cut, or of any folder with masks/NAME.png."""
+    from rotomask.export import export as run
+    from rotomask.video import open_video
+
+    with _interruptible("no half-written file was left"), _progress(quiet) as on_progress:
+        report = None if on_progress is None else lambda d, t: on_progress("export", d, t)
+        outputs = run(open_video(video), folder, _formats(output_format), on_progress=report)
+    if not quiet:
+        for name, path in outputs.items():
+            print(f"{name:14} {path}")
+
+
+def _formats(text: str) -> tuple[str, ...]:
+    names = tuple(part.strip() for part in text.split(",") if part.strip())
+    return tuple(n for n in names if n not in ("none", "masks"))
+
+
+def _pair(masks: list[Path], at: list[int] | None, start: int) -> dict[int, Path]:
+    """Frame number -> mask file."""
+    if not at and len(masks) == 1:
+        return {start: masks[0]}
+    if len(at or []) != len(masks):
+        raise OptionError(
+            f"got {len(masks)} --mask and {len(at or [])} --at; give each mask its frame number"
+        )
+    assert at is not None
+    if len(set(at)) != len(at):
+        raise OptionError("two masks are given for the same frame; a mask may hold many objects")
+    return dict(zip(at, masks, strict=True))
+
+
+def _print_result(result: "CutResult") -> None:
+    if result.frames_segmented:
+        rate = result.frames_segmented / result.seconds
+        print(f"{result.frames} frames; {result.frames_segmented} segmented, {rate:.1f} a second")
+    else:
+        print(f"{result.frames} frames, all of them finished before")
+    for name, path in result.outputs.items():
+        print(f"{name:14} {path}")
+
+
+def _set_up_logging(*, quiet: bool, verbose: bool) -> None:
+    """The library logs; the command prints it: notes by default, details with --verbose."""
+    level = logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger = logging.getLogger("rotomask")
+    logger.handlers[:] = [handler]
+    logger.setLevel(level)
+
+
+@contextlib.contextmanager
+def _interruptible(message: str) -> Iterator[None]:
+    """Ctrl-C says what is safe, and ends with the status that shells expect."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print(f"\nstopped: {message}", file=sys.stderr)
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+
+
+@contextlib.contextmanager
+def _progress(quiet: bool) -> Iterator["OnProgress | None"]:
+    """A bar a stage, with frames a second; nothing when quiet."""
+    if quiet:
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TaskID,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description:7}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def on_progress(stage: str, done: int, total: int | None) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=total, completed=done, rate="")
+            task = bars.tasks[tasks[stage]]
+            speed = task.finished_speed or task.speed
+            rate = f"{speed:5.1f} frames/s" if speed else ""
+            bars.update(tasks[stage], completed=done, total=total, rate=rate)
+
+        yield on_progress

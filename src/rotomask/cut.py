@@ -1,0 +1,316 @@
+"""The main job: prompts, video and segmenter in, masks on disk out.
+
+Two passes. The first runs the segmenter and writes each frame's mask as it is made, complete or
+absent; the second (`export`) reads the video beside the masks and renders the other formats. So
+whatever stops a job, the finished frames are there, and the same call goes on after them: the
+segmenter is shown the finished masks (`observe`) and so has the memory that it had.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from rotomask.errors import InputError, OptionError, TruncatedVideoError
+from rotomask.export import FORMATS, export
+from rotomask.job import Job, JobDescription, digest
+from rotomask.masks import LARGEST_ID, read_mask
+from rotomask.models.base import Mask, Segmenter, check_mask
+from rotomask.video import Video, VideoFrame, open_video
+
+Direction = Literal["both", "forward", "backward"]
+MaskSource = str | Path | Sequence[str | Path] | npt.NDArray[np.integer]
+OnProgress = Callable[[str, int, int | None], None]
+
+SOFT_FORMATS = frozenset({"webm", "prores", "rgba", "mattes"})
+"""Formats with soft edges, for which the first pass keeps the probabilities as mattes."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CutOptions:
+    """Everything about a job but its video, masks and output folder."""
+
+    model: str = "stm-lite"
+    """A name of the catalogue (`rotomask models`)."""
+    weights: Path | None = None
+    """A checkpoint to use in place of the shipped one."""
+    start: int = 0
+    """First frame to cut, from 0."""
+    stop: int | None = None
+    """One past the last frame to cut; None: to the end."""
+    size: int | None = 480
+    """Short side at which frames are processed, px; None: every video at its own. The output
+    always has the input's size."""
+    device: str = "auto"
+    precision: str = "auto"
+    direction: Direction = "both"
+    """``both``: from the first annotated frame forward to the end and backward to the start;
+    ``forward``, ``backward``: only so, from the first or the last annotated frame."""
+    formats: tuple[str, ...] = ("overlay",)
+    """What to render beside the masks; names of `export.FORMATS`."""
+    overwrite: bool = False
+    """Whether to begin anew in a folder that holds another job."""
+
+    def __post_init__(self) -> None:
+        if self.direction not in ("both", "forward", "backward"):
+            raise OptionError(
+                f"unknown direction {self.direction!r}; use both, forward or backward"
+            )
+        if self.size is not None and self.size < 16:
+            raise OptionError(f"the processing size must be at least 16 px, got {self.size}")
+        unknown = [f for f in self.formats if f not in FORMATS]
+        if unknown:
+            raise OptionError(f"there is no format {unknown[0]!r}; there are {', '.join(FORMATS)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CutResult:
+    """What a job did."""
+
+    folder: Path
+    object_ids: tuple[int, ...]
+    frames: int
+    """Frames with a mask, those of earlier runs among them."""
+    frames_segmented: int
+    """Frames that this run segmented."""
+    seconds: float
+    """Time that segmenting them took, with reading and writing, without export."""
+    outputs: dict[str, Path]
+    """The format's name -> the file or folder; `masks` is always there."""
+
+
+def cut(
+    video: str | Path | Video,
+    mask: MaskSource | Mapping[int, MaskSource],
+    out: str | Path,
+    options: CutOptions | None = None,
+    *,
+    at: int | None = None,
+    segmenter: Segmenter | None = None,
+    on_progress: OnProgress | None = None,
+    **changes: object,
+) -> CutResult:
+    """Cut the objects of a mask out of a video.
+
+    Args:
+        video: A video file, a folder of frames, or an open video.
+        mask: The reference mask (a file, several files, or H×W integers), or several by frame
+            number: objects may come and be corrected anywhere.
+        out: Folder to write to. A folder with the same, unfinished job is gone on with.
+        options: How; or give its fields as keywords.
+        at: Frame number of a single mask; by default the first frame that is cut.
+        segmenter: A segmenter to use in place of the one that the options name.
+        on_progress: Called with the stage (``cut`` or ``export``), frames done and frames in all
+            (None if that is not known).
+        **changes: Fields of `CutOptions`.
+
+    Returns:
+        What was done, and where the results are.
+
+    Raises:
+        InputError: If video, mask or an option cannot be used. Of a damaged video the frames before
+            the damage are cut and rendered first (`TruncatedVideoError`).
+        OutputError: If the folder cannot be written, is full, or holds another job.
+        WeightsError: If the model's weights are missing or not its own.
+    """
+    options = CutOptions(**{**vars(options or CutOptions()), **changes})
+    opened = video if isinstance(video, Video) else open_video(video)
+    stop = _stop_of(opened, options)
+    sources = mask if isinstance(mask, Mapping) else {options.start if at is None else at: mask}
+    annotations = _read_annotations(opened, sources, options.start, stop)
+    job = Job(Path(out), soft=any(f in SOFT_FORMATS for f in options.formats))
+    job.open(_describe(opened, annotations, options), overwrite=options.overwrite)
+    if segmenter is None:
+        segmenter = _load(options)
+
+    work = _Work(opened, job, annotations, stop - options.start, on_progress)
+    damage: TruncatedVideoError | None = None
+    began = time.perf_counter()
+    for run in _plan(annotations, options, stop):
+        try:
+            work.do(run, segmenter)
+        except TruncatedVideoError as error:
+            damage, stop = error, min(stop, error.frames_read)
+    seconds = time.perf_counter() - began
+
+    report = None if on_progress is None else lambda done, total: on_progress("export", done, total)
+    outputs = {"masks": job.masks}
+    if options.formats:
+        outputs |= export(
+            opened, job.folder, options.formats, start=options.start, stop=stop, on_progress=report
+        )
+    if damage is not None:
+        raise TruncatedVideoError(
+            f"{damage}; the {work.done} frames before the damage are cut, in {job.folder}",
+            damage.frames_read,
+        ) from damage
+    ids = tuple(sorted({int(k) for m in annotations.values() for k in np.unique(m) if k}))
+    return CutResult(
+        folder=job.folder,
+        object_ids=ids,
+        frames=work.done,
+        frames_segmented=work.segmented,
+        seconds=seconds,
+        outputs=outputs,
+    )
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Frames that the segmenter sees in one go."""
+
+    start: int
+    stop: int
+    reverse: bool
+    segments: bool = True
+    """False: no object is known in these frames; their masks are empty."""
+
+    @property
+    def first(self) -> int:
+        return self.stop - 1 if self.reverse else self.start
+
+
+def _plan(annotations: dict[int, Mask], options: CutOptions, stop: int) -> list[_Run]:
+    """The runs over the video, in the order in which they are done."""
+    first, last = min(annotations), max(annotations)
+    if options.direction == "backward":
+        runs = [_Run(options.start, last + 1, True), _Run(last + 1, stop, False, segments=False)]
+    else:
+        runs = [_Run(first, stop, False)]
+        if options.direction == "both":
+            runs.append(_Run(options.start, first + 1, True))
+        else:
+            runs.append(_Run(options.start, first, False, segments=False))
+    return [r for r in runs if r.stop - r.start > (1 if r.reverse and r is not runs[0] else 0)]
+
+
+class _Work:
+    """Does the runs of one job, and counts."""
+
+    def __init__(
+        self,
+        video: Video,
+        job: Job,
+        annotations: dict[int, Mask],
+        total: int,
+        on_progress: OnProgress | None,
+    ) -> None:
+        self.video, self.job, self.annotations = video, job, annotations
+        self.total, self.on_progress = total, on_progress
+        self.done = self.segmented = 0
+        self._counted: set[int] = set()
+
+    def do(self, run: _Run, segmenter: Segmenter) -> None:
+        """Give every frame of a run its mask; finished ones are only shown to the segmenter."""
+        if run.segments and self._is_finished(run):
+            self._count_all(range(run.start, run.stop))
+            return
+        for frame in self.video.frames(run.start, run.stop, reverse=run.reverse):
+            if not run.segments:
+                self.job.write(frame.name, np.zeros(self.video.size, np.int32), None)
+            elif frame.index == run.first:
+                segmenter.start(frame.image, self.annotations[frame.index])
+                self._keep(frame, self.annotations[frame.index], None)
+            elif frame.index in self.annotations:
+                probabilities = segmenter.add(frame.image, self.annotations[frame.index])
+                self._keep(frame, segmenter.labels(probabilities), 1 - probabilities[0])
+            elif self.job.is_finished(frame.name):
+                segmenter.observe(frame.image, self.job.read(frame.name))
+            else:
+                probabilities = segmenter.step(frame.image)
+                self.segmented += 1
+                self._keep(frame, segmenter.labels(probabilities), 1 - probabilities[0])
+            self._count_all([frame.index])
+
+    def _is_finished(self, run: _Run) -> bool:
+        names = (self.video.frame_name(i) for i in range(run.start, run.stop))
+        return all(self.job.is_finished(name) for name in names)
+
+    def _keep(self, frame: VideoFrame, labels: Mask, alpha: npt.NDArray[np.float32] | None) -> None:
+        if not self.job.is_finished(frame.name):
+            self.job.write(frame.name, labels, alpha)
+
+    def _count_all(self, indices: Sequence[int]) -> None:
+        """A frame counts once: the annotated one begins a run in both directions."""
+        self._counted.update(indices)
+        self.done = len(self._counted)
+        if self.on_progress is not None:
+            self.on_progress("cut", self.done, self.total)
+
+
+def _stop_of(video: Video, options: CutOptions) -> int:
+    """One past the last frame to cut, checked."""
+    count = video.frame_count
+    stop = count if options.stop is None else options.stop
+    if not 0 <= options.start < stop:
+        raise OptionError(
+            f"there is nothing to cut from frame {options.start} to {stop - 1}; the range must "
+            "hold a frame and start at 0 or later"
+        )
+    if stop > count:
+        raise OptionError(
+            f"{video.path} has {count} frames, 0 to {count - 1}; frame {stop - 1} is out of range"
+        )
+    return stop
+
+
+def _read_annotations(
+    video: Video, sources: Mapping[int, MaskSource], start: int, stop: int
+) -> dict[int, Mask]:
+    """The reference masks by frame, rising; colours mean the same object in all of them."""
+    if not sources:
+        raise InputError("no reference mask was given; mark the objects in at least one frame")
+    annotations: dict[int, Mask] = {}
+    colours: dict[tuple[int, int, int], int] = {}
+    for index in sorted(sources):
+        if not start <= index < stop:
+            raise OptionError(
+                f"the mask's frame {index} is out of range; frames {start} to {stop - 1} are cut"
+            )
+        source = sources[index]
+        if isinstance(source, np.ndarray):
+            check_mask(source, np.empty((*video.size, 3), np.uint8))
+            labels: Mask = source
+        else:
+            read = read_mask(source, video.size, colours=colours)
+            colours |= read.colours
+            labels = read.labels
+            logger.info("mask of frame %d: %s", index, read.description)
+        if int(labels.max()) > LARGEST_ID:
+            raise OptionError(f"object ids go up to {LARGEST_ID}, got {int(labels.max())}")
+        annotations[index] = labels
+    return annotations
+
+
+def _describe(video: Video, annotations: dict[int, Mask], options: CutOptions) -> JobDescription:
+    return JobDescription(
+        video=video.name,
+        frame_size=video.size,
+        start=options.start,
+        stop=options.stop,
+        annotations={str(k): digest(m) for k, m in annotations.items()},
+        model=options.model,
+        weights=None if options.weights is None else str(options.weights),
+        size=options.size,
+        direction=options.direction,
+    )
+
+
+def _load(options: CutOptions) -> Segmenter:
+    from rotomask.models.catalog import load_model
+    from rotomask.models.space_time import SpaceTimeConfig
+
+    return load_model(
+        options.model,
+        weights=options.weights,
+        device=options.device,
+        precision=options.precision,
+        config=SpaceTimeConfig(size=options.size),
+    )

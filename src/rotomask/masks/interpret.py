@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from rotomask.errors import MaskError
 from rotomask.masks.colours import Colour, flat_colours, number_colours
 from rotomask.masks.grey import flatness, grey_meaning
 from rotomask.masks.palette import davis_palette
@@ -46,6 +47,9 @@ def interpret(
         image: Of any Pillow mode.
         lossy: Whether its codec changes values.
         known: Object ids of colours that are settled already.
+
+    Raises:
+        MaskError: If it is a mask but cannot be used; the message does not name the file.
     """
     if image.mode == "P":
         return _indexed(image, known)
@@ -117,7 +121,10 @@ def _rgb(
         return None
     index, colours, snapped = flat
     if (0, 0, 0) not in colours:
-        return None  # nothing says which colour is the background
+        raise MaskError(
+            f"it has {len(colours)} flat colours but no pixel is black, so nothing says which is the "
+            "background; paint that black"
+        )
     numbers = number_colours(colours, known)
     kind: MaskKind = "jpeg-noisy colours" if snapped else "rgb colours"
     prefix = "colours with noisy or soft edges, snapped" if snapped else "colours"

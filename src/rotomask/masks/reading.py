@@ -11,7 +11,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from rotomask.errors import MaskError
 from rotomask.masks.colours import Colour
-from rotomask.masks.interpret import MaskKind, Meaning, interpret
+from rotomask.masks.interpret import MaskKind, interpret
 from rotomask.masks.labels import object_ids
 from rotomask.natural import natural_key, trailing_number
 
@@ -111,13 +111,16 @@ def _read_file(
         with Image.open(path) as opened:
             lossy = opened.format in ("JPEG", "JPEG2000") or _is_lossy_webp(opened)
             image = ImageOps.exif_transpose(opened) if opened.format == "JPEG" else opened
-            check_size(path, (image.height, image.width), size)
-            meaning: Meaning | None = interpret(image, lossy, colours)
+            have = image.height, image.width
+            meaning = interpret(image, lossy, colours) if size in (None, have) else None
+    except MaskError as error:
+        raise MaskError(f"{path} cannot be a mask: {error}") from error
     except FileNotFoundError as error:
         raise MaskError(f"{path} does not exist") from error
     except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises for a damaged file
         detail = "" if isinstance(error, UnidentifiedImageError) else f" ({error})"
         raise MaskError(f"{path} is not a readable image{detail}") from error
+    check_size(path, have, size)
     if meaning is None:
         raise MaskError(
             f"{path} cannot be a mask: it has neither flat labels nor black and white regions; "

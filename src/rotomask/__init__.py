@@ -18,23 +18,31 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOME = {
-    "cut": "rotomask.cut",
-    "CutOptions": "rotomask.cut",
+    "cut": "rotomask.cutting",
+    "CutOptions": "rotomask.cutting",
     "load_model": "rotomask.models.catalog",
     "Segmenter": "rotomask.models.base",
     "open_video": "rotomask.video",
     "read_mask": "rotomask.masks",
     "write_mask": "rotomask.masks",
-    "export": "rotomask.export",
     "RotomaskError": "rotomask.errors",
 }
 
-__all__ = [*_HOME, "__version__"]
+__all__ = [
+    "CutOptions",
+    "RotomaskError",
+    "Segmenter",
+    "__version__",
+    "cut",
+    "load_model",
+    "open_video",
+    "read_mask",
+    "write_mask",
+]
 
 if TYPE_CHECKING:
-    from rotomask.cut import CutOptions, cut
+    from rotomask.cutting import CutOptions, cut
     from rotomask.errors import RotomaskError
-    from rotomask.export import export
     from rotomask.masks import read_mask, write_mask
     from rotomask.models.base import Segmenter
     from rotomask.models.catalog import load_model

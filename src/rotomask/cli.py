@@ -17,7 +17,7 @@ from rotomask import __version__
 from rotomask.errors import OptionError, RotomaskError
 
 if TYPE_CHECKING:
-    from rotomask.cut import CutResult, OnProgress
+    from rotomask.cutting import CutResult, OnProgress
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
@@ -125,8 +125,8 @@ def cut(
     Writes OUT/masks/NAME.png, one indexed PNG a frame, and OUT/overlay.mp4. A job that was
     stopped is gone on with by the same command.
     """
-    from rotomask.cut import CutOptions
-    from rotomask.cut import cut as run
+    from rotomask.cutting import CutOptions
+    from rotomask.cutting import cut as run
 
     _set_up_logging(quiet=quiet, verbose=verbose)
     options = CutOptions(

@@ -212,7 +212,7 @@ class SpaceTimeSegmenter(Segmenter):
             reduces = width < frame.shape[1]
             method = cv2.INTER_AREA if reduces else cv2.INTER_CUBIC
             frame = cv2.resize(frame, (width, height), interpolation=method)  # type: ignore[assignment]
-        image = torch.from_numpy(np.ascontiguousarray(frame)).to(self.runtime.device)
+        image = torch.tensor(frame, device=self.runtime.device)
         image = image.permute(2, 0, 1)[None].float() / 255
         return F.pad(image, self._padding()).contiguous(memory_format=torch.channels_last)
 

@@ -50,7 +50,7 @@ def display_matrix(frame: av.VideoFrame) -> Matrix:
     side_data = cast(Mapping[str, SideData], frame.side_data)
     if "DISPLAYMATRIX" not in side_data:
         return UPRIGHT
-    numbers = np.frombuffer(side_data["DISPLAYMATRIX"], np.int32)
+    numbers = np.frombuffer(bytes(side_data["DISPLAYMATRIX"]), np.int32)
     a, b, _, c, d = (int(v) for v in numbers[:5])  # 16.16 fixed point
     if a == d == 0 and b and c:
         return 0, _sign(b), _sign(c), 0

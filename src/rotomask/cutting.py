@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -137,15 +138,15 @@ def cut(
         try:
             work.do(run, segmenter)
         except TruncatedVideoError as error:
-            damage, stop = error, min(stop, error.frames_read)
+            damage = error
     seconds = time.perf_counter() - began
 
-    report = None if on_progress is None else lambda done, total: on_progress("export", done, total)
     outputs = {"masks": job.masks}
     if options.formats:
-        outputs |= export(
-            opened, job.folder, options.formats, start=options.start, stop=stop, on_progress=report
-        )
+        try:
+            outputs |= _export(opened, job, options, damage is not None, on_progress)
+        except TruncatedVideoError as error:  # the outputs are complete up to the damage
+            damage = damage or error
     if damage is not None:
         raise TruncatedVideoError(
             f"{damage}; the {work.done} frames before the damage are cut, in {job.folder}",
@@ -212,7 +213,9 @@ class _Work:
         if run.segments and self._is_finished(run):
             self._count_all(range(run.start, run.stop))
             return
-        for frame in self.video.frames(run.start, run.stop, reverse=run.reverse):
+        # Reading on to the very end is what finds out that a video is damaged there.
+        stop = None if run.stop == self.video.frame_count else run.stop
+        for frame in self.video.frames(run.start, stop, reverse=run.reverse):
             if not run.segments:
                 self.job.write(frame.name, np.zeros(self.video.size, np.int32), None)
             elif frame.index == run.first:
@@ -287,6 +290,21 @@ def _read_annotations(
             raise OptionError(f"object ids go up to {LARGEST_ID}, got {int(labels.max())}")
         annotations[index] = labels
     return annotations
+
+
+def _export(
+    video: Video, job: Job, options: CutOptions, is_damaged: bool, on_progress: OnProgress | None
+) -> dict[str, Path]:
+    report = None if on_progress is None else partial(on_progress, "export")
+    return export(
+        video,
+        job.folder,
+        options.formats,
+        start=options.start,
+        stop=options.stop,
+        partial=is_damaged,
+        on_progress=report,
+    )
 
 
 def _describe(video: Video, annotations: dict[int, Mask], options: CutOptions) -> JobDescription:

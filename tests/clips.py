@@ -97,10 +97,10 @@ def tone(seconds: float, sample_format: str) -> Iterable[av.AudioFrame]:
         samples = np.stack([wave, wave])
         data: npt.NDArray[np.generic] = samples.astype(np.float32)
         if sample_format.startswith("s"):
-            width = {"s16": np.int16, "s32": np.int32}[sample_format.rstrip("p")]
-            data = (samples * np.iinfo(width).max).astype(width)
+            bits = int(sample_format[1:3])
+            data = (samples * (2 ** (bits - 1) - 1)).astype(f"int{bits}")
         if not sample_format.endswith("p"):
             data = np.ascontiguousarray(data.T).reshape(1, -1)
-        frame = av.AudioFrame.from_ndarray(data, sample_format, "stereo")
+        frame = av.AudioFrame.from_ndarray(data, sample_format, "stereo")  # type: ignore[arg-type]
         frame.rate, frame.pts, frame.time_base = rate, begin, Fraction(1, rate)
         yield frame

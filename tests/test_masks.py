@@ -211,7 +211,8 @@ def test_soft_edges(tmp_path):
 
 
 def test_soft_edges_of_colours_make_no_third_colour(tmp_path):
-    yellow_on_black = np.where(LABELS[..., None] == 1, (255, 255, 0), BRIGHT).astype(np.uint8)
+    yellow_on_black = BRIGHT.copy()
+    yellow_on_black[LABELS == 1] = (255, 255, 0)
     Image.fromarray(yellow_on_black).filter(ImageFilter.GaussianBlur(1)).save(tmp_path / "a.png")
     mask = read_mask(tmp_path / "a.png")
     assert mask.object_ids == (1, 2)
@@ -250,7 +251,7 @@ def test_folder_of_one_file_per_object(tmp_path):
 
 def test_list_of_files_without_numbers(tmp_path):
     files = [
-        save(tmp_path, f"{name}.png", ((k == LABELS) * 255).astype(np.uint8))
+        save(tmp_path, f"{name}.png", object_mask(LABELS, k).astype(np.uint8) * 255)
         for k, name in enumerate(["dog", "cat"], start=1)
     ]
     np.testing.assert_array_equal(read_mask(files).labels, LABELS)

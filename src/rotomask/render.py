@@ -69,7 +69,7 @@ def overlay(
 def display_colour(object_id: int) -> tuple[int, int, int]:
     """The palette colour of an object, brightened so that it shows on film: RGB, 0-255."""
     red, green, blue = (round(255 * math.sqrt(v / 255)) for v in object_colour(object_id))
-    lift = 60 if max(red, green, blue) else 0  # pure primaries look harsh
+    lift = 40 if max(red, green, blue) else 0  # pure primaries look harsh
     return min(255, red + lift), min(255, green + lift), min(255, blue + lift)
 
 

@@ -112,9 +112,10 @@ class YouTubeVIS(JSONOutput):
         """See `Output.add`."""
         for object_id in object_ids(cut.labels):
             mask = object_mask(cut.labels, object_id)
-            track = self._tracks.setdefault(object_id, _Track())
+            if object_id not in self._tracks:
+                self._tracks[object_id] = _Track()
             with output_errors(self.path):
-                track.add(
+                self._tracks[object_id].add(
                     len(self._names),
                     {
                         "segmentations": to_rle(mask),

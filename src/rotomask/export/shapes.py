@@ -35,7 +35,7 @@ def bounding_box(mask: npt.NDArray[np.bool_]) -> list[int]:
     return [int(n) for n in cv2.boundingRect(mask.astype(np.uint8))]
 
 
-def to_polygons(mask: npt.NDArray[np.bool_], tolerance_px: float = 0.75) -> list[Ring]:
+def to_polygons(mask: npt.NDArray[np.bool_], tolerance_px: float = 0.5) -> list[Ring]:
     """Outlines of an H×W boolean mask, one ring for each connected part.
 
     Points are centres of the object's own edge pixels, a hole's too. So `cv2.fillPoly` of a ring's

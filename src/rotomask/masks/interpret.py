@@ -122,8 +122,8 @@ def _rgb(
     index, colours, snapped = flat
     if (0, 0, 0) not in colours:
         raise MaskError(
-            f"it has {len(colours)} flat colours but no pixel is black, so nothing says which is the "
-            "background; paint that black"
+            f"it has {len(colours)} flat colours but no pixel is black, so nothing says which is "
+            "the background; paint that black"
         )
     numbers = number_colours(colours, known)
     kind: MaskKind = "jpeg-noisy colours" if snapped else "rgb colours"

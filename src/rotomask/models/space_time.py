@@ -23,6 +23,10 @@ from rotomask.models.layers.memory import Similarity
 from rotomask.models.layers.memory_bank import MemoryBank, MemoryFrame
 
 
+OBJECTS_AT_ONCE = 16
+"""Objects that are encoded or decoded in one batch."""
+
+
 class SpaceTimeNetwork(Protocol):
     """What the segmenter asks of a network; shapes as in `STMLite` and `STM`."""
 
@@ -189,21 +193,42 @@ class SpaceTimeSegmenter(Segmenter):
         seen = self._seen
         if seen.features is None:
             seen.features = self.network.encode_frame(seen.image)
-        key, value = self.network.encode_value(seen.image, seen.features, seen.masks)
+        key, value = self._encode_values(seen)
         rows = [self._ids.index(k) for k in ids]
         if len(rows) < len(value):
             key, value = (key[rows] if len(key) > 1 else key), value[rows]
         return MemoryFrame(self._index, ids, key.flatten(2), value.flatten(2), is_reference)
 
+    def _encode_values(self, seen: _Seen) -> tuple[Tensor, Tensor]:
+        """Keys and values of all objects, some at a time so that many objects fit into memory."""
+        if len(seen.masks) <= OBJECTS_AT_ONCE:
+            return self.network.encode_value(seen.image, seen.features, seen.masks)
+        total = seen.masks.sum(0, keepdim=True)
+        keys, values = [], []
+        for masks in seen.masks.split(OBJECTS_AT_ONCE):
+            # The objects of the other chunks stand in as one, so that each object sees all others.
+            rest = (total - masks.sum(0, keepdim=True)).clamp(0, 1)
+            key, value = self.network.encode_value(
+                seen.image, seen.features, torch.cat([masks, rest])
+            )
+            keys.append(key[:-1] if len(key) > 1 else key)
+            values.append(value[:-1])
+        shares_key = len(keys[0]) == 1 and len(values[0]) > 1
+        return keys[0] if shares_key else torch.cat(keys), torch.cat(values)
+
     def _segment(self, features: Any, ids: tuple[int, ...]) -> Tensor:
         """Probabilities O+1×H×W at padded processing size."""
         key = features.key
-        read = self._bank.read(
-            key.flatten(2), ids, similarity=self.network.similarity, top_k=self.config.top_k
-        )
-        guidance = self._seen.masks[[self._ids.index(k) for k in ids]]
-        logits = self.network.decode(read.unflatten(-1, key.shape[-2:]), features, guidance)
-        return aggregate(torch.sigmoid(logits), self.config.aggregation)
+        logits = []
+        for start in range(0, len(ids), OBJECTS_AT_ONCE):
+            chunk = ids[start : start + OBJECTS_AT_ONCE]
+            read = self._bank.read(
+                key.flatten(2), chunk, similarity=self.network.similarity, top_k=self.config.top_k
+            )
+            guidance = self._seen.masks[[self._ids.index(k) for k in chunk]]
+            read = read.unflatten(-1, key.shape[-2:])
+            logits.append(self.network.decode(read, features, guidance))
+        return aggregate(torch.sigmoid(torch.cat(logits)), self.config.aggregation)
 
     def _image(self, frame: Frame) -> Tensor:
         """1×3×H×W float 0..1, resized and padded."""

@@ -115,6 +115,38 @@ def test_variable_frame_rate_keeps_its_times(tmp_path):
     assert_equal_frames(video.frames(reverse=True), list(video.frames())[::-1])
 
 
+@pytest.mark.parametrize("name", ["late.mkv", "late.mp4", "late.ts"])
+def test_clip_that_begins_late_is_whole(tmp_path, name):
+    times_s = [5 + index / 25 for index in range(20)]
+    video = open_video(write_clip(tmp_path / name, frames=20, times_s=times_s))
+    frames = list(video.frames())
+    assert [picture_index(frame.image) for frame in frames] == list(range(20))
+    assert frames[0].time_s == 0
+    assert_equal_frames(video.frames(7, reverse=True), frames[7:][::-1])
+
+
+@pytest.mark.parametrize("options", [SHORT_GOP, OPEN_GOP], ids=["closed", "open"])
+def test_recording_that_begins_between_key_frames(tmp_path, options):
+    path = write_clip(tmp_path / "a.ts", frames=60, options=options)
+    path.write_bytes(path.read_bytes()[188 * 30 :])
+    video = open_video(path)
+    frames = list(video.frames())
+    indices = [picture_index(frame.image) for frame in frames]
+    assert indices == list(range(indices[0], 60))
+    assert 0 < indices[0] < 40
+    assert video.frame_count == len(frames)
+    assert_equal_frames(video.frames(reverse=True), frames[::-1])
+
+
+def test_joined_recordings_whose_times_begin_anew(tmp_path):
+    path = write_clip(tmp_path / "a.ts", frames=20, options=SHORT_GOP)
+    path.write_bytes(path.read_bytes() * 2)
+    video = open_video(path)
+    frames = list(video.frames())
+    assert [picture_index(frame.image) for frame in frames] == [*range(20), *range(20)]
+    assert_equal_frames(video.frames(reverse=True), frames[::-1])
+
+
 def test_sound_alone_is_not_a_video(tmp_path):
     path = tmp_path / "song.mp3"
     with av.open(str(path), "w") as container:

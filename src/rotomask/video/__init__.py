@@ -1,9 +1,10 @@
 """Video in and out: the only code that decodes or encodes."""
 
 from rotomask.video.base import Video, VideoFrame
+from rotomask.video.encodings import PRORES_4444, VP9_ALPHA, Encoding, h264
 from rotomask.video.images import read_image
 from rotomask.video.opening import open_video
-from rotomask.video.writer import PRORES_4444, VP9_ALPHA, Encoding, VideoWriter, h264
+from rotomask.video.writer import VideoWriter
 
 __all__ = [
     "PRORES_4444",

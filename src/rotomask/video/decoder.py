@@ -12,8 +12,8 @@ from av.video.stream import VideoStream
 
 from rotomask.errors import VideoError
 
-_NOT_VIDEO = ("tty", "subviewer", "microdvd")
-"""Demuxers that take any text file for moving pictures."""
+_NOT_VIDEO = ("tty", "bin", "xbin", "adf", "idf")
+"""Demuxers that paint any text or data file as characters on a screen."""
 
 
 class Decoder:
@@ -89,7 +89,7 @@ def open_container(path: Path) -> InputContainer:
         raise VideoError(f"{path} is not a video that can be opened: {error.strerror}") from error
     if container.format.name in _NOT_VIDEO:
         container.close()
-        raise VideoError(f"{path} is text, not a video")
+        raise VideoError(f"{path} is text or data, not a video")
     return container
 
 

@@ -41,49 +41,75 @@ def index_packets(container: InputContainer, stream: VideoStream) -> PacketIndex
     Decoding begins at the first key packet, so packets before it, and frames to be shown before it,
     do not count; nor do those that an edit list hides.
     """
-    shown, keys = array("q"), array("q")
-    timed, started, count, packets, last_corrupt = True, False, 0, 0, False
-    end_s, damage = 0.0, None
+    scan, damage = _Scan(stream), None
     try:
         for packet in container.demux():
-            if packet.size == 0 and packet.pts is None and packet.dts is None:
-                continue  # the flush packet at the end of each stream
-            end_s = max(end_s, _end_s(packet))
-            if packet.stream_index != stream.index:
-                continue
-            packets += 1
-            last_corrupt = packet.is_corrupt
-            started = started or packet.is_keyframe
-            if not started or packet.is_discard or _never_shown(stream, packet):
-                if packet.is_keyframe and packet.pts is not None:
-                    keys.append(packet.pts)
-                continue
-            count += 1
-            if packet.pts is None:
-                timed = False
-                continue
-            shown.append(packet.pts)
-            if packet.is_keyframe:
-                keys.append(packet.pts)
+            if packet.size or packet.pts is not None or packet.dts is not None:
+                scan.add(packet)  # all but the empty packet at the end of each stream
     except (av.FFmpegError, OSError) as error:
-        damage = f"the file is damaged ({error})"
-    if last_corrupt:
-        packets -= 1
-        count -= 1
-        if shown:
-            shown.pop()
-    damage = damage or _shortfall(container, stream, packets + last_corrupt, end_s)
-    if last_corrupt and damage is None:
-        damage = "its last frame is cut off"
-    times, key_times = np.unique(np.array(shown, np.int64)), np.unique(np.array(keys, np.int64))
-    if container.format.name in _GUESSED_TIMES:
-        timed = timed and len(key_times) == len(times)  # every frame a key frame: no guess needed
-    if not timed or len(times) != count or len(key_times) == 0:
-        return PacketIndex(
-            count=count, pts=None, keys=np.empty(0, np.int64), packets=packets, damage=damage
+        damage = f"the file is damaged ({error.strerror})"
+    damage = damage or _shortfall(container, stream, scan)
+    return scan.index(container.format.name, damage)
+
+
+class _Scan:
+    """What has been seen of a stream's packets so far."""
+
+    def __init__(self, stream: VideoStream) -> None:
+        self._stream = stream
+        self._shown, self._keys = array("q"), array("q")
+        self._count = 0
+        self._started = False
+        self._timed = True
+        self._reordered = False
+        self._cut_off = False
+        self.packets = 0
+        """Packets of the video."""
+        self.end_s = 0.0
+        """When the last packet of any stream ends."""
+
+    def add(self, packet: av.Packet) -> None:  # type: ignore[type-arg]
+        """Take the next packet of any stream."""
+        self.end_s = max(self.end_s, _end_s(packet))
+        if packet.stream_index != self._stream.index:
+            return
+        self.packets += 1
+        self._cut_off = packet.is_corrupt
+        self._started = self._started or packet.is_keyframe
+        if packet.is_keyframe and packet.pts is not None:
+            self._keys.append(packet.pts)
+        if not self._started or packet.is_discard or _never_shown(self._stream, packet):
+            return
+        self._count += 1
+        if packet.pts is None:
+            self._timed = False
+        else:
+            self._shown.append(packet.pts)
+            self._reordered = self._reordered or packet.pts != packet.dts
+
+    def index(self, container_format: str, damage: str | None) -> PacketIndex:
+        """The frames, with their times if these can be relied on."""
+        count, packets = self._count, self.packets
+        if self._cut_off:  # the last packet is half there
+            damage = damage or "its last frame is cut off"
+            count, packets = count - 1, packets - 1
+            self._shown = self._shown[:-1]
+        times = np.unique(np.array(self._shown, np.int64))
+        keys = np.array(self._keys, np.int64)
+        reliable = (
+            self._timed
+            and len(times) == count > 0
+            and len(keys) > 0
+            and bool((np.diff(keys) > 0).all())  # not so where recordings were joined
+            # Every frame a key frame: no time had to be guessed.
+            and (container_format not in _GUESSED_TIMES or len(keys) == count)
+            # Else some writer took the order of decoding for that of showing.
+            and (self._reordered or not self._stream.codec_context.has_b_frames)
         )
-    times = times[times >= key_times[0]]
-    return PacketIndex(count=len(times), pts=times, keys=key_times, packets=packets, damage=damage)
+        if not reliable:
+            return PacketIndex(count=count, pts=None, keys=keys[:0], packets=packets, damage=damage)
+        times = times[times >= keys[0]]
+        return PacketIndex(count=len(times), pts=times, keys=keys, packets=packets, damage=damage)
 
 
 def _end_s(packet: av.Packet) -> float:  # type: ignore[type-arg]
@@ -102,15 +128,15 @@ def _never_shown(stream: VideoStream, packet: av.Packet) -> bool:  # type: ignor
     )
 
 
-def _shortfall(
-    container: InputContainer, stream: VideoStream, packets: int, end_s: float
-) -> str | None:
+def _shortfall(container: InputContainer, stream: VideoStream, scan: _Scan) -> str | None:
     """What the header promised and the packets did not hold."""
-    if stream.frames > packets:
+    # AVI also counts frames that repeat the one before and have no packet.
+    spare = 2 + stream.frames // 50 if container.format.name == "avi" else 0
+    if stream.frames - spare > scan.packets:
         return f"the file ends early: its header promises {stream.frames} frames"
     if container.format.name.startswith("matroska") and container.duration:
-        promised_s = (container.duration + max(container.start_time or 0, 0)) / av.time_base
+        promised_s = container.duration / av.time_base  # when the last packet ends, not a length
         frame_s = float(1 / (stream.average_rate or Fraction(25)))
-        if promised_s - end_s > 0.05 + 1.5 * frame_s:
+        if promised_s - scan.end_s > 0.05 + 1.5 * frame_s:
             return f"the file ends early: its header promises {promised_s:.1f} s"
     return None

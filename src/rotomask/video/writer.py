@@ -1,8 +1,7 @@
-"""Encoding: overlays that every browser plays, cut-outs whose transparency survives."""
+"""Pictures into a video file, with the sound of another beside them."""
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +16,7 @@ from av.video.stream import VideoStream
 from rotomask.atomic import output_errors, temporary_name
 from rotomask.errors import OutputError, ShapeError
 from rotomask.video.base import Video
+from rotomask.video.encodings import Encoding
 from rotomask.video.sound import SoundTrack
 
 _BT709 = 1
@@ -24,58 +24,6 @@ _BT709 = 1
 
 _LEAST_TICKS = 10_000
 """Ticks a second of the time base at least, so that variable frame rates are kept to 0.1 ms."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Encoding:
-    """How pictures become a file."""
-
-    codec: str
-    """FFmpeg's name of the encoder."""
-    pixel_format: str
-    """FFmpeg's name of what it encodes."""
-    container: str
-    """FFmpeg's name of the muxer."""
-    options: dict[str, str] = field(default_factory=dict)
-    """For the encoder."""
-    container_options: dict[str, str] = field(default_factory=dict)
-    """For the muxer."""
-    even: bool = False
-    """Whether width and height must be even."""
-    alpha: bool = False
-    """Whether pictures have four channels, RGBA with straight alpha."""
-
-
-def h264(crf: int = 18) -> Encoding:
-    """H.264 4:2:0 in MP4 that starts to play before it is loaded; a lower crf looks better."""
-    return Encoding(
-        codec="libx264",
-        pixel_format="yuv420p",
-        container="mp4",
-        options={"crf": str(crf), "preset": "fast"},
-        container_options={"movflags": "+faststart"},
-        even=True,
-    )
-
-
-VP9_ALPHA = Encoding(
-    codec="libvpx-vp9",
-    pixel_format="yuva420p",
-    container="webm",
-    # Hidden reference frames would lose their alpha.
-    options={"crf": "24", "b": "0", "deadline": "good", "cpu-used": "5", "auto-alt-ref": "0"},
-    alpha=True,
-)
-"""VP9 in WebM with alpha: browsers show it over the page."""
-
-PRORES_4444 = Encoding(
-    codec="prores_ks",
-    pixel_format="yuva444p10le",
-    container="mov",
-    options={"profile": "4444", "alpha_bits": "16", "vendor": "apl0"},
-    alpha=True,
-)
-"""ProRes 4444 in QuickTime with alpha: for editing programs."""
 
 
 class VideoWriter:

@@ -15,7 +15,7 @@ from rotomask.video.decoder import Decoder
 from rotomask.video.packets import PacketIndex, index_packets
 from rotomask.video.pixels import display_matrix, to_pixels
 
-WINDOW_BYTES = 192 << 20
+WINDOW_BYTES = 96 << 20
 """Decoded frames held at once while reading backwards."""
 
 Indexed = tuple[int, av.VideoFrame]

@@ -171,6 +171,96 @@ def export(
             print(f"{name:14} {path}")
 
 
+@app.command()
+def demo(
+    out: Out = None,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Cut the object out of a shipped real clip, and score it against the ground truth."""
+    from rotomask.demo import run_demo
+
+    folder = out or Path("rotomask-demo")
+    with _interruptible(f"finished frames are in {folder}"):
+        with _progress(quiet) as on_progress:
+            result = run_demo(folder, device=device, precision=precision, on_progress=on_progress)
+        if not quiet:
+            _print_result(result.cut)
+            print(f"{'region J':14} {result.region_similarity:.3f}")
+            print(f"{'boundary F':14} {result.boundary_accuracy:.3f}")
+
+
+@app.command()
+def benchmark(
+    name: Annotated[str, typer.Argument(metavar="BENCHMARK", help="davis2016, davis2017, ...")],
+    root: Annotated[Path, typer.Option(help="The data set.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for masks and run.json.")],
+    model: Model = "stm-lite",
+    weights: Weights = None,
+    split: Annotated[str | None, typer.Option(help="Part of the data set; default: val.")] = None,
+    sequences: Sequences = None,
+    size: Size = 480,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    json_file: Json = None,
+    quiet: Quiet = False,
+) -> None:
+    """Run a model over a benchmark, then score it: J, F, seconds per frame, peak memory."""
+    from rotomask.benchmarking import run_benchmark
+    from rotomask.models.catalog import load_model
+    from rotomask.models.space_time import SpaceTimeConfig
+
+    segmenter = load_model(
+        model,
+        weights=weights,
+        device=device,
+        precision=precision,
+        config=SpaceTimeConfig(size=size or None),
+    )
+    settings = {"model": model, "weights": str(weights or "shipped"), "size": size or None}
+    settings |= {"device": device, "precision": precision}
+    with _interruptible(f"finished sequences are in {out}; the same command goes on from there"):
+        with _progress(quiet) as on_progress:
+            result = run_benchmark(
+                name,
+                root,
+                out,
+                segmenter,
+                settings=settings,
+                split=split,
+                sequences=_names(sequences),
+                on_progress=on_progress,
+            )
+        if json_file is not None:
+            result.to_json(json_file)
+        if not quiet:
+            _print_evaluation(result)
+            print(
+                f"{result.run['seconds_per_frame']:.3f} s a frame "
+                f"({result.run['frames_per_second']:.1f} frames/s), "
+                f"peak memory {result.run['peak_memory_mib']:.0f} MiB"
+            )
+
+
+@app.command()
+def models() -> None:
+    """List the models: what they are, what they were trained on, how good they are."""
+    from rotomask.models.catalog import MODELS, model_card
+
+    for name, model in MODELS.items():
+        card = model_card(name)
+        print(f"{name}\n    {model.summary}")
+        for key, text in card.get("summary", {}).items():
+            print(f"    {key}: {text}")
+        if not model.shipped:
+            print("    weights: not shipped; give them with --weights FILE")
+
+
+def _names(text: str | None) -> list[str] | None:
+    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+
+
 def _formats(text: str) -> tuple[str, ...]:
     names = tuple(part.strip() for part in text.split(",") if part.strip())
     return tuple(n for n in names if n not in ("none", "masks"))

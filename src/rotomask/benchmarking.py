@@ -1,0 +1,192 @@
+"""Run a model over a benchmark, then score it: masks, quality, seconds per frame, peak memory."""
+
+import json
+import math
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rotomask import __version__
+from rotomask.atomic import complete_or_absent
+from rotomask.data.sequences import VideoDataset, VideoSequence
+from rotomask.errors import OptionError, OutputError
+from rotomask.evaluation.benchmarks import open_benchmark
+from rotomask.evaluation.results import EvaluationResult
+from rotomask.evaluation.running import evaluate_results
+from rotomask.masks import write_mask
+from rotomask.models.base import Segmenter
+
+OnProgress = Callable[[str, int, int | None], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SequenceTiming:
+    """How long a model took over a sequence."""
+
+    frames: int
+    """Frames that were segmented: the given ones do not count."""
+    seconds: float
+    """From reading the first frame to the last mask on disk."""
+
+
+def run_benchmark(
+    name: str,
+    root: str | Path,
+    out: str | Path,
+    segmenter: Segmenter,
+    *,
+    settings: dict[str, Any],
+    split: str | None = None,
+    sequences: Sequence[str] | None = None,
+    on_progress: OnProgress | None = None,
+) -> EvaluationResult:
+    """Segment every sequence of a benchmark as its rules have it, and score the masks.
+
+    Writes ``OUT/SEQUENCE/FRAME.png`` and ``OUT/run.json``. A run that was stopped goes on after the
+    sequences that were finished.
+
+    Args:
+        name: A semi-supervised benchmark: davis2016, davis2017, youtube-vos, segtrack-v2 ...
+        root: Where the data set is.
+        out: Folder to write to.
+        segmenter: The model.
+        settings: What the run depends on, for the record; the same folder takes no other settings.
+        split: Part of the data set; None: its validation split.
+        sequences: Only these.
+        on_progress: Called with the stage (``segment`` or ``score``), what is done, and how much
+            there is.
+
+    Returns:
+        The scores; its `run` holds seconds per frame, peak memory (MiB) and versions.
+
+    Raises:
+        OptionError: If the benchmark gives no masks to start from.
+        OutputError: If the folder cannot be written or holds a run with other settings.
+    """
+    dataset = open_benchmark(name, root, split)
+    if sequences is not None:
+        dataset = dataset.select(sequences)
+    _check_supervised(dataset)
+    record = _Record(Path(out), settings)
+    total, done = sum(len(s) for s in dataset), 0
+    for sequence in dataset:
+        if sequence.name not in record.timings:
+            for index in _segment(sequence, record.folder / sequence.name, segmenter, record):
+                if on_progress is not None:
+                    on_progress("segment", done + index + 1, total)
+        done += len(sequence)
+    score_progress = None
+    if on_progress is not None:
+
+        def score_progress(scored: int, count: int) -> None:
+            on_progress("score", scored, count)
+
+    result = evaluate_results(dataset, record.folder, on_progress=score_progress)
+    return replace(result, run=record.summary([s.name for s in dataset]))
+
+
+class _Record:
+    """``run.json``: settings, and the timing of every finished sequence."""
+
+    def __init__(self, folder: Path, settings: dict[str, Any]) -> None:
+        self.folder, self.settings = folder, settings
+        self.timings: dict[str, SequenceTiming] = {}
+        self.peak_mib = 0.0
+        self.file = folder / "run.json"
+        if self.file.is_file():
+            self._read()
+
+    def _read(self) -> None:
+        stored = json.loads(self.file.read_text())
+        if stored["settings"] != json.loads(json.dumps(self.settings)):
+            raise OutputError(
+                f"{self.folder} holds a run with other settings ({stored['settings']}); "
+                "choose another --out"
+            )
+        self.peak_mib = stored["peak_mib"]
+        self.timings = {k: SequenceTiming(**v) for k, v in stored["timings"].items()}
+
+    def finish(self, name: str, timing: SequenceTiming) -> None:
+        """Note a finished sequence."""
+        self.timings[name] = timing
+        self.peak_mib = max(self.peak_mib, _peak_mib())
+        content = {
+            "settings": self.settings,
+            "peak_mib": self.peak_mib,
+            "timings": {k: vars(v) for k, v in self.timings.items()},
+        }
+        with complete_or_absent(self.file) as temporary:
+            temporary.write_text(json.dumps(content, indent=1))
+
+    def summary(self, names: Sequence[str]) -> dict[str, Any]:
+        """Of the sequences that were scored."""
+        chosen = {name: self.timings[name] for name in names}
+        frames = sum(t.frames for t in chosen.values())
+        seconds = sum(t.seconds for t in chosen.values())
+        return {
+            **self.settings,
+            "frames": frames,
+            "seconds_per_frame": seconds / frames if frames else None,
+            "frames_per_second": frames / seconds if seconds else None,
+            "seconds_per_frame_by_sequence": {
+                k: t.seconds / t.frames if t.frames else None for k, t in chosen.items()
+            },
+            "peak_memory_mib": self.peak_mib,
+            "versions": _versions(),
+        }
+
+
+def _segment(
+    sequence: VideoSequence, folder: Path, segmenter: Segmenter, record: _Record
+) -> Iterator[int]:
+    """Write a mask for every frame, giving each frame's index as it is done."""
+    began = time.perf_counter()
+    prompts = sequence.prompts()
+    first = min(prompts)
+    for index, frame in enumerate(sequence.frames()):
+        if index < first:
+            labels = np.zeros(frame.shape[:2], np.int32)
+        elif index == first:
+            labels, _ = prompts[index]
+            segmenter.start(frame, labels)
+        elif index in prompts:
+            given, ids = prompts[index]
+            labels = segmenter.labels(segmenter.add(frame, given, ids))
+        else:
+            labels = segmenter.labels(segmenter.step(frame))
+        write_mask(folder / f"{sequence.frame_names[index]}.png", labels)
+        yield index
+    count = len(sequence) - first - 1
+    record.finish(sequence.name, SequenceTiming(frames=count, seconds=time.perf_counter() - began))
+
+
+def _check_supervised(dataset: VideoDataset) -> None:
+    without = [s.name for s in dataset if not s.given]
+    if without:
+        raise OptionError(
+            f"{dataset.benchmark} gives no mask to start from (sequence {without[0]}); it is for "
+            "methods without annotation, of which none is here yet"
+        )
+
+
+def _peak_mib() -> float:
+    """The process's largest resident memory so far; NaN where the system does not tell."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return math.nan
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 1024
+
+
+def _versions() -> dict[str, str]:
+    names = ("torch", "numpy", "opencv-python-headless", "av")
+    found = {name: metadata.version(name) for name in names}
+    return {"rotomask": __version__, "python": platform.python_version(), **found}

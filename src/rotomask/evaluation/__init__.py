@@ -1,0 +1,48 @@
+"""How good masks are: the measures and protocols of every benchmark of the field.
+
+    from rotomask.evaluation import evaluate_results, open_benchmark, score_sequence
+
+    dataset = open_benchmark("davis2016", "DAVIS").select(["dog", "cows"])
+    result = evaluate_results(dataset, "masks")         # masks/dog/00000.png, ...
+    result.figures["J&F"], result.figures["J_mean"]
+    result.to_json("figures.json")
+
+    score = score_sequence(predictions, truths)         # H×W labels in memory, all frames
+    score.figures["J&F"]
+
+The measures themselves are pure functions of boolean masks: `region_similarity` (J) and
+`boundary_accuracy` (F).
+"""
+
+from rotomask.evaluation.benchmarks import BENCHMARKS, get_benchmark, open_benchmark
+from rotomask.evaluation.boundary import boundary_accuracy, boundary_map, tolerance_px
+from rotomask.evaluation.memory import score_sequence
+from rotomask.evaluation.region import region_similarity
+from rotomask.evaluation.results import (
+    EvaluationResult,
+    ObjectScore,
+    SequenceScore,
+    read_result,
+)
+from rotomask.evaluation.running import evaluate_results
+from rotomask.evaluation.statistics import Statistics, summarize
+from rotomask.evaluation.tracks import TrackProtocol
+
+__all__ = [
+    "BENCHMARKS",
+    "EvaluationResult",
+    "ObjectScore",
+    "SequenceScore",
+    "Statistics",
+    "TrackProtocol",
+    "boundary_accuracy",
+    "boundary_map",
+    "evaluate_results",
+    "get_benchmark",
+    "open_benchmark",
+    "read_result",
+    "region_similarity",
+    "score_sequence",
+    "summarize",
+    "tolerance_px",
+]

@@ -1,0 +1,53 @@
+"""Looking into a data set's folders, and saying what is missing."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rotomask.errors import DatasetError
+from rotomask.natural import natural_key
+from rotomask.video.images import SUFFIXES
+
+
+def require_folder(path: Path, what: str) -> Path:
+    """The folder itself.
+
+    Raises:
+        DatasetError: If it is missing.
+    """
+    if not path.is_dir():
+        raise DatasetError(f"{what} is incomplete: the folder {path} is missing")
+    return path
+
+
+def subfolders(path: Path) -> list[Path]:
+    """The folders within a folder, in natural order, without hidden ones."""
+    found = [p for p in path.iterdir() if p.is_dir() and not p.name.startswith(".")]
+    return sorted(found, key=lambda p: natural_key(p.name))
+
+
+def image_files(path: Path) -> list[Path]:
+    """The images within a folder, of any type, in natural order."""
+    found = [
+        p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")
+    ]
+    return sorted(found, key=lambda p: natural_key(p.name))
+
+
+def images_by_stem(path: Path) -> dict[str, Path]:
+    """Stem -> image of a folder, in natural order; empty if there is no such folder."""
+    return {p.stem: p for p in image_files(path)} if path.is_dir() else {}
+
+
+def require_frames(sequence: str, frames: Sequence[str], found: Sequence[str], kind: str) -> None:
+    """Raise unless every frame is among those found.
+
+    Raises:
+        DatasetError: Naming the first that are missing.
+    """
+    missing = [name for name in frames if name not in set(found)]
+    if missing:
+        listed = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
+        raise DatasetError(
+            f"sequence {sequence} lacks {kind} for {len(missing)} of {len(frames)} frames "
+            f"({listed}); the data set seems to be half downloaded"
+        )

@@ -1,0 +1,64 @@
+"""Label images of data sets and results: the pixels as they are stored, read fast."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from rotomask.errors import MaskError
+from rotomask.masks import read_mask
+
+Labels = npt.NDArray[np.integer]
+"""H×W integers: 0 background, k = object k; a data set may also use 255 for void."""
+
+_LABEL_MODES = ("P", "L", "1", "I;16", "I")
+
+
+def read_label_image(path: Path) -> Labels:
+    """Stored labels of an indexed or grey image; of a coloured one what `read_mask` makes of it.
+
+    A grey of 255 stays 255: what it means (an object or void) is for the data set to say.
+
+    Returns:
+        H×W, uint8 where the file has 8 bits, else int32.
+
+    Raises:
+        MaskError: If the file is missing, damaged or no mask.
+    """
+    grey = _grey_png(path)
+    if grey is not None:
+        return grey
+    try:
+        with Image.open(path) as image:
+            if image.mode in _LABEL_MODES:
+                stored = np.asarray(image)
+                return stored.astype(np.int32 if stored.itemsize > 1 else np.uint8)
+    except FileNotFoundError as error:
+        raise MaskError(f"{path} does not exist") from error
+    except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises for a damaged file
+        raise MaskError(f"{path} is not a readable image: {error}") from error
+    return read_mask(path).labels
+
+
+def read_foreground(path: Path) -> Labels:
+    """Labels of a one-object data set: 1 where the stored value is not 0, H×W uint8."""
+    return (read_label_image(path) > 0).astype(np.uint8)
+
+
+def _grey_png(path: Path) -> npt.NDArray[np.uint8] | None:
+    """An 8-bit grey PNG, read by OpenCV (a third faster than Pillow), else None."""
+    if path.suffix.lower() != ".png":
+        return None
+    try:
+        stored = np.fromfile(path, np.uint8)
+    except FileNotFoundError as error:
+        raise MaskError(f"{path} does not exist") from error
+    # Bytes 24 and 25 of a PNG: bits a channel and colour type, 0 for grey.
+    if stored.size < 26 or stored[24] != 8 or stored[25] != 0:
+        return None
+    decoded = cv2.imdecode(stored, cv2.IMREAD_UNCHANGED)
+    if decoded is None or decoded.ndim != 2:
+        return None
+    return np.asarray(decoded, np.uint8)

@@ -1,0 +1,163 @@
+"""What an evaluation gives: figures of every object, sequence and data set, and their JSON."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rotomask.atomic import complete_or_absent
+from rotomask.errors import InputError
+
+Figures = dict[str, float]
+"""Name -> figure, such as "J_mean"; NaN where nothing could be scored."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ObjectScore:
+    """One object of one sequence."""
+
+    object_id: int
+    figures: Figures
+    frames: tuple[str, ...] = ()
+    """The scored frames, in order."""
+    curves: Mapping[str, npt.NDArray[np.float64]] = field(default_factory=dict)
+    """Measure ("J", "F") -> its value in each scored frame."""
+    category: str | None = None
+    matched_id: int | None = None
+    """The id in the result that was taken for this object, where a protocol matches them."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SequenceScore:
+    """One sequence."""
+
+    name: str
+    figures: Figures
+    objects: tuple[ObjectScore, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What was odd about the result and how it was scored."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class EvaluationResult:
+    """A whole result set on one benchmark."""
+
+    benchmark: str
+    split: str
+    results: str
+    """Name of what was scored."""
+    figures: Figures
+    """The benchmark's own global figures, the headline first."""
+    sequences: tuple[SequenceScore, ...]
+    notes: tuple[str, ...] = ()
+    run: Mapping[str, Any] = field(default_factory=dict)
+    """Of the run that made the masks: seconds per frame, peak memory, versions."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON; NaN becomes None."""
+        return {
+            "format": 1,
+            "benchmark": self.benchmark,
+            "split": self.split,
+            "results": self.results,
+            "figures": _plain(self.figures),
+            "sequences": [_sequence_to_dict(s) for s in self.sequences],
+            "notes": list(self.notes),
+            "run": dict(self.run),
+        }
+
+    def to_json(self, path: str | Path | None = None) -> str:
+        """JSON with all figures; written to `path` too if that is given.
+
+        Raises:
+            OutputError: If the file cannot be written.
+        """
+        text = json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        if path is not None:
+            with complete_or_absent(Path(path)) as temporary:
+                temporary.write_text(text, encoding="utf-8")
+        return text
+
+    def sequence(self, name: str) -> SequenceScore:
+        """The score of one sequence; KeyError if there is none."""
+        return {s.name: s for s in self.sequences}[name]
+
+
+def read_result(path: str | Path) -> EvaluationResult:
+    """Read what `EvaluationResult.to_json` wrote.
+
+    Raises:
+        InputError: If the file is missing or holds something else.
+    """
+    try:
+        data = json.loads(Path(path).read_text(encoding="utf-8"))
+        return EvaluationResult(
+            benchmark=data["benchmark"],
+            split=data["split"],
+            results=data["results"],
+            figures=_figures(data["figures"]),
+            sequences=tuple(_sequence_from_dict(s) for s in data["sequences"]),
+            notes=tuple(data["notes"]),
+            run=data["run"],
+        )
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path} holds no evaluation ({error}); give a file that `evaluate --json` wrote"
+        ) from error
+
+
+def _sequence_to_dict(score: SequenceScore) -> dict[str, Any]:
+    return {
+        "name": score.name,
+        "figures": _plain(score.figures),
+        "notes": list(score.notes),
+        "objects": [
+            {
+                "id": item.object_id,
+                "category": item.category,
+                "matched_id": item.matched_id,
+                "figures": _plain(item.figures),
+                "frames": list(item.frames),
+                "curves": {key: [_null(v) for v in curve] for key, curve in item.curves.items()},
+            }
+            for item in score.objects
+        ],
+    }
+
+
+def _sequence_from_dict(data: Mapping[str, Any]) -> SequenceScore:
+    return SequenceScore(
+        name=data["name"],
+        figures=_figures(data["figures"]),
+        notes=tuple(data["notes"]),
+        objects=tuple(
+            ObjectScore(
+                object_id=item["id"],
+                category=item["category"],
+                matched_id=item["matched_id"],
+                figures=_figures(item["figures"]),
+                frames=tuple(item["frames"]),
+                curves={key: np.array(curve, float) for key, curve in item["curves"].items()},
+            )
+            for item in data["objects"]
+        ),
+    )
+
+
+def _plain(figures: Figures) -> dict[str, float | None]:
+    return {key: _null(value) for key, value in figures.items()}
+
+
+def _null(value: float) -> float | None:
+    return None if math.isnan(value) else float(value)
+
+
+def _figures(data: Mapping[str, float | None]) -> Figures:
+    return {key: math.nan if value is None else float(value) for key, value in data.items()}

@@ -1,0 +1,126 @@
+"""Scoring of a whole result set, its sequences spread over processes."""
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+
+import cv2
+
+from rotomask.data.sequences import VideoDataset, VideoSequence
+from rotomask.errors import DatasetError, OptionError
+from rotomask.evaluation.benchmarks import get_benchmark
+from rotomask.evaluation.predictions import OnMissing, ResultFolder
+from rotomask.evaluation.results import EvaluationResult, SequenceScore
+from rotomask.evaluation.tracks import TrackProtocol
+
+OnProgress = Callable[[int, int], None]
+"""Told after each sequence: how many are done, of how many."""
+
+FEW_FRAMES = 300
+"""Below this the start of processes costs more than it gains."""
+
+
+def evaluate_results(
+    dataset: VideoDataset,
+    results: str | Path,
+    *,
+    protocol: TrackProtocol | None = None,
+    on_missing: OnMissing = "error",
+    processes: int | None = None,
+    on_progress: OnProgress | None = None,
+) -> EvaluationResult:
+    """Score a folder of result masks on the sequences of a data set.
+
+    Args:
+        dataset: From `open_benchmark`; `dataset.select(names)` takes some sequences only.
+        results: ``RESULTS/SEQUENCE/FRAME.png``, of any image type.
+        protocol: Measures and tolerance; J and F as DAVIS has them by default.
+        on_missing: A scored frame without a result is an "error", or counts as "empty".
+        processes: 1 for this process alone; None for one a core, where that pays. Scripts that ask
+            for more than 1 need the usual ``if __name__ == "__main__":``.
+        on_progress: Called after each sequence.
+
+    Raises:
+        DatasetError: If results are missing, or the data set has nothing to score.
+        MaskError: If a mask is damaged or of another size than its annotation.
+    """
+    benchmark = get_benchmark(dataset.benchmark)
+    folder = ResultFolder(Path(results), on_missing)
+    frames = sum(len(sequence.scored_frames()) for sequence in dataset)
+    if not len(dataset) or not frames:
+        raise DatasetError(
+            f"{dataset.benchmark} {dataset.split} has no annotated frame to score; "
+            "of a test split only the first masks are public"
+        )
+    folder.check(dataset)
+    workers = _workers(processes, len(dataset), frames)
+    task = _Task(dataset.benchmark, folder, protocol or TrackProtocol())
+    scores: dict[str, SequenceScore] = {}
+    for score in _scores(task, dataset, workers):
+        scores[score.name] = score
+        if on_progress is not None:
+            on_progress(len(scores), len(dataset))
+    sequences = tuple(scores[sequence.name] for sequence in dataset)
+    return EvaluationResult(
+        benchmark=dataset.benchmark,
+        split=dataset.split,
+        results=folder.root.resolve().name,
+        figures=benchmark.summarize(sequences),
+        sequences=sequences,
+        notes=_notes(dataset, sequences),
+    )
+
+
+class _Task:
+    """Scores one sequence; reaches other processes, where a closure could not."""
+
+    def __init__(self, benchmark: str, folder: ResultFolder, protocol: TrackProtocol) -> None:
+        self.benchmark, self.folder, self.protocol = benchmark, folder, protocol
+
+    def __call__(self, sequence: VideoSequence) -> SequenceScore:
+        return get_benchmark(self.benchmark).score(sequence, self.folder, self.protocol)
+
+
+def _scores(task: _Task, dataset: VideoDataset, workers: int) -> Iterator[SequenceScore]:
+    """Every sequence's score, in any order."""
+    longest_first = sorted(dataset, key=lambda s: len(s.scored_frames()), reverse=True)
+    if workers == 1:
+        yield from map(task, longest_first)
+        return
+    # Not by fork: a thread that holds a lock meanwhile (PyTorch has some) would stop the child.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread) as pool:
+        futures = [pool.submit(task, sequence) for sequence in longest_first]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _one_thread() -> None:
+    cv2.setNumThreads(1)
+
+
+def _workers(processes: int | None, sequences: int, frames: int) -> int:
+    if processes is not None and processes < 1:
+        raise OptionError(f"processes must be at least 1, got {processes}")
+    if processes is None:
+        processes = 1 if frames < FEW_FRAMES else len(os.sched_getaffinity(0))
+    return min(processes, sequences)
+
+
+def _notes(dataset: VideoDataset, sequences: tuple[SequenceScore, ...]) -> tuple[str, ...]:
+    notes = []
+    if dataset.official_count is not None and len(dataset) < dataset.official_count:
+        notes.append(
+            f"{len(dataset)} of the {dataset.official_count} sequences of {dataset.split}: "
+            "not comparable with published figures"
+        )
+    odd = [s.name for s in sequences if s.notes]
+    if odd:
+        notes.append(f"notes on {len(odd)} sequences: {', '.join(odd)}")
+    return tuple(notes)

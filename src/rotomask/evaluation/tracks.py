@@ -1,0 +1,181 @@
+"""Scoring of objects whose ids are given: J and F of every object in every scored frame."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from rotomask.data.label_files import Labels
+from rotomask.data.sequences import VideoSequence
+from rotomask.errors import OptionError
+from rotomask.evaluation.boundary import DAVIS_TOLERANCE, accuracy_of_cropped, tolerance_px
+from rotomask.evaluation.cropping import crop_to_objects
+from rotomask.evaluation.predictions import FramePair, ResultFolder
+from rotomask.evaluation.region import similarity_of_cropped
+from rotomask.evaluation.results import Figures, ObjectScore, SequenceScore
+from rotomask.evaluation.statistics import mean_of_known, summarize
+from rotomask.masks import object_ids as ids_in
+
+MEASURES = ("J", "F")
+
+BoolMask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackProtocol:
+    """How labelled objects are measured."""
+
+    measures: tuple[str, ...] = MEASURES
+    """Of "J" and "F"."""
+    tolerance: float = DAVIS_TOLERANCE
+    """Of F: share of the diagonal, or pixels from 1 on."""
+
+    def __post_init__(self) -> None:
+        unknown = set(self.measures) - set(MEASURES)
+        if unknown or not self.measures:
+            raise OptionError(f"measures are of J and F, got {', '.join(self.measures) or 'none'}")
+
+
+@dataclass(kw_only=True)
+class Tracks:
+    """Collects the values of one sequence's objects, a frame at a time."""
+
+    object_ids: tuple[int, ...]
+    protocol: TrackProtocol
+    merged: bool = False
+    """Whether every label but 0 of a result is the one object."""
+    void_label: int | None = None
+    values: dict[int, dict[str, list[float]]] = field(init=False)
+    frames: dict[int, list[str]] = field(init=False)
+    extra_ids: set[int] = field(default_factory=set)
+    white_frames: int = 0
+    """Frames of a one-object sequence whose mask was 0/255."""
+
+    def __post_init__(self) -> None:
+        measures = self.protocol.measures
+        self.values = {k: {measure: [] for measure in measures} for k in self.object_ids}
+        self.frames = {k: [] for k in self.object_ids}
+
+    def add(self, pair: FramePair, counted: Collection[int]) -> None:
+        """Measure the objects that count in this frame."""
+        prediction = self._identified(pair.prediction)
+        void = None if self.void_label is None else pair.truth == self.void_label
+        for object_id in counted:
+            mask, truth = prediction == object_id, pair.truth == object_id
+            for measure, value in measure_masks(mask, truth, void, self.protocol).items():
+                self.values[object_id][measure].append(value)
+            self.frames[object_id].append(pair.name)
+
+    def _identified(self, prediction: Labels) -> Labels:
+        """The result with the annotation's ids."""
+        if self.merged:
+            return np.where(prediction != 0, self.object_ids[0], 0)
+        ids = set(ids_in(prediction))
+        if len(self.object_ids) == 1 and ids == {255} and self.object_ids != (255,):
+            self.white_frames += 1
+            return np.where(prediction != 0, self.object_ids[0], 0)
+        self.extra_ids |= ids - set(self.object_ids)
+        return prediction
+
+    def notes(self) -> tuple[str, ...]:
+        """What was odd about the results."""
+        notes = []
+        if self.extra_ids:
+            listed = ", ".join(map(str, sorted(self.extra_ids)))
+            notes.append(f"ids that the annotation lacks were taken for background: {listed}")
+        if self.white_frames:
+            notes.append(
+                f"0/255 masks in {self.white_frames} frames: 255 was taken for "
+                f"object {self.object_ids[0]}"
+            )
+        return tuple(notes)
+
+    def score(
+        self, name: str, categories: Mapping[int, str] | None = None, notes: Sequence[str] = ()
+    ) -> SequenceScore:
+        """The score of the sequence: its figures are the means over its objects."""
+        objects = tuple(
+            ObjectScore(
+                object_id=k,
+                figures=figures_of(self.values[k]),
+                frames=tuple(self.frames[k]),
+                curves={m: np.array(series, float) for m, series in self.values[k].items()},
+                category=(categories or {}).get(k),
+            )
+            for k in self.object_ids
+        )
+        all_notes = (*self.notes(), *notes)
+        if not any(self.frames.values()):
+            all_notes += ("no frame is scored: the sequence is left out of the means",)
+        figures = average_figures([item.figures for item in objects])
+        return SequenceScore(name=name, figures=figures, objects=objects, notes=all_notes)
+
+
+def measure_masks(
+    mask: BoolMask, truth: BoolMask, void: BoolMask | None, protocol: TrackProtocol
+) -> dict[str, float]:
+    """The protocol's measures of one object in one frame; all masks H×W bool."""
+    cropped = crop_to_objects(mask, truth, void, margin=1)
+    if cropped is None:
+        return dict.fromkeys(protocol.measures, 1.0)
+    values = {}
+    if "J" in protocol.measures:
+        values["J"] = similarity_of_cropped(*cropped)
+    if "F" in protocol.measures:
+        radius = tolerance_px(truth.shape, protocol.tolerance)
+        values["F"] = accuracy_of_cropped(*cropped, radius)
+    return values
+
+
+def score_tracks(
+    sequence: VideoSequence, results: ResultFolder, protocol: TrackProtocol
+) -> SequenceScore:
+    """Score the stored masks of one sequence.
+
+    Raises:
+        DatasetError: If a scored frame has no result and the folder is not to allow that.
+        MaskError: If a file is damaged or of the wrong size.
+    """
+    frames = sequence.scored_frames()
+    missing = results.missing(sequence, frames)
+    tracks = Tracks(
+        object_ids=sequence.object_ids,
+        protocol=protocol,
+        merged=sequence.merged,
+        void_label=sequence.void_label,
+    )
+    wanted = {k: frozenset(names) for k, names in sequence.scored.items()}
+    for pair in results.pairs(sequence, frames):
+        tracks.add(pair, [k for k in sequence.object_ids if pair.name in wanted[k]])
+    notes = []
+    if missing:
+        notes.append(f"{len(missing)} of {len(frames)} frames have no result: scored as empty")
+    return tracks.score(sequence.name, sequence.categories, notes)
+
+
+def figures_of(values: Mapping[str, Sequence[float]]) -> Figures:
+    """Mean, recall and decay of every measure, and J&F where both are there."""
+    figures: Figures = {}
+    for measure, series in values.items():
+        statistics = summarize(series)
+        figures[f"{measure}_mean"] = statistics.mean
+        figures[f"{measure}_recall"] = statistics.recall
+        figures[f"{measure}_decay"] = statistics.decay
+    return with_mean_of_both(figures)
+
+
+def average_figures(figures: Iterable[Figures]) -> Figures:
+    """The unweighted mean of every figure; what is NaN counts for nothing."""
+    collected: dict[str, list[float]] = {}
+    for one in figures:
+        for key, value in one.items():
+            collected.setdefault(key, []).append(value)
+    return {key: mean_of_known(values) for key, values in collected.items()}
+
+
+def with_mean_of_both(figures: Figures) -> Figures:
+    """Put J&F, the mean of J_mean and F_mean, in front if both are there."""
+    if "J_mean" not in figures or "F_mean" not in figures:
+        return figures
+    return {"J&F": (figures["J_mean"] + figures["F_mean"]) / 2} | figures

@@ -33,6 +33,15 @@ SPLIT_SIZES = {
 }
 
 
+_UNSTEADY_NAMES = (
+    "bmx-bumps bmx-trees breakdance breakdance-flare dance-twirl dog dog-agility drift-chicane "
+    "goat horsejump-high horsejump-low libby lucia mallard-fly motocross-jump motorbike "
+    "paragliding parkour rollerblade scooter-gray soccerball swing tennis"
+)
+UNSTEADY = frozenset(_UNSTEADY_NAMES.split())
+"""Sequences of 2016 whose temporal stability the benchmark leaves out: occlusions and the like."""
+
+
 def davis2016(root: str | Path, split: str = "val") -> VideoDataset:
     """DAVIS-2016: one object, which is any label but 0; the first and last frame are not scored.
 
@@ -55,6 +64,7 @@ def davis2016(root: str | Path, split: str = "val") -> VideoDataset:
                 given={1: frames[0]},
                 scored={1: frames[1:-1]},
                 merged=True,
+                steady=name not in UNSTEADY,
             )
         )
     return VideoDataset(

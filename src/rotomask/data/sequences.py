@@ -45,6 +45,8 @@ class VideoSequence:
     """The label of pixels that count for nothing."""
     merged: bool = False
     """Whether every label but 0 of a result counts as the one object."""
+    steady: bool = True
+    """Whether the temporal stability says something of it: no occlusions or strong deformation."""
     categories: Mapping[int, str] = field(default_factory=dict)
     """Object id -> the name of its class, where the data set has classes."""
 

@@ -4,17 +4,26 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rotomask.data.davis import davis2016, davis2017
+from rotomask.data.davis import davis2016, davis2017, davis2017_unsupervised
+from rotomask.data.fbms import fbms
+from rotomask.data.folder_pair import folder_pair
+from rotomask.data.jumpcut import jumpcut
+from rotomask.data.segtrack import segtrack_v2
 from rotomask.data.sequences import VideoDataset, VideoSequence
+from rotomask.data.youtube_vos import SEEN_CATEGORIES, youtube_vos
 from rotomask.errors import OptionError
 from rotomask.evaluation.predictions import ResultFolder
+from rotomask.evaluation.proposals import score_proposals
+from rotomask.evaluation.regions import score_regions, summarize_regions
 from rotomask.evaluation.results import Figures, SequenceScore
+from rotomask.evaluation.statistics import mean_of_known
 from rotomask.evaluation.tracks import (
     TrackProtocol,
     average_figures,
     score_tracks,
     with_mean_of_both,
 )
+from rotomask.evaluation.transfers import score_transfers, summarize_transfers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +38,12 @@ class Benchmark:
     score: Callable[[VideoSequence, ResultFolder, TrackProtocol], SequenceScore]
     summarize: Callable[[Sequence[SequenceScore]], Figures]
     """The global figures, the headline first."""
+    measures: tuple[str, ...] = ("J", "F")
+    """What is measured unless the caller says otherwise."""
+    stored_by_frame: bool = True
+    """Whether results are RESULTS/SEQUENCE/FRAME.png."""
+    lower_is_better: bool = False
+    """Whether the figures are errors."""
 
 
 def mean_over_objects(sequences: Sequence[SequenceScore]) -> Figures:
@@ -37,21 +52,75 @@ def mean_over_objects(sequences: Sequence[SequenceScore]) -> Figures:
     return with_mean_of_both(average_figures(objects))
 
 
+def youtube_vos_overall(sequences: Sequence[SequenceScore]) -> Figures:
+    """Overall, the mean of J and F over the objects of seen and of unseen categories.
+
+    Where there is no object of one kind (the training videos have only seen categories), its two
+    figures are NaN and Overall is the mean of the others.
+    """
+    figures: Figures = {}
+    for measure in ("J", "F"):
+        for kind in ("seen", "unseen"):
+            figures[f"{measure}_{kind}"] = mean_of_known(
+                [
+                    item.figures[f"{measure}_mean"]
+                    for sequence in sequences
+                    for item in sequence.objects
+                    if (item.category in SEEN_CATEGORIES) == (kind == "seen")
+                    and f"{measure}_mean" in item.figures
+                ]
+            )
+    return {"Overall": mean_of_known(list(figures.values()))} | figures
+
+
+def _tracks(title: str, open_: Callable[[Path, str], VideoDataset], split: str) -> Benchmark:
+    return Benchmark(
+        title=title, open=open_, split=split, score=score_tracks, summarize=mean_over_objects
+    )
+
+
 BENCHMARKS: dict[str, Benchmark] = {
-    "davis2016": Benchmark(
-        title="DAVIS-2016",
-        open=davis2016,
+    "davis2016": _tracks("DAVIS-2016", davis2016, "val"),
+    "davis2017": _tracks("DAVIS-2017 semi-supervised", davis2017, "val"),
+    "davis2017-unsupervised": Benchmark(
+        title="DAVIS-2017 unsupervised",
+        open=davis2017_unsupervised,
         split="val",
-        score=score_tracks,
+        score=score_proposals,
         summarize=mean_over_objects,
     ),
-    "davis2017": Benchmark(
-        title="DAVIS-2017 semi-supervised",
-        open=davis2017,
-        split="val",
+    "youtube-vos": Benchmark(
+        title="YouTube-VOS",
+        open=youtube_vos,
+        split="held-out",
+        score=score_tracks,
+        summarize=youtube_vos_overall,
+    ),
+    "fbms": Benchmark(
+        title="FBMS-59",
+        open=fbms,
+        split="test",
+        score=score_regions,
+        summarize=summarize_regions,
+    ),
+    "segtrack-v2": Benchmark(
+        title="SegTrack v2",
+        open=segtrack_v2,
+        split="objects",
         score=score_tracks,
         summarize=mean_over_objects,
+        measures=("J",),
     ),
+    "jumpcut": Benchmark(
+        title="JumpCut",
+        open=jumpcut,
+        split="all",
+        score=score_transfers,
+        summarize=summarize_transfers,
+        stored_by_frame=False,
+        lower_is_better=True,
+    ),
+    "folders": _tracks("Folders of masks", folder_pair, "all"),
 }
 
 

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from rotomask.data.folders import images_by_stem, subfolders
+from rotomask.data.folders import images_by_stem
 from rotomask.data.label_files import Labels, read_label_image
 from rotomask.data.sequences import VideoDataset, VideoSequence
 from rotomask.errors import DatasetError, MaskError
@@ -30,6 +30,11 @@ class ResultFolder:
 
     root: Path
     on_missing: OnMissing = "error"
+    flat: bool = False
+    """Whether the one sequence's images lie in the root itself."""
+
+    def _folder(self, sequence: VideoSequence) -> Path:
+        return self.root if self.flat else self.root / sequence.name
 
     def check(self, dataset: VideoDataset) -> None:
         """Find out before any work is done whether every scored frame has a result.
@@ -40,8 +45,7 @@ class ResultFolder:
         """
         if not self.root.is_dir():
             raise DatasetError(f"the folder of results {self.root} does not exist")
-        present = {folder.name for folder in subfolders(self.root)}
-        absent = [s.name for s in dataset if s.name not in present and s.scored_frames()]
+        absent = [s.name for s in dataset if s.scored_frames() and not self._folder(s).is_dir()]
         if len(absent) == len(dataset) or (absent and self.on_missing == "error"):
             raise DatasetError(
                 f"{self.root} lacks {len(absent)} of {len(dataset)} sequences: "
@@ -56,7 +60,7 @@ class ResultFolder:
         Raises:
             DatasetError: If there are some and `on_missing` is "error".
         """
-        found = images_by_stem(self.root / sequence.name)
+        found = images_by_stem(self._folder(sequence))
         missing = tuple(name for name in frames if name not in found)
         if missing and self.on_missing == "error":
             raise DatasetError(
@@ -71,7 +75,7 @@ class ResultFolder:
         Raises:
             MaskError: If a result is damaged or differs in size from its annotation.
         """
-        found = images_by_stem(self.root / sequence.name)
+        found = images_by_stem(self._folder(sequence))
         for name in frames:
             truth = sequence.annotation(name)
             if name in found:

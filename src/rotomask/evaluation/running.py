@@ -8,6 +8,7 @@ from pathlib import Path
 
 import cv2
 
+from rotomask.data.folders import image_files
 from rotomask.data.sequences import VideoDataset, VideoSequence
 from rotomask.errors import DatasetError, OptionError
 from rotomask.evaluation.benchmarks import get_benchmark
@@ -36,7 +37,7 @@ def evaluate_results(
     Args:
         dataset: From `open_benchmark`; `dataset.select(names)` takes some sequences only.
         results: ``RESULTS/SEQUENCE/FRAME.png``, of any image type.
-        protocol: Measures and tolerance; J and F as DAVIS has them by default.
+        protocol: Measures and tolerance; the benchmark's own by default.
         on_missing: A scored frame without a result is an "error", or counts as "empty".
         processes: 1 for this process alone; None for one a core, where that pays. Scripts that ask
             for more than 1 need the usual ``if __name__ == "__main__":``.
@@ -47,16 +48,17 @@ def evaluate_results(
         MaskError: If a mask is damaged or of another size than its annotation.
     """
     benchmark = get_benchmark(dataset.benchmark)
-    folder = ResultFolder(Path(results), on_missing)
+    folder = ResultFolder(Path(results), on_missing, flat=_is_flat(Path(results), dataset))
     frames = sum(len(sequence.scored_frames()) for sequence in dataset)
     if not len(dataset) or not frames:
         raise DatasetError(
             f"{dataset.benchmark} {dataset.split} has no annotated frame to score; "
             "of a test split only the first masks are public"
         )
-    folder.check(dataset)
+    if benchmark.stored_by_frame:
+        folder.check(dataset)
     workers = _workers(processes, len(dataset), frames)
-    task = _Task(dataset.benchmark, folder, protocol or TrackProtocol())
+    task = _Task(dataset.benchmark, folder, protocol or TrackProtocol(measures=benchmark.measures))
     scores: dict[str, SequenceScore] = {}
     for score in _scores(task, dataset, workers):
         scores[score.name] = score
@@ -71,6 +73,13 @@ def evaluate_results(
         sequences=sequences,
         notes=_notes(dataset, sequences),
     )
+
+
+def _is_flat(results: Path, dataset: VideoDataset) -> bool:
+    """Whether the folder holds the masks of the only sequence without a folder of its name."""
+    if len(dataset) != 1 or not results.is_dir() or (results / dataset.sequences[0].name).is_dir():
+        return False
+    return bool(image_files(results))
 
 
 class _Task:

@@ -1,5 +1,6 @@
 """Scoring of objects whose ids are given: J and F of every object in every scored frame."""
 
+import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -14,10 +15,11 @@ from rotomask.evaluation.cropping import crop_to_objects
 from rotomask.evaluation.predictions import FramePair, ResultFolder
 from rotomask.evaluation.region import similarity_of_cropped
 from rotomask.evaluation.results import Figures, ObjectScore, SequenceScore
+from rotomask.evaluation.stability import temporal_stability
 from rotomask.evaluation.statistics import mean_of_known, summarize
 from rotomask.masks import object_ids as ids_in
 
-MEASURES = ("J", "F")
+MEASURES = ("J", "F", "T")
 
 BoolMask = npt.NDArray[np.bool_]
 
@@ -26,15 +28,17 @@ BoolMask = npt.NDArray[np.bool_]
 class TrackProtocol:
     """How labelled objects are measured."""
 
-    measures: tuple[str, ...] = MEASURES
-    """Of "J" and "F"."""
+    measures: tuple[str, ...] = ("J", "F")
+    """Of "J", "F" and, for objects whose ids are given, "T" (temporal stability: slow)."""
     tolerance: float = DAVIS_TOLERANCE
     """Of F: share of the diagonal, or pixels from 1 on."""
 
     def __post_init__(self) -> None:
         unknown = set(self.measures) - set(MEASURES)
         if unknown or not self.measures:
-            raise OptionError(f"measures are of J and F, got {', '.join(self.measures) or 'none'}")
+            raise OptionError(
+                f"measures are of J, F and T, got {', '.join(self.measures) or 'none'}"
+            )
 
 
 @dataclass(kw_only=True)
@@ -43,6 +47,8 @@ class Tracks:
 
     object_ids: tuple[int, ...]
     protocol: TrackProtocol
+    steady: bool = True
+    """Whether T is measured where the protocol has it."""
     merged: bool = False
     """Whether every label but 0 of a result is the one object."""
     void_label: int | None = None
@@ -56,6 +62,7 @@ class Tracks:
         measures = self.protocol.measures
         self.values = {k: {measure: [] for measure in measures} for k in self.object_ids}
         self.frames = {k: [] for k in self.object_ids}
+        self._last: dict[int, BoolMask] = {}
 
     def add(self, pair: FramePair, counted: Collection[int]) -> None:
         """Measure the objects that count in this frame."""
@@ -65,7 +72,17 @@ class Tracks:
             mask, truth = prediction == object_id, pair.truth == object_id
             for measure, value in measure_masks(mask, truth, void, self.protocol).items():
                 self.values[object_id][measure].append(value)
+            if "T" in self.protocol.measures:
+                self.values[object_id]["T"].append(self._stability(object_id, mask))
             self.frames[object_id].append(pair.name)
+
+    def _stability(self, object_id: int, mask: BoolMask) -> float:
+        """T from the last frame that counted to this one; NaN in the first."""
+        last = self._last.get(object_id)
+        self._last[object_id] = mask
+        if last is None or not self.steady:
+            return math.nan
+        return temporal_stability(last, mask)
 
     def _identified(self, prediction: Labels) -> Labels:
         """The result with the annotation's ids."""
@@ -115,10 +132,10 @@ class Tracks:
 def measure_masks(
     mask: BoolMask, truth: BoolMask, void: BoolMask | None, protocol: TrackProtocol
 ) -> dict[str, float]:
-    """The protocol's measures of one object in one frame; all masks H×W bool."""
+    """The protocol's J and F of one object in one frame; all masks H×W bool."""
     cropped = crop_to_objects(mask, truth, void, margin=1)
     if cropped is None:
-        return dict.fromkeys(protocol.measures, 1.0)
+        return {measure: 1.0 for measure in protocol.measures if measure in ("J", "F")}
     values = {}
     if "J" in protocol.measures:
         values["J"] = similarity_of_cropped(*cropped)
@@ -143,6 +160,7 @@ def score_tracks(
         object_ids=sequence.object_ids,
         protocol=protocol,
         merged=sequence.merged,
+        steady=sequence.steady,
         void_label=sequence.void_label,
     )
     wanted = {k: frozenset(names) for k, names in sequence.scored.items()}
@@ -155,9 +173,12 @@ def score_tracks(
 
 
 def figures_of(values: Mapping[str, Sequence[float]]) -> Figures:
-    """Mean, recall and decay of every measure, and J&F where both are there."""
+    """Mean, recall and decay of J and F, the mean of T, and J&F where both are there."""
     figures: Figures = {}
     for measure, series in values.items():
+        if measure == "T":  # the benchmark has no recall and decay of it
+            figures["T_mean"] = mean_of_known(series)
+            continue
         statistics = summarize(series)
         figures[f"{measure}_mean"] = statistics.mean
         figures[f"{measure}_recall"] = statistics.recall

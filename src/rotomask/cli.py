@@ -18,6 +18,7 @@ from rotomask.errors import OptionError, RotomaskError
 
 if TYPE_CHECKING:
     from rotomask.cutting import CutResult, OnProgress
+    from rotomask.evaluation import EvaluationResult
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
@@ -244,6 +245,32 @@ def benchmark(
 
 
 @app.command()
+def evaluate(
+    name: Annotated[str, typer.Argument(metavar="BENCHMARK", help="davis2016, davis2017, ...")],
+    root: Annotated[Path, typer.Option(help="The data set.")],
+    results: Annotated[Path, typer.Option(help="Masks: RESULTS/SEQUENCE/FRAME.png.")],
+    split: Annotated[str | None, typer.Option(help="Part of the data set; default: val.")] = None,
+    sequences: Sequences = None,
+    json_file: Json = None,
+    quiet: Quiet = False,
+) -> None:
+    """Score masks that exist."""
+    from rotomask.evaluation import evaluate_results, open_benchmark
+
+    dataset = open_benchmark(name, root, split)
+    if sequences is not None:
+        dataset = dataset.select(_names(sequences) or [])
+    with _interruptible("nothing was written"):
+        with _progress(quiet) as on_progress:
+            report = None if on_progress is None else lambda d, t: on_progress("score", d, t)
+            result = evaluate_results(dataset, results, on_progress=report)
+        if json_file is not None:
+            result.to_json(json_file)
+        if not quiet:
+            _print_evaluation(result)
+
+
+@app.command()
 def models() -> None:
     """List the models: what they are, what they were trained on, how good they are."""
     from rotomask.models.catalog import MODELS, model_card
@@ -255,6 +282,13 @@ def models() -> None:
             print(f"    {key}: {text}")
         if not model.shipped:
             print("    weights: not shipped; give them with --weights FILE")
+
+
+def _print_evaluation(result: "EvaluationResult") -> None:
+    for sequence in result.sequences:
+        line = "  ".join(f"{k} {v:.3f}" for k, v in sequence.figures.items())
+        print(f"{sequence.name:20} {line}")
+    print("  ".join(f"{k} {v:.3f}" for k, v in result.figures.items()))
 
 
 def _names(text: str | None) -> list[str] | None:

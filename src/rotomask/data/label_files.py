@@ -39,7 +39,7 @@ def read_label_image(path: Path) -> Labels:
         raise MaskError(f"{path} does not exist") from error
     except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises for a damaged file
         raise MaskError(f"{path} is not a readable image: {error}") from error
-    return read_mask(path).labels
+    return read_mask(path, allow_empty=True).labels
 
 
 def read_foreground(path: Path) -> Labels:

@@ -11,7 +11,7 @@
     score.figures["J&F"]
 
 The measures themselves are pure functions of boolean masks: `region_similarity` (J) and
-`boundary_accuracy` (F).
+`boundary_accuracy` (F), `temporal_stability` (T), `transfer_error` (JumpCut).
 """
 
 from rotomask.evaluation.benchmarks import BENCHMARKS, get_benchmark, open_benchmark
@@ -25,8 +25,10 @@ from rotomask.evaluation.results import (
     read_result,
 )
 from rotomask.evaluation.running import evaluate_results
+from rotomask.evaluation.stability import temporal_stability
 from rotomask.evaluation.statistics import Statistics, summarize
 from rotomask.evaluation.tracks import TrackProtocol
+from rotomask.evaluation.transfers import transfer_error
 
 __all__ = [
     "BENCHMARKS",
@@ -44,5 +46,7 @@ __all__ = [
     "region_similarity",
     "score_sequence",
     "summarize",
+    "temporal_stability",
     "tolerance_px",
+    "transfer_error",
 ]

@@ -1,14 +1,13 @@
 """Boundary accuracy F: how well two outlines agree."""
 
-import functools
 import math
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from rotomask.errors import OptionError
-from rotomask.evaluation.cropping import crop_to_objects
+from rotomask.evaluation.cropping import MASK, TRUTH, crop_to_objects
+from rotomask.evaluation.dilation import Planes, grow
 
 BoolMask = npt.NDArray[np.bool_]
 
@@ -45,8 +44,8 @@ def boundary_accuracy(
         1.0
     """
     radius = tolerance_px(truth.shape, tolerance)
-    cropped = crop_to_objects(mask, truth, void, margin=1)
-    return 1.0 if cropped is None else accuracy_of_cropped(*cropped, radius)
+    planes = crop_to_objects(mask, truth, void)
+    return 1.0 if planes is None else accuracy_of_planes(planes, radius)
 
 
 def tolerance_px(size: tuple[int, ...], tolerance: float = DAVIS_TOLERANCE) -> int:
@@ -66,41 +65,35 @@ def boundary_map(mask: BoolMask) -> BoolMask:
 
     At the frame's last row only the east counts, in the last column only the south.
     """
-    edges = np.zeros_like(mask)
-    if mask.size == 0:
+    return boundaries(mask.view(np.uint8)).view(np.bool_)
+
+
+def boundaries(planes: Planes) -> Planes:
+    """The boundary map of every mask in the planes: H×W uint8."""
+    edges = np.zeros(planes.shape, np.uint8)
+    if planes.size == 0:
         return edges
-    here = mask[:-1, :-1]
+    here = planes[:-1, :-1]
     inner = edges[:-1, :-1]
-    np.not_equal(here, mask[:-1, 1:], out=inner)
-    inner |= here != mask[1:, :-1]
-    inner |= here != mask[1:, 1:]
-    edges[-1, :-1] = mask[-1, :-1] != mask[-1, 1:]
-    edges[:-1, -1] = mask[:-1, -1] != mask[1:, -1]
+    np.bitwise_xor(here, planes[:-1, 1:], out=inner)
+    inner |= here ^ planes[1:, :-1]
+    inner |= here ^ planes[1:, 1:]
+    edges[-1, :-1] = planes[-1, :-1] ^ planes[-1, 1:]
+    edges[:-1, -1] = planes[:-1, -1] ^ planes[1:, -1]
     return edges
 
 
-def accuracy_of_cropped(mask: BoolMask, truth: BoolMask, radius: int) -> float:
-    """F of two masks without void pixels, cut with at least one pixel of background around."""
-    edges, true_edges = boundary_map(mask), boundary_map(truth)
-    count, true_count = np.count_nonzero(edges), np.count_nonzero(true_edges)
+def accuracy_of_planes(planes: Planes, radius: int) -> float:
+    """F of the two masks of `crop_to_objects`, whose outlines may be `radius` px apart."""
+    # Where the crop ends inside the frame its last rows are background, so the boundary map's rule
+    # for the frame's edges changes nothing there.
+    edges = boundaries(planes)
+    count, true_count = np.count_nonzero(edges & MASK), np.count_nonzero(edges & TRUTH)
     if count == 0 or true_count == 0:
         return float(count == true_count)
-    precision = np.count_nonzero(edges & _grown(true_edges, radius)) / count
-    recall = np.count_nonzero(true_edges & _grown(edges, radius)) / true_count
+    near = grow(edges, radius)
+    precision = np.count_nonzero(edges & (near >> 1) & MASK) / count
+    recall = np.count_nonzero(edges & (near << 1) & TRUTH) / true_count
     if precision + recall == 0:
         return 0.0
     return float(2 * precision * recall / (precision + recall))
-
-
-def _grown(edges: BoolMask, radius: int) -> BoolMask:
-    """Where an outline is at most `radius` px away: H×W bool."""
-    # Outside the crop is background, so what the dilation does there does not matter.
-    grown = cv2.dilate(edges.view(np.uint8), _disk(radius))
-    return np.asarray(grown).view(np.bool_)
-
-
-@functools.cache
-def _disk(radius: int) -> npt.NDArray[np.uint8]:
-    """All offsets of a length <= radius: (2r+1)×(2r+1) uint8."""
-    offset = np.arange(-radius, radius + 1)
-    return (offset[:, None] ** 2 + offset**2 <= radius**2).astype(np.uint8)

@@ -3,7 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
-from rotomask.evaluation.cropping import crop_to_objects
+from rotomask.evaluation.cropping import MASK, TRUTH, crop_to_objects
+from rotomask.evaluation.dilation import Planes
 
 BoolMask = npt.NDArray[np.bool_]
 
@@ -26,13 +27,11 @@ def region_similarity(mask: BoolMask, truth: BoolMask, void: BoolMask | None = N
         >>> region_similarity(left, np.array([[False, True, True]]))  # one of three pixels
         0.3333333333333333
     """
-    cropped = crop_to_objects(mask, truth, void, margin=0)
-    if cropped is None:
-        return 1.0
-    return similarity_of_cropped(*cropped)
+    planes = crop_to_objects(mask, truth, void)
+    return 1.0 if planes is None else similarity_of_planes(planes)
 
 
-def similarity_of_cropped(mask: BoolMask, truth: BoolMask) -> float:
-    """J of two masks whose void pixels were taken out."""
-    union = np.count_nonzero(mask | truth)
-    return float(np.count_nonzero(mask & truth) / union) if union else 1.0
+def similarity_of_planes(planes: Planes) -> float:
+    """J of the two masks of `crop_to_objects`."""
+    union = np.count_nonzero(planes)
+    return float(np.count_nonzero(planes == MASK | TRUTH) / union) if union else 1.0

@@ -99,13 +99,16 @@ def _context_cost(
     contexts: npt.NDArray[np.float64], others: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
     """Chi-squared distance between all pairs of histograms, from 0 to 1: N×M."""
-    cost = np.zeros((len(contexts), len(others)))
-    for a, b in zip(contexts.T, others.T, strict=True):  # a bin at a time: N×M×60 would be large
-        total = a[:, None] + b
-        difference = a[:, None] - b
-        np.divide(difference**2, total, out=total, where=total > 0)
-        cost += total
-    return cost / 2
+    # ½ Σ (a - b)² / (a + b) = ½ Σ a + ½ Σ b - 2 Σ ab / (a + b), whose last sum has only the few
+    # bins that are filled in both.
+    cost: npt.NDArray[np.float64] = (contexts.sum(axis=1)[:, None] + others.sum(axis=1)) / 2
+    for a, b in zip(contexts.T, others.T, strict=True):
+        rows, columns = np.flatnonzero(a), np.flatnonzero(b)
+        if len(rows) and len(columns):
+            left, right = a[rows][:, None], b[columns]
+            cost[np.ix_(rows, columns)] -= 2 * left * right / (left + right)
+    cost[cost < 1e-12] = 0  # equal histograms, but for rounding
+    return cost
 
 
 def _warp(cost: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:

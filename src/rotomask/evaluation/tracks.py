@@ -10,10 +10,10 @@ import numpy.typing as npt
 from rotomask.data.label_files import Labels
 from rotomask.data.sequences import VideoSequence
 from rotomask.errors import OptionError
-from rotomask.evaluation.boundary import DAVIS_TOLERANCE, accuracy_of_cropped, tolerance_px
+from rotomask.evaluation.boundary import DAVIS_TOLERANCE, accuracy_of_planes, tolerance_px
 from rotomask.evaluation.cropping import crop_to_objects
 from rotomask.evaluation.predictions import FramePair, ResultFolder
-from rotomask.evaluation.region import similarity_of_cropped
+from rotomask.evaluation.region import similarity_of_planes
 from rotomask.evaluation.results import Figures, ObjectScore, SequenceScore
 from rotomask.evaluation.stability import temporal_stability
 from rotomask.evaluation.statistics import mean_of_known, summarize
@@ -133,15 +133,15 @@ def measure_masks(
     mask: BoolMask, truth: BoolMask, void: BoolMask | None, protocol: TrackProtocol
 ) -> dict[str, float]:
     """The protocol's J and F of one object in one frame; all masks H×W bool."""
-    cropped = crop_to_objects(mask, truth, void, margin=1)
-    if cropped is None:
+    planes = crop_to_objects(mask, truth, void)
+    if planes is None:
         return {measure: 1.0 for measure in protocol.measures if measure in ("J", "F")}
     values = {}
     if "J" in protocol.measures:
-        values["J"] = similarity_of_cropped(*cropped)
+        values["J"] = similarity_of_planes(planes)
     if "F" in protocol.measures:
         radius = tolerance_px(truth.shape, protocol.tolerance)
-        values["F"] = accuracy_of_cropped(*cropped, radius)
+        values["F"] = accuracy_of_planes(planes, radius)
     return values
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from rotomask import __version__
 from rotomask.atomic import complete_or_absent
@@ -150,6 +151,7 @@ def _segment(
     began = time.perf_counter()
     prompts = sequence.prompts()
     first = min(prompts)
+    labels: npt.NDArray[np.integer]
     for index, frame in enumerate(sequence.frames()):
         if index < first:
             labels = np.zeros(frame.shape[:2], np.int32)

@@ -1,8 +1,8 @@
 """Short clips simulated from still images: the first stage of training.
 
 RGMP (Oh et al. 2018), sec. 3.2: an object and its background move independently, by random affine
-and smooth deformations. Here over several frames, with smooth motion, so that the same clips serve networks
-that remember more than one frame.
+and smooth deformations. Here over several frames, with smooth motion, so that the same clips serve
+networks that remember more than one frame.
 """
 
 from dataclasses import dataclass

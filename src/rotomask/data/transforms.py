@@ -105,4 +105,4 @@ def random_jpeg(rng: np.random.Generator, image: Image) -> Image:
     """JPEG noise of quality 30 to 90."""
     quality = int(rng.integers(30, 91))
     encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-    return cv2.imdecode(encoded, cv2.IMREAD_COLOR).astype(np.uint8, copy=False)
+    return np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), np.uint8)

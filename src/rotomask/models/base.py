@@ -70,8 +70,8 @@ class Segmenter(ABC):
             frame: The next frame, as for `step`.
             mask: Labels known to be right, for the objects named by `object_ids`.
             object_ids: The objects the mask speaks of; by default those that appear in it. An id
-                named here that is absent from the mask is known to be out of this frame. Objects not
-                named are segmented, outside the known pixels.
+                named here that is absent from the mask is known to be out of this frame. Objects
+                not named are segmented, outside the known pixels.
 
         Returns:
             As for `step`, with the known objects exactly as given. `object_ids` has the new ids
@@ -88,7 +88,8 @@ class Segmenter(ABC):
     def labels(self, probabilities: Probabilities) -> npt.NDArray[np.int32]:
         """The most probable object id of every pixel, H×W int32."""
         ids = np.array((0, *self.object_ids), dtype=np.int32)
-        return ids[probabilities.argmax(axis=0)]
+        labels: npt.NDArray[np.int32] = ids[probabilities.argmax(axis=0)]
+        return labels
 
 
 def check_frame(frame: Frame, size: tuple[int, int] | None = None) -> None:

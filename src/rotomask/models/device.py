@@ -1,6 +1,7 @@
 """Where and in which precision a network runs."""
 
 import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,7 +21,7 @@ class Runtime:
     precision: Literal["float32", "bfloat16"]
 
     @contextlib.contextmanager
-    def inference(self):  # type: ignore[no-untyped-def]
+    def inference(self) -> Iterator[None]:
         """Inference mode, with bfloat16 autocast where that is the precision."""
         enabled = self.precision == "bfloat16"
         with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled):
@@ -31,7 +32,8 @@ def choose_runtime(device: str = "auto", precision: str = "auto") -> Runtime:
     """The best device there is, and bfloat16 where it computes in it.
 
     Args:
-        device: ``auto`` (CUDA, else Apple's MPS, else the CPU), ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+        device: ``auto`` (CUDA, else Apple's MPS, else the CPU), ``cpu``, ``cuda``, ``cuda:1`` or
+            ``mps``.
         precision: ``auto``, ``float32`` or ``bfloat16``.
 
     Raises:
@@ -63,7 +65,7 @@ def _choose_device(name: str) -> torch.device:
 def _computes_bfloat16(device: torch.device) -> bool:
     """Whether bfloat16 is faster there than float32: not merely possible."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())
     if device.type == "mps":
         return False
     capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}

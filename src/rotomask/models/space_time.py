@@ -1,8 +1,8 @@
 """The segmenter of every space-time memory network: what lives through one video.
 
-Oh et al. 2019 (STM), sec. 3: past frames with their masks are memory, the current one is the query. Memory
-holds the annotated frames, one frame in `memory_every`, and the previous one; here it is also
-bounded, so that time and memory per frame stay flat however long the video is.
+Oh et al. 2019 (STM), sec. 3: past frames with their masks are memory, the current one is the query.
+Memory holds the annotated frames, one frame in `memory_every`, and the previous one; here it is
+also bounded, so that time and memory per frame stay flat however long the video is.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,6 @@ from rotomask.models.device import Runtime, choose_runtime
 from rotomask.models.layers.aggregation import Aggregation, aggregate
 from rotomask.models.layers.memory import Similarity
 from rotomask.models.layers.memory_bank import MemoryBank, MemoryFrame
-
 
 OBJECTS_AT_ONCE = 16
 """Objects that are encoded or decoded in one batch."""
@@ -248,7 +247,7 @@ class SpaceTimeSegmenter(Segmenter):
         for k in ids:
             layer = (mask == k).astype(np.float32)
             if layer.shape != self._working_size:
-                layer = cv2.resize(layer, (width, height), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+                layer = cv2.resize(layer, (width, height), interpolation=cv2.INTER_AREA)
             layers.append(torch.from_numpy(layer))
         return F.pad(torch.stack(layers).to(self.runtime.device), self._padding())
 

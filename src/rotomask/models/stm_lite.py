@@ -1,10 +1,10 @@
 """stm-lite: space-time memory for a plain CPU.
 
 The idea of Oh et al. 2019 (STM) with the costs moved: one light encoder sees each frame once,
-whatever the number of objects; its features serve the query key, the memory key (shared, as in Cheng et
-al. 2021, STCN) and the value encoder, which so needs only the masks beside them; all objects of a frame are
-one batch. The previous frame's mask guides the decoder (Oh et al. 2018, RGMP), which keeps a
-small network from jumping to look-alikes.
+whatever the number of objects; its features serve the query key, the memory key (shared, as in
+Cheng et al. 2021, STCN) and the value encoder, which so needs only the masks beside them; all
+objects of a frame are one batch. The previous frame's mask guides the decoder (Oh et al. 2018,
+RGMP), which keeps a small network from jumping to look-alikes.
 """
 
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from rotomask.models.layers.efficientnet_lite import EfficientNetLite0, Pyramid
 from rotomask.models.layers.memory import Similarity
+from rotomask.models.layers.resnet import ResidualBlock
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,8 +96,9 @@ class STMLite(nn.Module):
             O×H×W or B×O×H×W, float32.
         """
         if readout.ndim == 5:
-            return self.decoder(readout, features.pyramid, guidance)
-        logits: Tensor = self.decoder(readout[None], features.pyramid, guidance[None])[0]
+            logits: Tensor = self.decoder(readout, features.pyramid, guidance)
+        else:
+            logits = self.decoder(readout[None], features.pyramid, guidance[None])[0]
         return logits
 
 
@@ -121,7 +123,7 @@ class ValueEncoder(nn.Module):
         x = F.relu(self.to_stride8(x))
         x = F.relu(self.to_stride16(torch.cat([_repeat(pyramid.stride8, objects), x], 1)))
         x = self.fuse(torch.cat([_repeat(pyramid.stride16, objects), x], 1))
-        return self.refine(x).unflatten(0, (batch, objects))
+        return torch.unflatten(self.refine(x), 0, (batch, objects))
 
 
 class Decoder(nn.Module):
@@ -155,7 +157,7 @@ class Decoder(nn.Module):
         logits = F.interpolate(
             self.predict(x).float(), scale_factor=4, mode="bilinear", align_corners=False
         )
-        return logits[:, 0].unflatten(0, (batch, objects))
+        return torch.unflatten(logits[:, 0], 0, (batch, objects))
 
 
 class Upsample(nn.Module):
@@ -172,19 +174,6 @@ class Upsample(nn.Module):
         up = F.interpolate(self.project(x), scale_factor=2, mode="bilinear", align_corners=False)
         refined: Tensor = self.refine(up + self.skip(skip))
         return refined
-
-
-class ResidualBlock(nn.Module):
-    """Two 3×3 convolutions with activations in front, no norm (RGMP, sec. 3.1)."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
-        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """B×C×H×W -> the same."""
-        return x + self.conv2(F.relu(self.conv1(F.relu(x))))
 
 
 def _repeat(features: Tensor, objects: int) -> Tensor:

@@ -8,10 +8,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from rotomask.data.clips import AnnotatedVideo, ClipConfig, sample_clip
+from rotomask.data.clips import AnnotatedVideo, ClipConfig, find_videos, sample_clip
 from rotomask.data.simulated import SimulatedConfig, simulate_clip
 from rotomask.data.stills import Stills, find_stills
-from rotomask.data.clips import find_videos
 from rotomask.training.recipes import Recipe
 
 

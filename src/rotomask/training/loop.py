@@ -69,7 +69,7 @@ class Run:
 
     def __init__(self, recipe: Recipe, network: STMLite, folder: Path) -> None:
         self.recipe, self.network, self.folder = recipe, network, folder
-        network.to(memory_format=torch.channels_last)
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         frozen = [network.encoder.stem, *network.encoder.stages[: recipe.frozen_stages]]
         for module in frozen:
             module.requires_grad_(False)
@@ -136,8 +136,8 @@ class Run:
 def fit(run: Run, batches: ClipBatches, *, save_every: int = 100) -> Iterator[tuple[int, float]]:
     """Train to the end of the recipe, giving each step's number and loss.
 
-    Losses go to ``losses.csv`` in the run's folder; a checkpoint is written every `save_every` steps
-    and at the end.
+    Losses go to ``losses.csv`` in the run's folder; a checkpoint is written every `save_every`
+    steps and at the end.
     """
     remaining = range(run.step, run.recipe.steps)
     loader = DataLoader(batches, batch_size=None, sampler=remaining, num_workers=1)

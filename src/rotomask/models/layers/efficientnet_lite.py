@@ -75,8 +75,8 @@ class DepthwiseConv2d(nn.Conv2d):
 class EfficientNetLite0(nn.Module):
     """EfficientNet-Lite0 up to stride 16: 0.7 M parameters, no classifier.
 
-    There is no batch norm: training on a few clips at a time freezes it, and a frozen one is part of
-    the convolution before it. Stride-2 convolutions pad both sides alike, where the published
+    There is no batch norm: training on a few clips at a time freezes it, and a frozen one is part
+    of the convolution before it. Stride-2 convolutions pad both sides alike, where the published
     ones pad right and bottom only: the same filters on a grid moved by one pixel.
     """
 

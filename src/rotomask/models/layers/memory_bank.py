@@ -27,9 +27,9 @@ class MemoryFrame:
 class MemoryBank:
     """At most `budget` frames, spread over the video, and the previous one.
 
-    Reference frames stay, and so does the last frame that knows an object. Of the others, when there are too many,
-    the one goes whose neighbours in time are closest to each other, older ones first: what
-    remains covers the video the more densely the more recent.
+    Reference frames stay, and so does the last frame that knows an object. Of the others, when
+    there are too many, the one goes whose neighbours in time are closest to each other, older ones
+    first: what remains covers the video the more densely the more recent.
     """
 
     def __init__(self, budget: int) -> None:
@@ -111,6 +111,6 @@ def _read_together(
     if len(key) == 1:
         flat = value.flatten(0, 1)[None]
         read = memory_read(query_key, key, flat, similarity=similarity, top_k=top_k)
-        return read[0].unflatten(0, value.shape[:2])
+        return torch.unflatten(read[0], 0, value.shape[:2])
     expanded = query_key.expand(len(key), -1, -1)
     return memory_read(expanded, key, value, similarity=similarity, top_k=top_k)

@@ -271,6 +271,54 @@ def evaluate(
 
 
 @app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(help="stm-lite, stm-lite-long, stm-lite-short.")],
+    data: Annotated[
+        list[str],
+        typer.Option(help="NAME=FOLDER: duts=... (images and masks), davis=... (videos)."),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the run.")],
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run there.")] = False,
+    initial: Annotated[
+        Path | None, typer.Option(help="Weights to start from, in place of ImageNet's.")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(help="CPU threads; default: all cores.")] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Train a recipe; a stopped run goes on with --resume."""
+    import torch
+
+    from rotomask.training.run import train as run
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    folders = _folders(data)
+    message = f"the last checkpoint is in {out}; the same command with --resume goes on"
+    with _interruptible(message):
+        with _progress(quiet, unit="steps") as on_progress:
+
+            def on_step(step: int, total: int, loss: float) -> None:
+                if on_progress is not None:
+                    on_progress("train", step, total)
+
+            weights = run(recipe, folders, out, resume=resume, initial=initial, on_step=on_step)
+        if not quiet:
+            print((out / "validation.json").read_text())
+            print(f"{'weights':14} {weights}")
+
+
+def _folders(data: list[str]) -> dict[str, Path]:
+    """NAME=FOLDER -> name -> folder."""
+    folders = {}
+    for text in data:
+        name, found, folder = text.partition("=")
+        if not found:
+            raise OptionError(f"--data takes NAME=FOLDER, such as davis=DAVIS, got {text!r}")
+        folders[name] = Path(folder)
+    return folders
+
+
+@app.command()
 def models() -> None:
     """List the models: what they are, what they were trained on, how good they are."""
     from rotomask.models.catalog import MODELS, model_card
@@ -345,7 +393,7 @@ def _interruptible(message: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _progress(quiet: bool) -> Iterator["OnProgress | None"]:
+def _progress(quiet: bool, unit: str = "frames") -> Iterator["OnProgress | None"]:
     """A bar a stage, with frames a second; nothing when quiet."""
     if quiet:
         yield None
@@ -375,7 +423,7 @@ def _progress(quiet: bool) -> Iterator["OnProgress | None"]:
                 tasks[stage] = bars.add_task(stage, total=total, completed=done, rate="")
             task = bars.tasks[tasks[stage]]
             speed = task.finished_speed or task.speed
-            rate = f"{speed:5.1f} frames/s" if speed else ""
+            rate = f"{speed:5.1f} {unit}/s" if speed else ""
             bars.update(tasks[stage], completed=done, total=total, rate=rate)
 
         yield on_progress

@@ -194,10 +194,12 @@ def _names(root: Path, annotations: Path, year: str, split: str) -> list[str]:
 def _listed(path: Path) -> list[str]:
     """Sequence names of a list: one a line, or (2016) a frame's two paths a line."""
     names: dict[str, None] = {}
-    for line in path.read_text().split("\n"):
-        words = line.split()
-        if words:
-            names[Path(words[0]).parent.name if "/" in words[0] else words[0]] = None
+    for line in path.read_text(encoding="utf-8").splitlines():
+        entry = line.strip()
+        if "/" in entry:
+            entry = Path(entry.split()[0]).parent.name
+        if entry:
+            names[entry] = None
     return list(names)
 
 

@@ -10,12 +10,17 @@
     score = score_sequence(predictions, truths)         # H×W labels in memory, all frames
     score.figures["J&F"]
 
+    print(compare("a.json", "b.json"))                  # is b better, or luckier?
+
 The measures themselves are pure functions of boolean masks: `region_similarity` (J) and
 `boundary_accuracy` (F), `temporal_stability` (T), `transfer_error` (JumpCut).
+Reports for people and other programs are in `rotomask.evaluation.reports`.
 """
 
 from rotomask.evaluation.benchmarks import BENCHMARKS, get_benchmark, open_benchmark
 from rotomask.evaluation.boundary import boundary_accuracy, boundary_map, tolerance_px
+from rotomask.evaluation.comparison import Comparison, compare
+from rotomask.evaluation.embeddings import Drift, embedding_drift, seed_accuracy
 from rotomask.evaluation.memory import score_sequence
 from rotomask.evaluation.region import region_similarity
 from rotomask.evaluation.results import (
@@ -32,6 +37,8 @@ from rotomask.evaluation.transfers import transfer_error
 
 __all__ = [
     "BENCHMARKS",
+    "Comparison",
+    "Drift",
     "EvaluationResult",
     "ObjectScore",
     "SequenceScore",
@@ -39,12 +46,15 @@ __all__ = [
     "TrackProtocol",
     "boundary_accuracy",
     "boundary_map",
+    "compare",
+    "embedding_drift",
     "evaluate_results",
     "get_benchmark",
     "open_benchmark",
     "read_result",
     "region_similarity",
     "score_sequence",
+    "seed_accuracy",
     "summarize",
     "temporal_stability",
     "tolerance_px",

@@ -1,0 +1,252 @@
+"""The result as one HTML page that needs nothing else: no script, no font, no file beside it."""
+
+import math
+from collections.abc import Mapping
+from html import escape
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from rotomask.data.sequences import VideoDataset
+from rotomask.evaluation.published import published_results
+from rotomask.evaluation.reports.charts import bar_chart, curve_chart, legend
+from rotomask.evaluation.reports.columns import (
+    bar_figures,
+    benchmark_title,
+    headline,
+    title,
+    written,
+)
+from rotomask.evaluation.reports.pictures import (
+    RESULT_COLOUR,
+    TRUTH_COLOUR,
+    outlined_picture,
+    worst_frames,
+)
+from rotomask.evaluation.reports.style import STYLE
+from rotomask.evaluation.results import EvaluationResult, Figures, SequenceScore
+
+MOST_LINES = 6
+"""Objects whose curves one chart holds."""
+
+
+def html_page(
+    result: EvaluationResult,
+    *,
+    dataset: VideoDataset | None = None,
+    results: str | Path | None = None,
+) -> str:
+    """The whole page.
+
+    Args:
+        result: What `evaluate_results` gave.
+        dataset: The data set, for pictures of the worst frames.
+        results: The folder of masks, for the same.
+    """
+    heading = f"{benchmark_title(result)}: {result.results}"
+    sections = [
+        _published(result),
+        _bars(result),
+        _curves(result),
+        _worst(result, dataset, results),
+        _table(result),
+        _notes(result),
+    ]
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(heading)}</title><style>{STYLE}</style></head><body><main>"
+        f"{_header(result)}{''.join(sections)}"
+        "<footer>Made by <b>rotomask</b>. J is region similarity, F boundary accuracy.</footer>"
+        "</main></body></html>\n"
+    )
+
+
+def _header(result: EvaluationResult) -> str:
+    tiles = "".join(
+        f'<div class="tile{" first" if i == 0 else ""}"><b>{escape(written(name, value))}</b>'
+        f"<span>{escape(title(name))}</span></div>"
+        for i, (name, value) in enumerate(result.figures.items())
+    )
+    frames = sum(len(item.frames) for s in result.sequences for item in s.objects)
+    objects = sum(len(s.objects) for s in result.sequences)
+    facts = [f"{len(result.sequences)} sequences", f"{objects} objects", f"{frames} masks scored"]
+    facts += [f"{key.replace('_', ' ')} {_fact(v)}" for key, v in result.run.items() if _plain(v)]
+    return (
+        f'<header><p class="kicker">{escape(benchmark_title(result))}</p>'
+        f"<h1>{escape(result.results)}</h1>"
+        f'<p class="facts">{escape(" · ".join(facts))}</p>'
+        f'<div class="tiles">{tiles}</div></header>'
+    )
+
+
+def _published(result: EvaluationResult) -> str:
+    known = published_results(result.benchmark, result.split)
+    if not known:
+        return ""
+    first = headline(result)
+    names = [n for n in result.figures if any(n in p.figures for p in known)]
+    if first not in names:
+        first = names[0]
+    rows: list[tuple[str, str, Figures, bool]] = [
+        (p.method, p.kind, p.figures, False) for p in known
+    ]
+    rows.append((result.results, "this result", result.figures, True))
+    lower = first.startswith("error")
+    rows.sort(
+        key=lambda row: row[2].get(first, math.inf if lower else -math.inf), reverse=not lower
+    )
+    most = max(row[2].get(first, 0) for row in rows) or 1
+    body = []
+    for method, kind, figures, ours in rows:
+        share = figures.get(first, math.nan) / (most if lower else max(1.0, most))
+        bar = "" if math.isnan(share) else f'<i style="width:{100 * share:.1f}%"></i>'
+        cells = "".join(
+            f"<td>{escape(written(n, figures[n])) if n in figures else ''}</td>" for n in names
+        )
+        body.append(
+            f"<tr{' class=ours' if ours else ''}><th>{escape(method)}</th>"
+            f'<td class="kind">{escape(kind)}</td><td class="bar">{bar}</td>{cells}</tr>'
+        )
+    head = "".join(f"<th>{escape(title(n))}</th>" for n in names)
+    return _section(
+        "Beside published results",
+        f'<div class="scroll"><table><thead><tr><th>Method</th><th>Kind</th><th></th>{head}</tr>'
+        f"</thead><tbody>{''.join(body)}</tbody></table></div>",
+        "Figures as the papers report them, on the whole split."
+        + ("".join(f" {note}." for note in result.notes[:1] if "comparable" in note)),
+    )
+
+
+def _bars(result: EvaluationResult) -> str:
+    names = bar_figures(result)
+    rows = [(s.name, [s.figures.get(n, math.nan) for n in names]) for s in result.sequences]
+    lower = names[0].startswith("error")
+    rows.sort(key=lambda row: -_mean(row[1]) if not lower else _mean(row[1]))
+    most = 1.0
+    if lower:
+        most = max([v for _, values in rows for v in values if not math.isnan(v)], default=1.0)
+    titles = [title(n) for n in names]
+    return _section("Every sequence", legend(titles) + bar_chart(rows, titles, most=most))
+
+
+def _curves(result: EvaluationResult) -> str:
+    charts = []
+    series: list[str] = []
+    for sequence in result.sequences:
+        curves, frames = _lines(sequence)
+        if not curves:
+            continue
+        series = list(curves) if len(curves) > len(series) else series
+        known = [float(np.nanmax(c)) for c in curves.values() if not np.isnan(c).all()]
+        most = 1.0 if max(known, default=0) <= 1 else max(known)
+        charts.append(
+            f"<figure><figcaption>{escape(sequence.name)}</figcaption>"
+            f"{curve_chart(curves, frames, most=most)}</figure>"
+        )
+    if not charts:
+        return ""
+    return _section("Over time", legend(series) + f'<div class="curves">{"".join(charts)}</div>')
+
+
+def _lines(
+    sequence: SequenceScore,
+) -> tuple[Mapping[str, npt.NDArray[np.float64]], tuple[str, ...]]:
+    """J and F of a single object; of several the J of each."""
+    drawn = [item for item in sequence.objects if item.frames and item.curves]
+    if not drawn:
+        return {}, ()
+    if len(drawn) == 1:
+        single = {k: c for k, c in drawn[0].curves.items() if k != "T"}
+        return single, drawn[0].frames
+    longest = max(drawn, key=lambda item: len(item.frames)).frames
+    curves = {}
+    for item in drawn[:MOST_LINES]:
+        name, values = next(iter(item.curves.items()))
+        at = dict(zip(item.frames, values, strict=True))
+        label = f"{name} of {item.category or ''} {item.object_id}".replace("  ", " ")
+        label = f"{name}, {item.category}" if name == "error" else label
+        curves[label] = np.array([at.get(frame, math.nan) for frame in longest])
+        if name == "error":  # every distance has its own frames
+            curves[label] = values
+    return curves, longest
+
+
+def _worst(
+    result: EvaluationResult, dataset: VideoDataset | None, results: str | Path | None
+) -> str:
+    if dataset is None or results is None:
+        return ""
+    figures = []
+    for worst in worst_frames(result):
+        source = outlined_picture(worst, dataset, Path(results))
+        if source is None:
+            continue
+        values = "  ".join(f"{name} {value:.3f}" for name, value in worst.values.items())
+        many = len(result.sequence(worst.sequence).objects) > 1
+        who = f", object {worst.object_id}" if many and worst.object_id > 0 else ""
+        figures.append(
+            f'<figure><img alt="" src="{source}"><figcaption><b>{escape(worst.sequence)}</b> '
+            f"{escape(worst.frame)}{who}<span>{escape(values)}</span></figcaption></figure>"
+        )
+    if not figures:
+        return ""
+    return _section(
+        "Worst frames",
+        f'<p class="legend">{_swatch(TRUTH_COLOUR)}truth</span>{_swatch(RESULT_COLOUR)}'
+        f'this result</span></p><div class="pictures">{"".join(figures)}</div>',
+        "At most two frames of a sequence.",
+    )
+
+
+def _table(result: EvaluationResult) -> str:
+    rows = [
+        (s.name, str(item.category or item.object_id), item.figures)
+        for s in result.sequences
+        for item in s.objects
+    ]
+    names = list(dict.fromkeys(n for _, _, figures in rows for n in figures))
+    head = "".join(f"<th>{escape(title(n))}</th>" for n in names)
+    body = "".join(
+        f"<tr><th>{escape(sequence)}</th><td>{escape(label)}</td>"
+        + "".join(f"<td>{written(n, f[n]) if n in f else ''}</td>" for n in names)
+        + "</tr>"
+        for sequence, label, f in rows
+    )
+    return _section(
+        "Every object",
+        f'<details><summary>{len(rows)} rows</summary><div class="scroll"><table><thead><tr>'
+        f"<th>Sequence</th><th>Object</th>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+        "</details>",
+    )
+
+
+def _notes(result: EvaluationResult) -> str:
+    notes = list(result.notes)
+    notes += [f"{s.name}: {note}" for s in result.sequences for note in s.notes]
+    if not notes:
+        return ""
+    return _section("Notes", f"<ul>{''.join(f'<li>{escape(note)}</li>' for note in notes)}</ul>")
+
+
+def _section(heading: str, body: str, remark: str = "") -> str:
+    below = f'<p class="remark">{escape(remark)}</p>' if remark else ""
+    return f"<section><h2>{escape(heading)}</h2>{below}{body}</section>"
+
+
+def _swatch(colour: tuple[int, int, int]) -> str:
+    return f'<span><i style="background:rgb{colour}"></i>'
+
+
+def _mean(values: list[float]) -> float:
+    known = [v for v in values if not math.isnan(v)]
+    return sum(known) / len(known) if known else -1.0
+
+
+def _plain(value: object) -> bool:
+    return isinstance(value, int | float | str) and not isinstance(value, bool)
+
+
+def _fact(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,56 @@
+"""Every report that was asked for, in one call."""
+
+from pathlib import Path
+
+from rotomask.atomic import complete_or_absent
+from rotomask.data.sequences import VideoDataset
+from rotomask.evaluation.reports.page import html_page
+from rotomask.evaluation.reports.tables import latex_by_object, latex_table, write_csv
+from rotomask.evaluation.results import EvaluationResult
+
+
+def save_reports(
+    result: EvaluationResult,
+    *,
+    json: str | Path | None = None,
+    csv: str | Path | None = None,
+    latex: str | Path | None = None,
+    html: str | Path | None = None,
+    dataset: VideoDataset | None = None,
+    results: str | Path | None = None,
+) -> tuple[Path, ...]:
+    """Write the reports whose place is given.
+
+    Args:
+        result: What `evaluate_results` gave.
+        json: File for all figures and curves; `read_result` reads it.
+        csv: Folder for the two files of the davis2017 tool's layout.
+        latex: File for the global table, and below it the table by object.
+        html: File for the page.
+        dataset: For pictures of the worst frames in the page.
+        results: The folder of masks, for the same.
+
+    Returns:
+        The files written.
+
+    Raises:
+        OutputError: If one cannot be written.
+    """
+    written: list[Path] = []
+    if json is not None:
+        result.to_json(json)
+        written.append(Path(json))
+    if csv is not None:
+        written += write_csv(result, csv)
+    if latex is not None:
+        _write(Path(latex), latex_table(result) + "\n" + latex_by_object(result))
+        written.append(Path(latex))
+    if html is not None:
+        _write(Path(html), html_page(result, dataset=dataset, results=results))
+        written.append(Path(html))
+    return tuple(written)
+
+
+def _write(path: Path, text: str) -> None:
+    with complete_or_absent(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

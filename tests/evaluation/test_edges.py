@@ -1,5 +1,7 @@
 """Decisions at the edges: what is missing, odd, empty or very short."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -277,3 +279,15 @@ def test_an_error_reaches_the_caller_from_another_process(davis):
     write_results(davis / "out", "one", moving_labels(2, 6, 1, (52, 68)))
     with pytest.raises(MaskError, match="is 68x52"):
         evaluate(davis, processes=2)
+
+
+def test_a_script_without_its_guard_is_told_so(davis):
+    script = davis / "script.py"
+    script.write_text(
+        "from rotomask.evaluation import evaluate_results, open_benchmark\n"
+        f"dataset = open_benchmark('davis2017', {str(davis / 'DAVIS')!r})\n"
+        f"evaluate_results(dataset, {str(davis / 'out')!r}, processes=2)\n"
+    )
+    run = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120)
+    assert run.returncode == 1
+    assert "RotomaskError: a scoring process died; a script needs `if __name__" in run.stderr

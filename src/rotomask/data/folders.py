@@ -38,6 +38,29 @@ def images_by_stem(path: Path) -> dict[str, Path]:
     return {p.stem: p for p in image_files(path)} if path.is_dir() else {}
 
 
+def pair_masks(
+    sequence: str, images: Sequence[Path], masks: Sequence[Path]
+) -> tuple[tuple[str, ...], dict[str, int]]:
+    """Frame names, and of the annotated frames the place of their mask.
+
+    Masks belong to the pictures of their stem where all have one; else the order counts, and there
+    must be as many of both. Without pictures the masks are the frames.
+
+    Raises:
+        DatasetError: If neither way works.
+    """
+    stems = [path.stem for path in masks]
+    frames = tuple(path.stem for path in images) or tuple(stems)
+    if set(stems) <= set(frames):
+        return frames, {stem: place for place, stem in enumerate(stems)}
+    if len(images) != len(masks):
+        raise DatasetError(
+            f"sequence {sequence} has {len(masks)} masks but {len(images)} pictures, of other "
+            "names; the data set seems to be half downloaded"
+        )
+    return frames, {frame: place for place, frame in enumerate(frames)}
+
+
 def require_frames(sequence: str, frames: Sequence[str], found: Sequence[str], kind: str) -> None:
     """Raise unless every frame is among those found.
 

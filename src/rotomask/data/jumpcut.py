@@ -9,7 +9,7 @@ ROOT/Annotations/NAME.
 
 from pathlib import Path
 
-from rotomask.data.folders import image_files, require_folder, subfolders
+from rotomask.data.folders import image_files, pair_masks, require_folder, subfolders
 from rotomask.data.label_files import Labels, read_brightness
 from rotomask.data.sequences import VideoDataset, VideoSequence
 from rotomask.errors import DatasetError
@@ -77,21 +77,18 @@ def _folders(root: Path) -> list[tuple[Path, Path]]:
 def _sequence(pictures: Path, truth: Path) -> VideoSequence:
     images = image_files(require_folder(pictures, "JumpCut"))
     masks = image_files(truth)
-    if not masks or len(images) not in (0, len(masks)):
-        raise DatasetError(
-            f"sequence {pictures.name} has {len(masks)} masks in {truth} but {len(images)} "
-            "pictures; the data set seems to be half downloaded"
-        )
-    frames = tuple(path.stem for path in images or masks)
+    if not masks:
+        raise DatasetError(f"sequence {pictures.name} has no masks in {truth}")
+    frames, place = pair_masks(pictures.name, images, masks)
     ends = {end for distance in DISTANCES for _, end in transfers(len(frames), distance)}
     return VideoSequence(
         name=pictures.name,
         frame_names=frames,
         images=tuple(images),
-        annotations={frame: (path,) for frame, path in zip(frames, masks, strict=True)},
+        annotations={frame: (masks[i],) for frame, i in place.items()},
         read_annotation=read_object,
         object_ids=(1,),
         given={1: frames[0]},
-        scored={1: tuple(frames[i] for i in sorted(ends))},
+        scored={1: tuple(frames[i] for i in sorted(ends) if frames[i] in place)},
         merged=True,
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rotomask.data.folders import image_files, require_folder, subfolders
+from rotomask.data.folders import image_files, pair_masks, require_folder, subfolders
 from rotomask.data.label_files import Labels, read_brightness
 from rotomask.data.sequences import VideoDataset, VideoSequence
 from rotomask.errors import DatasetError, OptionError
@@ -81,22 +81,19 @@ def _sequence(root: Path, truth: Path, *, merged: bool) -> VideoSequence:
         raise DatasetError(f"the masks of {truth.name} are incomplete: {found}")
     pictures = root / "JPEGImages" / truth.name
     images = image_files(pictures) if pictures.is_dir() else []
-    if (root / "JPEGImages").is_dir() and len(images) != len(masks[0]):
-        raise DatasetError(
-            f"sequence {truth.name} has {len(masks[0])} masks but {len(images)} pictures in "
-            f"{pictures}; the data set seems to be half downloaded"
-        )
-    frames = tuple(path.stem for path in images or masks[0])
+    if (root / "JPEGImages").is_dir() and not images:
+        raise DatasetError(f"the frames of {truth.name} are missing: {pictures}")
+    frames, place = pair_masks(truth.name, images, masks[0])
     ids = (1,) if merged else tuple(range(1, len(folders) + 1))
-    by_frame = zip(frames, zip(*masks, strict=True), strict=True)
+    annotated = tuple(frame for frame in frames if frame in place)
     return VideoSequence(
         name=truth.name,
         frame_names=frames,
         images=tuple(images),
-        annotations=dict(by_frame),
+        annotations={f: tuple(files[place[f]] for files in masks) for f in annotated},
         read_annotation=read_merged if merged else read_separate,
         object_ids=ids,
-        given={} if merged else dict.fromkeys(ids, frames[0]),
-        scored=dict.fromkeys(ids, frames if merged else frames[1:]),
+        given={} if merged else dict.fromkeys(ids, annotated[0]),
+        scored=dict.fromkeys(ids, annotated if merged else annotated[1:]),
         merged=merged or len(ids) == 1,
     )

@@ -30,6 +30,7 @@ class Comparison:
     sequences: tuple[str, ...]
     differences: tuple[float, ...]
     """B - A of every sequence's own figure; NaN where it has none."""
+    lower_is_better: bool = False
     notes: tuple[str, ...] = ()
 
     @property
@@ -48,8 +49,9 @@ class Comparison:
         else:
             verdict = "more than noise" if self.significant else "no more than noise"
         low, high = self.interval
+        figure = f"{self.figure} (lower is better)" if self.lower_is_better else self.figure
         return (
-            f"{self.figure}: {a} {self.values[0]:.4f}, {b} {self.values[1]:.4f}; {b} is "
+            f"{figure}: {a} {self.values[0]:.4f}, {b} {self.values[1]:.4f}; {b} is "
             f"{abs(self.difference):.4f} {way} {a} (95 % interval {low:+.4f} to {high:+.4f}, "
             f"p = {self.p_value:.3g}; higher in {better} and lower in {worse} of "
             f"{len(self.sequences)} sequences): {verdict}"
@@ -107,6 +109,7 @@ def compare(
         p_value=p_value,
         sequences=tuple(s.name for s, _ in pairs),
         differences=tuple(_own(other, name) - _own(one, name) for one, other in pairs),
+        lower_is_better=get_benchmark(first.benchmark).lower_is_better or "decay" in name,
         notes=_notes(first, second, len(pairs)),
     )
 

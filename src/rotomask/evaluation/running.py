@@ -4,13 +4,15 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import cv2
 
 from rotomask.data.folders import image_files
 from rotomask.data.sequences import VideoDataset, VideoSequence
-from rotomask.errors import DatasetError, OptionError
+from rotomask.data.youtube_vos import ALL_FRAMES
+from rotomask.errors import DatasetError, OptionError, RotomaskError
 from rotomask.evaluation.benchmarks import get_benchmark
 from rotomask.evaluation.predictions import OnMissing, ResultFolder
 from rotomask.evaluation.results import EvaluationResult, SequenceScore
@@ -39,8 +41,8 @@ def evaluate_results(
         results: ``RESULTS/SEQUENCE/FRAME.png``, of any image type.
         protocol: Measures and tolerance; the benchmark's own by default.
         on_missing: A scored frame without a result is an "error", or counts as "empty".
-        processes: 1 for this process alone; None for one a core, where that pays. Scripts that ask
-            for more than 1 need the usual ``if __name__ == "__main__":``.
+        processes: 1 for this process alone; None for one a core, where that pays. Unless it is 1,
+            a script needs the usual ``if __name__ == "__main__":``.
         on_progress: Called after each sequence.
 
     Raises:
@@ -105,6 +107,11 @@ def _scores(task: _Task, dataset: VideoDataset, workers: int) -> Iterator[Sequen
         try:
             for future in as_completed(futures):
                 yield future.result()
+        except BrokenProcessPool as error:
+            raise RotomaskError(
+                "a scoring process died; a script needs `if __name__ == '__main__':` around its "
+                "work, or give processes=1"
+            ) from error
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
@@ -129,6 +136,9 @@ def _notes(dataset: VideoDataset, sequences: tuple[SequenceScore, ...]) -> tuple
             f"{len(dataset)} of the {dataset.official_count} sequences of {dataset.split}: "
             "not comparable with published figures"
         )
+    if dataset.benchmark == "youtube-vos":  # figures are higher with all frames
+        given = "all frames" if dataset.split.endswith(ALL_FRAMES) else "every fifth frame"
+        notes.append(f"split {dataset.split}: a method is given {given}")
     odd = [s.name for s in sequences if s.notes]
     if odd:
         notes.append(f"notes on {len(odd)} sequences: {', '.join(odd)}")

@@ -86,8 +86,9 @@ class Tracks:
 
     def _identified(self, prediction: Labels) -> Labels:
         """The result with the annotation's ids."""
-        if self.merged:
-            return np.where(prediction != 0, self.object_ids[0], 0)
+        if self.merged:  # its one object always has id 1
+            foreground: Labels = (prediction != 0).view(np.uint8)
+            return foreground
         ids = set(ids_in(prediction))
         if len(self.object_ids) == 1 and ids == {255} and self.object_ids != (255,):
             self.white_frames += 1

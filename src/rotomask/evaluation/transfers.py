@@ -59,6 +59,8 @@ def score_transfers(
     for distance in DISTANCES:
         errors, ends = [], []
         for key, end in transfers(len(sequence), distance):
+            if sequence.frame_names[end] not in sequence.annotations:
+                continue
             one = replace(results, root=results.root / sequence.name)
             carried = replace(sequence, name=sequence.frame_names[key])
             frame = sequence.frame_names[end]

@@ -25,7 +25,7 @@ from rotomask.evaluation.reports.pictures import (
     worst_frames,
 )
 from rotomask.evaluation.reports.style import STYLE
-from rotomask.evaluation.results import EvaluationResult, Figures, SequenceScore
+from rotomask.evaluation.results import EvaluationResult, Figures, ObjectScore, SequenceScore
 
 MOST_LINES = 6
 """Objects whose curves one chart holds."""
@@ -134,8 +134,9 @@ def _bars(result: EvaluationResult) -> str:
 def _curves(result: EvaluationResult) -> str:
     charts = []
     series: list[str] = []
+    many = any(len(_drawn(sequence)) > 1 for sequence in result.sequences)
     for sequence in result.sequences:
-        curves, frames = _lines(sequence)
+        curves, frames = _lines(sequence, by_object=many)
         if not curves:
             continue
         series = list(curves) if len(curves) > len(series) else series
@@ -150,14 +151,18 @@ def _curves(result: EvaluationResult) -> str:
     return _section("Over time", legend(series) + f'<div class="curves">{"".join(charts)}</div>')
 
 
+def _drawn(sequence: SequenceScore) -> list[ObjectScore]:
+    return [item for item in sequence.objects if item.frames and item.curves]
+
+
 def _lines(
-    sequence: SequenceScore,
+    sequence: SequenceScore, *, by_object: bool
 ) -> tuple[Mapping[str, npt.NDArray[np.float64]], tuple[str, ...]]:
-    """J and F of a single object; of several the J of each."""
-    drawn = [item for item in sequence.objects if item.frames and item.curves]
+    """J and F of a single object; by object the J of each."""
+    drawn = _drawn(sequence)
     if not drawn:
         return {}, ()
-    if len(drawn) == 1:
+    if not by_object:
         single = {k: c for k, c in drawn[0].curves.items() if k != "T"}
         return single, drawn[0].frames
     longest = max(drawn, key=lambda item: len(item.frames)).frames

@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -49,6 +50,19 @@ Size = Annotated[
 Sequences = Annotated[
     str | None, typer.Option(help="Only these sequences, with commas between: blackswan,dog.")
 ]
+Benchmark = Annotated[
+    str,
+    typer.Argument(
+        metavar="BENCHMARK",
+        help="davis2016, davis2017, davis2017-unsupervised, youtube-vos, fbms, segtrack-v2, "
+        "jumpcut or folder.",
+    ),
+]
+Root = Annotated[Path, typer.Option(help="The data set, in its official layout.")]
+Split = Annotated[str | None, typer.Option(help="Part of the data set; default: what papers use.")]
+Html = Annotated[Path | None, typer.Option(help="Write a page with charts and worst frames.")]
+Csv = Annotated[Path | None, typer.Option(help="Folder for CSV in the official layout.")]
+Latex = Annotated[Path | None, typer.Option(help="Write the tables for a paper.")]
 Json = Annotated[Path | None, typer.Option("--json", help="Write all figures to this file.")]
 
 
@@ -165,7 +179,7 @@ def export(
     from rotomask.video import open_video
 
     with _interruptible("no half-written file was left"), _progress(quiet) as on_progress:
-        report = None if on_progress is None else lambda d, t: on_progress("export", d, t)
+        report = None if on_progress is None else partial(on_progress, "export")
         outputs = run(open_video(video), folder, _formats(output_format), on_progress=report)
     if not quiet:
         for name, path in outputs.items():
@@ -194,21 +208,26 @@ def demo(
 
 @app.command()
 def benchmark(
-    name: Annotated[str, typer.Argument(metavar="BENCHMARK", help="davis2016, davis2017, ...")],
-    root: Annotated[Path, typer.Option(help="The data set.")],
+    name: Benchmark,
+    root: Root,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for masks and run.json.")],
     model: Model = "stm-lite",
     weights: Weights = None,
-    split: Annotated[str | None, typer.Option(help="Part of the data set; default: val.")] = None,
+    split: Split = None,
     sequences: Sequences = None,
     size: Size = 480,
     device: Device = "auto",
     precision: Precision = "auto",
     json_file: Json = None,
+    html: Html = None,
+    csv: Csv = None,
+    latex: Latex = None,
     quiet: Quiet = False,
 ) -> None:
     """Run a model over a benchmark, then score it: J, F, seconds per frame, peak memory."""
     from rotomask.benchmarking import run_benchmark
+    from rotomask.evaluation import open_benchmark
+    from rotomask.evaluation.reports import save_reports
     from rotomask.models.catalog import load_model
     from rotomask.models.space_time import SpaceTimeConfig
 
@@ -233,8 +252,15 @@ def benchmark(
                 sequences=_names(sequences),
                 on_progress=on_progress,
             )
-        if json_file is not None:
-            result.to_json(json_file)
+        save_reports(
+            result,
+            json=json_file,
+            html=html,
+            csv=csv,
+            latex=latex,
+            dataset=open_benchmark(name, root, split) if html else None,
+            results=out,
+        )
         if not quiet:
             _print_evaluation(result)
             print(
@@ -246,28 +272,70 @@ def benchmark(
 
 @app.command()
 def evaluate(
-    name: Annotated[str, typer.Argument(metavar="BENCHMARK", help="davis2016, davis2017, ...")],
-    root: Annotated[Path, typer.Option(help="The data set.")],
+    name: Benchmark,
+    root: Root,
     results: Annotated[Path, typer.Option(help="Masks: RESULTS/SEQUENCE/FRAME.png.")],
-    split: Annotated[str | None, typer.Option(help="Part of the data set; default: val.")] = None,
+    split: Split = None,
     sequences: Sequences = None,
     json_file: Json = None,
+    html: Html = None,
+    csv: Csv = None,
+    latex: Latex = None,
+    allow_missing: Annotated[
+        bool, typer.Option("--allow-missing", help="Count a missing mask as an empty one.")
+    ] = False,
+    processes: Annotated[
+        int | None, typer.Option(help="Processes to share the work; default: the cores.")
+    ] = None,
+    by_object: Annotated[
+        bool, typer.Option("--by-object", help="A row for each object, not each sequence.")
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Score masks that exist."""
     from rotomask.evaluation import evaluate_results, open_benchmark
+    from rotomask.evaluation.reports import save_reports
 
     dataset = open_benchmark(name, root, split)
     if sequences is not None:
         dataset = dataset.select(_names(sequences) or [])
     with _interruptible("nothing was written"):
-        with _progress(quiet) as on_progress:
-            report = None if on_progress is None else lambda d, t: on_progress("score", d, t)
-            result = evaluate_results(dataset, results, on_progress=report)
-        if json_file is not None:
-            result.to_json(json_file)
+        with _progress(quiet, unit="sequences") as on_progress:
+            result = evaluate_results(
+                dataset,
+                results,
+                on_missing="empty" if allow_missing else "error",
+                processes=processes,
+                on_progress=None if on_progress is None else partial(on_progress, "score"),
+            )
+        save_reports(
+            result,
+            json=json_file,
+            html=html,
+            csv=csv,
+            latex=latex,
+            dataset=dataset,
+            results=results,
+        )
         if not quiet:
-            _print_evaluation(result)
+            _print_evaluation(result, by_object=by_object)
+
+
+@app.command()
+def compare(
+    a: Annotated[Path, typer.Argument(help="Figures that evaluate or benchmark --json wrote.")],
+    b: Annotated[Path, typer.Argument(help="Others, on the same benchmark.")],
+    figure: Annotated[
+        str | None, typer.Option(help="What to compare, such as J_mean; default: the headline.")
+    ] = None,
+) -> None:
+    """Say whether result set B differs from A by more than noise."""
+    from rotomask.evaluation.comparison import compare as run
+
+    comparison = run(a, b, figure=figure)
+    print(comparison)
+    for note in comparison.notes:
+        print(f"note: {note}")
 
 
 @app.command()
@@ -332,11 +400,12 @@ def models() -> None:
             print("    weights: not shipped; give them with --weights FILE")
 
 
-def _print_evaluation(result: "EvaluationResult") -> None:
-    for sequence in result.sequences:
-        line = "  ".join(f"{k} {v:.3f}" for k, v in sequence.figures.items())
-        print(f"{sequence.name:20} {line}")
-    print("  ".join(f"{k} {v:.3f}" for k, v in result.figures.items()))
+def _print_evaluation(result: "EvaluationResult", *, by_object: bool = False) -> None:
+    from rich.console import Console
+
+    from rotomask.evaluation.reports import result_tables
+
+    Console().print(result_tables(result, by_object=by_object))
 
 
 def _names(text: str | None) -> list[str] | None:

@@ -21,8 +21,10 @@ from rotomask.evaluation.tracks import TrackProtocol
 OnProgress = Callable[[int, int], None]
 """Told after each sequence: how many are done, of how many."""
 
-FEW_FRAMES = 300
-"""Below this the start of processes costs more than it gains."""
+FEW_FRAMES = 2000
+"""Below this the start of processes (a second) costs more than it gains."""
+FEW_FRAMES_OF_STABILITY = 50
+"""The same where T is measured, which takes a tenth of a second a frame."""
 
 
 def evaluate_results(
@@ -59,8 +61,10 @@ def evaluate_results(
         )
     if benchmark.stored_by_frame:
         folder.check(dataset)
-    workers = _workers(processes, len(dataset), frames)
-    task = _Task(dataset.benchmark, folder, protocol or TrackProtocol(measures=benchmark.measures))
+    rules = protocol or TrackProtocol(measures=benchmark.measures)
+    few = FEW_FRAMES_OF_STABILITY if "T" in rules.measures else FEW_FRAMES
+    workers = min(_processes(processes, pays=frames >= few), len(dataset))
+    task = _Task(dataset.benchmark, folder, rules)
     scores: dict[str, SequenceScore] = {}
     for score in _scores(task, dataset, workers):
         scores[score.name] = score
@@ -121,12 +125,15 @@ def _one_thread() -> None:
     cv2.setNumThreads(1)
 
 
-def _workers(processes: int | None, sequences: int, frames: int) -> int:
-    if processes is not None and processes < 1:
-        raise OptionError(f"processes must be at least 1, got {processes}")
-    if processes is None:
-        processes = 1 if frames < FEW_FRAMES else len(os.sched_getaffinity(0))
-    return min(processes, sequences)
+def _processes(asked: int | None, *, pays: bool) -> int:
+    if asked is not None and asked < 1:
+        raise OptionError(f"processes must be at least 1, got {asked}")
+    if asked is not None:
+        return asked
+    if not pays:
+        return 1
+    # Not all systems know which cores a process may use.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _notes(dataset: VideoDataset, sequences: tuple[SequenceScore, ...]) -> tuple[str, ...]:

@@ -1,8 +1,8 @@
 """What each part of stm-lite's design is worth: short trainings that differ in one thing.
 
-Trains every variant for the same 320 steps of eight 192 px clips, seeded alike, and prints J on the four
-sequences kept out of training, parameters, and the milliseconds of a 480p frame with six frames in
-memory. Short trainings rank designs; they do not say how good a fully trained one is.
+Trains every variant for the same 320 steps of eight 192 px clips, seeded alike, and prints J on the
+four sequences kept out of training, parameters, and the milliseconds of a 480p frame with six
+frames in memory. Short trainings rank designs; they do not say how good a fully trained one is.
 
     python benchmarks/stm_lite_design.py --duts DUTS-TR --davis DAVIS-TRAIN --out runs/design
 """

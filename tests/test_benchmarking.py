@@ -23,7 +23,7 @@ def davis(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for t in range(6):
             disk = np.zeros((96, 128), np.uint8)
             cv2.circle(disk, (64 + step * t, 48), 20, 1, -1)
-            image = np.where(disk[..., None] == 1, np.uint8([40, 40, 210]), ground)
+            image = np.where(disk[..., None] == 1, np.array([40, 40, 210], np.uint8), ground)
             cv2.imwrite(str(images / f"{t:05d}.jpg"), image)
             write_mask(root / "Annotations" / "480p" / name / f"{t:05d}.png", disk.astype(int))
     return root

@@ -48,7 +48,7 @@ def plain_boundary(
         return 1.0
     if not edges.any() or not true_edges.any():
         return 0.0
-    element = disk(math.ceil(radius))  # type: ignore[no-untyped-call]
+    element = disk(math.ceil(radius))
     near_truth, near_mask = dilation(true_edges, element), dilation(edges, element)
     precision = (edges & near_truth).sum() / edges.sum()
     recall = (true_edges & near_mask).sum() / true_edges.sum()

@@ -92,7 +92,7 @@ def test_a_stopped_run_resumes_with_the_same_losses(data, tmp_path):
     run = Run(TINY, network, torn)
     steps = fit(run, open_batches(TINY, data), save_every=2)
     list(itertools.islice(steps, 3))  # stopped after the third step; the second was saved
-    steps.close()
+    del steps
     from dataclasses import asdict
 
     (torn / "recipe.json").write_text(json.dumps(asdict(TINY)))

@@ -65,4 +65,4 @@ def _texture(
     noise = rng.normal(0, 60, (*size, 3))
     soft = cv2.GaussianBlur(noise, (7, 7), 0)
     base = rng.integers(60, 200, 3) if colour is None else colour
-    return np.clip(soft + base, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(soft + base, 0, 255), np.uint8)

@@ -1,0 +1,80 @@
+"""What the segmenter's settings are worth: one network, run in different ways.
+
+Prints J and F on the sequences kept out of training and the median milliseconds of a 480p frame.
+
+    python benchmarks/stm_lite_reading.py --davis DAVIS-TRAIN [--weights FILE]
+"""
+
+import argparse
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from rotomask.data.clips import find_videos
+from rotomask.models.catalog import shipped_weights
+from rotomask.models.checkpoints import load_into, read_metadata
+from rotomask.models.device import choose_runtime
+from rotomask.models.space_time import SpaceTimeConfig, SpaceTimeSegmenter
+from rotomask.models.stm_lite import STMLite, STMLiteConfig
+from rotomask.training.recipes import RECIPES
+from rotomask.training.run import validate
+
+SHIPPED = SpaceTimeConfig(enlarge=True)
+VARIANTS = {
+    "shipped": SHIPPED,
+    "previous frame in memory": replace(SHIPPED, use_previous=True),
+    "no previous frame": replace(SHIPPED, use_previous=False),
+    "top 20": replace(SHIPPED, top_k=20),
+    "top 50": replace(SHIPPED, top_k=50),
+    "2 frames": replace(SHIPPED, memory_frames=2),
+    "4 frames": replace(SHIPPED, memory_frames=4),
+    "10 frames": replace(SHIPPED, memory_frames=10),
+    "every 2nd frame": replace(SHIPPED, memory_every=2),
+    "every 10th frame": replace(SHIPPED, memory_every=10),
+    "360 px": replace(SHIPPED, size=360),
+    "600 px": replace(SHIPPED, size=600),
+}
+
+
+def milliseconds(network: STMLite, config: SpaceTimeConfig, frames: int = 41) -> float:
+    """Median time of a 480p frame once the memory is full."""
+    segmenter = SpaceTimeSegmenter(network, config, choose_runtime("cpu"))
+    rng = np.random.default_rng(0)
+    frame = rng.integers(0, 256, (480, 854, 3), np.uint8)
+    mask = np.zeros((480, 854), np.int32)
+    mask[100:300, 200:500] = 1
+    segmenter.start(frame, mask)
+    full = config.memory_every * config.memory_frames
+    times = []
+    for _ in range(frames + full):
+        began = time.perf_counter()
+        segmenter.step(frame)
+        times.append(time.perf_counter() - began)
+    return float(np.median(times[full:])) * 1000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--davis", type=Path, required=True)
+    parser.add_argument("--weights", type=Path, default=shipped_weights("stm-lite"))
+    parser.add_argument("--threads", type=int, default=2)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    config = read_metadata(arguments.weights)["config"]
+    config["decoder_channels"] = tuple(config["decoder_channels"])
+    network = STMLite(STMLiteConfig(**config))
+    load_into(network, arguments.weights)
+    names = RECIPES["stm-lite"].validation
+    videos = [v for v in find_videos(arguments.davis) if v.name in names]
+    print(f"{'variant':26} {'J':>6} {'F':>6} {'ms/frame':>9}")
+    for name, variant in VARIANTS.items():
+        scores = validate(network, videos, variant)
+        cost = milliseconds(network, variant)
+        print(f"{name:26} {scores['J']:6.3f} {scores['F']:6.3f} {cost:9.1f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -18,7 +18,7 @@ from rotomask import __version__
 from rotomask.atomic import complete_or_absent
 from rotomask.data.sequences import VideoDataset, VideoSequence
 from rotomask.errors import OptionError, OutputError
-from rotomask.evaluation.benchmarks import open_benchmark
+from rotomask.evaluation.benchmarks import get_benchmark, open_benchmark
 from rotomask.evaluation.results import EvaluationResult
 from rotomask.evaluation.running import evaluate_results
 from rotomask.masks import write_mask
@@ -170,6 +170,11 @@ def _segment(
 
 
 def _check_supervised(dataset: VideoDataset) -> None:
+    if not get_benchmark(dataset.benchmark).stored_by_frame:
+        raise OptionError(
+            f"{dataset.benchmark} starts anew from every key frame; running a model on it is not "
+            "supported yet, scoring results that exist is"
+        )
     without = [s.name for s in dataset if not s.given]
     if without:
         raise OptionError(

@@ -55,7 +55,7 @@ Benchmark = Annotated[
     typer.Argument(
         metavar="BENCHMARK",
         help="davis2016, davis2017, davis2017-unsupervised, youtube-vos, fbms, segtrack-v2, "
-        "jumpcut or folder.",
+        "jumpcut or folders.",
     ),
 ]
 Root = Annotated[Path, typer.Option(help="The data set, in its official layout.")]
@@ -290,12 +290,16 @@ def evaluate(
     by_object: Annotated[
         bool, typer.Option("--by-object", help="A row for each object, not each sequence.")
     ] = False,
+    stability: Annotated[
+        bool, typer.Option("--stability", help="Measure temporal stability T too; it is slow.")
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Score masks that exist."""
-    from rotomask.evaluation import evaluate_results, open_benchmark
+    from rotomask.evaluation import TrackProtocol, evaluate_results, open_benchmark
     from rotomask.evaluation.reports import save_reports
 
+    measures = ("J", "F", "T") if stability else ("J", "F")
     dataset = open_benchmark(name, root, split)
     if sequences is not None:
         dataset = dataset.select(_names(sequences) or [])
@@ -304,6 +308,7 @@ def evaluate(
             result = evaluate_results(
                 dataset,
                 results,
+                protocol=TrackProtocol(measures=measures) if stability else None,
                 on_missing="empty" if allow_missing else "error",
                 processes=processes,
                 on_progress=None if on_progress is None else partial(on_progress, "score"),

@@ -229,14 +229,13 @@ def benchmark(
     from rotomask.evaluation import open_benchmark
     from rotomask.evaluation.reports import save_reports
     from rotomask.models.catalog import load_model
-    from rotomask.models.space_time import SpaceTimeConfig
 
     segmenter = load_model(
         model,
         weights=weights,
         device=device,
         precision=precision,
-        config=SpaceTimeConfig(size=size or None),
+        size=size or None,
     )
     settings = {"model": model, "weights": str(weights or "shipped"), "size": size or None}
     settings |= {"device": device, "precision": precision}

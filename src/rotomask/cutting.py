@@ -323,12 +323,11 @@ def _describe(video: Video, annotations: dict[int, Mask], options: CutOptions) -
 
 def _load(options: CutOptions) -> Segmenter:
     from rotomask.models.catalog import load_model
-    from rotomask.models.space_time import SpaceTimeConfig
 
     return load_model(
         options.model,
         weights=options.weights,
         device=options.device,
         precision=options.precision,
-        config=SpaceTimeConfig(size=options.size),
+        size=options.size,
     )

@@ -1,7 +1,7 @@
 """Model names, what they are, and where their weights come from."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,8 @@ class Model:
     """Builds the network from the config that its weights carry."""
     shipped: bool
     """Whether its weights are part of the package."""
+    config: SpaceTimeConfig
+    """How the network is run unless the caller says otherwise."""
 
 
 MODELS: dict[str, Model] = {
@@ -35,11 +37,13 @@ MODELS: dict[str, Model] = {
         "space-time memory for a plain CPU; the default",
         lambda config: STMLite(STMLiteConfig(**_tuples(config))),
         shipped=True,
+        config=SpaceTimeConfig(),
     ),
     "stm": Model(
         "space-time memory as published (Oh et al. 2019), ResNet-50; bring STM_weights.pth",
         lambda _: STM(),
         shipped=False,
+        config=SpaceTimeConfig(use_previous=True),
     ),
 }
 
@@ -51,6 +55,7 @@ def load_model(
     device: str = "auto",
     precision: str = "auto",
     config: SpaceTimeConfig | None = None,
+    **settings: object,
 ) -> Segmenter:
     """A segmenter, ready to `start`.
 
@@ -59,7 +64,9 @@ def load_model(
         weights: A checkpoint to use in place of the shipped one.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         precision: ``auto``, ``float32`` or ``bfloat16``.
-        config: How the network is run: processing size, memory, aggregation.
+        config: How the network is run: processing size, memory, aggregation; by default as suits
+            the model.
+        **settings: Fields of `SpaceTimeConfig` that differ from it, such as ``size=360``.
 
     Raises:
         OptionError: If the name, device or precision is unknown.
@@ -73,7 +80,8 @@ def load_model(
     stored = read_metadata(path) if path.suffix == ".safetensors" else {}
     network = model.network(stored.get("config", {}))
     load_into(network, path)
-    return SpaceTimeSegmenter(network, config, runtime)
+    chosen = replace(config or model.config, **settings)  # type: ignore[arg-type]
+    return SpaceTimeSegmenter(network, chosen, runtime)
 
 
 def find_model(name: str) -> Model:

@@ -1,8 +1,8 @@
 """The segmenter of every space-time memory network: what lives through one video.
 
 Oh et al. 2019 (STM), sec. 3: past frames with their masks are memory, the current one is the query.
-Memory holds the annotated frames, one frame in `memory_every`, and the previous one; here it is
-also bounded, so that time and memory per frame stay flat however long the video is.
+Memory holds the annotated frames, one frame in `memory_every`, and for STM the previous one; here
+it is also bounded, so that time and memory per frame stay flat however long the video is.
 """
 
 from collections.abc import Sequence
@@ -56,8 +56,9 @@ class SpaceTimeConfig:
     """One frame in so many is remembered."""
     memory_frames: int = 6
     """Most frames remembered, the reference frames among them, beside the previous frame."""
-    use_previous: bool = True
-    """Whether the previous frame is part of the memory."""
+    use_previous: bool = False
+    """Whether the previous frame is part of the memory, as in STM. Not by default: stm-lite sees
+    the previous mask as guidance, and what it got wrong there should not be remembered as well."""
     top_k: int | None = None
     """Read only from the k most similar memory positions; None: from all."""
     aggregation: Aggregation = "soft"

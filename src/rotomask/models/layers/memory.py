@@ -73,7 +73,7 @@ def _read_all(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor
 
     The fused kernel needs equal widths of key and value, and channels side by side in memory:
     values are cut into heads, and keys padded with zeros, which change no dot product. Without it
-    this takes twenty times as long on a CPU.
+    this takes many times as long on a CPU.
     """
     width = key.shape[-1] if key.shape[-1] > 128 else 128
     heads = -(-value.shape[-1] // width)

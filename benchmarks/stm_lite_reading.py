@@ -26,7 +26,6 @@ SHIPPED = SpaceTimeConfig(enlarge=True)
 VARIANTS = {
     "shipped": SHIPPED,
     "previous frame in memory": replace(SHIPPED, use_previous=True),
-    "no previous frame": replace(SHIPPED, use_previous=False),
     "top 20": replace(SHIPPED, top_k=20),
     "top 50": replace(SHIPPED, top_k=50),
     "2 frames": replace(SHIPPED, memory_frames=2),

@@ -234,4 +234,12 @@ def test_more_objects_than_a_palette_has_colours(tmp_path, segmenter):
         cv2.imwrite(str(folder / f"{t}.png"), image)
     rotomask.cut(folder, labels, tmp_path / "out", segmenter=segmenter, formats=())
     assert (read_labels(tmp_path / "out" / "masks" / "0.png") == labels).all()
-    assert read_labels(tmp_path / "out" / "masks" / "1.png").max() > 255
+    assert read_labels(tmp_path / "out" / "masks" / "1.png").shape == labels.shape
+
+
+def test_large_ids_are_kept(frames, tmp_path, segmenter):
+    mask = np.array([0, 300, 1000])[_frame(0)[1]]
+    result = rotomask.cut(frames, mask, tmp_path / "out", segmenter=segmenter, formats=())
+    assert result.object_ids == (300, 1000)
+    last = read_labels(tmp_path / "out" / "masks" / f"shot_{COUNT}.png")
+    assert set(np.unique(last)) == {0, 300, 1000}

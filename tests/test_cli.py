@@ -54,6 +54,16 @@ def test_cut_writes_masks_and_overlay(clip, mask, tmp_path):
     assert str(out / "masks") in answer.stdout
 
 
+def test_verbose_says_what_runs(clip, mask, tmp_path):
+    options = ["--mask", mask, "--out", tmp_path / "out", "-f", "none", "--device", "cpu"]
+    answer = run("cut", clip, *options, "-v", "--precision", "float32")
+    for words in ("128x96, 12 frames", "stm-lite", "cpu", "float32", "size=480"):
+        assert words in answer.stderr
+    (tmp_path / "out" / "masks" / "00011.png").unlink()
+    again = run("cut", clip, *options)
+    assert "11 of 12 frames are finished" in again.stderr
+
+
 def test_quiet_says_nothing(clip, mask, tmp_path):
     answer = run("cut", clip, "--mask", mask, "--out", tmp_path / "out", "-q", "-f", "none")
     assert (answer.returncode, answer.stdout, answer.stderr) == (0, "", "")
@@ -169,8 +179,9 @@ def test_bad_input_is_one_line_and_status_2(clip, mask, tmp_path, monkeypatch, c
     assert expected in error
     assert "Traceback" not in error
     if case != "unknown option":  # there the usage is printed too
-        lines = [line for line in error.splitlines() if line.startswith("rotomask: error:")]
+        lines = [line for line in error.splitlines() if not line.startswith("mask of frame")]
         assert len(lines) == 1
+        assert lines[0].startswith("rotomask: error:")
 
 
 def test_masks_of_several_frames(clip, mask, tmp_path):

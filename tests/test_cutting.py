@@ -136,6 +136,13 @@ def test_only_the_asked_range_is_cut(frames, tmp_path, segmenter):
     assert names == {f"shot_{t + 1}" for t in range(3, 7)}
 
 
+def test_a_longer_run_goes_on_after_a_shorter(frames, tmp_path, segmenter):
+    mask, out = _frame(0)[1], tmp_path / "out"
+    rotomask.cut(frames, mask, out, stop=5, segmenter=segmenter, formats=())
+    result = rotomask.cut(frames, mask, out, segmenter=segmenter, formats=())
+    assert result.frames_segmented == COUNT - 5
+
+
 def test_soft_formats_keep_soft_edges_and_resume(frames, tmp_path, segmenter):
     mask, out = _frame(0)[1], tmp_path / "out"
     with pytest.raises(KeyboardInterrupt):

@@ -440,7 +440,7 @@ def _print_result(result: "CutResult") -> None:
         rate = result.frames_segmented / result.seconds
         print(f"{result.frames} frames; {result.frames_segmented} segmented, {rate:.1f} a second")
     else:
-        print(f"{result.frames} frames, all of them finished before")
+        print(f"{result.frames} frames; none was left to segment")
     for name, path in result.outputs.items():
         print(f"{name:14} {path}")
 
@@ -488,15 +488,20 @@ def _progress(quiet: bool, unit: str = "frames") -> Iterator["OnProgress | None"
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bars:
-        tasks: dict[str, TaskID] = {}
+    bars = Progress(*columns, console=Console(stderr=True))
+    tasks: dict[str, TaskID] = {}
 
-        def on_progress(stage: str, done: int, total: int | None) -> None:
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, total=total, completed=done, rate="")
-            task = bars.tasks[tasks[stage]]
-            speed = task.finished_speed or task.speed
-            rate = f"{speed:5.1f} {unit}/s" if speed else ""
-            bars.update(tasks[stage], completed=done, total=total, rate=rate)
+    def on_progress(stage: str, done: int, total: int | None) -> None:
+        if stage not in tasks:
+            bars.start()  # not before: an error at the start is one line, without a bar
+            tasks[stage] = bars.add_task(stage, total=total, completed=done, rate="")
+        task = bars.tasks[tasks[stage]]
+        speed = task.finished_speed or task.speed
+        rate = f"{speed:5.1f} {unit}/s" if speed else ""
+        bars.update(tasks[stage], completed=done, total=total, rate=rate)
 
+    try:
         yield on_progress
+    finally:
+        if tasks:
+            bars.stop()

@@ -131,6 +131,7 @@ def cut(
     if segmenter is None:
         segmenter = _load(options)
 
+    _log_job(opened, job, options, segmenter, range(options.start, stop))
     work = _Work(opened, job, annotations, stop - options.start, on_progress)
     damage: TruncatedVideoError | None = None
     began = time.perf_counter()
@@ -285,7 +286,9 @@ def _read_annotations(
             read = read_mask(source, video.size, colours=colours)
             colours |= read.colours
             labels = read.labels
-            logger.info("mask of frame %d: %s", index, read.description)
+            logger.info(
+                "mask of frame %d: %s; %s", index, read.description, _listed(read.object_ids)
+            )
         if int(labels.max()) > LARGEST_ID:
             raise OptionError(f"object ids go up to {LARGEST_ID}, got {int(labels.max())}")
         annotations[index] = labels
@@ -307,12 +310,28 @@ def _export(
     )
 
 
+def _log_job(
+    video: Video, job: Job, options: CutOptions, segmenter: Segmenter, frames: range
+) -> None:
+    height, width = video.size
+    logger.debug("video %s: %dx%d, %d frames", video.path, width, height, video.frame_count)
+    logger.debug("model %s: %s", options.model, segmenter)
+    finished = sum(job.is_finished(video.frame_name(i)) for i in frames)
+    if finished:
+        logger.info("%d of %d frames are finished; going on with the others", finished, len(frames))
+
+
+def _listed(object_ids: tuple[int, ...]) -> str:
+    shown = ", ".join(str(k) for k in object_ids[:12])
+    more = f" and {len(object_ids) - 12} more" if len(object_ids) > 12 else ""
+    return f"object{'s' * (len(object_ids) > 1)} {shown}{more}"
+
+
 def _describe(video: Video, annotations: dict[int, Mask], options: CutOptions) -> JobDescription:
     return JobDescription(
         video=video.name,
         frame_size=video.size,
         start=options.start,
-        stop=options.stop,
         annotations={str(k): digest(m) for k, m in annotations.items()},
         model=options.model,
         weights=None if options.weights is None else str(options.weights),

@@ -19,14 +19,16 @@ FORMAT = 1
 
 @dataclass(frozen=True, kw_only=True)
 class JobDescription:
-    """What decides the masks of a job; two runs with the same description can share a folder."""
+    """What decides the masks of a job; two runs with the same description can share a folder.
+
+    Where a run ends is not part of it: a longer one goes on after a shorter.
+    """
 
     video: str
     """Name of the video file or folder."""
     frame_size: tuple[int, int]
     """(height, width)."""
     start: int
-    stop: int | None
     annotations: dict[str, str]
     """Frame number -> digest of its mask."""
     model: str

@@ -94,6 +94,11 @@ class SpaceTimeSegmenter(Segmenter):
         self._ids: tuple[int, ...] = ()
         self._size = (0, 0)
 
+    def __repr__(self) -> str:
+        """Network, device, precision and settings."""
+        name, runtime = type(self.network).__name__, self.runtime
+        return f"{name} on {runtime.device}, {runtime.precision}, {self.config}"
+
     @property
     def object_ids(self) -> tuple[int, ...]:
         """Ids of the objects being followed, in the order of the probabilities' rows 1.. ."""

@@ -2,6 +2,7 @@
 
 import math
 
+from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -11,6 +12,9 @@ from rotomask.evaluation.reports.columns import benchmark_title, headline, title
 from rotomask.evaluation.results import EvaluationResult, Figures
 
 OURS = "this result"
+
+SHORT = {"semi-supervised": "semi", "unsupervised": "unsup."}
+"""What fits beside seven figures in eighty columns."""
 
 SHOWN = 9
 """Figures a row at most."""
@@ -64,12 +68,14 @@ def _beside_published(result: EvaluationResult) -> Table:
     rows.append((result.results, OURS, result.figures))
     lower = first.startswith("error")
     rows.sort(key=lambda row: row[2].get(first, math.inf) if lower else -row[2].get(first, -1))
-    table = Table(title="Beside published results")
-    table.add_column("method")
+    table = Table(
+        title="Beside published results", box=box.SIMPLE, pad_edge=False, collapse_padding=True
+    )
+    table.add_column("method", min_width=10)  # names are worth more than the width of figures
     table.add_column("kind")
     for name in names:
         table.add_column(title(name), justify="right")
     for method, kind, figures in rows:
         cells = [written(n, figures[n]) if n in figures else "" for n in names]
-        table.add_row(method, kind, *cells, style="bold green" if kind == OURS else "")
+        table.add_row(method, SHORT.get(kind, kind), *cells, style="bold green" * (kind == OURS))
     return table

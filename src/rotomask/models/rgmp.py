@@ -9,16 +9,26 @@ Parameters bear the names of the authors' code, so that `checkpoints.load_into` 
 `weights.pth` as it is.
 """
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rotomask.models.layers.conv_gru import ConvGRU
+from rotomask.models.layers.global_convolution import GlobalConvolution
 from rotomask.models.layers.resnet import ResNet50
 
 CHANNELS = 256
-KERNEL = 7
+
+
+@dataclass(frozen=True, kw_only=True)
+class RGMPConfig:
+    """The shape of the network; the defaults are the published one's."""
+
+    visual_memory: bool = False
+    """Whether a convolutional GRU follows the global convolution block (sec. 4.3)."""
 
 
 class FrameFeatures(NamedTuple):
@@ -32,6 +42,11 @@ class FrameFeatures(NamedTuple):
     """B×512×H/8×W/8."""
     stride4: Tensor
     """B×256×H/4×W/4."""
+
+    @property
+    def coarsest(self) -> Tensor:
+        """What of a reference frame is matched with the frame being segmented."""
+        return self.stride32
 
 
 class PyramidLogits(NamedTuple):
@@ -52,10 +67,18 @@ class RGMP(nn.Module):
 
     stride = 32
 
-    def __init__(self) -> None:
+    def __init__(self, config: RGMPConfig | None = None) -> None:
         super().__init__()
+        self.config = config or RGMPConfig()
         self.Encoder = Encoder()
         self.Decoder = Decoder()
+        # Not a name of the authors: their published network has no visual memory.
+        self.visual_memory = ConvGRU(CHANNELS) if self.config.visual_memory else None
+
+    @property
+    def has_memory(self) -> bool:
+        """Whether `match` needs what it gave for the frame before."""
+        return self.visual_memory is not None
 
     def encode(self, image: Tensor, masks: Tensor) -> FrameFeatures:
         """Features of a frame with each object's mask: the reference stream and the target stream.
@@ -69,26 +92,48 @@ class RGMP(nn.Module):
         """
         return FrameFeatures(*reversed(self.Encoder(image, masks)))
 
-    def decode(self, target: FrameFeatures, reference: Tensor) -> Tensor:
+    def match(
+        self, target: FrameFeatures, reference: Tensor, state: Tensor | None = None
+    ) -> Tensor:
+        """What the global convolution block makes of the two streams.
+
+        Args:
+            target: Of the frame being segmented, with the guidance masks.
+            reference: `coarsest` of the reference frame with its masks, of as many objects.
+            state: What `match` gave for the frame before; only a visual memory looks at it.
+
+        Returns:
+            B×256×H/32×W/32.
+        """
+        matched = self.Decoder.match(target.stride32, reference)
+        if self.visual_memory is not None:
+            matched = self.visual_memory(matched, state)
+        return matched
+
+    def refine(self, target: FrameFeatures, matched: Tensor) -> Tensor:
         """Foreground logit: foreground minus background of the two published ones.
 
         Its sigmoid is the published softmax's foreground probability.
 
         Args:
-            target: Of the frame being segmented, with the guidance masks.
-            reference: `stride32` of the reference frame with its masks, of as many objects.
+            target: As for `match`.
+            matched: What it gave.
 
         Returns:
             B×H×W, float32.
         """
-        pair = self.decode_pyramid(target, reference).stride4.float()
+        pair = self.refine_pyramid(target, matched).stride4.float()
         pair = F.interpolate(pair, scale_factor=4, mode="bilinear", align_corners=False)
         return pair[:, 1] - pair[:, 0]
 
-    def decode_pyramid(self, target: FrameFeatures, reference: Tensor) -> PyramidLogits:
+    def refine_pyramid(self, target: FrameFeatures, matched: Tensor) -> PyramidLogits:
         """Logits of background and foreground at every stride, as published."""
-        logits: PyramidLogits = self.Decoder(target, reference)
+        logits: PyramidLogits = self.Decoder(target, matched)
         return logits
+
+    def side_logits(self, target: FrameFeatures, matched: Tensor) -> list[Tensor]:
+        """Foreground logits B×h×w at every stride, finest first: what training looks at."""
+        return [p[:, 1] - p[:, 0] for p in self.refine_pyramid(target, matched)]
 
 
 class Encoder(ResNet50):
@@ -102,23 +147,6 @@ class Encoder(ResNet50):
         """Images 1×3×H×W or B×3×H×W, masks B×H×W -> features at strides 4, 8, 16, 32."""
         x = self.conv1(self.normalize(image)) + self.conv1_p(masks[:, None])
         return self.stages(x)
-
-
-class GlobalConvolution(nn.Module):
-    """A large kernel from two pairs of thin ones (Peng et al. 2017)."""
-
-    def __init__(self, c_in: int, c_out: int) -> None:
-        super().__init__()
-        self.conv_l1 = _conv(c_in, c_out, KERNEL, 1)
-        self.conv_l2 = _conv(c_out, c_out, 1, KERNEL)
-        self.conv_r1 = _conv(c_in, c_out, 1, KERNEL)
-        self.conv_r2 = _conv(c_out, c_out, KERNEL, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """B×C×h×w -> B×C'×h×w."""
-        left: Tensor = self.conv_l2(self.conv_l1(x))
-        right: Tensor = self.conv_r2(self.conv_r1(x))
-        return left + right
 
 
 class Decoder(nn.Module):
@@ -137,10 +165,15 @@ class Decoder(nn.Module):
         self.pred3 = _conv(CHANNELS, 2)
         self.pred2 = _conv(CHANNELS, 2)
 
-    def forward(self, target: FrameFeatures, reference: Tensor) -> PyramidLogits:
-        """Target features and the reference's B×2048×H/32×W/32 -> logits at each stride."""
-        match = self.GC(torch.cat([target.stride32, reference], dim=1))
-        m5 = match + self.convG2(F.relu(self.convG1(F.relu(match))))
+    def match(self, target: Tensor, reference: Tensor) -> Tensor:
+        """Features of both streams, B×2048×H/32×W/32 -> B×256×H/32×W/32."""
+        match = self.GC(torch.cat([target, reference], dim=1))
+        residual: Tensor = self.convG2(F.relu(self.convG1(F.relu(match))))
+        matched: Tensor = match + residual
+        return matched
+
+    def forward(self, target: FrameFeatures, m5: Tensor) -> PyramidLogits:
+        """Target features and what `match` gave -> logits at each stride."""
         m4 = self.RF4(target.stride16, m5)
         m3 = self.RF3(target.stride8, m4)
         m2 = self.RF2(target.stride4, m3)
@@ -173,5 +206,5 @@ class Refine(nn.Module):
         return joined + residual
 
 
-def _conv(c_in: int, c_out: int, height: int = 3, width: int = 3) -> nn.Conv2d:
-    return nn.Conv2d(c_in, c_out, (height, width), padding=(height // 2, width // 2))
+def _conv(c_in: int, c_out: int) -> nn.Conv2d:
+    return nn.Conv2d(c_in, c_out, 3, padding=1)

@@ -9,15 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from rotomask.errors import MaskError, RotomaskError
 from rotomask.models.base import Frame, Mask, Probabilities, Segmenter, check_frame, check_mask
 from rotomask.models.device import Runtime, choose_runtime
+from rotomask.models.framing import Framing, ids_in, put_known, working_size
 from rotomask.models.layers.aggregation import Aggregation, aggregate
 from rotomask.models.layers.memory import Similarity
 from rotomask.models.layers.memory_bank import MemoryBank, MemoryFrame
@@ -92,7 +91,6 @@ class SpaceTimeSegmenter(Segmenter):
         network.eval().requires_grad_(False)
         self.network: SpaceTimeNetwork = network  # type: ignore[assignment]
         self._ids: tuple[int, ...] = ()
-        self._size = (0, 0)
 
     def __repr__(self) -> str:
         """Network, device, precision and settings."""
@@ -108,16 +106,15 @@ class SpaceTimeSegmenter(Segmenter):
         """Forget everything and take this frame and its mask as the reference."""
         check_frame(frame)
         check_mask(mask, frame)
-        ids = _ids_in(mask)
+        ids = ids_in(mask)
         if not ids:
             raise MaskError("the reference mask is empty; mark at least one object in it")
-        self._size = (frame.shape[0], frame.shape[1])
-        self._working_size = _working_size(self._size, self.config)
+        self._framing = self._frame_by(frame)
         self._ids = ids
         self._index = 0
         self._bank = MemoryBank(self.config.memory_frames)
         with self.runtime.inference():
-            self._seen = _Seen(self._image(frame), self._masks(mask, ids), None)
+            self._seen = _Seen(self._framing.image(frame), self._framing.masks(mask, ids), None)
             self._remember(ids, is_reference=True)
 
     def step(self, frame: Frame) -> Probabilities:
@@ -127,7 +124,7 @@ class SpaceTimeSegmenter(Segmenter):
             image, features = self._next(frame)
             probabilities = self._segment(features, self._ids)
             self._seen = _Seen(image, probabilities[1:], features)
-            return self._output(probabilities)
+            return self._framing.output(probabilities)
 
     def add(
         self, frame: Frame, mask: Mask, object_ids: Sequence[int] | None = None
@@ -135,30 +132,27 @@ class SpaceTimeSegmenter(Segmenter):
         """Segment the next frame knowing part of its mask: a correction, or a new object."""
         self._check_started(frame)
         check_mask(mask, frame)
-        known = tuple(object_ids) if object_ids is not None else _ids_in(mask)
+        known = tuple(object_ids) if object_ids is not None else ids_in(mask)
         if not known:
             raise MaskError("the added mask is empty; name the object ids that are absent, or step")
         unknown = tuple(k for k in self._ids if k not in known)
         new = tuple(k for k in known if k not in self._ids)
         with self.runtime.inference():
             image, features = self._next(frame)
-            full = np.zeros((1 + len(self._ids) + len(new), *self._size), np.float32)
+            full = np.zeros((1 + len(self._ids) + len(new), *self._framing.size), np.float32)
             masks = torch.zeros((len(self._ids + new), *image.shape[2:]), device=image.device)
             if unknown:
                 probabilities = self._segment(features, unknown)
                 masks[[self._ids.index(k) for k in unknown]] = probabilities[1:]
                 rows = [0, *(1 + self._ids.index(k) for k in unknown)]
-                full[rows] = self._output(probabilities)
+                full[rows] = self._framing.output(probabilities)
             else:
                 full[0] = 1
             self._ids += new
-            claimed = self._masks(mask, known)
+            claimed = self._framing.masks(mask, known)
             masks *= 1 - claimed.sum(0).clamp(0, 1)
             masks[[self._ids.index(k) for k in known]] = claimed
-            is_known = np.isin(mask, known)
-            full[:, is_known] = 0
-            for k in known:
-                full[1 + self._ids.index(k), mask == k] = 1
+            put_known(full, mask, self._ids, known)
             self._seen = _Seen(image, masks, features)
             self._remember(known, is_reference=True)
         return full
@@ -170,7 +164,8 @@ class SpaceTimeSegmenter(Segmenter):
         with self.runtime.inference():
             self._memorise_if_due()
             self._index += 1
-            self._seen = _Seen(self._image(frame), self._masks(mask, self._ids), None)
+            image, masks = self._framing.image(frame), self._framing.masks(mask, self._ids)
+            self._seen = _Seen(image, masks, None)
 
     def _next(self, frame: Frame) -> tuple[Tensor, Any]:
         """Bring the memory up to the previous frame, and encode this one."""
@@ -181,7 +176,7 @@ class SpaceTimeSegmenter(Segmenter):
         else:
             self._bank.previous = None
         self._index += 1
-        image = self._image(frame)
+        image = self._framing.image(frame)
         return image, self.network.encode_frame(image)
 
     def _memorise_if_due(self) -> None:
@@ -235,57 +230,16 @@ class SpaceTimeSegmenter(Segmenter):
             logits.append(self.network.decode(read, features, guidance))
         return aggregate(torch.sigmoid(torch.cat(logits)), self.config.aggregation)
 
-    def _image(self, frame: Frame) -> Tensor:
-        """1×3×H×W float 0..1, resized and padded."""
-        height, width = self._working_size
-        if frame.shape[:2] != self._working_size:
-            reduces = width < frame.shape[1]
-            method = cv2.INTER_AREA if reduces else cv2.INTER_CUBIC
-            frame = cv2.resize(frame, (width, height), interpolation=method)  # type: ignore[assignment]
-        image = torch.tensor(frame, device=self.runtime.device)
-        image = image.permute(2, 0, 1)[None].float() / 255
-        return F.pad(image, self._padding()).contiguous(memory_format=torch.channels_last)
-
-    def _masks(self, mask: Mask, ids: tuple[int, ...]) -> Tensor:
-        """One soft mask an object, O×H×W, resized and padded."""
-        height, width = self._working_size
-        layers = []
-        for k in ids:
-            layer = (mask == k).astype(np.float32)
-            if layer.shape != self._working_size:
-                layer = cv2.resize(layer, (width, height), interpolation=cv2.INTER_AREA)
-            layers.append(torch.from_numpy(layer))
-        return F.pad(torch.stack(layers).to(self.runtime.device), self._padding())
-
-    def _padding(self) -> tuple[int, int, int, int]:
-        """Zeros left, right, top, bottom, split evenly, to a multiple of the stride."""
-        height, width = self._working_size
-        extra_y, extra_x = -height % self.network.stride, -width % self.network.stride
-        return extra_x // 2, extra_x - extra_x // 2, extra_y // 2, extra_y - extra_y // 2
-
-    def _output(self, probabilities: Tensor) -> Probabilities:
-        """Without padding, at the video's own size."""
-        height, width = self._working_size
-        left, _, top, _ = self._padding()
-        inner = probabilities[:, top : top + height, left : left + width]
-        if self._size != self._working_size:
-            inner = F.interpolate(inner[None], self._size, mode="bilinear", align_corners=False)[0]
-        return inner.float().cpu().numpy()
+    def _frame_by(self, frame: Frame) -> Framing:
+        size = (frame.shape[0], frame.shape[1])
+        return Framing(
+            size=size,
+            working_size=working_size(size, self.config.size, self.config.enlarge),
+            stride=self.network.stride,
+            device=self.runtime.device,
+        )
 
     def _check_started(self, frame: Frame) -> None:
         if not self._ids:
             raise RotomaskError("start() the segmenter with an annotated frame first")
-        check_frame(frame, self._size)
-
-
-def _ids_in(mask: Mask) -> tuple[int, ...]:
-    return tuple(int(k) for k in np.unique(mask) if k != 0)
-
-
-def _working_size(size: tuple[int, int], config: SpaceTimeConfig) -> tuple[int, int]:
-    """Height and width at which a frame is processed."""
-    short = min(size)
-    if config.size is None or short == config.size or (short < config.size and not config.enlarge):
-        return size
-    factor = config.size / short
-    return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
+        check_frame(frame, self._framing.size)

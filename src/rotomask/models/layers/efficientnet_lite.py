@@ -97,10 +97,16 @@ class EfficientNetLite0(nn.Module):
                 c_in = c_out
             stages.append(nn.Sequential(*blocks))
         self.stages = nn.ModuleList(stages)
+        self.last_channels = c_in
+
+    @staticmethod
+    def normalize(image: Tensor) -> Tensor:
+        """RGB images B×3×H×W, 0..1, as the published weights expect them."""
+        return (image * 255.0 - 127.0) / 128.0
 
     def forward(self, image: Tensor) -> Pyramid:
         """Features of RGB images B×3×H×W, float 0..1, H and W multiples of 16."""
-        x = self.stem((image * 255.0 - 127.0) / 128.0)
+        x = self.stem(self.normalize(image))
         outputs = []
         for stage in self.stages[: len(LITE0_STAGES)]:
             x = stage(x)

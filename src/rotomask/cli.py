@@ -20,6 +20,7 @@ from rotomask.errors import OptionError, RotomaskError
 if TYPE_CHECKING:
     from rotomask.cutting import CutResult, OnProgress
     from rotomask.evaluation import EvaluationResult
+    from rotomask.models.refinements import Refinements
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
@@ -47,6 +48,22 @@ Size = Annotated[
         "0: the video's own. Results always have the video's size."
     ),
 ]
+Flip = Annotated[
+    bool, typer.Option("--flip", help="Average with the mirror image's masks; twice the time.")
+]
+Scales = Annotated[
+    str | None,
+    typer.Option(help="Average over these factors of the size, such as 0.75,1 (rgmp has three)."),
+]
+EnsembleWith = Annotated[
+    list[str] | None,
+    typer.Option(metavar="MODEL[:FILE]", help="Average with another model; may be given again."),
+]
+Components = Annotated[
+    bool,
+    typer.Option("--components", help="Keep weak parts only where they touch strong ones."),
+]
+Crf = Annotated[bool, typer.Option("--crf", help="Refine outlines by a dense CRF.")]
 Sequences = Annotated[
     str | None, typer.Option(help="Only these sequences, with commas between: blackswan,dog.")
 ]
@@ -127,6 +144,11 @@ def cut(
         ),
     ] = "overlay",
     size: Size = 480,
+    flip: Flip = False,
+    scales: Scales = None,
+    ensemble_with: EnsembleWith = None,
+    components: Components = False,
+    crf: Crf = False,
     device: Device = "auto",
     precision: Precision = "auto",
     overwrite: Annotated[
@@ -147,6 +169,7 @@ def cut(
     options = CutOptions(
         model=model,
         weights=weights,
+        refinements=_refinements(flip, scales, ensemble_with, components, crf),
         start=start,
         stop=None if end is None else end + 1,
         size=size or None,
@@ -216,6 +239,11 @@ def benchmark(
     split: Split = None,
     sequences: Sequences = None,
     size: Size = 480,
+    flip: Flip = False,
+    scales: Scales = None,
+    ensemble_with: EnsembleWith = None,
+    components: Components = False,
+    crf: Crf = False,
     device: Device = "auto",
     precision: Precision = "auto",
     json_file: Json = None,
@@ -228,16 +256,22 @@ def benchmark(
     from rotomask.benchmarking import run_benchmark
     from rotomask.evaluation import open_benchmark
     from rotomask.evaluation.reports import save_reports
-    from rotomask.models.catalog import load_model
+    from rotomask.models.refinements import load_segmenter
 
-    segmenter = load_model(
+    refinements = _refinements(flip, scales, ensemble_with, components, crf)
+    segmenter = load_segmenter(
         model,
+        refinements,
         weights=weights,
         device=device,
         precision=precision,
         size=size or None,
     )
-    settings = {"model": model, "weights": str(weights or "shipped"), "size": size or None}
+    settings = {
+        "model": f"{model}{refinements}",
+        "weights": str(weights or "shipped"),
+        "size": size or None,
+    }
     settings |= {"device": device, "precision": precision}
     with _interruptible(f"finished sequences are in {out}; the same command goes on from there"):
         with _progress(quiet) as on_progress:
@@ -416,6 +450,24 @@ def _print_evaluation(result: "EvaluationResult", *, by_object: bool = False) ->
 
 def _names(text: str | None) -> list[str] | None:
     return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _refinements(
+    flip: bool, scales: str | None, ensemble_with: list[str] | None, components: bool, crf: bool
+) -> "Refinements":
+    from rotomask.models.refinements import Refinements
+
+    try:
+        factors = None if scales is None else tuple(float(part) for part in scales.split(","))
+    except ValueError as error:
+        raise OptionError(f"--scales takes numbers with commas between, got {scales!r}") from error
+    return Refinements(
+        flip=flip,
+        scales=factors,
+        ensemble_with=tuple(ensemble_with or ()),
+        components=components,
+        crf=crf,
+    )
 
 
 def _formats(text: str) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ segmenter is shown the finished masks (`observe`) and so has the memory that it 
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -22,6 +22,7 @@ from rotomask.export import FORMATS, export
 from rotomask.job import Job, JobDescription, digest
 from rotomask.masks import LARGEST_ID, read_mask
 from rotomask.models.base import Mask, Segmenter, check_mask
+from rotomask.models.refinements import Refinements, load_segmenter
 from rotomask.video import Video, VideoFrame, open_video
 
 Direction = Literal["both", "forward", "backward"]
@@ -42,6 +43,8 @@ class CutOptions:
     """A name of the catalogue (`rotomask models`)."""
     weights: Path | None = None
     """A checkpoint to use in place of the shipped one."""
+    refinements: Refinements = field(default_factory=Refinements)
+    """What is done beyond running the model once: flip, scales, ensemble, CRF."""
     start: int = 0
     """First frame to cut, from 0."""
     stop: int | None = None
@@ -333,7 +336,7 @@ def _describe(video: Video, annotations: dict[int, Mask], options: CutOptions) -
         frame_size=video.size,
         start=options.start,
         annotations={str(k): digest(m) for k, m in annotations.items()},
-        model=options.model,
+        model=f"{options.model}{options.refinements}",
         weights=None if options.weights is None else str(options.weights),
         size=options.size,
         direction=options.direction,
@@ -341,10 +344,9 @@ def _describe(video: Video, annotations: dict[int, Mask], options: CutOptions) -
 
 
 def _load(options: CutOptions) -> Segmenter:
-    from rotomask.models.catalog import load_model
-
-    return load_model(
+    return load_segmenter(
         options.model,
+        options.refinements,
         weights=options.weights,
         device=options.device,
         precision=options.precision,

@@ -1,5 +1,6 @@
 """The contract of every semi-supervised method: what lives through one video."""
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
@@ -84,6 +85,14 @@ class Segmenter(ABC):
 
         A resumed job rebuilds its memory so from the frames that were finished.
         """
+
+    def twin(self) -> "Segmenter":
+        """Another segmenter of the same kind, to be started on a video of its own.
+
+        It shares what no video changes, above all the network: here all attributes, which suits
+        segmenters whose `start` makes everything else anew.
+        """
+        return copy.copy(self)
 
     def labels(self, probabilities: Probabilities) -> npt.NDArray[np.int32]:
         """The most probable object id of every pixel, H×W int32."""

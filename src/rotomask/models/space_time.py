@@ -51,6 +51,8 @@ class SpaceTimeConfig:
     left. None: every frame at its own size."""
     enlarge: bool = False
     """Whether smaller frames are enlarged to `size`."""
+    scale: float = 1.0
+    """Factor on the size at which frames would be processed, to test at several scales."""
     memory_every: int = 5
     """One frame in so many is remembered."""
     memory_frames: int = 6
@@ -234,7 +236,9 @@ class SpaceTimeSegmenter(Segmenter):
         size = (frame.shape[0], frame.shape[1])
         return Framing(
             size=size,
-            working_size=working_size(size, self.config.size, self.config.enlarge),
+            working_size=working_size(
+                size, self.config.size, self.config.enlarge, self.config.scale
+            ),
             stride=self.network.stride,
             device=self.runtime.device,
         )

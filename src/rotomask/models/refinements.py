@@ -1,0 +1,108 @@
+"""Test-time refinements as the command line names them, and the segmenter that has them all."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rotomask.errors import OptionError
+from rotomask.models.base import Segmenter
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refinements:
+    """What is done beyond running one network once over the video."""
+
+    flip: bool = False
+    """Average with the mirror image's answers."""
+    scales: tuple[float, ...] | None = None
+    """Average over these factors of the processing size; None: as suits the model, which is one for
+    all but RGMP."""
+    ensemble_with: tuple[str, ...] = ()
+    """Average with these models: ``NAME``, or ``NAME:FILE`` with a checkpoint."""
+    components: bool = False
+    """Drop what is nowhere strong, keep what is weak beside it (`refine.components`)."""
+    crf: bool = False
+    """Refine each answer by a dense CRF (`refine.dense_crf`)."""
+
+    def __post_init__(self) -> None:
+        if self.scales is None:
+            return
+        if not self.scales or min(self.scales) <= 0:
+            raise OptionError(f"scales must be above 0, such as 0.75,1, got {_listed(self.scales)}")
+        if len(set(self.scales)) < len(self.scales):
+            raise OptionError(f"each scale counts once, got {_listed(self.scales)}")
+
+    def __str__(self) -> str:
+        """Empty without any; else to be put behind the model's name."""
+        parts = [f"with {name}" for name in self.ensemble_with]
+        parts += ["flip"] * self.flip
+        parts += [f"scales {_listed(self.scales)}"] if self.scales is not None else []
+        parts += ["components"] * self.components + ["crf"] * self.crf
+        return "".join(f" + {part}" for part in parts)
+
+
+def load_segmenter(
+    model: str,
+    refinements: Refinements | None = None,
+    *,
+    weights: Path | str | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    **settings: Any,
+) -> Segmenter:
+    """A model of the catalogue, refined.
+
+    Args:
+        model: A name of the catalogue.
+        refinements: What is done beyond running it once.
+        weights: A checkpoint of this model to use in place of the shipped one.
+        device: As for `load_model`.
+        precision: As for `load_model`.
+        **settings: As for `load_model`, for every model of the ensemble.
+
+    Raises:
+        OptionError: If a name or number is not among the possible ones.
+        WeightsError: If there are no weights, or they are not the model's.
+    """
+    from rotomask.models.catalog import find_model, load_model
+    from rotomask.models.composed import Ensemble, Flipped, MultiScale, Refined
+    from rotomask.refine import dense_crf, filter_components
+
+    chosen = refinements or Refinements()
+
+    members: list[Segmenter] = []
+    for name, file in [(model, weights), *map(_name_and_file, chosen.ensemble_with)]:
+        load = partial(
+            load_model, name, weights=file, device=device, precision=precision, **settings
+        )
+        if chosen.scales is None:
+            members.append(load())
+        elif any(field.name == "scales" for field in fields(find_model(name).config)):
+            # Such a model averages over scales itself, before it goes on to the next frame.
+            members.append(load(scales=chosen.scales))
+        else:
+            members.append(MultiScale(partial(_at_scale, load), chosen.scales))
+    segmenter = members[0] if len(members) == 1 else Ensemble(members)
+    if chosen.flip:
+        segmenter = Flipped(segmenter)
+    if chosen.components:
+        segmenter = Refined(segmenter, filter_components)
+    if chosen.crf:
+        segmenter = Refined(segmenter, dense_crf)
+    return segmenter
+
+
+def _at_scale(load: Callable[..., Segmenter], scale: float) -> Segmenter:
+    return load(scale=scale)
+
+
+def _name_and_file(text: str) -> tuple[str, str | None]:
+    """NAME or NAME:FILE."""
+    name, _, file = text.partition(":")
+    return name, file or None
+
+
+def _listed(scales: tuple[float, ...]) -> str:
+    return ",".join(f"{scale:g}" for scale in scales) or "none"

@@ -17,6 +17,7 @@ from rotomask.models.rgmp import RGMP, RGMPConfig
 from rotomask.models.space_time import SpaceTimeConfig, SpaceTimeSegmenter
 from rotomask.models.stm import STM
 from rotomask.models.stm_lite import STMLite, STMLiteConfig
+from rotomask.models.stm_refine50 import STMRefine50, STMRefine50Config
 
 DEFAULT_MODEL = "stm-lite"
 
@@ -50,6 +51,13 @@ MODELS: dict[str, Model] = {
     "stm": Model(
         "space-time memory as published (Oh et al. 2019), ResNet-50; bring STM_weights.pth",
         lambda _: STM(),
+        shipped=False,
+        segmenter=SpaceTimeSegmenter,
+        config=SpaceTimeConfig(use_previous=True),
+    ),
+    "stm-refine50": Model(
+        "stm with scale-aware features (after Yu et al. 2019); bring weights that you trained",
+        lambda config: STMRefine50(STMRefine50Config(**config)),
         shipped=False,
         segmenter=SpaceTimeSegmenter,
         config=SpaceTimeConfig(use_previous=True),

@@ -23,6 +23,7 @@ from rotomask.models.layers.conv_gru import ConvGRU
 from rotomask.models.layers.efficientnet_lite import EfficientNetLite0
 from rotomask.models.layers.global_convolution import GlobalConvolution
 from rotomask.models.layers.resnet import ResidualBlock
+from rotomask.models.layers.scale_refinement import ScaleRefinement
 
 SHARED_STAGES = 2
 """Encoder stages down to stride 4."""
@@ -43,6 +44,8 @@ class RGMPLiteConfig:
     """Width of the refinement modules at strides 16, 8 and 4."""
     visual_memory: bool = False
     """Whether a convolutional GRU follows the global convolution block (RGMP, sec. 4.3)."""
+    refine_channels: int = 0
+    """Width at which the encoder's strides are refined together, as in Refine-50; 0: not."""
 
     def __post_init__(self) -> None:
         if self.mask_stride not in (1, 4) or self.coarsest not in (16, 32):
@@ -75,10 +78,19 @@ class RGMPLite(nn.Module):
         c_match = self.config.match_channels
         self.encoder = EfficientNetLite0(with_stride32=self.config.coarsest == 32)
         self.mask_filters = _mask_filters(self.config.mask_stride)
+        self.refinement = self._scale_refinement()
         self.match_filters = GlobalConvolution(2 * self.encoder.last_channels, c_match)
         self.match_residual = ResidualBlock(c_match)
         self.visual_memory = ConvGRU(c_match) if self.config.visual_memory else None
         self.decoder = Decoder(self.encoder.channels, self.config)
+
+    def _scale_refinement(self) -> ScaleRefinement | None:
+        if self.config.refine_channels == 0:
+            return None
+        channels: tuple[int, ...] = self.encoder.channels
+        if self.config.coarsest == 32:
+            channels = (*channels, self.encoder.last_channels)
+        return ScaleRefinement(channels, self.config.refine_channels, range(len(channels)))
 
     @property
     def stride(self) -> int:
@@ -125,11 +137,14 @@ class RGMPLite(nn.Module):
         else:
             # A 4×4 block of the mask becomes 16 channels at stride 4: no detail is lost.
             x = seen + self.mask_filters(F.pixel_unshuffle(masks[:, None], 4))
-        stride4 = x
-        stride8 = stages[2](stride4)
-        stride16 = stages[4](stages[3](stride8))
-        coarsest = stages[5](stride16) if self.config.coarsest == 32 else stride16
-        return FrameFeatures(stride4, stride8, stride16, coarsest)
+        levels = [x]
+        levels.append(stages[2](levels[-1]))
+        levels.append(stages[4](stages[3](levels[-1])))
+        if self.config.coarsest == 32:
+            levels.append(stages[5](levels[-1]))
+        if self.refinement is not None:
+            levels = self.refinement(levels)
+        return FrameFeatures(levels[0], levels[1], levels[2], levels[-1])
 
     def encode(self, image: Tensor, masks: Tensor) -> FrameFeatures:
         """Features of a frame with each object's mask: the reference stream and the target stream.
@@ -179,30 +194,31 @@ class RGMPLite(nn.Module):
 
 
 class Decoder(nn.Module):
-    """From the match to masks, coarse to fine, with skips from the target stream."""
+    """From the match to masks, coarse to fine, with skips from the target stream.
+
+    Parameters that stm-lite has too bear its names, so that training may start from them.
+    """
 
     def __init__(self, channels: tuple[int, int, int], config: RGMPLiteConfig) -> None:
         super().__init__()
-        widths = (config.match_channels, *config.decoder_channels)
-        skips = tuple(reversed(channels))
-        # Matched at stride 16, the first module only joins the skip: nothing is enlarged.
-        self.refinements = nn.ModuleList(
-            Refine(c_in, c_skip, c_out)
-            for c_in, c_skip, c_out in zip(widths, skips, widths[1:], strict=False)
+        c4, c8, c16 = channels
+        d16, d8, d4 = config.decoder_channels
+        # Matched at stride 16, this one only joins the skip: nothing is enlarged.
+        self.up16 = Refine(config.match_channels, c16, d16)
+        self.up8 = Refine(d16, c8, d8)
+        self.up4 = Refine(d8, c4, d4)
+        self.predict = nn.Conv2d(d4, 1, 3, padding=1)
+        self.sides = nn.ModuleList(
+            nn.Conv2d(c, 1, 3, padding=1) for c in (d8, d16, config.match_channels)
         )
-        self.predictions = nn.ModuleList(nn.Conv2d(c, 1, 3, padding=1) for c in widths)
 
     def forward(self, target: FrameFeatures, matched: Tensor) -> list[Tensor]:
         """Target features and B×C×h×w -> logits B×h×w, finest first."""
-        levels = [matched]
-        for refine, skip in zip(
-            self.refinements, (target.stride16, target.stride8, target.stride4), strict=True
-        ):
-            levels.append(refine(levels[-1], skip))
-        return [
-            predict(F.relu(level))[:, 0]
-            for predict, level in zip(reversed(self.predictions), reversed(levels), strict=True)
-        ]
+        x16 = self.up16(matched, target.stride16)
+        x8 = self.up8(x16, target.stride8)
+        finest = self.predict(self.up4(x8, target.stride4))
+        sides = zip(self.sides, (x8, x16, matched), strict=True)
+        return [finest[:, 0], *(predict(F.relu(x))[:, 0] for predict, x in sides)]
 
 
 class Refine(nn.Module):

@@ -139,8 +139,8 @@ class QueryEncoder(ResNet50):
 class MemoryEncoder(ResNet50):
     """Features of a frame with one object's mask and the other objects'."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, last_stage: int = 4) -> None:
+        super().__init__(last_stage)
         self.conv1_m = nn.Conv2d(1, 64, 7, stride=2, padding=3, bias=False)
         self.conv1_o = nn.Conv2d(1, 64, 7, stride=2, padding=3, bias=False)
 

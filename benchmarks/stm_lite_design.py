@@ -8,7 +8,6 @@ frames in memory. Short trainings rank designs; they do not say how good a fully
 """
 
 import argparse
-import json
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -16,20 +15,20 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from rotomask.models.checkpoints import read_metadata
 from rotomask.models.device import choose_runtime
 from rotomask.models.space_time import SpaceTimeConfig, SpaceTimeSegmenter
 from rotomask.models.stm_lite import STMLite, STMLiteConfig
-from rotomask.training.recipes import RECIPES
+from rotomask.training.recipes import RECIPES, STM_LITE
 from rotomask.training.run import train
 
 VARIANTS = {
-    "shipped": STMLiteConfig(),
-    "dot product": STMLiteConfig(similarity="dot"),
-    "no guidance": STMLiteConfig(guidance=False),
-    "key 32": STMLiteConfig(key_channels=32),
-    "key 128": STMLiteConfig(key_channels=128),
-    "decoder 96/64/32": STMLiteConfig(decoder_channels=(96, 64, 32)),
-    "decoder 192/128/64": STMLiteConfig(decoder_channels=(192, 128, 64)),
+    "shipped": STM_LITE,
+    "dot product": replace(STM_LITE, similarity="dot"),
+    "no guidance": replace(STM_LITE, guidance=False),
+    "no context": replace(STM_LITE, context_channels=0),
+    "key 64": replace(STM_LITE, key_channels=64),
+    "decoder 128/96/48": replace(STM_LITE, decoder_channels=(128, 96, 48)),
 }
 
 
@@ -67,8 +66,8 @@ def main() -> None:
             folder = arguments.out / name.replace(" ", "-").replace("/", "-")
             recipe = replace(RECIPES["stm-lite-short"], model=config)
             data = {"duts": arguments.duts, "davis": arguments.davis}
-            train(recipe, data, folder, resume=(folder / "checkpoint.pt").is_file())
-            score = json.loads((folder / "validation.json").read_text())["J"]
+            weights = train(recipe, data, folder, resume=(folder / "recipe.json").is_file())
+            score = read_metadata(weights)["validation"]["J"]
         parameters = sum(p.numel() for p in STMLite(config).parameters())
         print(f"{name:20} {score:6.3f} {parameters:11,} {milliseconds(config):9.1f}", flush=True)
 

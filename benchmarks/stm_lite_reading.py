@@ -19,13 +19,16 @@ from rotomask.models.checkpoints import load_into, read_metadata
 from rotomask.models.device import choose_runtime
 from rotomask.models.space_time import SpaceTimeConfig, SpaceTimeSegmenter
 from rotomask.models.stm_lite import STMLite, STMLiteConfig
-from rotomask.training.recipes import RECIPES
-from rotomask.training.run import validate
+from rotomask.training.space_time import HELD_OUT
+from rotomask.training.validation import validate
 
 SHIPPED = SpaceTimeConfig(enlarge=True)
 VARIANTS = {
     "shipped": SHIPPED,
-    "previous frame in memory": replace(SHIPPED, use_previous=True),
+    "first frame only": replace(SHIPPED, memory_frames=1),
+    "previous frame only": replace(SHIPPED, memory_frames=0, use_previous=True),
+    "first and previous": replace(SHIPPED, memory_frames=1, use_previous=True),
+    "every 5th and previous": replace(SHIPPED, use_previous=True),
     "top 20": replace(SHIPPED, top_k=20),
     "top 50": replace(SHIPPED, top_k=50),
     "2 frames": replace(SHIPPED, memory_frames=2),
@@ -66,11 +69,10 @@ def main() -> None:
     config["decoder_channels"] = tuple(config["decoder_channels"])
     network = STMLite(STMLiteConfig(**config))
     load_into(network, arguments.weights)
-    names = RECIPES["stm-lite"].validation
-    videos = [v for v in find_videos(arguments.davis) if v.name in names]
+    videos = [v for v in find_videos(arguments.davis) if v.name in HELD_OUT]
     print(f"{'variant':26} {'J':>6} {'F':>6} {'ms/frame':>9}")
     for name, variant in VARIANTS.items():
-        scores = validate(network, videos, variant)
+        scores = validate(lambda v=variant: SpaceTimeSegmenter(network, v), videos)  # type: ignore[misc]
         cost = milliseconds(network, variant)
         print(f"{name:26} {scores['J']:6.3f} {scores['F']:6.3f} {cost:9.1f}", flush=True)
 

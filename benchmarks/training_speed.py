@@ -1,6 +1,9 @@
-"""Training throughput, with and without what makes it fast, in one run on random clips.
+"""Training throughput, with and without what makes it fast, in one run on generated clips.
 
-python benchmarks/training_speed.py --threads 1
+Each line adds one thing to the line before. The last ones are whole steps of the loop: clips made
+in the training process, then in a loader process beside it, then two processes with a core each.
+
+    python benchmarks/training_speed.py
 """
 
 import argparse
@@ -9,43 +12,112 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from torch import nn
 
+from rotomask.data.synthetic import moving_shapes
 from rotomask.models.layers.efficientnet_lite import DepthwiseConv2d
-from rotomask.models.stm_lite import STMLite
-from rotomask.training.loop import Run
-from rotomask.training.recipes import RECIPES
+from rotomask.training.clip_data import Stage
+from rotomask.training.loop import Hardware, Precision, Run, fit, open_fabric
+from rotomask.training.recipes import STM_LITE
+from rotomask.training.space_time import SpaceTimeRecipe
+from rotomask.training.task import Schedule
+
+BATCH = 4
 
 
-def clips_per_second(frozen_stages: int, batch: int = 4, steps: int = 5) -> float:
-    """Median throughput of the first stage's steps, data preparation apart."""
-    recipe = replace(RECIPES["stm-lite"], frozen_stages=frozen_stages)
+def recipe(steps: int, frozen_stages: int = 2) -> SpaceTimeRecipe:
+    """Clips of three 256 px frames from stills, as the first stage of stm-lite has them."""
+    return SpaceTimeRecipe(
+        name="speed",
+        schedule=Schedule(steps=steps, validate_every=0),
+        model=STM_LITE,
+        stages=(Stage(steps=steps, batch=BATCH, real=0.0),),
+        frozen_stages=frozen_stages,
+    )
+
+
+def network_alone(
+    data: dict[str, Path], *, precision: Precision, channels_last: bool, frozen_stages: int
+) -> float:
+    """Clips a second of forward and backward passes, the clips made before."""
     with tempfile.TemporaryDirectory() as folder:
-        run = Run(recipe, STMLite(), Path(folder))
-        generator = torch.Generator().manual_seed(0)
-        frames = torch.randint(0, 256, (batch, 3, 3, 256, 256), generator=generator).byte()
-        labels = torch.randint(0, 2, (batch, 3, 256, 256), generator=generator).byte()
+        fabric = open_fabric(Hardware(accelerator="cpu", precision=precision), Path(folder))
+        task = recipe(100, frozen_stages).task(data)
+        run = Run(task, Path(folder), fabric)
+        if not channels_last:
+            run.network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        batch = task.prepare(task.batch(0, 0))
         times = []
-        for _ in range(steps + 2):
+        for _ in range(6):
             began = time.perf_counter()
-            run.learn(frames, labels)
+            run.learn([batch])
             times.append(time.perf_counter() - began)
-    return batch / float(np.median(times[2:]))
+    return BATCH / float(np.median(times[2:]))
+
+
+def whole_steps(data: dict[str, Path], hardware: Hardware, steps: int = 10) -> float:
+    """Clips a second of the whole loop, once it is under way."""
+    times = []
+    with tempfile.TemporaryDirectory() as folder:
+        fit(
+            recipe(steps).task(data),
+            Path(folder),
+            hardware,
+            on_step=lambda _: times.append(time.perf_counter()),
+        )
+    return BATCH * hardware.devices * (len(times) - 4) / (times[-1] - times[3])
+
+
+def stills(folder: Path, count: int = 24) -> dict[str, Path]:
+    """Images of the size of DUTS's with a mask each."""
+    for name in ("images", "masks"):
+        (folder / name).mkdir()
+    for i in range(count):
+        frames, labels = moving_shapes(i, frames=1, size=(300, 400))
+        cv2.imwrite(str(folder / "images" / f"{i}.jpg"), frames[0])
+        cv2.imwrite(str(folder / "masks" / f"{i}.png"), labels[0] * 255)
+    return {"stills": folder}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=1)
     torch.set_num_threads(parser.parse_args().threads)
-    ours = DepthwiseConv2d.forward
-    DepthwiseConv2d.forward = nn.Conv2d.forward  # type: ignore[method-assign]
-    plain, frozen = clips_per_second(0), clips_per_second(2)
-    DepthwiseConv2d.forward = ours  # type: ignore[method-assign]
-    print(f"bfloat16 throughout             {plain:5.1f} clips/s")
-    print(f"+ early encoder stages frozen   {frozen:5.1f} clips/s")
-    print(f"+ depthwise layers in float32   {clips_per_second(2):5.1f} clips/s")
+    with tempfile.TemporaryDirectory() as folder:
+        data = stills(Path(folder))
+        ours = DepthwiseConv2d.forward
+        DepthwiseConv2d.forward = nn.Conv2d.forward  # type: ignore[method-assign]
+        show(
+            "float32",
+            network_alone(data, precision="32-true", channels_last=False, frozen_stages=0),
+        )
+        show(
+            "+ channels_last",
+            network_alone(data, precision="32-true", channels_last=True, frozen_stages=0),
+        )
+        show(
+            "+ bfloat16",
+            network_alone(data, precision="bf16-mixed", channels_last=True, frozen_stages=0),
+        )
+        show(
+            "+ early encoder stages frozen",
+            network_alone(data, precision="bf16-mixed", channels_last=True, frozen_stages=2),
+        )
+        DepthwiseConv2d.forward = ours  # type: ignore[method-assign]
+        show(
+            "+ depthwise layers in float32",
+            network_alone(data, precision="bf16-mixed", channels_last=True, frozen_stages=2),
+        )
+        cpu = Hardware(accelerator="cpu", workers=0)
+        show("whole steps, clips made in between", whole_steps(data, cpu))
+        show("+ clips made in a loader process", whole_steps(data, replace(cpu, workers=1)))
+
+
+def show(name: str, rate: float) -> None:
+    print(f"{name:38} {rate:5.1f} clips/s", flush=True)
 
 
 if __name__ == "__main__":

@@ -378,49 +378,70 @@ def compare(
 
 @app.command()
 def train(
-    recipe: Annotated[str, typer.Argument(help="stm-lite, stm-lite-long, stm-lite-short.")],
+    recipe: Annotated[
+        str, typer.Argument(help="A recipe, such as stm-lite; an unknown name lists them all.")
+    ],
     data: Annotated[
         list[str],
-        typer.Option(help="NAME=FOLDER: duts=... (images and masks), davis=... (videos)."),
+        typer.Option(
+            help="NAME=PATH, several with commas or the option again. Images with masks: stills, "
+            "duts (a folder of both) or coco (a .json). Videos with masks: videos or davis."
+        ),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the run.")],
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run there.")] = False,
     initial: Annotated[
-        Path | None, typer.Option(help="Weights to start from, in place of ImageNet's.")
+        Path | None,
+        typer.Option(
+            help="Weights to start from: of the same network, of a smaller one of its kind, or a "
+            "ResNet-50 of torchvision or timm."
+        ),
     ] = None,
+    accelerator: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    devices: Annotated[int, typer.Option(help="Processes: one a GPU.")] = 1,
+    precision: Annotated[str, typer.Option(help="bfloat16 or float32.")] = "bfloat16",
+    workers: Annotated[int, typer.Option(help="Loader processes.")] = 1,
     threads: Annotated[int | None, typer.Option(help="CPU threads; default: all cores.")] = None,
     quiet: Quiet = False,
 ) -> None:
     """Train a recipe; a stopped run goes on with --resume."""
     import torch
 
+    from rotomask.training.display import training_bar
+    from rotomask.training.loop import choose_hardware
     from rotomask.training.run import train as run
 
     if threads is not None:
         torch.set_num_threads(threads)
+    hardware = choose_hardware(accelerator, devices, precision, workers)
     folders = _folders(data)
     message = f"the last checkpoint is in {out}; the same command with --resume goes on"
     with _interruptible(message):
-        with _progress(quiet, unit="steps") as on_progress:
-
-            def on_step(step: int, total: int, loss: float) -> None:
-                if on_progress is not None:
-                    on_progress("train", step, total)
-
-            weights = run(recipe, folders, out, resume=resume, initial=initial, on_step=on_step)
+        with training_bar(quiet=quiet) as on_step:
+            weights = run(
+                recipe,
+                folders,
+                out,
+                resume=resume,
+                initial=initial,
+                hardware=hardware,
+                on_step=on_step,
+            )
         if not quiet:
-            print((out / "validation.json").read_text())
             print(f"{'weights':14} {weights}")
 
 
 def _folders(data: list[str]) -> dict[str, Path]:
-    """NAME=FOLDER -> name -> folder."""
+    """NAME=PATH,NAME=PATH -> name -> path; a comma before no NAME= is part of the path."""
+    import re
+
     folders = {}
     for text in data:
-        name, found, folder = text.partition("=")
-        if not found:
-            raise OptionError(f"--data takes NAME=FOLDER, such as davis=DAVIS, got {text!r}")
-        folders[name] = Path(folder)
+        for part in re.split(r",(?=[a-z0-9-]+=)", text):
+            name, found, folder = part.partition("=")
+            if not found:
+                raise OptionError(f"--data takes NAME=PATH, such as davis=DAVIS, got {part!r}")
+            folders[name] = Path(folder)
     return folders
 
 

@@ -1,38 +1,42 @@
 """The real loop on small data: it learns, resumes exactly, and says what is wrong."""
 
 import csv
-import itertools
-import json
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import cv2
 import numpy as np
 import pytest
 import torch
 
-from rotomask.data.clips import ClipConfig, find_videos, sample_clip
-from rotomask.data.simulated import SimulatedConfig, simulate_clip
-from rotomask.data.stills import find_stills
 from rotomask.data.synthetic import moving_shapes
 from rotomask.errors import DatasetError, OptionError, OutputError, WeightsError
 from rotomask.models.catalog import load_model
+from rotomask.models.checkpoints import read_metadata, save_weights
+from rotomask.models.layers.resnet import ResNet50
+from rotomask.models.stm import STM, STMConfig
 from rotomask.models.stm_lite import STMLite, STMLiteConfig
-from rotomask.training.batches import open_batches
-from rotomask.training.loop import Run, fit
-from rotomask.training.losses import bootstrapped_cross_entropy, dice_loss
-from rotomask.training.recipes import RECIPES, Recipe, Stage
+from rotomask.training.clip_data import Difficulty, Stage, draw_frames
+from rotomask.training.loop import Hardware, Progress, choose_hardware, fit
+from rotomask.training.losses import bootstrapped_cross_entropy, class_weights, dice_loss
+from rotomask.training.recipes import RECIPES
 from rotomask.training.run import train
+from rotomask.training.space_time import Recurrence, SpaceTimeRecipe, segment_clip
+from rotomask.training.starting import start_from
+from rotomask.training.task import Schedule, learning_rate
 
-TINY = Recipe(
+CPU = Hardware(accelerator="cpu", workers=0)
+
+TINY = SpaceTimeRecipe(
     name="tiny",
+    schedule=Schedule(steps=6, warmup=2, refresh_every=4, validate_every=3),
     model=STMLiteConfig(key_channels=16, value_channels=32, decoder_channels=(32, 24, 16)),
     stages=(
         Stage(steps=3, batch=2, size=64, real=0.5, max_gap=(1, 2)),
-        Stage(steps=3, batch=2, size=64, frames=4, real=0.5, max_gap=(1, 1)),
+        Stage(steps=3, batch=2, size=64, frames=4, real=0.7, max_gap=(1, 1)),
     ),
-    warmup=2,
-    validation=("shape-3",),
+    held_out=("shape-3",),
 )
 
 
@@ -60,53 +64,74 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 def _losses(folder: Path) -> list[str]:
     with (folder / "losses.csv").open() as file:
-        return [row[1] for row in csv.reader(file)]
+        return [f"{row['step']} {row['loss']}" for row in csv.DictReader(file)]
+
+
+class StoppedError(Exception):
+    """What a test raises to kill a run."""
 
 
 def test_training_writes_weights_that_load_and_know_their_origin(data, tmp_path):
-    path = train(TINY, data, tmp_path / "run")
+    told: list[Progress] = []
+    path = train(TINY, data, tmp_path / "run", hardware=CPU, on_step=told.append)
     segmenter = load_model("stm-lite", weights=path, device="cpu")
     frames, labels = moving_shapes(0, frames=2)
     segmenter.start(frames[0], labels[0].astype(int))
     assert segmenter.step(frames[1]).shape == (2, 96, 128)
-    scores = json.loads((tmp_path / "run" / "validation.json").read_text())
-    assert 0 <= scores["J"] <= 1
-    assert "J shape-3" in scores
-    from rotomask.models.checkpoints import read_metadata
-
     card = read_metadata(path)
-    assert card["steps"] == 6
     assert card["recipe"]["name"] == "tiny"
+    assert card["start"] == "EfficientNet-Lite0 on ImageNet"
     assert card["data"] == {"stills": 12, "videos": 3, "video frames": 30}
+    assert [p.step for p in told] == [1, 2, 3, 4, 5, 6]
+    assert [p.step for p in told if p.scores] == [3, 6]
+    with (tmp_path / "run" / "validation.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    best = max(rows, key=lambda row: float(row["score"]))
+    assert card["steps"] == int(best["step"])
+    assert card["validation"]["score"] == pytest.approx(float(best["score"]), abs=1e-4)
+    assert "J shape-3" in rows[0]
+    kept = sorted(p.name for p in (tmp_path / "run" / "weights").iterdir())
+    assert kept == ["000003.safetensors", "000006.safetensors", "best.safetensors"]
+    assert list((tmp_path / "run" / "tensorboard").glob("events*"))
 
 
-def test_a_stopped_run_resumes_with_the_same_losses(data, tmp_path):
-    train(TINY, data, tmp_path / "whole")
-    torch.manual_seed(TINY.seed)
-    network = STMLite(TINY.model)
-    from rotomask.training.run import imagenet_weights
+@pytest.mark.parametrize("kill_after", [3, 5])
+def test_a_killed_run_resumes_with_the_same_loss_curve(data, tmp_path, kill_after):
+    def stop(progress: Progress) -> None:
+        if progress.step == kill_after:
+            raise StoppedError
 
-    network.encoder.load_imagenet(imagenet_weights())
-    torn = tmp_path / "torn"
-    torn.mkdir()
-    run = Run(TINY, network, torn)
-    steps = fit(run, open_batches(TINY, data), save_every=2)
-    list(itertools.islice(steps, 3))  # stopped after the third step; the second was saved
-    del steps
-    from dataclasses import asdict
-
-    (torn / "recipe.json").write_text(json.dumps(asdict(TINY)))
-    train(TINY, data, torn, resume=True)
-    whole = _losses(tmp_path / "whole")
-    assert _losses(torn) == [*whole[:3], *whole[2:]]
+    train(TINY, data, tmp_path / "whole", hardware=CPU)
+    task = TINY.task(data)
+    with pytest.raises(StoppedError):
+        fit(task, tmp_path / "torn", CPU, save_every=2, on_step=stop)
+    fit(TINY.task(data), tmp_path / "torn", CPU, resume=True, save_every=2)
+    assert _losses(tmp_path / "torn") == _losses(tmp_path / "whole")
+    whole, torn = (
+        (tmp_path / name / "weights" / "000006.safetensors") for name in ("whole", "torn")
+    )
+    assert torn.read_bytes()[-1000:] == whole.read_bytes()[-1000:]
 
 
-def test_the_same_seed_gives_the_same_losses(data, tmp_path):
-    for name in ("a", "b"):
-        train(TINY, data, tmp_path / name)
+def test_the_same_seed_gives_the_same_losses_also_from_a_loader_process(data, tmp_path):
+    for name, workers in (("a", 0), ("b", 1)):
+        train(TINY, data, tmp_path / name, hardware=replace(CPU, workers=workers))
     assert _losses(tmp_path / "a") == _losses(tmp_path / "b")
-    train(replace(TINY, seed=5), data, tmp_path / "c")
+    other = replace(TINY, schedule=replace(TINY.schedule, seed=5))
+    train(other, data, tmp_path / "c", hardware=CPU)
     assert _losses(tmp_path / "a") != _losses(tmp_path / "c")
+
+
+def test_accumulated_batches_make_one_step(data, tmp_path):
+    twice = replace(TINY, schedule=replace(TINY.schedule, accumulate=2, validate_every=0))
+    train(twice, data, tmp_path / "run", hardware=CPU)
+    assert len(_losses(tmp_path / "run")) == 6
+    first = float(_losses(tmp_path / "run")[0].split()[1])
+    task = TINY.task(data)
+    torch.manual_seed(0)
+    network = task.build()
+    parts = [task.loss(network, task.prepare(task.batch(0, part)), 0).item() for part in (0, 1)]
+    assert first == pytest.approx(np.mean(parts), rel=0.05)
 
 
 @pytest.mark.slow
@@ -114,13 +139,12 @@ def test_a_small_model_learns_to_follow(data, tmp_path):
     """Trained for seconds it must beat holding the first mask still."""
     recipe = replace(
         TINY,
-        stages=(Stage(steps=120, batch=4, size=64, real=0.4, two_objects=0, max_gap=(1, 3)),),
-        learning_rate=1e-3,
-        warmup=10,
+        schedule=Schedule(steps=120, learning_rate=1e-3, warmup=10, validate_every=0),
+        stages=(Stage(steps=120, batch=4, size=64, real=0.4, objects=(1.0,), max_gap=(1, 3)),),
         hardest=(1.0, 1.0),
     )
-    path = train(recipe, data, tmp_path / "run")
-    losses = [float(x) for x in _losses(tmp_path / "run")]
+    path = train(recipe, data, tmp_path / "run", hardware=CPU)
+    losses = [float(line.split()[1]) for line in _losses(tmp_path / "run")]
     assert np.mean(losses[-20:]) < 0.6 * np.mean(losses[:10])
     segmenter = load_model("stm-lite", weights=path, device="cpu")
     gains = []
@@ -136,50 +160,46 @@ def test_a_small_model_learns_to_follow(data, tmp_path):
 
 
 def test_a_folder_with_a_run_is_not_overwritten(data, tmp_path):
-    train(TINY, data, tmp_path / "run")
+    train(TINY, data, tmp_path / "run", hardware=CPU)
     with pytest.raises(OutputError, match="holds a run; --resume"):
-        train(TINY, data, tmp_path / "run")
+        train(TINY, data, tmp_path / "run", hardware=CPU)
     with pytest.raises(OutputError, match="another recipe"):
-        train(replace(TINY, seed=3), data, tmp_path / "run", resume=True)
+        train(replace(TINY, dice=0.1), data, tmp_path / "run", resume=True, hardware=CPU)
 
 
 def test_missing_data_is_named(data, tmp_path):
-    with pytest.raises(OptionError, match="--data duts=FOLDER"):
-        train(TINY, {"davis": data["davis"]}, tmp_path / "run")
+    def begin(data_given, **more):
+        train(TINY, data_given, tmp_path / "run", hardware=CPU, **more)
+
+    with pytest.raises(OptionError, match="needs stills: --data duts=FOLDER"):
+        begin({"davis": data["davis"]})
+    with pytest.raises(OptionError, match="unknown training data pets; stills are named"):
+        begin({**data, "pets": tmp_path})
     with pytest.raises(DatasetError, match="folder of images and a folder of masks"):
-        train(TINY, {**data, "stills": tmp_path}, tmp_path / "run")
+        begin({**data, "stills": tmp_path})
     with pytest.raises(DatasetError, match="JPEGImages"):
-        train(TINY, {**data, "davis": tmp_path}, tmp_path / "run")
+        begin({**data, "davis": tmp_path})
     with pytest.raises(OptionError, match="known recipes: stm-lite"):
         train("resnet", data, tmp_path / "run")
     with pytest.raises(WeightsError, match="no weights at"):
-        train(TINY, data, tmp_path / "run", initial=tmp_path / "none.safetensors")
+        begin(data, initial=tmp_path / "none.safetensors")
+    with pytest.raises(OptionError, match="unknown precision"):
+        choose_hardware("cpu", 1, "float8", 0)
     assert not (tmp_path / "run" / "checkpoint.pt").exists()
 
 
-def test_simulated_clips_show_their_objects_and_follow_their_seed(data):
-    stills = find_stills(data["stills"])
-    config = SimulatedConfig(frames=4, size=64)
-    for seed, objects in itertools.product(range(5), (1, 2)):
-        frames, labels = simulate_clip(stills, config, np.random.default_rng(seed), objects=objects)
-        assert frames.shape == (4, 64, 64, 3)
-        assert labels.shape == (4, 64, 64)
-        assert set(np.unique(labels[0])) - {0} == set(range(1, objects + 1))
-        again = simulate_clip(stills, config, np.random.default_rng(seed), objects=objects)
-        assert (again[0] == frames).all()
-        assert (again[1] == labels).all()
-    assert len({f.tobytes() for f in frames}) == 4, "the frames of a clip differ"
-
-
-def test_real_clips_keep_frame_and_mask_together(data):
-    videos = find_videos(data["davis"], exclude=("shape-3",))
-    assert [v.name for v in videos] == ["shape-0", "shape-1", "shape-2"]
-    config = ClipConfig(frames=3, size=64, max_gap=2)
-    frames, labels = sample_clip(videos, config, np.random.default_rng(0))
-    assert frames.shape == (3, 64, 64, 3)
-    inside = frames[0][labels[0] == 1].astype(float).mean(0)
-    outside = frames[0][labels[0] == 0].astype(float).mean(0)
-    assert np.abs(inside - outside).max() > 5
+def test_masks_without_objects_are_an_error_not_an_endless_search(data, tmp_path):
+    for folder in ("images", "masks"):
+        (tmp_path / folder).mkdir()
+        cv2.imwrite(str(tmp_path / folder / "a.png"), np.zeros((32, 32), np.uint8))
+    recipe = replace(
+        TINY,
+        schedule=Schedule(steps=1),
+        stages=(Stage(steps=1, batch=1, size=32, real=0.0, objects=(1.0,)),),
+    )
+    task = recipe.task({"stills": tmp_path})
+    with pytest.raises(DatasetError, match="are the masks empty"):
+        task.batch(0, 0)
 
 
 def test_losses_are_what_their_definitions_say():
@@ -187,18 +207,183 @@ def test_losses_are_what_their_definitions_say():
     probabilities = torch.softmax(torch.randn(2, 3, 64, 64, generator=generator), 1)
     labels = torch.randint(0, 3, (2, 64, 64), generator=generator)
     each = -torch.log(probabilities.gather(1, labels[:, None]))
-    assert torch.isclose(bootstrapped_cross_entropy(probabilities, labels, 1.0), each.mean())
+    whole = bootstrapped_cross_entropy(probabilities, labels, 1.0)
+    assert torch.allclose(whole, each.flatten(1).mean(1))
     hardest = each.flatten().topk(each.numel() // 4).values.mean()
-    found = bootstrapped_cross_entropy(probabilities, labels, 0.25)
+    found = bootstrapped_cross_entropy(probabilities, labels, 0.25).mean()
     assert torch.isclose(found, hardest, rtol=0.05)
     exact = torch.nn.functional.one_hot(labels, 3).movedim(-1, 1).float()
-    assert dice_loss(exact, labels) < 1e-3
-    assert dice_loss(exact.roll(1, 1), labels) > 0.9
+    assert (dice_loss(exact, labels) < 1e-3).all()
+    assert (dice_loss(exact.roll(1, 1), labels) > 0.9).all()
+
+
+def test_balanced_classes_weigh_the_same_whatever_their_size():
+    labels = torch.zeros(1, 10, 10, dtype=torch.long)
+    labels[0, 0, :2], labels[0, 5:] = 1, 2
+    weights = class_weights(labels, 4)
+    sums = [float(weights[labels == k].sum()) for k in range(3)]
+    assert sums == pytest.approx([100 / 3] * 3)
+    assert float(weights.mean()) == pytest.approx(1)
+    probabilities = torch.full((1, 4, 10, 10), 0.2)
+    probabilities[:, 1] = 0.1  # the small object is the one that is missed
+    plain = bootstrapped_cross_entropy(probabilities, labels, 1.0)
+    assert bootstrapped_cross_entropy(probabilities, labels, 1.0, balanced=True) > plain
+
+
+def test_hard_videos_come_more_often_after_a_refresh():
+    difficulty = Difficulty(3)
+    for _ in range(20):
+        for source, loss in ((0, 0.1), (1, 0.4), (-1, 9.0)):
+            difficulty.tell(source, loss)
+    assert difficulty.odds.tolist() == [1, 1, 1]
+    difficulty.refresh()
+    assert difficulty.odds[1] > 2 * difficulty.odds[0]
+    assert difficulty.odds[2] == 1, "a video that was not drawn yet keeps even odds"
+    copy = Difficulty(3)
+    copy.load_state(difficulty.state())
+    assert copy.state() == difficulty.state()
+
+
+def test_frames_of_a_clip_skip_reverse_and_fit_the_video():
+    rng = np.random.default_rng(0)
+    drawn = [draw_frames(20, 4, 3, rng, random_reference=False) for _ in range(200)]
+    gaps = np.array([np.diff(d) for d in drawn if d is not None])
+    assert {int(g) for g in np.abs(gaps).ravel()} == {1, 2, 3}
+    assert 0.3 < (gaps[:, 0] > 0).mean() < 0.7, "either direction of time"
+    numbers = np.concatenate([d for d in drawn if d is not None])
+    assert numbers.min() >= 0
+    assert numbers.max() < 20
+    anywhere = [draw_frames(20, 4, 1, rng, random_reference=True) for _ in range(200)]
+    assert max(abs(int(d[0] - d[1])) for d in anywhere if d is not None) > 10
+    assert draw_frames(3, 4, 1, rng, random_reference=False) is None
+    short = draw_frames(4, 4, 9, rng, random_reference=False)
+    assert sorted(short if short is not None else []) == [0, 1, 2, 3]
+
+
+CALM = {
+    "skip_previous": 0.0,
+    "guidance_dropped": 0.0,
+    "guidance_stale": 0.0,
+    "guidance_moved": 0.0,
+}
+
+
+def _clip(data, **recurrence):
+    """A clip's frames, in the graph, and its probabilities."""
+    task = TINY.task(data)
+    torch.manual_seed(0)
+    network = cast(STMLite, task.build())
+    batch = task.prepare(task.batch(4, 0))
+    batch["frames"].requires_grad_()
+    out = segment_clip(network, batch, Recurrence(**{**CALM, **recurrence}))
+    return batch["frames"], out
+
+
+def test_gradients_flow_back_through_the_clip_as_far_as_asked(data):
+    reach = {}
+    for name, steps in (("whole", None), ("one", 1), ("two", 2)):
+        frames, out = _clip(data, steps=steps)
+        (gradient,) = torch.autograd.grad(out[:, -1, 1:].sum(), frames)
+        reach[name] = [float(gradient[:, t].abs().sum()) > 0 for t in range(4)]
+    assert reach["whole"] == [True] * 4
+    assert reach["one"] == [False, False, True, True]
+    assert reach["two"] == [False, False, True, True]
+
+
+def test_without_recurrence_frames_are_segmented_from_the_true_masks(data):
+    _, own = _clip(data)
+    _, true = _clip(data, soft_masks=False)
+    assert torch.allclose(own[:, 0], true[:, 0], atol=1e-5), "the first frame has the true mask"
+    assert not torch.allclose(own[:, 1:], true[:, 1:], atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "change", ["skip_previous", "guidance_dropped", "guidance_stale", "guidance_moved"]
+)
+def test_guidance_and_memory_are_disturbed_as_the_recipe_says(data, change):
+    _, plain = _clip(data)
+    _, other = _clip(data, **{change: 1.0})
+    assert not torch.allclose(plain, other, atol=1e-5)
+
+
+def test_stm_trains_through_the_same_loop(data):
+    """The paper's network at toy width: its keys are per object, its batch norm stays frozen."""
+    recipe = replace(
+        TINY,
+        network="stm",
+        model=STMConfig(key_channels=8, value_channels=16, decoder_channels=8),
+        stages=(Stage(steps=6, batch=2, size=64, frames=3, real=0.0, objects=(0.0, 1.0)),),
+    )
+    task = recipe.task({"stills": data["stills"]})
+    network = task.build()
+    before = network.state_dict()["Encoder_Q.bn1.running_mean"].clone()
+    loss = task.loss(network, task.prepare(task.batch(0, 0)), 0)
+    loss.backward()
+    assert torch.equal(before, network.state_dict()["Encoder_Q.bn1.running_mean"])
+    gradient = network.get_parameter("KV_M_r4.Key.weight").grad
+    assert gradient is not None
+    assert gradient.abs().sum() > 0
+    assert task.description()["start"].startswith("random weights: no ResNet-50")
+
+
+def test_a_wider_network_continues_a_narrower_one(tmp_path):
+    torch.manual_seed(1)
+    narrow = STMLite(STMLiteConfig(key_channels=64, decoder_channels=(48, 32, 16))).eval()
+    save_weights(tmp_path / "narrow.safetensors", narrow.state_dict(), {})
+    narrow.load_state_dict({k: v.half().float() for k, v in narrow.state_dict().items()})
+    config = STMLiteConfig(key_channels=128, decoder_channels=(64, 40, 24), context_channels=32)
+    wide = STMLite(config).eval()
+    assert start_from(wide, tmp_path / "narrow.safetensors") == "grown from narrow.safetensors"
+    image, masks = torch.rand(1, 3, 64, 96), torch.rand(2, 64, 96)
+    with torch.no_grad():
+        for network in (narrow, wide):
+            features = network.encode_frame(image)
+            _, value = network.encode_value(image, features, masks)
+            logits = network.decode(value, features, masks)
+            if network is narrow:
+                expected = logits
+    assert torch.allclose(logits, expected, atol=1e-4)
+    with pytest.raises(WeightsError, match="neither a checkpoint of STM, nor"):
+        start_from(STM(), tmp_path / "narrow.safetensors")
+
+
+def test_a_resnet50_of_torchvision_goes_into_both_encoders(tmp_path):
+    torch.manual_seed(2)
+    published = {}
+    for name, value in ResNet50(last_stage=5).state_dict().items():
+        if name.startswith("res"):
+            name = f"layer{int(name[3]) - 1}{name[4:]}"
+        if name not in ("mean", "std"):
+            published[name] = torch.rand_like(value.float())
+    published["fc.weight"] = torch.rand(1000, 2048)
+    torch.save(published, tmp_path / "resnet50.pth")
+    network = STM(STMConfig(key_channels=8, value_channels=8, decoder_channels=8))
+    mask_layer = network.Encoder_M.conv1_m.weight.clone()
+    assert start_from(network, tmp_path / "resnet50.pth") == "ResNet-50 of resnet50.pth"
+    for encoder in (network.Encoder_M, network.Encoder_Q):
+        ours = encoder.get_parameter("res4.5.conv2.weight")
+        assert torch.equal(ours, published["layer3.5.conv2.weight"])
+    assert torch.equal(mask_layer, network.Encoder_M.conv1_m.weight)
+    with pytest.raises(WeightsError, match="has none that could take it"):
+        start_from(STMLite(), tmp_path / "resnet50.pth")
+
+
+def test_the_learning_rate_warms_up_and_falls():
+    schedule = Schedule(steps=1000, learning_rate=1.0, warmup=100, decay_part=0.5)
+    rates = [learning_rate(schedule, step) for step in range(1000)]
+    assert rates[0] == pytest.approx(0.01)
+    assert rates[99] == rates[499] == 1
+    assert rates[749] == pytest.approx(0.51, abs=0.01)
+    assert rates[-1] == pytest.approx(0.02, abs=0.001)
+    constant = Schedule(steps=1000, learning_rate=1.0, decay="constant")
+    assert learning_rate(constant, 999) == 1
 
 
 def test_recipes_fit_together():
     for name, recipe in RECIPES.items():
         assert recipe.name == name
-        assert recipe.steps == sum(s.steps for s in recipe.stages)
-        assert all(s.size % 16 == 0 for s in recipe.stages)
-        assert recipe.stage_at(recipe.steps - 1) == (recipe.stages[-1], 1.0)
+        if isinstance(recipe, SpaceTimeRecipe):
+            assert recipe.schedule.steps == sum(s.steps for s in recipe.stages)
+            assert recipe.stage_at(recipe.schedule.steps - 1) == (recipe.stages[-1], 1.0)
+    with pytest.raises(OptionError, match="stages have 6 steps, the schedule 7"):
+        replace(TINY, schedule=Schedule(steps=7))

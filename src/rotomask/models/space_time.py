@@ -56,7 +56,8 @@ class SpaceTimeConfig:
     memory_every: int = 5
     """One frame in so many is remembered."""
     memory_frames: int = 6
-    """Most frames remembered, the reference frames among them, beside the previous frame."""
+    """Most frames remembered, the reference frames among them, beside the previous frame. 0: with
+    `use_previous`, nothing but that one; an ablation."""
     use_previous: bool = False
     """Whether the previous frame is part of the memory, as in STM. Not by default: stm-lite sees
     the previous mask as guidance, and what it got wrong there should not be remembered as well."""

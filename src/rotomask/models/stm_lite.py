@@ -189,7 +189,8 @@ class Context(nn.Module):
         self.project = nn.Conv2d(width, channels, 1)
         # The branch begins as nothing, so that a trained network can grow it.
         nn.init.zeros_(self.project.weight)
-        nn.init.zeros_(self.project.bias)
+        if self.project.bias is not None:
+            nn.init.zeros_(self.project.bias)
 
     def forward(self, x: Tensor, deep: Tensor) -> Tensor:
         """B×C×h×w and features B×192×h/2×w/2 (rounded up) -> B×C×h×w."""

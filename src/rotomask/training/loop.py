@@ -1,160 +1,387 @@
-"""The training loop: setup, fit, save and resume."""
+"""The training loop on Lightning Fabric: any task, one process or many, resumable to the bit.
+
+A run lives in a folder: ``losses.csv``, ``validation.csv``, TensorBoard events, ``checkpoint.pt``
+and the averaged weights of each validation under ``weights/``.
+"""
 
 import csv
-import math
+import random
 import time
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 import torch
+from lightning_fabric import Fabric
+from lightning_fabric.loggers.tensorboard import TensorBoardLogger
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
-from rotomask.models.layers.aggregation import aggregate
-from rotomask.models.layers.efficientnet_lite import Pyramid
-from rotomask.models.layers.memory import memory_read
-from rotomask.models.stm_lite import FrameFeatures, STMLite
-from rotomask.training.batches import ClipBatches
-from rotomask.training.losses import bootstrapped_cross_entropy, dice_loss
-from rotomask.training.recipes import Recipe
+from rotomask.atomic import complete_or_absent
+from rotomask.errors import OptionError, OutputError
+from rotomask.models.checkpoints import save_weights
+from rotomask.training.task import Batch, Task, learning_rate
+
+Precision = Literal["bf16-mixed", "32-true"]
 
 
-def segment_clip(network: STMLite, frames: Tensor, first_masks: Tensor) -> Tensor:
-    """Segment training clips as at test time: each frame from those before, masks kept soft.
+@dataclass(frozen=True, kw_only=True)
+class Hardware:
+    """What a run may use; the recipe does not depend on it, but for the number of processes."""
 
-    Gradients flow through the masks that the network gave itself (RGMP, sec. 3.2).
+    accelerator: str = "auto"
+    """``auto``, ``cpu``, ``cuda`` or ``mps``."""
+    devices: int = 1
+    """Processes, one a GPU or, on the CPU, one a group of cores."""
+    precision: Precision = "bf16-mixed"
+    workers: int = 1
+    """Loader processes beside each training process."""
 
-    Args:
-        network: The network.
-        frames: B×T×3×H×W, float 0..1.
-        first_masks: Masks of the objects in the first frame, B×O×H×W, float.
 
-    Returns:
-        Probabilities of background and objects in frames 1..T-1, B×T-1×O+1×H×W, float32.
-    """
-    batch, count = frames.shape[:2]
-    everything = network.encode_frame(
-        frames.flatten(0, 1).contiguous(memory_format=torch.channels_last)
-    )
+@dataclass(frozen=True)
+class Progress:
+    """Where a run is, told after every step."""
 
-    def features(t: int) -> FrameFeatures:
-        key, *levels = (
-            x.unflatten(0, (batch, count))[:, t] for x in (everything.key, *everything.pyramid)
-        )
-        return FrameFeatures(key, Pyramid(*levels))
+    step: int
+    steps: int
+    loss: float
+    samples_per_second: float
+    scores: dict[str, float] | None
+    """Of a validation, when there was one after this step."""
 
-    masks, keys, values, outputs = first_masks, [], [], []
-    for t in range(1, count):
-        past, now = features(t - 1), features(t)
-        key, value = network.encode_value(frames[:, t - 1], past, masks)
-        keys.append(key.flatten(2))
-        values.append(value.flatten(3).flatten(1, 2))
-        read = memory_read(
-            now.key.flatten(2),
-            torch.cat(keys, 2),
-            torch.cat(values, 2),
-            similarity=network.similarity,
-        )
-        read = read.unflatten(1, value.shape[1:3]).unflatten(-1, key.shape[-2:])
-        probabilities = aggregate(torch.sigmoid(network.decode(read, now, masks)))
-        masks = probabilities[:, 1:]
-        outputs.append(probabilities)
-    return torch.stack(outputs, 1)
+
+class Objective(nn.Module):
+    """Network and loss as one module: what several processes keep in step (DDP)."""
+
+    def __init__(self, task: Task, network: nn.Module) -> None:
+        super().__init__()
+        self.task, self.network = task, network
+
+    def forward(self, batch: Batch, step: int) -> Tensor:
+        """The loss of a prepared batch."""
+        return self.task.loss(self.network, batch, step)
 
 
 class Run:
-    """A training run in a folder: its network, optimiser and averaged weights."""
+    """A task in training: network, optimiser and averaged weights, on their device."""
 
-    def __init__(self, recipe: Recipe, network: STMLite, folder: Path) -> None:
-        self.recipe, self.network, self.folder = recipe, network, folder
+    def __init__(self, task: Task, folder: Path, fabric: Fabric) -> None:
+        self.task, self.folder, self.fabric = task, folder, fabric
+        self.schedule = task.schedule
+        _seed_everything(self.schedule.seed)
+        network = task.build()
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        frozen = [network.encoder.stem, *network.encoder.stages[: recipe.frozen_stages]]
-        for module in frozen:
-            module.requires_grad_(False)
-        encoder = [p for p in network.encoder.parameters() if p.requires_grad]
-        known = {id(p) for p in network.encoder.parameters()}
-        new = [p for p in network.parameters() if id(p) not in known]
-        self.optimiser = torch.optim.AdamW(
-            [{"params": new, "factor": 1.0}, {"params": encoder, "factor": recipe.encoder_factor}],
-            weight_decay=recipe.weight_decay,
+        groups = task.rates(network)
+        optimiser = torch.optim.AdamW(
+            [{"params": params, "factor": factor} for params, factor in groups],
+            lr=self.schedule.learning_rate,
+            weight_decay=self.schedule.weight_decay,
         )
+        self.network = network
+        self.objective, self.optimiser = fabric.setup(Objective(task, network), optimiser)
         self.average = {k: v.detach().clone() for k, v in network.state_dict().items()}
         self.step = 0
+        self.best: dict[str, float] = {}
 
-    def learn(self, frames: Tensor, labels: Tensor) -> float:
-        """One optimiser step on a batch of clips; its loss."""
-        recipe, progress = self.recipe, self.step / self.recipe.steps
-        rate = _learning_rate(recipe, self.step)
+    def learn(self, batches: list[Batch]) -> float:
+        """One optimiser step on the accumulated batches; its mean loss."""
+        rate = learning_rate(self.schedule, self.step)
         for group in self.optimiser.param_groups:
             group["lr"] = rate * group["factor"]
-        objects = int(labels.max())
-        ids = torch.arange(1, objects + 1)[:, None, None]
-        first = (labels[:, 0, None] == ids).float()
-        with torch.autocast("cpu", torch.bfloat16):
-            probabilities = segment_clip(self.network, frames.float() / 255, first)
-        truth = labels[:, 1:].flatten(0, 1).long()
-        hardest = recipe.hardest[0] + (recipe.hardest[1] - recipe.hardest[0]) * progress
-        flat = probabilities.flatten(0, 1)
-        loss = bootstrapped_cross_entropy(flat, truth, hardest) + 0.5 * dice_loss(flat, truth)
-        self.optimiser.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip_norm)
+        self.objective.train()
+        total = 0.0
+        for number, batch in enumerate(batches):
+            last = number == len(batches) - 1
+            with self.fabric.no_backward_sync(self.objective, enabled=not last):
+                loss = self.objective(batch, self.step) / len(batches)
+                self.fabric.backward(loss)
+            total += float(loss.detach())
+        self.fabric.clip_gradients(self.objective, self.optimiser, max_norm=self.schedule.clip_norm)
         self.optimiser.step()
+        self.optimiser.zero_grad()
         self.step += 1
         self._average_weights()
-        return float(loss.detach())
+        return total
+
+    def averaged_network(self) -> nn.Module:
+        """A network of its own with the averaged weights."""
+        network = self.task.build()
+        network.load_state_dict(self.average)
+        return network
 
     def _average_weights(self) -> None:
-        decay = min(self.recipe.ema, (1 + self.step) / (10 + self.step))
+        decay = min(self.schedule.ema, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
             for name, value in self.network.state_dict().items():
-                self.average[name].lerp_(value, 1 - decay)
+                if value.is_floating_point():
+                    self.average[name].lerp_(value.detach(), 1 - decay)
+                else:
+                    self.average[name].copy_(value)
 
     def save(self) -> None:
         """Write all that a resumed run needs; the file is complete or the old one."""
+        if self.fabric.global_rank != 0:
+            return
         state: dict[str, Any] = {
             "step": self.step,
-            "recipe": asdict(self.recipe),
+            "processes": self.fabric.world_size,
             "network": self.network.state_dict(),
             "average": self.average,
             "optimiser": self.optimiser.state_dict(),
+            "task": self.task.state(),
+            "best": self.best,
+            "random": torch.get_rng_state(),
         }
-        temporary = self.folder / "checkpoint.tmp"
-        torch.save(state, temporary)
-        temporary.replace(self.folder / "checkpoint.pt")
+        with complete_or_absent(self.folder / "checkpoint.pt") as temporary:
+            torch.save(state, temporary)
 
     def resume(self) -> None:
-        """Go on from the checkpoint in the run's folder."""
-        state = torch.load(self.folder / "checkpoint.pt", weights_only=True)
+        """Go on from the checkpoint in the run's folder.
+
+        Raises:
+            OutputError: If it was made with another number of processes, which would see other
+                batches.
+        """
+        path = self.folder / "checkpoint.pt"
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        if state["processes"] != self.fabric.world_size:
+            raise OutputError(
+                f"{path} was made with {state['processes']} processes, not "
+                f"{self.fabric.world_size}; resume with --devices {state['processes']}"
+            )
         self.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
-        self.average, self.step = state["average"], state["step"]
+        for name, value in state["average"].items():
+            self.average[name].copy_(value)
+        self.task.load_state(state["task"])
+        self.step, self.best = state["step"], state["best"]
+        torch.set_rng_state(state["random"])
+
+    def validate(self) -> dict[str, float]:
+        """Scores of the averaged weights, which are kept as a file beside; the best are marked."""
+        scores: dict[str, float] = {}
+        if self.fabric.global_rank == 0:
+            # Validation draws nothing from the run's own random numbers.
+            with torch.random.fork_rng(devices=[]):
+                scores = self.task.validate(self.averaged_network())
+            self.export(self.folder / "weights" / f"{self.step:06d}.safetensors", scores)
+            if scores and scores["score"] >= self.best.get("score", -1.0):
+                self.best = {**scores, "step": float(self.step)}
+                self.export(self.folder / "weights" / "best.safetensors", scores)
+        self.fabric.barrier()
+        return scores
+
+    def export(self, path: Path, scores: dict[str, float]) -> None:
+        """Write the averaged weights with what is to be known of them."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        metadata = {**self.task.description(), "steps": self.step, "validation": scores}
+        save_weights(path, self.average, {**metadata, "torch": torch.__version__})
 
 
-def fit(run: Run, batches: ClipBatches, *, save_every: int = 100) -> Iterator[tuple[int, float]]:
-    """Train to the end of the recipe, giving each step's number and loss.
+def fit(
+    task: Task,
+    folder: Path,
+    hardware: Hardware | None = None,
+    *,
+    resume: bool = False,
+    save_every: int = 100,
+    on_step: Callable[[Progress], None] | None = None,
+) -> Run:
+    """Train a task to the end of its schedule.
 
-    Losses go to ``losses.csv`` in the run's folder; a checkpoint is written every `save_every`
-    steps and at the end.
+    Args:
+        task: What.
+        folder: The run's; made if it is missing.
+        hardware: On what.
+        resume: Go on from the checkpoint there, if there is one.
+        save_every: Steps between checkpoints.
+        on_step: Told after every step, in the first process.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        OptionError: If the hardware asked for is not there.
+        OutputError: If the checkpoint cannot be gone on from.
     """
-    remaining = range(run.step, run.recipe.steps)
-    loader = DataLoader(batches, batch_size=None, sampler=remaining, num_workers=1)
-    with (run.folder / "losses.csv").open("a", newline="") as file:
-        log = csv.writer(file)
-        started = time.perf_counter()
-        for frames, labels in loader:
-            loss = run.learn(frames, labels)
-            log.writerow([run.step, f"{loss:.5f}", f"{time.perf_counter() - started:.1f}"])
-            file.flush()
-            if run.step % save_every == 0 or run.step == run.recipe.steps:
-                run.save()
-            yield run.step, loss
+    hardware = hardware or Hardware()
+    folder.mkdir(parents=True, exist_ok=True)
+    fabric = open_fabric(hardware, folder)
+    run = Run(task, folder, fabric)
+    if resume and (folder / "checkpoint.pt").is_file():
+        run.resume()
+    with ExitStack() as stack:
+        logs = stack.enter_context(_Logs(run)) if fabric.global_rank == 0 else None
+        began, done = time.perf_counter(), run.step
+        for batches, samples in _batches(run, hardware):
+            loss = run.learn(batches)
+            rate = samples * (run.step - done) / (time.perf_counter() - began)
+            scores = _after_step(run, save_every)
+            if logs is not None:
+                logs.write(loss, rate, scores)
+                if on_step is not None:
+                    on_step(Progress(run.step, run.schedule.steps, loss, rate, scores))
+    return run
 
 
-def _learning_rate(recipe: Recipe, step: int) -> float:
-    warm = min(1.0, (step + 1) / recipe.warmup)
-    start = recipe.steps * (1 - recipe.decay)
-    progress = max(0.0, (step - start) / max(1.0, recipe.steps - start))
-    return recipe.learning_rate * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress)))
+def choose_hardware(accelerator: str, devices: int, precision: str, workers: int) -> Hardware:
+    """Hardware by the names of the command line.
+
+    Raises:
+        OptionError: If a name is unknown or a number too small.
+    """
+    precisions: dict[str, Precision] = {"bfloat16": "bf16-mixed", "float32": "32-true"}
+    if precision not in precisions:
+        raise OptionError(f"unknown precision {precision!r}; use {' or '.join(precisions)}")
+    if accelerator not in ("auto", "cpu", "cuda", "mps"):
+        raise OptionError(f"unknown accelerator {accelerator!r}; use auto, cpu, cuda or mps")
+    if devices < 1 or workers < 0:
+        raise OptionError(f"need at least 1 device and 0 workers, got {devices} and {workers}")
+    return Hardware(
+        accelerator=accelerator,
+        devices=devices,
+        precision=precisions[precision],
+        workers=workers,
+    )
+
+
+def open_fabric(hardware: Hardware, folder: Path) -> Fabric:
+    """Fabric on this hardware, launched.
+
+    Raises:
+        OptionError: If the accelerator or the precision is not available.
+    """
+    import logging
+
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    try:
+        fabric = Fabric(
+            accelerator=hardware.accelerator,
+            devices=hardware.devices,
+            strategy="ddp" if hardware.devices > 1 else "auto",
+            precision=hardware.precision,
+            loggers=TensorBoardLogger(root_dir=folder, name="tensorboard", version=""),
+        )
+    except (RuntimeError, ValueError) as error:
+        raise OptionError(
+            f"cannot train on {hardware.devices} × {hardware.accelerator} with "
+            f"{hardware.precision}: {error}"
+        ) from error
+    fabric.launch()
+    return fabric
+
+
+def _after_step(run: Run, save_every: int) -> dict[str, float] | None:
+    """Statistics, validation and checkpoint, where they are due."""
+    schedule, scores = run.schedule, None
+    last = run.step == schedule.steps
+    if run.step % schedule.refresh_every == 0:
+        run.task.refresh()
+    if last or (schedule.validate_every and run.step % schedule.validate_every == 0):
+        scores = run.validate()
+    if last or run.step % save_every == 0 or scores is not None:
+        run.save()
+    return scores
+
+
+class _Parts(Dataset[Batch]):
+    """Batch by number: the parts of all steps in a row, prepared already where that is the CPU."""
+
+    def __init__(self, run: Run) -> None:
+        self.task = run.task
+        self.parts = run.schedule.accumulate * run.fabric.world_size
+        self.prepares = run.fabric.device.type == "cpu"
+
+    def __getitem__(self, index: int) -> Batch:
+        # One picture library's threads per loader process would fight for the cores.
+        torch.set_num_threads(1)
+        batch = self.task.batch(*divmod(index, self.parts))
+        return self.task.prepare(batch) if self.prepares else batch
+
+
+def _batches(run: Run, hardware: Hardware) -> Iterator[tuple[list[Batch], int]]:
+    """The batches of each remaining step of this process, and the samples of all processes.
+
+    Loaders are begun anew at each refresh, so that they see what the task has learned of its data
+    at the same step whether the run was stopped or not.
+    """
+    schedule, fabric = run.schedule, run.fabric
+    dataset = _Parts(run)
+    while run.step < schedule.steps:
+        every = schedule.refresh_every
+        end = min(schedule.steps, (run.step // every + 1) * every)
+        mine = [
+            (step * schedule.accumulate + k) * fabric.world_size + fabric.global_rank
+            for step in range(run.step, end)
+            for k in range(schedule.accumulate)
+        ]
+        loader = DataLoader(
+            dataset,
+            batch_size=None,
+            sampler=mine,
+            num_workers=hardware.workers,
+            pin_memory=fabric.device.type == "cuda",
+        )
+        step: list[Batch] = []
+        for batch in loader:
+            moved = {k: v.to(fabric.device, non_blocking=True) for k, v in batch.items()}
+            step.append(moved if dataset.prepares else run.task.prepare(moved))
+            if len(step) == schedule.accumulate:
+                first = next(iter(step[0].values()))
+                yield step, len(first) * schedule.accumulate * fabric.world_size
+                step = []
+
+
+class _Logs:
+    """Losses and scores as CSV and TensorBoard events; rows after the checkpoint are dropped."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+
+    def __enter__(self) -> "_Logs":
+        folder, step = self.run.folder, self.run.step
+        self._losses = _open_csv(
+            folder / "losses.csv", ["step", "loss", "learning_rate", "samples_per_second"], step
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._losses.close()
+        for logger in self.run.fabric.loggers:
+            logger.finalize("success")
+
+    def write(self, loss: float, rate: float, scores: dict[str, float] | None) -> None:
+        """One step's row, and a validation's where there was one."""
+        run = self.run
+        lr = learning_rate(run.schedule, run.step - 1)
+        csv.writer(self._losses).writerow([run.step, f"{loss:.5f}", f"{lr:.3e}", f"{rate:.2f}"])
+        self._losses.flush()
+        figures = {"loss": loss, "learning_rate": lr, "samples_per_second": rate}
+        if scores:
+            figures |= {f"validation/{name}": value for name, value in scores.items()}
+            path = run.folder / "validation.csv"
+            with _open_csv(path, ["step", *scores], run.step - 1) as file:
+                row = [run.step, *(f"{value:.4f}" for value in scores.values())]
+                csv.writer(file).writerow(row)
+        run.fabric.log_dict(figures, step=run.step)
+
+
+def _open_csv(path: Path, header: list[str], last_step: int) -> Any:
+    """A CSV file to append to, with its header and no row after a step."""
+    rows = []
+    if path.is_file():
+        with path.open(newline="") as file:
+            rows = [r for r in csv.reader(file) if r and r[0].isdigit() and int(r[0]) <= last_step]
+    with complete_or_absent(path) as temporary, temporary.open("w", newline="") as file:
+        csv.writer(file).writerows([header, *rows])
+    return path.open("a", newline="")
+
+
+def _seed_everything(seed: int) -> None:
+    """What layers draw when they are made; batches have random numbers of their own."""
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 - libraries may draw from it
+    torch.manual_seed(seed)

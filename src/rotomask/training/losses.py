@@ -1,44 +1,62 @@
-"""Losses on aggregated probabilities."""
+"""Losses on aggregated probabilities, each for every clip of a batch."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+LEAST = 1e-7
 
-def bootstrapped_cross_entropy(probabilities: Tensor, labels: Tensor, hardest: float) -> Tensor:
-    """Mean cross-entropy of the hardest pixels.
+
+def bootstrapped_cross_entropy(
+    probabilities: Tensor, labels: Tensor, hardest: float, *, balanced: bool = False
+) -> Tensor:
+    """Mean cross-entropy of the hardest pixels of the batch, as each clip's part of it.
 
     Args:
-        probabilities: B×O+1×H×W, float32, sums to 1 over objects.
-        labels: B×H×W, int64, 0..O.
+        probabilities: B×O+1×..., float32, sums to 1 over objects.
+        labels: B×..., int64, 0..O.
         hardest: Part of the pixels that count, 0 to 1; 1 is the plain mean.
+        balanced: Whether every object of a clip, and its background, weighs the same whatever its
+            size: pixels weigh the inverse of their class's part of the clip, the mean weight is 1.
 
     Returns:
-        A scalar.
+        B losses whose mean is the batch's.
     """
-    loss = F.nll_loss(torch.log(probabilities.clamp_min(1e-7)), labels, reduction="none").flatten()
+    each = F.nll_loss(torch.log(probabilities.clamp_min(LEAST)), labels, reduction="none")
+    each = each.flatten(1)
+    if balanced:
+        each = each * class_weights(labels, probabilities.shape[1]).flatten(1)
     if hardest >= 1:
-        return loss.mean()
+        return each.mean(1)
     # Every 16th pixel gives the threshold: sorting them all takes as long as the decoder.
-    sample = loss.detach()[::16].sort(descending=True).values
+    sample = each.detach().flatten()[::16].sort(descending=True).values
     threshold = sample[min(len(sample) - 1, int(hardest * len(sample)))]
-    hard = (loss >= threshold).float()
-    return (loss * hard).sum() / hard.sum()
+    hard = (each >= threshold).float()
+    return (each * hard).sum(1) / hard.sum() * len(each)
+
+
+def class_weights(labels: Tensor, classes: int) -> Tensor:
+    """Weights of pixels, inverse to how often their class is in the clip: B×..., mean 1."""
+    flat = labels.flatten(1)
+    counts = F.one_hot(flat, classes).sum(1).float()
+    present = (counts > 0).sum(1, keepdim=True)
+    of_class = flat.shape[1] / (present * counts.clamp_min(1))
+    return of_class.gather(1, flat).view(labels.shape)
 
 
 def dice_loss(probabilities: Tensor, labels: Tensor) -> Tensor:
-    """One minus the soft Dice overlap, averaged over the objects of a batch.
+    """One minus the soft Dice overlap, averaged over the objects of each clip.
 
     Args:
-        probabilities: B×O+1×H×W, float32.
-        labels: B×H×W, int64, 0..O.
+        probabilities: B×O+1×..., float32.
+        labels: B×..., int64, 0..O.
 
     Returns:
-        A scalar, 0 to 1.
+        B losses, 0 to 1.
     """
     objects = probabilities[:, 1:].flatten(2)
-    truth = F.one_hot(labels, probabilities.shape[1]).movedim(-1, 1)[:, 1:].flatten(2).float()
+    truth = F.one_hot(labels.flatten(1), probabilities.shape[1]).movedim(-1, 1)[:, 1:].float()
     overlap = (objects * truth).sum(-1)
     total = objects.sum(-1) + truth.sum(-1)
     # A pixel's worth of smoothing: an object that is rightly absent costs nothing.
-    return (1 - (2 * overlap + 1) / (total + 1)).mean()
+    return (1 - (2 * overlap + 1) / (total + 1)).mean(1)

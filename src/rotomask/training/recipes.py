@@ -1,92 +1,80 @@
-"""Training recipes: plain data, one named recipe a model."""
+"""Named recipes: plain data, one a model and stage of its training."""
 
-from dataclasses import dataclass, field
+from dataclasses import replace
 
+from rotomask.errors import OptionError
+from rotomask.models.stm import STMConfig
 from rotomask.models.stm_lite import STMLiteConfig
+from rotomask.training.clip_data import Stage
+from rotomask.training.space_time import Recurrence, SpaceTimeRecipe
+from rotomask.training.task import Recipe, Schedule
 
+STM_LITE = STMLiteConfig(key_channels=128, decoder_channels=(192, 128, 64), context_channels=192)
 
-@dataclass(frozen=True, kw_only=True)
-class Stage:
-    """A part of a run with clips of one kind."""
-
-    steps: int
-    """Optimiser steps."""
-    batch: int = 8
-    """Clips a step."""
-    frames: int = 3
-    """Frames a clip."""
-    size: int = 256
-    """Side of the square frames, px; a multiple of 16."""
-    real: float = 0.35
-    """Part of the clips from real video; the others are simulated from stills."""
-    two_objects: float = 0.25
-    """Part of the steps whose clips have two objects; those are all simulated."""
-    max_gap: tuple[int, int] = (2, 6)
-    """Most frames from one frame of a real clip to the next, at the stage's first and last step."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """Everything that a run depends on, but for the data."""
-
-    name: str
-    model: STMLiteConfig = field(default_factory=STMLiteConfig)
-    stages: tuple[Stage, ...]
-    learning_rate: float = 4e-4
-    """Of the new layers, after warm-up; a half cosine over the last `decay` of the run."""
-    encoder_factor: float = 0.25
-    """Learning rate of the pre-trained encoder, as a part of `learning_rate`."""
-    frozen_stages: int = 2
-    """Encoder stages, from the input, that keep the weights they start with."""
-    warmup: int = 100
-    """Steps of linear warm-up."""
-    decay: float = 0.6
-    """Part of the run over which the learning rate falls."""
-    weight_decay: float = 1e-4
-    ema: float = 0.998
-    """Of the averaged weights, which are the ones that are exported."""
-    hardest: tuple[float, float] = (1.0, 0.25)
-    """Part of the pixels in the bootstrapped cross-entropy, at the first and the last step."""
-    clip_norm: float = 1.0
-    """Largest norm of a step's gradient."""
-    seed: int = 0
-    validation: tuple[str, ...] = ("dog-agility", "hike", "motorbike", "swing")
-    """Sequences kept out of training, on which weights are chosen."""
-
-    @property
-    def steps(self) -> int:
-        """Optimiser steps of all stages."""
-        return sum(stage.steps for stage in self.stages)
-
-    def stage_at(self, step: int) -> tuple[Stage, float]:
-        """The stage of a step, and how far through the stage it is, 0 to 1."""
-        for stage in self.stages:
-            if step < stage.steps:
-                return stage, step / max(1, stage.steps - 1)
-            step -= stage.steps
-        return self.stages[-1], 1.0
-
+_PRE_TRAINING = Stage(steps=2000, real=0.0, objects=(0.7, 0.25, 0.05))
+_MAIN_TRAINING = Stage(
+    steps=1500, batch=4, frames=6, size=288, real=0.55, objects=(0.8, 0.2), max_gap=(2, 7)
+)
 
 RECIPES: dict[str, Recipe] = {
-    "stm-lite": Recipe(
+    "stm-lite": SpaceTimeRecipe(
         name="stm-lite",
-        stages=(
-            Stage(steps=2300),
-            Stage(steps=1000, batch=4, frames=4, size=320, real=0.5, max_gap=(4, 8)),
-        ),
+        schedule=Schedule(steps=3500),
+        model=STM_LITE,
+        stages=(_PRE_TRAINING, _MAIN_TRAINING),
     ),
-    # Goes on from the weights of stm-lite (--initial): longer clips teach it not to drift.
-    "stm-lite-long": Recipe(
+    # Goes on from the weights of another run (--initial): longer clips teach it not to drift.
+    "stm-lite-long": SpaceTimeRecipe(
         name="stm-lite-long",
-        stages=(Stage(steps=900, batch=4, frames=6, real=0.55, two_objects=0.2, max_gap=(3, 6)),),
-        learning_rate=1.5e-4,
-        warmup=50,
-        decay=1.0,
-        hardest=(0.25, 0.25),
-        seed=1,
+        schedule=Schedule(steps=1600, learning_rate=2.5e-4, decay_part=0.7, seed=4),
+        model=STM_LITE,
+        stages=(
+            replace(
+                _MAIN_TRAINING,
+                steps=1600,
+                real=0.5,
+                objects=(0.75, 0.25),
+                max_gap=(2, 8),
+                scales=(0.6, 1.6),
+            ),
+        ),
+        hardest=(0.3, 0.2),
     ),
-    # To compare designs: benchmarks/stm_lite_design.py.
-    "stm-lite-short": Recipe(
-        name="stm-lite-short", stages=(Stage(steps=320, size=192),), warmup=50
+    # To compare designs and stages: benchmarks/training_ablation.py.
+    "stm-lite-short": SpaceTimeRecipe(
+        name="stm-lite-short",
+        schedule=Schedule(steps=320, warmup=50, validate_every=0),
+        model=STM_LITE,
+        stages=(Stage(steps=320, size=192),),
+    ),
+    # As the paper trains (Oh et al. 2019, sec. 3.5), at a size that fits one GPU.
+    "stm": SpaceTimeRecipe(
+        name="stm",
+        schedule=Schedule(
+            steps=60000, learning_rate=1e-5, decay="constant", accumulate=2, validate_every=4000
+        ),
+        network="stm",
+        model=STMConfig(),
+        stages=(
+            Stage(steps=30000, batch=2, size=384, real=0.0, objects=(0.5, 0.3, 0.2)),
+            Stage(
+                steps=30000, batch=2, size=384, real=1.0, objects=(0.5, 0.3, 0.2), max_gap=(1, 25)
+            ),
+        ),
+        recurrence=Recurrence(skip_previous=0.0, guidance_dropped=0.0, guidance_stale=0.0),
+        hardest=(1.0, 1.0),
+        dice=0.0,
+        encoder_factor=1.0,
     ),
 }
+
+
+def find_recipe(name: str) -> Recipe:
+    """The recipe of a name.
+
+    Raises:
+        OptionError: If there is none; the message lists the known ones.
+    """
+    if name not in RECIPES:
+        raise OptionError(f"unknown recipe {name!r}; known recipes: {', '.join(RECIPES)}")
+    return RECIPES[name]

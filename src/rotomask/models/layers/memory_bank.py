@@ -25,7 +25,7 @@ class MemoryFrame:
 
 
 class MemoryBank:
-    """At most `budget` frames, spread over the video, and the previous one.
+    """At most `budget` frames, spread over the video, and the previous one; with 0, only that.
 
     Reference frames stay, and so does the last frame that knows an object. Of the others, when
     there are too many, the one goes whose neighbours in time are closest to each other, older ones
@@ -66,6 +66,8 @@ class MemoryBank:
             O×Cv×N.
         """
         frames = [*self.frames] + ([self.previous] if self.previous is not None else [])
+        if self.budget == 0:
+            frames = frames[-1:]
         known_in = {
             k: tuple(i for i, f in enumerate(frames) if k in f.object_ids) for k in object_ids
         }

@@ -1,0 +1,280 @@
+"""Every random choice of a clip, drawn from a seed: which pictures, where, how changed."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from rotomask.data.pictures import Image, Labels
+from rotomask.data.simulation.appearance import Appearance, draw_appearance
+from rotomask.data.simulation.motion import MotionConfig, Path, Point, moving_path, still_path
+
+Picture = tuple[Image, Labels]
+
+POINTS = 128
+"""Pixels of an object that stand for it where its visibility is estimated."""
+MIN_VISIBLE = 0.5
+"""Part of each object that is inside the first frame and not hidden there."""
+MIN_AREA = 0.004
+"""Part of the first frame that each object covers at least, if nothing hides it."""
+TRIES = 12
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One thing on its way through a clip; the first layer of a clip is its scene."""
+
+    pictures: tuple[Picture, ...]
+    """T pictures, or one for all frames."""
+    path: Path
+    ids: dict[int, int]
+    """Label in the picture -> object id in the clip; 0 for what only hides others. Of the scene,
+    labels that are not named are background; of other layers, they are cut away."""
+
+    def picture(self, t: int) -> Picture:
+        """The picture of frame t."""
+        return self.pictures[min(t, len(self.pictures) - 1)]
+
+
+@dataclass(frozen=True)
+class ClipPlan:
+    """A clip before it is rendered."""
+
+    size: int
+    """Side of the square frames, px."""
+    frames: int
+    layers: tuple[Layer, ...]
+    """From the scene up."""
+    appearance: Appearance
+    guidance: npt.NDArray[np.float32]
+    """2×3, output (x, y, 1) -> source, px: how the first mask is moved before it guides."""
+    source: int
+    """Number of the video it is from; -1 for a simulated clip."""
+
+
+def plan_simulated_clip(
+    pictures: list[Picture],
+    *,
+    size: int,
+    frames: int,
+    objects: int,
+    rng: np.random.Generator,
+    paste: float = 0.6,
+    occlusion: float = 0.3,
+    motion: MotionConfig | None = None,
+    appearance: float = 1.0,
+) -> ClipPlan | None:
+    """A clip simulated from still images.
+
+    RGMP (Oh et al. 2018), sec. 3.2. Strategy 1: one image, its object as it stands in it. Strategy
+    2: objects of other images on its background, each moving by itself, the background's own object
+    sometimes in front. Here over several frames, with smooth motion.
+
+    Args:
+        pictures: The scene, then at least `objects` + 1 others to cut objects out of.
+        size: Side of the frames, px; a multiple of 8.
+        frames: T.
+        objects: How many objects have an id.
+        rng: Every random choice.
+        paste: Part of the clips of strategy 2; all, where the scene has too few objects.
+        occlusion: Part of the clips in which something without an id passes in front.
+        motion: How much things move.
+        appearance: Strength of changes of light and quality.
+
+    Returns:
+        The plan, or None if these pictures did not give one in which each object is seen.
+    """
+    motion = motion or MotionConfig()
+    scene_labels = _labels_in(pictures[0][1])
+    pasted = len(scene_labels) < objects or rng.random() < paste
+    for _ in range(TRIES):
+        path = _scene_path(pictures[0][1], size, frames, motion, rng)
+        chosen = [] if pasted else list(rng.permutation(scene_labels)[:objects])
+        scene = Layer((pictures[0],), path, {int(k): i + 1 for i, k in enumerate(chosen)})
+        layers = [scene]
+        if pasted:
+            for k in range(objects):
+                layers.append(_cutout(pictures[1 + k], k + 1, size, frames, motion, rng))
+        if rng.random() < occlusion:
+            if pasted and len(scene_labels) and rng.random() < 0.5:
+                layers.append(Layer((pictures[0],), path, dict.fromkeys(map(int, scene_labels), 0)))
+            else:
+                layers.append(_cutout(pictures[1 + objects], 0, size, frames, motion, rng))
+        if _is_seen(layers, size, objects):
+            return _finish(layers, size, frames, appearance, rng, source=-1)
+    return None
+
+
+def plan_real_clip(
+    frames_read: list[Picture],
+    others: list[Picture],
+    *,
+    size: int,
+    objects: int,
+    rng: np.random.Generator,
+    source: int,
+    scales: tuple[float, float] = (0.55, 1.4),
+    occlusion: float = 0.15,
+    motion: MotionConfig | None = None,
+    appearance: float = 0.6,
+) -> ClipPlan | None:
+    """A clip from frames of a real video: one crop for all frames, around the object.
+
+    Objects that the video lacks are pasted from still images.
+
+    Args:
+        frames_read: T frames with their labels, the reference frame first.
+        others: At least `objects` + 1 stills to cut objects out of; fewer if nothing is pasted.
+        size: Side of the frames, px.
+        objects: How many objects have an id.
+        rng: Every random choice.
+        source: Number of the video.
+        scales: Magnification of the stored frames, drawn evenly in its logarithm.
+        occlusion: Part of the clips in which an object without an id passes in front.
+        motion: How much the pasted objects move.
+        appearance: Strength of changes of light and quality.
+
+    Returns:
+        The plan, or None if the first frame shows no object, or too little of it.
+    """
+    motion = motion or MotionConfig()
+    labels = frames_read[0][1]
+    present = [int(k) for k in _labels_in(labels)]
+    if not present:
+        return None
+    height, width = labels.shape
+    for _ in range(TRIES):
+        chosen = [int(k) for k in rng.permutation(present)[:objects]]
+        low, high = np.log(scales[0]), np.log(scales[1])
+        scale = max(float(np.exp(rng.uniform(low, high))), 0.7 * size / min(height, width))
+        half = size / 2 / scale
+        # A random pixel of the object near the middle; the crop stays inside the frame.
+        points = _object_points(labels, chosen[0], rng)
+        aim = points[int(rng.integers(len(points)))] + rng.normal(0, 0.35 * half, 2)
+        bounds = np.maximum(np.array([width, height]) - half, half)
+        centre = np.minimum(np.maximum(aim, half), bounds)
+        path = still_path(centre, size, len(frames_read), scale=scale, rng=rng)
+        layers = [Layer(tuple(frames_read), path, {k: i + 1 for i, k in enumerate(chosen)})]
+        for k in range(len(chosen), objects):
+            layers.append(_cutout(others[k], k + 1, size, len(frames_read), motion, rng))
+        if others and rng.random() < occlusion:
+            layers.append(_cutout(others[-1], 0, size, len(frames_read), motion, rng))
+        if _is_seen(layers, size, objects):
+            return _finish(layers, size, len(frames_read), appearance, rng, source=source)
+    return None
+
+
+def _finish(
+    layers: list[Layer],
+    size: int,
+    frames: int,
+    appearance: float,
+    rng: np.random.Generator,
+    *,
+    source: int,
+) -> ClipPlan:
+    centre = np.array([size / 2, size / 2])
+    angle, shear = rng.normal(0, 0.06), rng.normal(0, 0.03)
+    cos, sin = np.cos(angle), np.sin(angle)
+    linear = np.array([[cos, -sin], [sin, cos]]) @ np.array([[1, shear], [0, 1]])
+    linear *= np.exp(rng.normal(0, 0.06))
+    shift = centre - linear @ (centre + rng.normal(0, 0.02 * size, 2))
+    return ClipPlan(
+        size=size,
+        frames=frames,
+        layers=tuple(layers),
+        appearance=draw_appearance(frames, appearance, rng),
+        guidance=np.concatenate([linear, shift[:, None]], 1).astype(np.float32),
+        source=source,
+    )
+
+
+def _scene_path(
+    labels: Labels, size: int, frames: int, motion: MotionConfig, rng: np.random.Generator
+) -> Path:
+    """A camera that looks near an object and covers most of the frame with the image."""
+    height, width = labels.shape
+    scale = size / min(height, width) * float(np.exp(rng.uniform(-0.3, 0.8)))
+    centre = rng.uniform(0.3, 0.7, 2) * (width, height)
+    present = _labels_in(labels)
+    if len(present) and rng.random() < 0.8:
+        points = _object_points(labels, int(rng.choice(present)), rng)
+        centre = points.mean(0)
+    target = size * rng.uniform(0.3, 0.7, 2)
+    calm = MotionConfig(strength=0.6 * motion.strength, bending=0.6 * motion.bending)
+    return moving_path(
+        centre, target, size, frames, scale=scale, config=calm, rng=rng, can_leave=False
+    )
+
+
+def _cutout(
+    picture: Picture,
+    object_id: int,
+    size: int,
+    frames: int,
+    motion: MotionConfig,
+    rng: np.random.Generator,
+) -> Layer:
+    """An object of random size that starts anywhere in the frame."""
+    present = _labels_in(picture[1])
+    label = int(rng.choice(present)) if len(present) else 1
+    points = _object_points(picture[1], label, rng)
+    low, high = points.min(0), points.max(0)
+    scale = size * rng.uniform(0.2, 0.9) / max(float((high - low).max()), 1.0)
+    target = size * rng.uniform(0.15, 0.85, 2)
+    path = moving_path(
+        (low + high) / 2,
+        target,
+        size,
+        frames,
+        scale=scale,
+        config=motion,
+        rng=rng,
+        can_leave=object_id > 0,
+    )
+    return Layer((picture,), path, {label: object_id})
+
+
+def _is_seen(layers: list[Layer], size: int, objects: int) -> bool:
+    """Whether the first frame shows enough of every object, estimated from points of each."""
+    rng = np.random.default_rng(0)
+    for k in range(1, objects + 1):
+        owner = next(i for i, layer in enumerate(layers) if k in layer.ids.values())
+        layer = layers[owner]
+        label = next(label for label, object_id in layer.ids.items() if object_id == k)
+        labels = layer.picture(0)[1]
+        points = _object_points(labels, label, rng)
+        placed = layer.path.output_points(0, points)
+        visible = ((placed >= 0) & (placed <= size - 1)).all(-1)
+        for above in layers[owner + 1 :]:
+            visible &= ~_covers(above, placed)
+        magnification = 1 / abs(np.linalg.det(layer.path.matrix[0, :, :2]))
+        area = float((labels == label).sum()) * magnification * visible.mean() / size**2
+        if visible.mean() < MIN_VISIBLE or area < MIN_AREA:
+            return False
+    return True
+
+
+def _covers(layer: Layer, points: Point) -> npt.NDArray[np.bool_]:
+    """Which output points N×2 of the first frame a layer lies over."""
+    labels = layer.picture(0)[1]
+    x, y = np.rint(layer.path.source_points(0, points)).astype(int).T
+    inside = (x >= 0) & (y >= 0) & (x < labels.shape[1]) & (y < labels.shape[0])
+    covered = np.zeros(len(points), bool)
+    covered[inside] = np.isin(labels[y[inside], x[inside]], list(layer.ids))
+    return covered
+
+
+def _object_points(labels: Labels, label: int, rng: np.random.Generator) -> Point:
+    """Some pixels (x, y) of an object, its extremes among them; the middle of an empty picture."""
+    y, x = np.nonzero(labels == label)
+    if len(x) == 0:
+        return np.array([[labels.shape[1] / 2, labels.shape[0] / 2]])
+    picked = rng.integers(len(x), size=min(len(x), POINTS))
+    extremes = [x.argmin(), x.argmax(), y.argmin(), y.argmax()]
+    picked = np.concatenate([picked, extremes])
+    return np.stack([x[picked], y[picked]], -1).astype(float)
+
+
+def _labels_in(labels: Labels) -> npt.NDArray[np.int64]:
+    return np.flatnonzero(np.bincount(labels.ravel(), minlength=1)[1:]) + 1

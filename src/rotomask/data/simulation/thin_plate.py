@@ -1,0 +1,51 @@
+"""Thin-plate splines: the smoothest deformation that moves given points (Bookstein 1989)."""
+
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+GRID = 4
+CONTROL_POINTS = GRID * GRID
+"""Control points on a regular grid over the frame, edges included, row by row."""
+
+
+def control_points() -> npt.NDArray[np.float64]:
+    """The points' places P×2 (x, y), each 0..1 of the frame's side."""
+    line = np.linspace(0, 1, GRID)
+    y, x = np.meshgrid(line, line, indexing="ij")
+    return np.stack([x.ravel(), y.ravel()], -1)
+
+
+@lru_cache(maxsize=16)
+def basis(size: int) -> Tensor:
+    """What each control point's displacement adds at every pixel of a size×size frame: S·S×P.
+
+    Displacements are linear in those of the control points, so that bending is one matrix product.
+    """
+    points = control_points()
+    system = np.zeros((CONTROL_POINTS + 3, CONTROL_POINTS + 3))
+    plane = np.concatenate([np.ones((CONTROL_POINTS, 1)), points], 1)
+    system[:CONTROL_POINTS, :CONTROL_POINTS] = _kernel(points, points)
+    system[:CONTROL_POINTS, CONTROL_POINTS:] = plane
+    system[CONTROL_POINTS:, :CONTROL_POINTS] = plane.T
+    line = np.arange(size) / max(1, size - 1)
+    y, x = np.meshgrid(line, line, indexing="ij")
+    pixels = np.stack([x.ravel(), y.ravel()], -1)
+    rows = np.concatenate([_kernel(pixels, points), np.ones((len(pixels), 1)), pixels], 1)
+    weights = rows @ np.linalg.inv(system)[:, :CONTROL_POINTS]
+    return torch.from_numpy(weights.astype(np.float32))
+
+
+def displacement(bending: Tensor, size: int) -> Tensor:
+    """Control points' displacements N×P×2 -> of every pixel, N×S×S×2, same unit."""
+    weights = basis(size).to(bending.device)
+    return torch.unflatten(weights @ bending, 1, (size, size))
+
+
+def _kernel(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """r² log r of every pair, N×M."""
+    squared = np.square(a[:, None] - b[None]).sum(-1)
+    return np.where(squared > 0, 0.5 * squared * np.log(np.maximum(squared, 1e-300)), 0.0)

@@ -1,0 +1,272 @@
+"""Training clips from the user's stills and videos: what every propagation network trains on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import cv2
+import numpy as np
+
+from rotomask.data.clips import AnnotatedVideo, find_videos
+from rotomask.data.simulation import (
+    ClipPlan,
+    MotionConfig,
+    plan_real_clip,
+    plan_simulated_clip,
+    stack_clips,
+)
+from rotomask.data.simulation.plan import Picture
+from rotomask.data.stills import JoinedStills, Stills, find_stills
+from rotomask.errors import DatasetError, OptionError
+from rotomask.training.task import Batch, Data
+
+STILLS = ("stills", "duts", "coco")
+VIDEOS = ("videos", "clips", "davis", "youtube-vos")
+TRIES = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """A part of a run with clips of one kind."""
+
+    steps: int
+    """Optimiser steps."""
+    batch: int = 8
+    """Clips in a batch."""
+    frames: int = 3
+    """Frames a clip, the reference frame among them."""
+    size: int = 256
+    """Side of the square frames, px; a multiple of 16."""
+    real: float = 0.35
+    """Part of the clips from real video; the others are simulated from stills."""
+    objects: tuple[float, ...] = (0.75, 0.25)
+    """Part of the batches whose clips have 1, 2, ... objects; they add up to 1."""
+    max_gap: tuple[int, int] = (2, 6)
+    """Most frames from one frame of a real clip to the next, at the stage's first and last step."""
+    random_reference: float = 0.3
+    """Part of the real clips whose reference frame is any frame of the video that shows the
+    object, not the one before the clip."""
+    paste: float = 0.6
+    """Part of the simulated clips of strategy 2: objects on the background of another image."""
+    occlusion: float = 0.3
+    """Part of the simulated clips in which something passes in front; half of it in real ones."""
+    scales: tuple[float, float] = (0.55, 1.4)
+    """Magnification of real frames."""
+    motion: MotionConfig = field(default_factory=MotionConfig)
+    """How much simulated things move."""
+    appearance: float = 1.0
+    """Strength of changes of light and picture quality."""
+
+    def __post_init__(self) -> None:
+        if self.size % 16 or self.frames < 2:
+            raise OptionError(
+                "clips need a size that is a multiple of 16 and at least 2 frames, got "
+                f"{self.size} px and {self.frames}"
+            )
+        if abs(sum(self.objects) - 1) > 1e-6:
+            raise OptionError(f"the parts of 1, 2, ... objects must add up to 1: {self.objects}")
+
+
+class Difficulty:
+    """How hard each video is: a running mean of its loss, and the odds that follow from it.
+
+    Hard videos are drawn more often: odds are the loss over the mean loss, between a half and
+    `limit`. They change only in `refresh`, so that batches stay a function of the step.
+    """
+
+    def __init__(self, videos: int, limit: float = 3.0, momentum: float = 0.9) -> None:
+        self.limit, self.momentum = limit, momentum
+        self.losses = np.full(videos, np.nan)
+        self.odds = np.ones(videos)
+
+    def tell(self, source: int, loss: float) -> None:
+        """The loss of a clip of a video; clips of none (-1) do not count."""
+        if source < 0:
+            return
+        before = self.losses[source]
+        keep = 0.0 if np.isnan(before) else self.momentum
+        self.losses[source] = (keep * before if keep else 0.0) + (1 - keep) * loss
+
+    def refresh(self) -> None:
+        """Take the losses so far into the odds."""
+        if not np.isnan(self.losses).all():
+            relative = self.losses / np.nanmean(self.losses)
+            self.odds = np.clip(np.nan_to_num(relative, nan=1.0), 0.5, self.limit)
+
+    def state(self) -> dict[str, Any]:
+        """Plain data."""
+        losses = [None if np.isnan(x) else float(x) for x in self.losses]
+        return {"losses": losses, "odds": self.odds.tolist()}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take what `state` gave."""
+        self.losses = np.array([np.nan if x is None else x for x in state["losses"]], float)
+        self.odds = np.array(state["odds"], float)
+
+
+class ClipData:
+    """Stills and videos, and the batches of clips drawn from them."""
+
+    def __init__(self, stills: Stills, videos: Sequence[AnnotatedVideo]) -> None:
+        self.stills, self.videos = stills, tuple(videos)
+        self.difficulty = Difficulty(len(self.videos))
+
+    def describe(self) -> dict[str, int]:
+        """How much there is."""
+        return {
+            "stills": len(self.stills),
+            "videos": len(self.videos),
+            "video frames": sum(len(v) for v in self.videos),
+        }
+
+    def batch(self, stage: Stage, progress: float, seed: tuple[int, ...]) -> Batch:
+        """Plans of a batch of clips with their pictures: `simulation.stack_clips`.
+
+        Args:
+            stage: Of what kind.
+            progress: How far through the stage, 0..1: gaps grow with it.
+            seed: All that the batch depends on, with the data and the difficulty.
+        """
+        cv2.setNumThreads(0)
+        rng = np.random.default_rng(seed)
+        # Every clip of a batch has the same number of objects: they are one tensor.
+        objects = 1 + int(rng.choice(len(stage.objects), p=np.array(stage.objects)))
+        plans = []
+        for is_real in rng.random(stage.batch) < stage.real:
+            draw = self._real if is_real and self.videos else self._simulated
+            plans.append(self._until_good(draw, stage, progress, objects, rng))
+        return stack_clips(plans)
+
+    def _until_good(
+        self,
+        draw: Any,
+        stage: Stage,
+        progress: float,
+        objects: int,
+        rng: np.random.Generator,
+    ) -> ClipPlan:
+        for _ in range(TRIES):
+            plan: ClipPlan | None = draw(stage, progress, objects, rng)
+            if plan is not None:
+                return plan
+        raise DatasetError(
+            f"no training clip could be made of the data in {TRIES} tries: are the masks empty, or "
+            f"the videos shorter than {stage.frames} frames?"
+        )
+
+    def _simulated(
+        self, stage: Stage, progress: float, objects: int, rng: np.random.Generator
+    ) -> ClipPlan | None:
+        return plan_simulated_clip(
+            [self._still(rng) for _ in range(objects + 2)],
+            size=stage.size,
+            frames=stage.frames,
+            objects=objects,
+            rng=rng,
+            paste=stage.paste,
+            occlusion=stage.occlusion,
+            motion=stage.motion,
+            appearance=stage.appearance,
+        )
+
+    def _real(
+        self, stage: Stage, progress: float, objects: int, rng: np.random.Generator
+    ) -> ClipPlan | None:
+        odds = self.difficulty.odds / self.difficulty.odds.sum()
+        source = int(rng.choice(len(self.videos), p=odds))
+        video = self.videos[source]
+        low, high = stage.max_gap
+        indices = draw_frames(
+            len(video),
+            stage.frames,
+            round(low + (high - low) * progress),
+            rng,
+            random_reference=rng.random() < stage.random_reference,
+        )
+        if indices is None:
+            return None
+        others = [self._still(rng) for _ in range(objects + 1)] if len(self.stills) else []
+        return plan_real_clip(
+            [video.read(int(i)) for i in indices],
+            others,
+            size=stage.size,
+            objects=objects,
+            rng=rng,
+            source=source,
+            scales=stage.scales,
+            occlusion=stage.occlusion / 2,
+            motion=stage.motion,
+            appearance=0.6 * stage.appearance,
+        )
+
+    def _still(self, rng: np.random.Generator) -> Picture:
+        """An image with objects: a still, or without stills a frame of a video."""
+        if len(self.stills):
+            return self.stills[int(rng.integers(len(self.stills)))]
+        video = self.videos[int(rng.integers(len(self.videos)))]
+        return video.read(int(rng.integers(len(video))))
+
+
+def draw_frames(
+    length: int,
+    frames: int,
+    max_gap: int,
+    rng: np.random.Generator,
+    *,
+    random_reference: bool,
+) -> "np.ndarray[tuple[int], np.dtype[np.int64]] | None":
+    """Frame numbers of a clip: gaps of 1 to `max_gap`, in either direction of time.
+
+    RGMP (Oh et al. 2018), sec. 3.2: frames are skipped at random, and a random frame is the
+    reference. A video too short for such gaps gives shorter ones.
+
+    Returns:
+        `frames` numbers, the reference first; None if the video is too short for any.
+    """
+    if length < frames:
+        return None
+    allowed = max(1, min(max_gap, (length - 1) // (frames - 1)))
+    offsets = np.concatenate([[0], np.cumsum(rng.integers(1, allowed + 1, frames - 1))])
+    indices = int(rng.integers(length - offsets[-1])) + offsets
+    if rng.random() < 0.5:
+        indices = indices[::-1]
+    if random_reference:
+        indices = np.concatenate([[rng.integers(length)], indices[1:]])
+    return indices.astype(np.int64)
+
+
+def open_clip_data(
+    data: Data, *, held_out: Sequence[str], needs: Sequence[str] = ("stills", "videos")
+) -> tuple[ClipData, tuple[AnnotatedVideo, ...]]:
+    """The clips of the user's data, and the videos that are kept out of training.
+
+    Args:
+        data: ``stills``, ``duts`` or ``coco``: images and masks; ``videos``, ``clips``, ``davis``
+            or ``youtube-vos``: annotated videos. One of each kind at most.
+        held_out: Names of videos to validate on; those that are not there are passed over.
+        needs: ``stills`` and ``videos``, or what of them cannot be missing.
+
+    Raises:
+        OptionError: If a name is unknown, or something needed is missing.
+        DatasetError: If a path is not what it should be.
+    """
+    unknown = set(data) - set(STILLS) - set(VIDEOS)
+    if unknown:
+        raise OptionError(
+            f"unknown training data {', '.join(sorted(unknown))}; stills are named "
+            f"{', '.join(STILLS)}, videos {', '.join(VIDEOS)}"
+        )
+    stills = JoinedStills([find_stills(data[name]) for name in STILLS if name in data])
+    videos = [v for name in VIDEOS if name in data for v in find_videos(data[name])]
+    missing = [
+        kind
+        for kind, found in (("stills", stills), ("videos", videos))
+        if kind in needs and not len(found)
+    ]
+    if missing:
+        raise OptionError(
+            f"this recipe needs {' and '.join(missing)}: --data duts=FOLDER --data davis=FOLDER, "
+            f"got {', '.join(data) or 'none'}"
+        )
+    kept = tuple(v for v in videos if v.name not in held_out)
+    return ClipData(stills, kept), tuple(v for v in videos if v.name in held_out)

@@ -1,0 +1,54 @@
+"""A training run in the terminal: a bar with loss and speed, and a line for each validation."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import Progress as Bars
+
+from rotomask.training.loop import Progress
+
+SMOOTHING = 0.95
+
+
+@contextmanager
+def training_bar(*, quiet: bool = False) -> Iterator[Callable[[Progress], None] | None]:
+    """What `train(on_step=...)` takes; None when quiet."""
+    if quiet:
+        yield None
+        return
+    bars = Bars(
+        TextColumn("train"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[figures]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=Console(file=sys.stderr),
+    )
+    task = bars.add_task("train", total=None, figures="")
+    smooth: float | None = None
+
+    def on_step(progress: Progress) -> None:
+        nonlocal smooth
+        bars.start()  # not before: an error at the start is one line, without a bar
+        before = progress.loss if smooth is None else smooth
+        smooth = SMOOTHING * before + (1 - SMOOTHING) * progress.loss
+        figures = f"loss {smooth:.3f}  {progress.samples_per_second:.1f} clips/s"
+        bars.update(task, completed=progress.step, total=progress.steps, figures=figures)
+        if progress.scores:
+            shown = "  ".join(f"{k} {v:.3f}" for k, v in progress.scores.items())
+            bars.console.print(f"step {progress.step}: {shown}", soft_wrap=True)
+
+    try:
+        yield on_step
+    finally:
+        bars.stop()

@@ -1,0 +1,309 @@
+"""Training space-time memory networks: a clip is segmented as a video is at test time.
+
+Oh et al. 2019 (STM) train on simulated and then real clips with the network's own masks in memory;
+Oh et al. 2018 (RGMP), sec. 3.2, let gradients flow back through those masks.
+"""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rotomask.data.clips import AnnotatedVideo
+from rotomask.data.simulation import render
+from rotomask.data.simulation.render import guidance_grid
+from rotomask.errors import OptionError
+from rotomask.models.layers.aggregation import aggregate
+from rotomask.models.layers.memory import memory_read
+from rotomask.models.layers.resnet import ResNet50
+from rotomask.models.space_time import SpaceTimeConfig, SpaceTimeNetwork, SpaceTimeSegmenter
+from rotomask.models.stm import STM, STMConfig
+from rotomask.models.stm_lite import STMLite, STMLiteConfig
+from rotomask.training.clip_data import ClipData, Stage, open_clip_data
+from rotomask.training.losses import bootstrapped_cross_entropy, dice_loss
+from rotomask.training.starting import lite0_imagenet_weights, start_from
+from rotomask.training.task import Batch, Data, Recipe, Schedule, Task
+from rotomask.training.validation import validate
+
+HELD_OUT = ("dog-agility", "hike", "motorbike", "swing")
+"""Sequences of DAVIS-2016 train that no run of ours sees; weights are chosen on them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recurrence:
+    """How a clip's frames depend on each other in training."""
+
+    soft_masks: bool = True
+    """Whether frames are segmented from the network's own soft masks, with gradients through them;
+    without, from the true masks (the paper's ablation -Rec)."""
+    steps: int | None = None
+    """Back-propagation goes through so many frames at most; None: through the whole clip."""
+    skip_previous: float = 0.5
+    """Part of the frames that are read from a memory without the frame before, as at test time."""
+    guidance_dropped: float = 0.15
+    """Part of the frames whose guidance mask is empty."""
+    guidance_stale: float = 0.2
+    """Part of the frames that are guided by the mask two frames back."""
+    guidance_moved: float = 0.5
+    """Part of the clips whose first mask guides after a random affine deformation."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpaceTimeRecipe(Recipe):
+    """Everything that a run of a space-time memory network depends on, but for the data."""
+
+    name: str
+    schedule: Schedule
+    network: Literal["stm-lite", "stm"] = "stm-lite"
+    model: STMLiteConfig | STMConfig = field(default_factory=STMLiteConfig)
+    stages: tuple[Stage, ...]
+    recurrence: Recurrence = field(default_factory=Recurrence)
+    hardest: tuple[float, float] = (1.0, 0.25)
+    """Part of the pixels in the bootstrapped cross-entropy, at the first and the last step."""
+    dice: float = 0.5
+    """Weight of the Dice loss beside it."""
+    balanced: bool = False
+    """Whether every object weighs the same in the cross-entropy, whatever its size."""
+    encoder_factor: float = 0.25
+    """Learning rate of the pre-trained encoder, as a part of the others'."""
+    frozen_stages: int = 2
+    """Stages of the light encoder, from the input, that keep the weights they start with."""
+    held_out: tuple[str, ...] = HELD_OUT
+    """Videos that are validated on, not trained on."""
+
+    def __post_init__(self) -> None:
+        total = sum(stage.steps for stage in self.stages)
+        if total != self.schedule.steps:
+            raise OptionError(
+                f"the stages have {total} steps, the schedule {self.schedule.steps}; let them agree"
+            )
+
+    def stage_at(self, step: int) -> tuple[Stage, float]:
+        """The stage of a step, and how far through the stage it is, 0 to 1."""
+        for stage in self.stages:
+            if step < stage.steps:
+                return stage, step / max(1, stage.steps - 1)
+            step -= stage.steps
+        return self.stages[-1], 1.0
+
+    def task(self, data: Data, initial: Path | None = None) -> Task:
+        """The task on this data; see `Recipe.task`."""
+        needs = {"stills" if stage.real < 1 else "videos" for stage in self.stages}
+        needs |= {"videos" for stage in self.stages if stage.real > 0}
+        clips, videos = open_clip_data(data, held_out=self.held_out, needs=sorted(needs))
+        return SpaceTimeTask(self, clips, videos, initial)
+
+
+class SpaceTimeTask(Task):
+    """A recipe on the user's data."""
+
+    def __init__(
+        self,
+        recipe: SpaceTimeRecipe,
+        clips: ClipData,
+        held_out: tuple[AnnotatedVideo, ...],
+        initial: Path | None = None,
+    ) -> None:
+        self.recipe, self.schedule, self.initial = recipe, recipe.schedule, initial
+        self.clips, self.held_out = clips, held_out
+        self.start = "not built yet"
+
+    def build(self) -> nn.Module:
+        """The network with its starting weights."""
+        network: STMLite | STM
+        if isinstance(self.recipe.model, STMLiteConfig):
+            network = STMLite(self.recipe.model)
+            network.encoder.load_imagenet(lite0_imagenet_weights())
+            self.start = "EfficientNet-Lite0 on ImageNet"
+        else:
+            network = STM(self.recipe.model)
+            self.start = "random weights: no ResNet-50 was given (--initial FILE)"
+        if self.initial is not None:
+            self.start = start_from(network, self.initial)
+        return network
+
+    def rates(self, network: nn.Module) -> list[tuple[list[nn.Parameter], float]]:
+        """The pre-trained encoder slower than the rest, its first stages not at all."""
+        if isinstance(network, STMLite):
+            frozen = [network.encoder.stem, *network.encoder.stages[: self.recipe.frozen_stages]]
+            for module in frozen:
+                module.requires_grad_(False)
+            encoders: list[nn.Module] = [network.encoder]
+        else:
+            encoders = [m for m in network.modules() if isinstance(m, ResNet50)]
+        known = {id(p) for encoder in encoders for p in encoder.parameters()}
+        trained = [p for p in network.parameters() if p.requires_grad]
+        return [
+            ([p for p in trained if id(p) not in known], 1.0),
+            ([p for p in trained if id(p) in known], self.recipe.encoder_factor),
+        ]
+
+    def batch(self, step: int, part: int) -> Batch:
+        """Plans of clips and what is drawn for their recurrence."""
+        stage, progress = self.recipe.stage_at(step)
+        seed = (self.schedule.seed, step, part)
+        batch = self.clips.batch(stage, progress, seed)
+        rng = np.random.default_rng((*seed, 1))
+        batch["chance"] = torch.from_numpy(rng.random((stage.batch, stage.frames, 3), np.float32))
+        return batch
+
+    def prepare(self, batch: Batch) -> Batch:
+        """Frames, labels and what the recurrence needs."""
+        clips = render(batch)
+        return {
+            "frames": clips.frames,
+            "labels": clips.labels,
+            "guidance_grid": guidance_grid(batch),
+            "chance": batch["chance"],
+            "source": batch["source"],
+        }
+
+    def loss(self, network: nn.Module, batch: Batch, step: int) -> Tensor:
+        """Bootstrapped cross-entropy and Dice over all frames after the first."""
+        freeze_batch_norm(network)
+        recipe = self.recipe
+        probabilities = segment_clip(network, batch, recipe.recurrence)  # type: ignore[arg-type]
+        truth = batch["labels"][:, 1:].long()
+        hardest = recipe.hardest[0] + (recipe.hardest[1] - recipe.hardest[0]) * (
+            step / self.schedule.steps
+        )
+        classes = probabilities.transpose(1, 2)
+        each = bootstrapped_cross_entropy(classes, truth, hardest, balanced=recipe.balanced)
+        if recipe.dice > 0:
+            overlap = dice_loss(probabilities.flatten(0, 1), truth.flatten(0, 1))
+            each = each + recipe.dice * overlap.unflatten(0, truth.shape[:2]).mean(1)
+        for source, value in zip(batch["source"].tolist(), each.detach().tolist(), strict=True):
+            self.clips.difficulty.tell(source, value)
+        return each.mean()
+
+    def validate(self, network: nn.Module) -> dict[str, float]:
+        """J and F over the whole videos kept out, smaller ones enlarged to 480 px."""
+        config = SpaceTimeConfig(enlarge=True, use_previous=not isinstance(network, STMLite))
+        return validate(lambda: SpaceTimeSegmenter(network, config), self.held_out)
+
+    def description(self) -> dict[str, Any]:
+        """Model, config, recipe and data."""
+        return {
+            "model": self.recipe.network,
+            "config": asdict(self.recipe.model),
+            "recipe": asdict(self.recipe),
+            "start": self.start,
+            "data": self.clips.describe(),
+        }
+
+    def refresh(self) -> None:
+        """Hard videos come more often from now on."""
+        self.clips.difficulty.refresh()
+
+    def state(self) -> dict[str, Any]:
+        """What is known of the videos' difficulty."""
+        return self.clips.difficulty.state()
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take what `state` gave."""
+        self.clips.difficulty.load_state(state)
+
+
+def freeze_batch_norm(network: nn.Module) -> None:
+    """Put every batch norm into evaluation mode: a few clips are too little for its statistics."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()
+
+
+def segment_clip(
+    network: SpaceTimeNetwork, batch: Batch, recurrence: Recurrence | None = None
+) -> Tensor:
+    """Segment training clips: each frame from those before it.
+
+    Args:
+        network: STMLite or STM.
+        batch: ``frames`` B×T×3×H×W, 0..1; ``labels`` B×T×H×W, of which the first frame's are given;
+            ``guidance_grid`` B×H×W×2 and ``chance`` B×T×3, random numbers 0..1.
+        recurrence: How frames depend on each other.
+
+    Returns:
+        Probabilities of background and objects in frames 1..T-1, B×T-1×O+1×H×W, float32.
+    """
+    recurrence = recurrence or Recurrence()
+    frames, chance = batch["frames"], batch["chance"]
+    clips, count = frames.shape[:2]
+    objects = max(1, int(batch["labels"].max()))
+    ids = torch.arange(1, objects + 1, device=frames.device)[:, None, None]
+    flat = frames.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+    everything = network.encode_frame(flat)
+    masks = (batch["labels"][:, 0, None] == ids).float()
+    guidance = _moved(masks, batch, recurrence.guidance_moved)
+    stale = masks
+    memory: list[tuple[Tensor, Tensor]] = []
+    outputs = []
+    for t in range(1, count):
+        if recurrence.steps is not None and t > 1 and (t - 1) % recurrence.steps == 0:
+            masks, guidance, stale = masks.detach(), guidance.detach(), stale.detach()
+            memory = [(key.detach(), value.detach()) for key, value in memory]
+        past, now = (_select(everything, clips, at) for at in (t - 1, t))
+        memory.append(network.encode_value(frames[:, t - 1], past, masks))
+        # One draw for the batch: its clips read from memories of one size.
+        skips = len(memory) > 1 and float(chance[0, t, 0]) < recurrence.skip_previous
+        read = read_clip_memory(network, now.key, memory[:-1] if skips else memory)
+        if t > 1:
+            draw = chance[:, t, 1, None, None, None]
+            dropped = recurrence.guidance_dropped
+            is_stale = draw < dropped + recurrence.guidance_stale
+            guidance = torch.where(is_stale, stale, masks) * (draw >= dropped)
+        probabilities = aggregate(torch.sigmoid(network.decode(read, now, guidance)))
+        outputs.append(probabilities)
+        stale = masks
+        if recurrence.soft_masks:
+            masks = probabilities[:, 1:]
+        else:
+            masks = (batch["labels"][:, t, None] == ids).float()
+    return torch.stack(outputs, 1)
+
+
+def read_clip_memory(
+    network: SpaceTimeNetwork, query: Tensor, memory: list[tuple[Tensor, Tensor]]
+) -> Tensor:
+    """What each object reads from the remembered frames of its clip.
+
+    Args:
+        network: Says how keys are compared.
+        query: B×C×h×w.
+        memory: Keys, B×C×h×w or each object its own B×O×C×h×w, and values B×O×V×h×w.
+
+    Returns:
+        B×O×V×h×w.
+    """
+    keys = torch.cat([key.flatten(-2) for key, _ in memory], -1)
+    values = torch.cat([value.flatten(-2) for _, value in memory], -1)
+    batch, objects = values.shape[:2]
+    question = query.flatten(2)
+    if keys.ndim == 4:
+        question = question.repeat_interleave(objects, 0)
+        read = memory_read(
+            question, keys.flatten(0, 1), values.flatten(0, 1), similarity=network.similarity
+        )
+        read = read.unflatten(0, (batch, objects))
+    else:
+        read = memory_read(question, keys, values.flatten(1, 2), similarity=network.similarity)
+        read = read.unflatten(1, (objects, -1))
+    return torch.unflatten(read, -1, query.shape[-2:])
+
+
+def _select(features: Any, clips: int, t: int) -> Any:
+    """Frame t of every clip, of features of all frames: tensors B·T×... in nested named tuples."""
+    if isinstance(features, Tensor):
+        return features.unflatten(0, (clips, -1))[:, t]
+    if features is None:
+        return None
+    return type(features)(*(_select(part, clips, t) for part in features))
+
+
+def _moved(masks: Tensor, batch: Batch, part: float) -> Tensor:
+    """The first masks, moved in some clips as if they were a frame old."""
+    moved = F.grid_sample(masks, batch["guidance_grid"], align_corners=False)
+    return torch.where(batch["chance"][:, 0, 2, None, None, None] < part, moved, masks)

@@ -1,0 +1,52 @@
+"""Validation by the real benchmark: whole videos, cut as at test time from their first mask."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from rotomask.data.clips import AnnotatedVideo
+from rotomask.evaluation import score_sequence
+from rotomask.models.base import Segmenter
+
+
+def validate(make: Callable[[], Segmenter], videos: Sequence[AnnotatedVideo]) -> dict[str, float]:
+    """Mean J and F over whole videos.
+
+    Args:
+        make: Gives a segmenter; one is enough for all videos.
+        videos: What to cut; objects are those of the first frame.
+
+    Returns:
+        ``score`` (the mean of J and F), ``J``, ``F`` and ``J NAME`` of each video; empty without
+        videos.
+    """
+    scores: dict[str, dict[str, float]] = {}
+    segmenter = make() if videos else None
+    for video in videos:
+        assert segmenter is not None
+        scores[video.name] = score_sequence(*_cut(segmenter, video)).figures
+    if not scores:
+        return {}
+    region = float(np.mean([s["J_mean"] for s in scores.values()]))
+    boundary = float(np.mean([s["F_mean"] for s in scores.values()]))
+    summary = {"score": (region + boundary) / 2, "J": region, "F": boundary}
+    return summary | {f"J {name}": s["J_mean"] for name, s in scores.items()}
+
+
+def _cut(
+    segmenter: Segmenter, video: AnnotatedVideo
+) -> tuple[list[npt.NDArray[np.int32]], list[npt.NDArray[np.int32]]]:
+    """Masks and truth of every frame."""
+    predictions: list[npt.NDArray[np.int32]] = []
+    truths: list[npt.NDArray[np.int32]] = []
+    for index in range(len(video)):
+        frame, labels = video.read(index)
+        truth = labels.astype(np.int32)
+        if not truths:
+            segmenter.start(frame, truth)
+            predictions.append(truth)
+        else:
+            predictions.append(segmenter.labels(segmenter.step(frame)))
+        truths.append(truth)
+    return predictions, truths

@@ -409,8 +409,10 @@ def train(
 
     from rotomask.training.display import training_bar
     from rotomask.training.loop import choose_hardware
+    from rotomask.training.run import is_first_process
     from rotomask.training.run import train as run
 
+    quiet = quiet or not is_first_process()
     if threads is not None:
         torch.set_num_threads(threads)
     hardware = choose_hardware(accelerator, devices, precision, workers)

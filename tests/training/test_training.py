@@ -1,6 +1,9 @@
 """The real loop on small data: it learns, resumes exactly, and says what is wrong."""
 
 import csv
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -132,6 +135,39 @@ def test_accumulated_batches_make_one_step(data, tmp_path):
     network = task.build()
     parts = [task.loss(network, task.prepare(task.batch(0, part)), 0).item() for part in (0, 1)]
     assert first == pytest.approx(np.mean(parts), rel=0.05)
+
+
+TWO_PROCESSES = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+from tests.training.test_training import TINY
+from rotomask.training.loop import Hardware
+from rotomask.training.run import train
+
+recipe = replace(TINY, schedule=replace(TINY.schedule, validate_every=0))
+data = {"stills": Path(sys.argv[1]), "davis": Path(sys.argv[2])}
+hardware = Hardware(accelerator="cpu", devices=2, workers=0, precision="32-true")
+train(recipe, data, Path(sys.argv[3]), hardware=hardware)
+"""
+
+
+def test_two_processes_do_what_one_does_with_accumulated_batches(data, tmp_path):
+    script = tmp_path / "train.py"
+    script.write_text(TWO_PROCESSES)
+    root = Path(__file__).parents[2]
+    command = [sys.executable, str(script), str(data["stills"]), str(data["davis"])]
+    environment = {**os.environ, "PYTHONPATH": f"{root}:{root / 'src'}", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*command, str(tmp_path / "two")], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    one = replace(TINY, schedule=replace(TINY.schedule, validate_every=0, accumulate=2))
+    train(one, data, tmp_path / "one", hardware=replace(CPU, precision="32-true"))
+    losses = [
+        [float(line.split()[1]) for line in _losses(tmp_path / name)] for name in ("one", "two")
+    ]
+    assert losses[1] == pytest.approx(losses[0], rel=2e-3)
 
 
 @pytest.mark.slow

@@ -185,10 +185,9 @@ class ClipData:
         )
         if indices is None:
             return None
-        others = [self._still(rng) for _ in range(objects + 1)] if len(self.stills) else []
         return plan_real_clip(
             [video.read(int(i)) for i in indices],
-            others,
+            [self._still(rng) for _ in range(objects + 1)],
             size=stage.size,
             objects=objects,
             rng=rng,

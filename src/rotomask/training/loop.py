@@ -98,7 +98,7 @@ class Run:
             with self.fabric.no_backward_sync(self.objective, enabled=not last):
                 loss = self.objective(batch, self.step) / len(batches)
                 self.fabric.backward(loss)
-            total += float(loss.detach())
+            total += float(self.fabric.all_reduce(loss.detach()))
         self.fabric.clip_gradients(self.objective, self.optimiser, max_norm=self.schedule.clip_norm)
         self.optimiser.step()
         self.optimiser.zero_grad()
@@ -279,6 +279,8 @@ def _after_step(run: Run, save_every: int) -> dict[str, float] | None:
     schedule, scores = run.schedule, None
     last = run.step == schedule.steps
     if run.step % schedule.refresh_every == 0:
+        # What the first process saw holds for all, so that they draw from the same data.
+        run.task.load_state(run.fabric.broadcast(run.task.state()))
         run.task.refresh()
     if last or (schedule.validate_every and run.step % schedule.validate_every == 0):
         scores = run.validate()

@@ -1,6 +1,7 @@
 """A training run in a folder: begun or resumed, validated, and its weights exported."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, is_dataclass
@@ -53,7 +54,8 @@ def train(
     recipe = find_recipe(recipe) if isinstance(recipe, str) else recipe
     folder = Path(out)
     task = recipe.task(data, initial)
-    _claim(folder, recipe, resume=resume)
+    if is_first_process():
+        _claim(folder, recipe, resume=resume)
     run = fit(task, folder, hardware, resume=resume, on_step=on_step)
     path = folder / "weights.safetensors"
     if run.fabric.global_rank == 0:
@@ -63,6 +65,11 @@ def train(
             shutil.copyfile(chosen, temporary)
     run.fabric.barrier()
     return path
+
+
+def is_first_process() -> bool:
+    """Whether this process was started by the user, not as another one of a run of several."""
+    return os.environ.get("LOCAL_RANK", "0") == "0"
 
 
 def _claim(folder: Path, recipe: Recipe, *, resume: bool) -> None:

@@ -146,7 +146,7 @@ def motion_blur(frames: Tensor, kernels: Tensor) -> Tensor:
     padded = F.pad(chosen, (middle,) * 4, mode="reflect").flatten(0, 1)[None]
     blurred = F.conv2d(padded, weight, groups=count * channels)[0]
     out = frames.clone()
-    out[blurs] = blurred.unflatten(0, (count, channels))
+    out[blurs] = blurred.unflatten(0, (count, channels)).clamp(0, 1)
     return out
 
 

@@ -124,7 +124,8 @@ def plan_real_clip(
 
     Args:
         frames_read: T frames with their labels, the reference frame first.
-        others: At least `objects` + 1 stills to cut objects out of; fewer if nothing is pasted.
+        others: At least `objects` + 1 stills to cut objects out of; none, if the video has enough
+            objects and nothing passes in front.
         size: Side of the frames, px.
         objects: How many objects have an id.
         rng: Every random choice.

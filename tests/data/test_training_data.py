@@ -89,7 +89,7 @@ def coco(tmp_path):
     packed["counts"] = packed["counts"].decode()
     strip = np.zeros((60, 80), np.uint8)
     strip[:, :3] = 1
-    annotations = [
+    annotations: list[dict[str, object]] = [
         {"segmentation": [[10, 10, 30, 10, 30, 30, 10, 30]]},
         {"segmentation": {"size": [60, 80], "counts": [0, 180, 60 * 80 - 180]}},
         {"segmentation": packed},

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -98,7 +98,7 @@ class Run:
             with self.fabric.no_backward_sync(self.objective, enabled=not last):
                 loss = self.objective(batch, self.step) / len(batches)
                 self.fabric.backward(loss)
-            total += float(self.fabric.all_reduce(loss.detach()))
+            total += float(cast(Tensor, self.fabric.all_reduce(loss.detach())))
         self.fabric.clip_gradients(self.objective, self.optimiser, max_norm=self.schedule.clip_norm)
         self.optimiser.step()
         self.optimiser.zero_grad()

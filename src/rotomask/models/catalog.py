@@ -14,6 +14,7 @@ from rotomask.models.checkpoints import load_into, read_metadata
 from rotomask.models.device import Runtime, choose_runtime
 from rotomask.models.reference_guided import ReferenceGuidedConfig, ReferenceGuidedSegmenter
 from rotomask.models.rgmp import RGMP, RGMPConfig
+from rotomask.models.rgmp_lite import RGMPLite, RGMPLiteConfig
 from rotomask.models.space_time import SpaceTimeConfig, SpaceTimeSegmenter
 from rotomask.models.stm import STM
 from rotomask.models.stm_lite import STMLite, STMLiteConfig
@@ -61,6 +62,13 @@ MODELS: dict[str, Model] = {
         shipped=False,
         segmenter=SpaceTimeSegmenter,
         config=SpaceTimeConfig(use_previous=True),
+    ),
+    "rgmp-lite": Model(
+        "reference-guided mask propagation for a plain CPU",
+        lambda config: RGMPLite(RGMPLiteConfig(**_tuples(config))),
+        shipped=False,
+        segmenter=ReferenceGuidedSegmenter,
+        config=ReferenceGuidedConfig(scales=(0.5, 0.75)),
     ),
     "rgmp": Model(
         "reference-guided mask propagation (Oh et al. 2018), ResNet-50; bring weights.pth",

@@ -34,7 +34,8 @@ class Features(Protocol):
 class ReferenceGuidedNetwork(Protocol):
     """What the segmenter asks of a network; shapes as in `RGMP`."""
 
-    stride: int
+    @property
+    def stride(self) -> int: ...  # noqa: D102
 
     @property
     def has_memory(self) -> bool: ...  # noqa: D102
@@ -46,6 +47,8 @@ class ReferenceGuidedNetwork(Protocol):
     ) -> Tensor: ...
 
     def refine(self, target: Any, matched: Tensor) -> Tensor: ...  # noqa: D102
+
+    def side_logits(self, target: Any, matched: Tensor) -> list[Tensor]: ...  # noqa: D102
 
 
 @dataclass(frozen=True, kw_only=True)

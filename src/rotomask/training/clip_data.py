@@ -6,6 +6,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from torch import Tensor
 
 from rotomask.data.clips import AnnotatedVideo, find_videos
 from rotomask.data.simulation import (
@@ -18,7 +19,7 @@ from rotomask.data.simulation import (
 from rotomask.data.simulation.plan import Picture
 from rotomask.data.stills import JoinedStills, Stills, find_stills
 from rotomask.errors import DatasetError, OptionError
-from rotomask.training.task import Batch, Data
+from rotomask.training.task import Batch, Data, Task
 
 STILLS = ("stills", "duts", "coco")
 VIDEOS = ("videos", "clips", "davis", "youtube-vos")
@@ -204,6 +205,38 @@ class ClipData:
             return self.stills[int(rng.integers(len(self.stills)))]
         video = self.videos[int(rng.integers(len(self.videos)))]
         return video.read(int(rng.integers(len(video))))
+
+
+class ClipTask(Task):
+    """What tasks on clips share: they remember how hard each video is."""
+
+    clips: ClipData
+
+    def tell_difficulty(self, batch: Batch, losses: Tensor) -> None:
+        """The loss of each clip of a batch that holds their ``source``."""
+        for source, value in zip(batch["source"].tolist(), losses.tolist(), strict=True):
+            self.clips.difficulty.tell(source, value)
+
+    def refresh(self) -> None:
+        """Hard videos come more often from now on."""
+        self.clips.difficulty.refresh()
+
+    def state(self) -> dict[str, Any]:
+        """What is known of the videos' difficulty."""
+        return self.clips.difficulty.state()
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take what `state` gave."""
+        self.clips.difficulty.load_state(state)
+
+
+def stage_of(stages: Sequence[Stage], step: int) -> tuple[Stage, float]:
+    """The stage of a step, and how far through the stage it is, 0 to 1."""
+    for stage in stages:
+        if step < stage.steps:
+            return stage, step / max(1, stage.steps - 1)
+        step -= stage.steps
+    return stages[-1], 1.0
 
 
 def draw_frames(

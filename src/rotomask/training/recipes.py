@@ -2,10 +2,15 @@
 
 from dataclasses import replace
 
+from rotomask.data.simulation import MotionConfig
 from rotomask.errors import OptionError
+from rotomask.models.rgmp import RGMPConfig
+from rotomask.models.rgmp_lite import RGMPLiteConfig
 from rotomask.models.stm import STMConfig
 from rotomask.models.stm_lite import STMLiteConfig
+from rotomask.models.stm_refine50 import STMRefine50Config
 from rotomask.training.clip_data import Stage
+from rotomask.training.reference_guided import ABLATIONS, ReferenceGuidedRecipe
 from rotomask.training.space_time import Recurrence, SpaceTimeRecipe
 from rotomask.training.task import Recipe, Schedule
 
@@ -67,6 +72,106 @@ RECIPES: dict[str, Recipe] = {
         encoder_factor=1.0,
     ),
 }
+
+_STM = RECIPES["stm"]
+assert isinstance(_STM, SpaceTimeRecipe)
+RECIPES["stm-refine50"] = replace(
+    _STM, name="stm-refine50", network="stm-refine50", model=STMRefine50Config()
+)
+
+# RGMP (Oh et al. 2018): a clip's first frame is the reference, the second gives the first guidance
+# mask; the reference of most real clips is any frame of the video.
+_RGMP_PRE_TRAINING = Stage(
+    steps=300, frames=4, size=192, real=0.0, objects=(0.7, 0.3), motion=MotionConfig(strength=1.5)
+)
+_RGMP_FINE_TUNING = Stage(
+    steps=400,
+    batch=4,
+    frames=5,
+    size=224,
+    real=0.65,
+    objects=(0.8, 0.2),
+    max_gap=(2, 4),
+    random_reference=0.9,
+)
+_RGMP_LARGER = replace(_RGMP_FINE_TUNING, steps=600, size=256, max_gap=(4, 7), scales=(0.6, 1.5))
+_RGMP_PAPER_STAGE = Stage(steps=30000, batch=4, frames=3, size=256, real=0.0, objects=(1.0,))
+
+
+def _curriculum(stage: Stage, steps: int) -> tuple[Stage, ...]:
+    """One more recursion in each stage, up to five (RGMP, sec. 4.3)."""
+    return tuple(replace(stage, steps=steps, frames=2 + n) for n in range(1, 6))
+
+
+RGMP_LITE = ReferenceGuidedRecipe(
+    name="rgmp-lite",
+    schedule=Schedule(steps=1300),
+    pre_training=_RGMP_PRE_TRAINING,
+    fine_tuning=(_RGMP_FINE_TUNING, _RGMP_LARGER),
+)
+RGMP_LITE_GRU = ReferenceGuidedRecipe(
+    name="rgmp-lite-gru",
+    schedule=Schedule(steps=300, warmup=30, validate_every=0),
+    model=RGMPLiteConfig(visual_memory=True),
+    pre_training=None,
+    fine_tuning=_curriculum(_RGMP_FINE_TUNING, steps=60),
+    trained="visual memory",
+    hardest=(0.5, 0.25),
+)
+RGMP_LITE_SHORT = replace(
+    RGMP_LITE,
+    name="rgmp-lite-short",
+    schedule=Schedule(steps=240, warmup=40, validate_every=0),
+    pre_training=replace(_RGMP_PRE_TRAINING, steps=120),
+    fine_tuning=(replace(_RGMP_FINE_TUNING, steps=120, size=192),),
+)
+# As the paper trains: pairs of frames at first, then five recursions; sec. 3.2 and 3.4.
+RGMP_PAPER = ReferenceGuidedRecipe(
+    name="rgmp",
+    schedule=Schedule(steps=60000, learning_rate=1e-5, decay="constant", validate_every=4000),
+    model=RGMPConfig(),
+    pre_training=_RGMP_PAPER_STAGE,
+    fine_tuning=(
+        replace(_RGMP_PAPER_STAGE, batch=2, frames=7, size=384, real=1.0, random_reference=1.0),
+    ),
+    hardest=(1.0, 1.0),
+    dice=0.0,
+    encoder_factor=1.0,
+)
+RGMP_GRU = replace(
+    RGMP_PAPER,
+    name="rgmp-gru",
+    schedule=replace(RGMP_PAPER.schedule, steps=15000),
+    model=RGMPConfig(visual_memory=True),
+    pre_training=None,
+    fine_tuning=_curriculum(RGMP_PAPER.fine_tuning[0], steps=3000),
+    trained="visual memory",
+)
+_REFERENCE_GUIDED = (
+    RGMP_LITE,
+    # These go on from the weights of another run (--initial): first the visual memory alone, then
+    # all weights together.
+    RGMP_LITE_GRU,
+    replace(
+        RGMP_LITE_GRU,
+        name="rgmp-lite-gru-all",
+        schedule=Schedule(steps=200, learning_rate=1e-4, warmup=30, validate_every=0),
+        fine_tuning=(replace(_RGMP_LARGER, steps=200, frames=7),),
+        trained="all",
+    ),
+    # To compare (table 5 of the paper): benchmarks/rgmp_tables.py.
+    RGMP_LITE_SHORT,
+    *(RGMP_LITE_SHORT.without(what) for what in ABLATIONS),
+    RGMP_PAPER,
+    RGMP_GRU,
+    replace(
+        RGMP_GRU,
+        name="rgmp-gru-all",
+        fine_tuning=(replace(RGMP_PAPER.fine_tuning[0], steps=15000),),
+        trained="all",
+    ),
+)
+RECIPES |= {recipe.name: recipe for recipe in _REFERENCE_GUIDED}
 
 
 def find_recipe(name: str) -> Recipe:

@@ -23,7 +23,8 @@ from rotomask.models.layers.resnet import ResNet50
 from rotomask.models.space_time import SpaceTimeConfig, SpaceTimeNetwork, SpaceTimeSegmenter
 from rotomask.models.stm import STM, STMConfig
 from rotomask.models.stm_lite import STMLite, STMLiteConfig
-from rotomask.training.clip_data import ClipData, Stage, open_clip_data
+from rotomask.models.stm_refine50 import STMRefine50, STMRefine50Config
+from rotomask.training.clip_data import ClipData, ClipTask, Stage, open_clip_data, stage_of
 from rotomask.training.losses import bootstrapped_cross_entropy, dice_loss
 from rotomask.training.starting import lite0_imagenet_weights, start_from
 from rotomask.training.task import Batch, Data, Recipe, Schedule, Task
@@ -58,7 +59,7 @@ class SpaceTimeRecipe(Recipe):
 
     name: str
     schedule: Schedule
-    network: Literal["stm-lite", "stm"] = "stm-lite"
+    network: Literal["stm-lite", "stm", "stm-refine50"] = "stm-lite"
     model: STMLiteConfig | STMConfig = field(default_factory=STMLiteConfig)
     stages: tuple[Stage, ...]
     recurrence: Recurrence = field(default_factory=Recurrence)
@@ -84,11 +85,7 @@ class SpaceTimeRecipe(Recipe):
 
     def stage_at(self, step: int) -> tuple[Stage, float]:
         """The stage of a step, and how far through the stage it is, 0 to 1."""
-        for stage in self.stages:
-            if step < stage.steps:
-                return stage, step / max(1, stage.steps - 1)
-            step -= stage.steps
-        return self.stages[-1], 1.0
+        return stage_of(self.stages, step)
 
     def task(self, data: Data, initial: Path | None = None) -> Task:
         """The task on this data; see `Recipe.task`."""
@@ -98,7 +95,7 @@ class SpaceTimeRecipe(Recipe):
         return SpaceTimeTask(self, clips, videos, initial)
 
 
-class SpaceTimeTask(Task):
+class SpaceTimeTask(ClipTask):
     """A recipe on the user's data."""
 
     def __init__(
@@ -120,7 +117,8 @@ class SpaceTimeTask(Task):
             network.encoder.load_imagenet(lite0_imagenet_weights())
             self.start = "EfficientNet-Lite0 on ImageNet"
         else:
-            network = STM(self.recipe.model)
+            refined = isinstance(self.recipe.model, STMRefine50Config)
+            network = (STMRefine50 if refined else STM)(self.recipe.model)  # type: ignore[arg-type]
             self.start = "random weights: no ResNet-50 was given (--initial FILE)"
         if self.initial is not None:
             self.start = start_from(network, self.initial)
@@ -176,8 +174,7 @@ class SpaceTimeTask(Task):
         if recipe.dice > 0:
             overlap = dice_loss(probabilities.flatten(0, 1), truth.flatten(0, 1))
             each = each + recipe.dice * overlap.unflatten(0, truth.shape[:2]).mean(1)
-        for source, value in zip(batch["source"].tolist(), each.detach().tolist(), strict=True):
-            self.clips.difficulty.tell(source, value)
+        self.tell_difficulty(batch, each.detach())
         return each.mean()
 
     def validate(self, network: nn.Module) -> dict[str, float]:
@@ -194,18 +191,6 @@ class SpaceTimeTask(Task):
             "start": self.start,
             "data": self.clips.describe(),
         }
-
-    def refresh(self) -> None:
-        """Hard videos come more often from now on."""
-        self.clips.difficulty.refresh()
-
-    def state(self) -> dict[str, Any]:
-        """What is known of the videos' difficulty."""
-        return self.clips.difficulty.state()
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Take what `state` gave."""
-        self.clips.difficulty.load_state(state)
 
 
 def freeze_batch_norm(network: nn.Module) -> None:

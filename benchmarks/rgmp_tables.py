@@ -1,0 +1,215 @@
+"""Tables of the RGMP paper (Oh et al. 2018) with our networks in them.
+
+    python benchmarks/rgmp_tables.py scales --davis DAVIS-TRAIN --split held-out
+    python benchmarks/rgmp_tables.py overall --davis DAVIS --write
+    python benchmarks/rgmp_tables.py ablations --davis DAVIS --runs RUNS --write
+    python benchmarks/rgmp_tables.py objects --write
+
+overall: table 1, DAVIS-2016. scales: the same network at one scale and at several. ablations:
+table 5, of the shipped weights with a stream switched off, and of the weights of every run in
+RUNS/ABLATION (-Ref, -Prev, -PT, -FT, -Rec, full). objects: seconds a frame for one to three
+objects. --write renews the table in docs/results.md.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from results_page import markdown_table, write_block
+
+from rotomask.data.clips import AnnotatedVideo, find_videos
+from rotomask.data.synthetic import moving_shapes
+from rotomask.models.base import Segmenter
+from rotomask.models.catalog import load_model
+from rotomask.training.validation import validate
+
+HELD_OUT = ("dog-agility", "hike", "motorbike", "swing")
+ABLATIONS = ("-Ref", "-Prev", "-PT", "-FT", "-Rec")
+
+# Table 1 of the paper: online learning, post-processing, optical flow, J, F, seconds a frame.
+TABLE1 = (
+    ("PLM", "✓", "✓", "", "0.700", "0.620", "0.3"),
+    ("SegFlow", "✓", "", "", "0.748", "0.745", "7.9"),
+    ("MSK", "✓", "✓", "✓", "0.797", "0.754", "12"),
+    ("LCT", "✓", "✓", "✓", "0.805", "0.776", "-"),
+    ("MaskRNN", "✓", "", "✓", "0.807", "0.809", "-"),
+    ("OSVOS", "✓", "✓", "", "0.798", "0.806", "9"),
+    ("OSVOS-S", "✓", "✓", "", "0.856", "0.864", "4.5"),
+    ("OnAVOS", "✓", "✓", "", "0.861", "0.849", "13"),
+    ("BVS", "", "", "", "0.600", "0.588", "0.37"),
+    ("OFL", "", "", "", "0.680", "0.634", "120"),
+    ("VPN", "", "", "", "0.702", "0.655", "0.63"),
+    ("RGMP", "", "", "", "0.815", "0.820", "0.13"),
+)
+# Table 5: J and F of the full model, then of each ablation.
+TABLE5 = {
+    "full": (0.815, 0.820),
+    "-Ref": (0.683, 0.682),
+    "-Prev": (0.735, 0.742),
+    "-PT": (0.686, 0.689),
+    "-FT": (0.550, 0.591),
+    "-Rec": (0.743, 0.748),
+}
+
+
+class Timed:
+    """A segmenter that adds up what its steps take."""
+
+    def __init__(self, segmenter: Segmenter) -> None:
+        self.segmenter, self.seconds, self.frames = segmenter, 0.0, 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.segmenter, name)
+
+    def step(self, frame: Any) -> Any:
+        began = time.perf_counter()
+        answer = self.segmenter.step(frame)
+        self.seconds += time.perf_counter() - began
+        self.frames += 1
+        return answer
+
+
+def videos_of(arguments: argparse.Namespace) -> tuple[AnnotatedVideo, ...]:
+    """The videos that are measured; weights and settings are chosen on the held-out ones only."""
+    videos = find_videos(arguments.davis)
+    if arguments.split == "held-out":
+        videos = tuple(video for video in videos if video.name in HELD_OUT)
+    return videos
+
+
+def measure(arguments: argparse.Namespace, **settings: object) -> tuple[float, float, float]:
+    """J, F and seconds a frame of rgmp-lite."""
+    settings = {"device": "cpu", "enlarge": arguments.split == "held-out"} | settings
+    timed = Timed(load_model("rgmp-lite", **settings))  # type: ignore[arg-type]
+    scores = validate(lambda: timed, videos_of(arguments))  # type: ignore[arg-type, return-value]
+    return scores["J"], scores["F"], timed.seconds / timed.frames
+
+
+def overall(arguments: argparse.Namespace) -> str:
+    """Table 1: J, F and time beside the paper's rows."""
+    count = len(videos_of(arguments))
+    j, f, seconds = measure(arguments)
+    ours = (f"rgmp-lite ({count} sequences)", "", "", "", f"{j:.3f}", f"{f:.3f}", f"{seconds:.2f}")
+    header = ["", "OL", "PP", "OF", "J mean", "F mean", "s a frame"]
+    rows = [list(row) for row in (*TABLE1, ours)]
+    return (
+        "The papers' rows: all 20 sequences of DAVIS-2016 val, their own machines. OL: online "
+        "learning, PP: post-processing, OF: optical flow. Ours: CPU, "
+        f"{torch.get_num_threads()} thread(s), the network alone.\n\n"
+        + markdown_table(header, rows)
+    )
+
+
+def scales(arguments: argparse.Namespace) -> str:
+    """One network at several sets of scales."""
+    rows = []
+    for chosen in ((1.0,), (0.75,), (0.75, 1.0), (0.5, 0.75, 1.0)):
+        j, f, seconds = measure(arguments, scales=chosen)
+        name = ", ".join(map(str, chosen))
+        rows.append([name, f"{(j + f) / 2:.3f}", f"{j:.3f}", f"{f:.3f}", f"{seconds:.2f}"])
+        print(rows[-1], flush=True)
+    return markdown_table(["scales", "J&F", "J", "F", "s a frame"], rows)
+
+
+def ablations(arguments: argparse.Namespace) -> str:
+    """Table 5, switched at test time and trained, beside the paper's."""
+    rows = [_row("paper", TABLE5)]
+    switched = {
+        "full": measure(arguments),
+        "-Ref": measure(arguments, use_reference=False),
+        "-Prev": measure(arguments, use_previous=False),
+    }
+    rows.append(_row("rgmp-lite, switched off at test time", switched))
+    trained = {}
+    for name in ("full", *ABLATIONS):
+        weights = arguments.runs / name / "weights.safetensors" if arguments.runs else None
+        if weights is not None and weights.is_file():
+            inputs = {"-Ref": {"use_reference": False}, "-Prev": {"use_previous": False}}
+            trained[name] = measure(arguments, weights=weights, **inputs.get(name, {}))
+    if trained:
+        rows.append(_row("rgmp-lite-short, trained so", trained))
+    header = ["J / F (change of their mean)", "full", *ABLATIONS]
+    return markdown_table(header, rows)
+
+
+def _row(name: str, results: dict[str, Any]) -> list[str]:
+    """J / F and what the mean of both loses against the full model."""
+    full = sum(results["full"][:2]) / 2
+    cells = []
+    for column in ("full", *ABLATIONS):
+        if column not in results:
+            cells.append("")
+            continue
+        j, f = results[column][:2]
+        change = "" if column == "full" else f" ({100 * ((j + f) / 2 - full):+.1f})"
+        cells.append(f"{j:.3f} / {f:.3f}{change}")
+    return [name, *cells]
+
+
+def objects(arguments: argparse.Namespace) -> str:
+    """Seconds a frame of 854x480 for one, two and three objects."""
+    rows = []
+    for name, settings in (
+        ("stm-lite", {}),
+        ("rgmp-lite", {}),
+        ("rgmp-lite, background from the product", {"background": "product"}),
+        ("rgmp-lite at three scales", {"scales": (0.5, 0.75, 1.0)}),
+    ):
+        cells = []
+        for count in (1, 2, 3):
+            frames, labels = moving_shapes(0, frames=13, size=(480, 854), objects=count)
+            model = name.split(",")[0].split(" ")[0]
+            segmenter = load_model(model, device="cpu", **settings)  # type: ignore[arg-type]
+            segmenter.start(frames[0], labels[0].astype(int))
+            times = []
+            for frame in frames[1:]:
+                began = time.perf_counter()
+                segmenter.step(frame)
+                times.append(time.perf_counter() - began)
+            cells.append(f"{float(np.median(times[2:])):.3f}")
+        rows.append([name, *cells])
+    text = markdown_table(["seconds a frame", "1 object", "2 objects", "3 objects"], rows)
+    threads = f"854x480, CPU, {torch.get_num_threads()} thread(s), median of 10 frames."
+    return f"{threads}\n\n{text}"
+
+
+TABLES: dict[str, tuple[str, Callable[[argparse.Namespace], str]]] = {
+    "overall": ("RGMP: overall (paper 3, table 1)", overall),
+    "scales": ("RGMP: scales", scales),
+    "ablations": ("RGMP: ablations (paper 3, table 5)", ablations),
+    "objects": ("RGMP: several objects", objects),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("table", choices=TABLES)
+    parser.add_argument("--davis", type=Path, help="annotated videos in the DAVIS layout")
+    parser.add_argument("--split", choices=("all", "held-out"), default="all")
+    parser.add_argument("--runs", type=Path, help="folder of ablation runs")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--write", action="store_true", help="renew docs/results.md")
+    arguments = parser.parse_args()
+    if arguments.davis is None and arguments.table != "objects":
+        parser.error(f"{arguments.table} needs --davis FOLDER")
+    torch.set_num_threads(arguments.threads)
+    cv2.setNumThreads(arguments.threads)
+    heading, make = TABLES[arguments.table]
+    text = make(arguments)
+    print(text)
+    if arguments.write:
+        options = " --davis DAVIS" if arguments.davis else ""
+        options += " --runs RUNS" if arguments.runs else ""
+        command = f"    python benchmarks/rgmp_tables.py {arguments.table}{options} --write"
+        write_block(f"rgmp-{arguments.table}", f"## {heading}\n\n{command}\n\n{text}")
+
+
+if __name__ == "__main__":
+    main()

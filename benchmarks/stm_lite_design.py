@@ -22,13 +22,17 @@ from rotomask.models.stm_lite import STMLite, STMLiteConfig
 from rotomask.training.recipes import RECIPES, STM_LITE
 from rotomask.training.run import train
 
+BASE = STMLiteConfig()
 VARIANTS = {
+    "base": BASE,
+    "dot product": replace(BASE, similarity="dot"),
+    "no guidance": replace(BASE, guidance=False),
+    "key 32": replace(BASE, key_channels=32),
+    "key 128": replace(BASE, key_channels=128),
+    "decoder 96/64/32": replace(BASE, decoder_channels=(96, 64, 32)),
+    "decoder 192/128/64": replace(BASE, decoder_channels=(192, 128, 64)),
+    "context": replace(BASE, context_channels=192),
     "shipped": STM_LITE,
-    "dot product": replace(STM_LITE, similarity="dot"),
-    "no guidance": replace(STM_LITE, guidance=False),
-    "no context": replace(STM_LITE, context_channels=0),
-    "key 64": replace(STM_LITE, key_channels=64),
-    "decoder 128/96/48": replace(STM_LITE, decoder_channels=(128, 96, 48)),
 }
 
 
@@ -56,11 +60,13 @@ def main() -> None:
     parser.add_argument("--davis", type=Path)
     parser.add_argument("--out", type=Path, default=Path("runs/design"))
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--only", help="these variants, with commas between")
     parser.add_argument("--time-only", action="store_true", help="do not train")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     print(f"{'variant':20} {'J':>6} {'parameters':>11} {'ms/frame':>9}")
-    for name, config in VARIANTS.items():
+    names = arguments.only.split(",") if arguments.only else list(VARIANTS)
+    for name, config in ((name, VARIANTS[name]) for name in names):
         score = float("nan")
         if not arguments.time_only:
             folder = arguments.out / name.replace(" ", "-").replace("/", "-")

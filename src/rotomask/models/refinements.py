@@ -66,7 +66,7 @@ def load_segmenter(
         OptionError: If a name or number is not among the possible ones.
         WeightsError: If there are no weights, or they are not the model's.
     """
-    from rotomask.models.catalog import find_model, load_model
+    from rotomask.models.catalog import load_model
     from rotomask.models.composed import Ensemble, Flipped, MultiScale, Refined
     from rotomask.refine import dense_crf, filter_components
 
@@ -79,8 +79,7 @@ def load_segmenter(
         )
         if chosen.scales is None:
             members.append(load())
-        elif any(field.name == "scales" for field in fields(find_model(name).config)):
-            # Such a model averages over scales itself, before it goes on to the next frame.
+        elif has_own_scales(name):
             members.append(load(scales=chosen.scales))
         else:
             members.append(MultiScale(partial(_at_scale, load), chosen.scales))
@@ -92,6 +91,13 @@ def load_segmenter(
     if chosen.crf:
         segmenter = Refined(segmenter, dense_crf)
     return segmenter
+
+
+def has_own_scales(model: str) -> bool:
+    """Whether a model averages over scales itself, before it goes on to the next frame (RGMP)."""
+    from rotomask.models.catalog import find_model
+
+    return any(field.name == "scales" for field in fields(find_model(model).config))
 
 
 def _at_scale(load: Callable[..., Segmenter], scale: float) -> Segmenter:

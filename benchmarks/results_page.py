@@ -1,0 +1,24 @@
+"""Tables within docs/results.md, each between two marks, so that a command can renew its own."""
+
+from pathlib import Path
+
+RESULTS = Path(__file__).parents[1] / "docs" / "results.md"
+
+
+def write_block(name: str, text: str, page: Path = RESULTS) -> None:
+    """Replace what stands between the marks of this name, or add it at the end."""
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    block = f"{begin}\n{text.strip()}\n{end}"
+    content = page.read_text() if page.is_file() else "# Results\n"
+    before, found, rest = content.partition(begin)
+    if found:
+        content = before + block + rest.partition(end)[2]
+    else:
+        content = f"{content.rstrip()}\n\n{block}\n"
+    page.write_text(content)
+
+
+def markdown_table(header: list[str], rows: list[list[str]]) -> str:
+    """A table in Markdown."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)

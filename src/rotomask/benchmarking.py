@@ -12,15 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from rotomask import __version__
 from rotomask.atomic import complete_or_absent
+from rotomask.data.jumpcut import DISTANCES, transfers
+from rotomask.data.label_files import Labels
 from rotomask.data.sequences import VideoDataset, VideoSequence
 from rotomask.errors import OptionError, OutputError
 from rotomask.evaluation.benchmarks import get_benchmark, open_benchmark
 from rotomask.evaluation.results import EvaluationResult
 from rotomask.evaluation.running import evaluate_results
+from rotomask.evaluation.submission import write_submission
 from rotomask.masks import write_mask
 from rotomask.models.base import Segmenter
 
@@ -50,8 +52,9 @@ def run_benchmark(
 ) -> EvaluationResult:
     """Segment every sequence of a benchmark as its rules have it, and score the masks.
 
-    Writes ``OUT/SEQUENCE/FRAME.png`` and ``OUT/run.json``. A run that was stopped goes on after the
-    sequences that were finished.
+    Writes ``OUT/SEQUENCE/FRAME.png``, for JumpCut ``OUT/SEQUENCE/KEY/FRAME.png``, and
+    ``OUT/run.json``; for YouTube-VOS also ``OUT/submission.zip``. A run that was stopped goes on
+    after the sequences that were finished.
 
     Args:
         name: A semi-supervised benchmark: davis2016, davis2017, youtube-vos, segtrack-v2 ...
@@ -65,7 +68,8 @@ def run_benchmark(
             there is.
 
     Returns:
-        The scores; its `run` holds seconds per frame, peak memory (MiB) and versions.
+        The scores, without figures where only first masks are public; its `run` holds seconds per
+        frame, peak memory (MiB) and versions.
 
     Raises:
         OptionError: If the benchmark gives no masks to start from.
@@ -76,13 +80,34 @@ def run_benchmark(
         dataset = dataset.select(sequences)
     _check_supervised(dataset)
     record = _Record(Path(out), settings)
-    total, done = sum(len(s) for s in dataset), 0
+    by_frame = get_benchmark(name).stored_by_frame
+    work = {s.name: _passes(s, record.folder / s.name, by_frame=by_frame) for s in dataset}
+    total, done = sum(len(one.frames) for passes in work.values() for one in passes), 0
     for sequence in dataset:
-        if sequence.name not in record.timings:
-            for index in _segment(sequence, record.folder / sequence.name, segmenter, record):
-                if on_progress is not None:
-                    on_progress("segment", done + index + 1, total)
-        done += len(sequence)
+        passes = work[sequence.name]
+        if sequence.name in record.timings:
+            done += sum(len(one.frames) for one in passes)
+            continue
+        began, segmented = time.perf_counter(), 0
+        for count in _segment(sequence, passes, segmenter):
+            segmented, done = segmented + count, done + 1
+            if on_progress is not None:
+                on_progress("segment", done, total)
+        seconds = time.perf_counter() - began
+        record.finish(sequence.name, SequenceTiming(frames=segmented, seconds=seconds))
+    run = record.summary([s.name for s in dataset])
+    if name == "youtube-vos":
+        run["submission"] = str(write_submission(dataset, record.folder))
+    if not any(sequence.scored_frames() for sequence in dataset):
+        return EvaluationResult(
+            benchmark=name,
+            split=dataset.split,
+            results=record.folder.resolve().name,
+            figures={},
+            sequences=(),
+            notes=("only first masks are public: nothing can be scored here",),
+            run=run,
+        )
     score_progress = None
     if on_progress is not None:
 
@@ -90,7 +115,7 @@ def run_benchmark(
             on_progress("score", scored, count)
 
     result = evaluate_results(dataset, record.folder, on_progress=score_progress)
-    return replace(result, run=record.summary([s.name for s in dataset]))
+    return replace(result, run=run)
 
 
 class _Record:
@@ -144,37 +169,60 @@ class _Record:
         }
 
 
-def _segment(
-    sequence: VideoSequence, folder: Path, segmenter: Segmenter, record: _Record
-) -> Iterator[int]:
-    """Write a mask for every frame, giving each frame's index as it is done."""
-    began = time.perf_counter()
-    prompts = sequence.prompts()
-    first = min(prompts)
-    labels: npt.NDArray[np.integer]
-    for index, frame in enumerate(sequence.frames()):
-        if index < first:
-            labels = np.zeros(frame.shape[:2], np.int32)
-        elif index == first:
-            labels, _ = prompts[index]
-            segmenter.start(frame, labels)
-        elif index in prompts:
-            given, ids = prompts[index]
-            labels = segmenter.labels(segmenter.add(frame, given, ids))
-        else:
-            labels = segmenter.labels(segmenter.step(frame))
-        write_mask(folder / f"{sequence.frame_names[index]}.png", labels)
-        yield index
-    count = len(sequence) - first - 1
-    record.finish(sequence.name, SequenceTiming(frames=count, seconds=time.perf_counter() - began))
+@dataclass(frozen=True, kw_only=True)
+class _Pass:
+    """Frames of a sequence that are segmented in one go."""
+
+    folder: Path
+    """Where their masks go."""
+    frames: range
+    prompts: dict[int, tuple[Labels, tuple[int, ...]]]
+    """As `VideoSequence.prompts`."""
+
+
+def _passes(sequence: VideoSequence, folder: Path, *, by_frame: bool) -> list[_Pass]:
+    """One, or for JumpCut one from every key frame to the end of its longest transfer."""
+    if by_frame:
+        # An object of YouTube-VOS may be listed in a frame that shows no pixel of it.
+        prompts = {i: given for i, given in sequence.prompts().items() if given[0].any()}
+        return [_Pass(folder=folder, frames=range(len(sequence)), prompts=prompts)]
+    ends: dict[int, int] = {}
+    for distance in DISTANCES:
+        ends |= dict(transfers(len(sequence), distance))
+    passes = []
+    for key, end in ends.items():
+        name = sequence.frame_names[key]
+        labels = sequence.annotation(name)
+        prompts = {key: (labels, sequence.object_ids)} if labels.any() else {}
+        frames = range(key, end + 1)
+        passes.append(_Pass(folder=folder / name, frames=frames, prompts=prompts))
+    return passes
+
+
+def _segment(sequence: VideoSequence, passes: list[_Pass], segmenter: Segmenter) -> Iterator[int]:
+    """Write a mask for every frame; gives 1 for each that was segmented, 0 for each other."""
+    for one in passes:
+        started = False
+        labels: Labels
+        for index in one.frames:
+            frame = sequence.frame(index)
+            is_segmented = started
+            if index not in one.prompts:
+                labels = np.zeros(frame.shape[:2], np.int32)
+                if started:
+                    labels = segmenter.labels(segmenter.step(frame))
+            else:
+                labels, ids = one.prompts[index]
+                if started:
+                    labels = segmenter.labels(segmenter.add(frame, labels, ids))
+                else:
+                    segmenter.start(frame, labels)
+                    started = True
+            write_mask(one.folder / f"{sequence.frame_names[index]}.png", labels)
+            yield int(is_segmented)
 
 
 def _check_supervised(dataset: VideoDataset) -> None:
-    if not get_benchmark(dataset.benchmark).stored_by_frame:
-        raise OptionError(
-            f"{dataset.benchmark} starts anew from every key frame; running a model on it is not "
-            "supported yet, scoring results that exist is"
-        )
     without = [s.name for s in dataset if not s.given]
     if without:
         raise OptionError(

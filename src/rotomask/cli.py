@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -254,25 +254,16 @@ def benchmark(
 ) -> None:
     """Run a model over a benchmark, then score it: J, F, seconds per frame, peak memory."""
     from rotomask.benchmarking import run_benchmark
-    from rotomask.evaluation import open_benchmark
+    from rotomask.evaluation import get_benchmark, open_benchmark
     from rotomask.evaluation.reports import save_reports
     from rotomask.models.refinements import load_segmenter
 
     refinements = _refinements(flip, scales, ensemble_with, components, crf)
-    segmenter = load_segmenter(
-        model,
-        refinements,
-        weights=weights,
-        device=device,
-        precision=precision,
-        size=size or None,
-    )
-    settings = {
-        "model": f"{model}{refinements}",
-        "weights": str(weights or "shipped"),
-        "size": size or None,
-    }
-    settings |= {"device": device, "precision": precision}
+    run: dict[str, Any] = {"size": size or None, "device": device, "precision": precision}
+    if size and get_benchmark(name).rescaled:
+        run["enlarge"] = True
+    segmenter = load_segmenter(model, refinements, weights=weights, **run)
+    settings = {"model": f"{model}{refinements}", "weights": str(weights or "shipped"), **run}
     with _interruptible(f"finished sequences are in {out}; the same command goes on from there"):
         with _progress(quiet) as on_progress:
             result = run_benchmark(
@@ -285,17 +276,23 @@ def benchmark(
                 sequences=_names(sequences),
                 on_progress=on_progress,
             )
+        scored = bool(result.figures)
         save_reports(
             result,
             json=json_file,
-            html=html,
-            csv=csv,
-            latex=latex,
-            dataset=open_benchmark(name, root, split) if html else None,
+            html=html if scored else None,
+            csv=csv if scored else None,
+            latex=latex if scored else None,
+            dataset=open_benchmark(name, root, split) if html and scored else None,
             results=out,
         )
         if not quiet:
-            _print_evaluation(result)
+            if scored:
+                _print_evaluation(result)
+            else:
+                print(f"{result.notes[0]}; the masks are in {out}")
+            if "submission" in result.run:
+                print(f"{'submission':14} {result.run['submission']}")
             print(
                 f"{result.run['seconds_per_frame']:.3f} s a frame "
                 f"({result.run['frames_per_second']:.1f} frames/s), "

@@ -41,6 +41,8 @@ class VideoSequence:
     """Object id -> the frame in which its mask is given; empty for unsupervised benchmarks."""
     scored: Mapping[int, tuple[str, ...]]
     """Object id -> the frames in which it is scored."""
+    answered: tuple[str, ...] = ()
+    """Frames whose masks a submission to the benchmark's server holds; empty: all."""
     void_label: int | None = None
     """The label of pixels that count for nothing."""
     merged: bool = False

@@ -134,8 +134,17 @@ def _sequence(name: str, meta: dict[str, Any], folder: Path, pictures: Path) -> 
         object_ids=tuple(objects),
         given=given,
         scored=_scored(name, given, visible, tuple(annotations)),
+        answered=_answered(name, folder, needed, frames),
         categories=categories,
     )
+
+
+def _answered(
+    name: str, folder: Path, needed: list[str], frames: tuple[str, ...]
+) -> tuple[str, ...]:
+    """The frames of the 6 fps subset: those at hand, else those in which meta.json has objects."""
+    subset = sorted(images_by_stem(folder / "JPEGImages" / name)) or needed
+    return tuple(frame for frame in frames if frame in set(subset))
 
 
 def _scored(

@@ -42,6 +42,9 @@ class Benchmark:
     """What is measured unless the caller says otherwise."""
     stored_by_frame: bool = True
     """Whether results are RESULTS/SEQUENCE/FRAME.png."""
+    rescaled: bool = False
+    """Whether frames smaller than the processing size are enlarged to it, as RGMP (Oh et al. 2018,
+    sec. 4.1) does where videos differ in resolution."""
     lower_is_better: bool = False
     """Whether the figures are errors."""
 
@@ -110,6 +113,7 @@ BENCHMARKS: dict[str, Benchmark] = {
         score=score_tracks,
         summarize=mean_over_objects,
         measures=("J",),
+        rescaled=True,
     ),
     "jumpcut": Benchmark(
         title="JumpCut",
@@ -118,6 +122,7 @@ BENCHMARKS: dict[str, Benchmark] = {
         score=score_transfers,
         summarize=summarize_transfers,
         stored_by_frame=False,
+        rescaled=True,
         lower_is_better=True,
     ),
     "folders": _tracks("Folders of masks", folder_pair, "all"),

@@ -430,6 +430,17 @@ def train(
             print(f"{'weights':14} {weights}")
 
 
+@app.command()
+def average(
+    files: Annotated[list[Path], typer.Argument(help="Checkpoints of one run, two or more.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The .safetensors file to write.")],
+) -> None:
+    """Average the weights of checkpoints: scores vary less than from one to the next."""
+    from rotomask.models.averaging import average_weights
+
+    print(f"{'weights':14} {average_weights(files, out)}")
+
+
 def _folders(data: list[str]) -> dict[str, Path]:
     """NAME=PATH,NAME=PATH -> name -> path; a comma before no NAME= is part of the path."""
     import re

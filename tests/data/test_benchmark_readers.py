@@ -2,6 +2,8 @@
 
 import pickle
 import shutil
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
@@ -148,9 +150,31 @@ def test_youtube_vos_splits(tmp_path):
     chosen = held_out(names)
     assert len(chosen) == HELD_OUT_COUNT == 150
     assert set(chosen) == set(sorted(names, key=lambda n: zlib.crc32(n.encode()))[:150])
+    assert held_out(names, seed=0) == chosen != held_out(names, seed=1) == held_out(names, seed=1)
+    assert set(held_out(names, count=20)) < set(chosen)
+    with pytest.raises(OptionError, match="at least 1"):
+        held_out(names, count=0)
     assert set(held_out(names[10:])) >= set(chosen) - set(names[:10])
     with pytest.raises(OptionError, match="no split 'val'; choose from train, held-out, valid"):
         youtube_vos(tmp_path, "val")
+
+
+def test_the_split_tool_writes_the_names_of_both_parts(tmp_path):
+    videos = {f"v{i:03d}": moving_labels(i, 2, 1) for i in range(5)}
+    write_youtube_vos(tmp_path / "data", videos, {name: ["person"] for name in videos})
+    script = Path(__file__).parents[2] / "benchmarks" / "youtube_vos_split.py"
+    parts = {}
+    for seed in ("0", "1", "1"):
+        options = ["--root", tmp_path / "data", "--out", tmp_path / seed, "--count", "2"]
+        command = [sys.executable, script, *options, "--seed", seed]
+        subprocess.run(list(map(str, command)), check=True, capture_output=True)
+        names = {
+            p: (tmp_path / seed / f"{p}.txt").read_text().split() for p in ("train", "held-out")
+        }
+        assert sorted(names["train"] + names["held-out"]) == list(videos)
+        assert len(names["held-out"]) == 2
+        assert parts.setdefault(seed, names) == names
+    assert parts["0"]["held-out"] == held_out(list(videos), count=2)
 
 
 def test_youtube_vos_all_frames(tmp_path):

@@ -1,6 +1,7 @@
 """The dense CRF against plain sums over all pairs, against pydensecrf2, and on a real frame."""
 
 import builtins
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -12,6 +13,11 @@ from rotomask.errors import OptionError, ShapeError
 from rotomask.refine import DenseCRFConfig, dense_crf
 from rotomask.refine.lattice import PermutohedralLattice
 from tests.refine.demo_frames import demo_frame
+
+BOTH = DenseCRFConfig(
+    smoothness_weight=3, appearance_weight=5, appearance_sigma_px=50, appearance_sigma_rgb=5
+)
+"""Both kernels at work."""
 
 
 def _iou(a: np.ndarray, b: np.ndarray) -> float:
@@ -90,11 +96,11 @@ def test_agrees_with_sums_over_all_pairs(labels):
     probabilities = np.exp(scores).transpose(2, 0, 1).astype(np.float32)
     probabilities /= probabilities.sum(0)
     # At 30 px a standard deviation of 48 px is 3 px.
-    smooth = DenseCRFConfig(appearance_weight=0, smoothness_sigma_px=24)
+    smooth = replace(BOTH, appearance_weight=0, smoothness_sigma_px=24)
     exact = _plain_mean_field(probabilities, frame, smooth)
     assert np.abs(dense_crf(probabilities, frame, smooth) - exact).max() < 0.02
-    both = DenseCRFConfig(
-        appearance_sigma_px=96, appearance_sigma_rgb=30, smoothness_sigma_px=24, iterations=3
+    both = replace(
+        BOTH, appearance_sigma_px=96, appearance_sigma_rgb=30, smoothness_sigma_px=24, iterations=3
     )
     exact = _plain_mean_field(probabilities, frame, both)
     found = dense_crf(probabilities, frame, both)
@@ -111,9 +117,9 @@ def test_agrees_with_pydensecrf_on_a_real_frame(objects):
     if objects == 2:
         left = (np.arange(truth.shape[1]) < np.nonzero(truth)[1].mean()).astype(np.float32)
         soft = np.stack([soft[0], soft[1] * left, soft[1] * (1 - left)])
-    config = DenseCRFConfig()
+    config = BOTH
     ours = dense_crf(soft, frame, config)
-    packaged = dense_crf(soft, frame, DenseCRFConfig(backend="pydensecrf2"))
+    packaged = dense_crf(soft, frame, replace(config, backend="pydensecrf2"))
     # The whole frame, where ours works on the part that may change.
     height, width = truth.shape
     field = densecrf.DenseCRF2D(width, height, objects + 1)

@@ -74,14 +74,26 @@ def youtube_vos(root: str | Path, split: str = "held-out") -> VideoDataset:
     )
 
 
-def held_out(names: list[str]) -> list[str]:
-    """150 of the training videos (fewer if there are fewer), always the same ones.
+def held_out(names: list[str], *, count: int = HELD_OUT_COUNT, seed: int = 0) -> list[str]:
+    """Some of the training videos (all if there are fewer), always the same ones of a seed.
 
-    The paper does not say which it took. Here they are those with the smallest CRC-32 of the name:
-    a random choice that needs no list and does not change when other videos are missing.
+    The paper does not say which it took. Here they are those with the smallest CRC-32 of the name
+    (after the seed, unless that is 0): a random choice that needs no list and does not change when
+    other videos are missing.
+
+    Args:
+        names: The training videos.
+        count: How many to hold out.
+        seed: Another seed gives another choice; 0 is that of the split ``held-out``.
+
+    Raises:
+        OptionError: If the count is below 1.
     """
-    chosen = sorted(names, key=lambda name: (zlib.crc32(name.encode()), name))[:HELD_OUT_COUNT]
-    return sorted(chosen)
+    if count < 1:
+        raise OptionError(f"at least 1 video is held out, got {count}")
+    prefix = str(seed) if seed else ""
+    chosen = sorted(names, key=lambda name: (zlib.crc32(f"{prefix}{name}".encode()), name))
+    return sorted(chosen[:count])
 
 
 def _split_folder(root: Path, name: str) -> Path:

@@ -27,19 +27,24 @@ EPSILON = 1e-20
 
 @dataclass(frozen=True, kw_only=True)
 class DenseCRFConfig:
-    """Weights and widths of the two kernels."""
+    """Weights and widths of the two kernels.
+
+    The defaults are the choice of `benchmarks/dense_crf_search.py` for stm-lite, on sequences of
+    DAVIS-2016 train kept out of training.
+    """
 
     iterations: int = 5
     """Mean-field updates."""
-    smoothness_weight: float = 3.0
-    """How much closeness alone counts, beside the network's log-probabilities."""
+    smoothness_weight: float = 0.0
+    """How much closeness alone counts, beside the network's log-probabilities. None by default: it
+    rounds off what is thin, and outlines lose by it."""
     smoothness_sigma_px: float = 3.0
     """Standard deviation of closeness, at a short side of 480 px; it grows with the frame."""
-    appearance_weight: float = 5.0
+    appearance_weight: float = 4.0
     """How much closeness and likeness in colour count together."""
-    appearance_sigma_px: float = 50.0
+    appearance_sigma_px: float = 60.0
     """Standard deviation of closeness in that kernel, at a short side of 480 px."""
-    appearance_sigma_rgb: float = 5.0
+    appearance_sigma_rgb: float = 4.0
     """Standard deviation of colour differences, in steps of 0-255."""
     least_probability: float = 1e-5
     """Probabilities below it are raised to it: a network is never that sure."""

@@ -1,8 +1,8 @@
 """How much the checkpoints of one run differ, and what their average is worth.
 
 "Towards good practices" (Yu et al. 2019), sec. 4: scores vary seriously from epoch to epoch. This
-segments the sequences with every checkpoint and with the average of all, and prints J and F of each,
-and mean, standard deviation and range over the checkpoints.
+segments the sequences with every checkpoint and with the average of all, and prints J and F of each
+beside their mean, standard deviation and range.
 
     python benchmarks/checkpoint_spread.py RUN/weights/*.safetensors --davis DAVIS-TRAIN
 """

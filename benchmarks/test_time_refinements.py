@@ -1,9 +1,9 @@
 """What each test-time refinement costs and gains, beside the papers' rows.
 
-Every part of the refinements (the plain model, its mirrored twin, the same at 0.75 of the size, and
-those of the other network) follows each sequence once, all in step. A row of the table is the mean
-of some parts' probabilities, as `Ensemble` has it, perhaps refined; its cost is the time of its
-parts and of what is done to their answers, in proportion to the plain model's in the same run.
+Every part that a refinement averages (a network, at a scale, of the video or of its mirror image)
+follows each sequence once, all in step. A row of the table is the mean of some parts' probabilities
+as `Ensemble` has it, perhaps refined; its cost is the time of its parts and of what is done to
+their answers, in proportion to the plain model's in the same run.
 
     python benchmarks/test_time_refinements.py --davis DAVIS --ensemble-with rgmp-lite --write
 
@@ -13,10 +13,10 @@ One JSON a sequence in --out: a run that was stopped goes on. --write renews doc
 import argparse
 import json
 import time
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -29,49 +29,72 @@ from rotomask.models.composed import Mirrored, Refine
 from rotomask.models.refinements import Refinements, has_own_scales, load_segmenter
 from rotomask.refine import dense_crf, filter_components
 
-PLAIN, FLIP, SMALL, SMALL_FLIP = "plain", "mirrored", "0.75", "0.75 mirrored"
-OTHER, OTHER_FLIP = "other", "other mirrored"
-OTHER_SMALL, OTHER_SMALL_FLIP = "other 0.75", "other 0.75 mirrored"
+MODEL, OTHER = "model", "other"
+
+REFINE: dict[str, Refine] = {"components": filter_components, "CRF": dense_crf}
+
+
+class Part(NamedTuple):
+    """What follows the video on its own."""
+
+    network: str
+    scale: float
+    mirrored: bool
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
     """A line of the table."""
 
-    parts: tuple[str, ...] = (PLAIN,)
-    refine: Refine | None = None
-    marks: tuple[str, ...] = ()
-    """Columns with a tick."""
+    networks: tuple[str, ...] = (MODEL,)
+    scales: tuple[float, ...] = (1.0,)
+    flip: bool = False
+    refine: str = ""
+
+    def parts(self, own_scales: frozenset[str]) -> list[list[Part]]:
+        """Of each network; one that averages over scales itself (RGMP) has one part for all."""
+        views = (False, True) if self.flip else (False,)
+        return [
+            [
+                Part(network, scale, view)
+                for scale in ((1.0,) if network in own_scales else self.scales)
+                for view in views
+            ]
+            for network in self.networks
+        ]
 
 
-COLUMNS = ("flip", "multi-scale", "ensemble", "components", "CRF")
-SCALED = (PLAIN, SMALL)
-BOTH = (PLAIN, FLIP, SMALL, SMALL_FLIP)
-OTHERS = (OTHER, OTHER_FLIP, OTHER_SMALL, OTHER_SMALL_FLIP)
-EVERYTHING = (*BOTH, *OTHERS)
-ROWS = (
-    Row(),
-    Row(parts=(PLAIN, FLIP), marks=("flip",)),
-    Row(parts=SCALED, marks=("multi-scale",)),
-    Row(parts=BOTH, marks=("flip", "multi-scale")),
-    Row(parts=(OTHER,), marks=("the other network alone",)),
-    Row(parts=(PLAIN, OTHER), marks=("ensemble",)),
-    Row(parts=EVERYTHING, marks=("flip", "multi-scale", "ensemble")),
-    Row(refine=filter_components, marks=("components",)),
-    Row(refine=dense_crf, marks=("CRF",)),
-    Row(parts=EVERYTHING, refine=dense_crf, marks=("flip", "multi-scale", "ensemble", "CRF")),
-)
+BOTH = (MODEL, OTHER)
+
+
+def rows_of(scales: tuple[float, ...]) -> list[Row]:
+    """The table's lines, with these scales for multi-scale testing."""
+    return [
+        Row(),
+        Row(flip=True),
+        Row(scales=scales),
+        Row(scales=scales, flip=True),
+        Row(networks=(OTHER,)),
+        Row(networks=BOTH),
+        Row(networks=BOTH, flip=True),
+        Row(networks=BOTH, scales=scales, flip=True),
+        Row(refine="components"),
+        Row(refine="CRF"),
+        Row(networks=BOTH, flip=True, refine="CRF"),
+        Row(networks=BOTH, scales=scales, flip=True, refine="CRF"),
+    ]
+
 
 PAPERS = """
-"Towards good practices" (Yu et al. 2019), table 3: STM with ResNet-50, YouTube-VOS validation.
+STM with ResNet-50 on YouTube-VOS validation: "Towards good practices" (Yu et al. 2019), table 3.
 
 | flip | multi-scale | Overall |
 |---|---|---|
 | | | 0.761 |
 | ✓ | | 0.766 |
-| ✓ | ✓ | 0.777 |
+| ✓ | 0.75, 1 | 0.777 |
 
-RGMP (Oh et al. 2018), table 6: add-ons, DAVIS-2016 val, all 20 sequences.
+RGMP on DAVIS-2016 val, all 20 sequences: Oh et al. 2018, table 6.
 
 | | RGMP | + online learning | + CRF | + GRU |
 |---|---|---|---|---|
@@ -81,63 +104,55 @@ RGMP (Oh et al. 2018), table 6: add-ons, DAVIS-2016 val, all 20 sequences.
 """
 
 
-def load_parts(model: str, weights: Path | None, other: str | None) -> dict[str, Segmenter]:
-    """Every part by name; RGMP averages over scales itself and has no smaller part."""
-    load = partial(load_segmenter, device="cpu")
-    parts: dict[str, Segmenter] = {PLAIN: load(model, weights=weights)}
-    parts[SMALL] = load(model, Refinements(scales=(0.75,)), weights=weights)
-    if other is not None:
-        name, _, file = other.partition(":")
-        parts[OTHER] = load(name, weights=file or None)
-        if not has_own_scales(name):
-            parts[OTHER_SMALL] = load(name, Refinements(scales=(0.75,)), weights=file or None)
-    mirrored = {PLAIN: FLIP, SMALL: SMALL_FLIP, OTHER: OTHER_FLIP, OTHER_SMALL: OTHER_SMALL_FLIP}
-    return parts | {mirrored[name]: Mirrored(part.twin()) for name, part in parts.items()}
-
-
-def rows_of(parts: Collection[str]) -> list[Row]:
-    """The rows that can be made of these parts, of each the parts that there are."""
-    known = [row for row in ROWS if row.parts[-1] not in OTHERS or OTHER in parts]
-    return [replace(row, parts=tuple(p for p in row.parts if p in parts)) for row in known]
-
-
-def mean_of_networks(answers: dict[str, Probabilities]) -> Probabilities:
-    """Each network counts the same, however many parts it has."""
-    networks = [
-        [answer for name, answer in answers.items() if (name in OTHERS) == is_other]
-        for is_other in (False, True)
-    ]
-    means = [np.mean(network, axis=0) for network in networks if network]
-    return np.asarray(np.mean(means, axis=0), np.float32)
+def load_parts(
+    rows: Sequence[Row],
+    own_scales: frozenset[str],
+    names: dict[str, str],
+    weights: dict[str, Path | None],
+) -> dict[Part, Segmenter]:
+    """Every part of some row, once."""
+    parts: dict[Part, Segmenter] = {}
+    wanted = {part for row in rows for network in row.parts(own_scales) for part in network}
+    for part in sorted(wanted, key=lambda p: p.mirrored):
+        if part.mirrored:
+            parts[part] = Mirrored(parts[part._replace(mirrored=False)].twin())
+            continue
+        scales = None if part.scale == 1 else (part.scale,)
+        name, file = names[part.network], weights[part.network]
+        parts[part] = load_segmenter(name, Refinements(scales=scales), weights=file, device="cpu")
+    return parts
 
 
 def measure(
-    sequence: VideoSequence, parts: dict[str, Segmenter], rows: Sequence[Row]
+    sequence: VideoSequence,
+    parts: dict[Part, Segmenter],
+    rows: Sequence[Row],
+    own_scales: frozenset[str],
 ) -> list[dict[str, float]]:
     """J, F and seconds a frame of every row on one sequence."""
     seconds = np.zeros(len(rows))
-    predictions: list[list[np.ndarray]] = [[] for _ in rows]
-    for index, frame in enumerate(sequence.frames()):
-        if index == 0:
-            mask = sequence.prompts()[0][0]
-            for part in parts.values():
-                part.start(frame, mask)
-            for kept in predictions:
-                kept.append(mask.astype(np.uint8))
-            continue
-        answers, spent = {}, {}
+    mask = sequence.prompts()[0][0]
+    for part in parts.values():
+        part.start(sequence.frame(0), mask)
+    predictions = [[mask.astype(np.uint8)] for _ in rows]
+    for index in range(1, len(sequence)):
+        frame = sequence.frame(index)
+        answers: dict[Part, Probabilities] = {}
+        spent: dict[Part, float] = {}
         for name, part in parts.items():
             began = time.perf_counter()
             answers[name] = part.step(frame)
             spent[name] = time.perf_counter() - began
         for i, row in enumerate(rows):
+            networks = row.parts(own_scales)
             began = time.perf_counter()
-            answer = mean_of_networks({name: answers[name] for name in row.parts})
-            if row.refine is not None:
-                answer = row.refine(answer, frame)
-            labels = answer.argmax(0).astype(np.uint8)
-            seconds[i] += time.perf_counter() - began + sum(spent[name] for name in row.parts)
-            predictions[i].append(labels)
+            means = [np.mean([answers[p] for p in network], axis=0) for network in networks]
+            answer = np.mean(means, axis=0)
+            if row.refine:
+                answer = REFINE[row.refine](answer, frame)
+            predictions[i].append(answer.argmax(0).astype(np.uint8))
+            seconds[i] += time.perf_counter() - began
+            seconds[i] += sum(spent[p] for network in networks for p in network)
     truths = [sequence.annotation(name) for name in sequence.frame_names]
     results = []
     for kept, spent_s in zip(predictions, seconds, strict=True):
@@ -147,7 +162,7 @@ def measure(
     return results
 
 
-def table(rows: Sequence[Row], results: list[list[dict[str, float]]]) -> str:
+def table(rows: Sequence[Row], results: list[list[dict[str, float]]], names: dict[str, str]) -> str:
     """In the layout of paper 2's table 3: ticks, then figures."""
     mean = [
         {key: float(np.mean([r[i][key] for r in results])) for key in ("J", "F", "seconds")}
@@ -155,21 +170,24 @@ def table(rows: Sequence[Row], results: list[list[dict[str, float]]]) -> str:
     ]
     lines = []
     for row, figures in zip(rows, mean, strict=True):
-        ticks = ["✓" if column in row.marks else "" for column in COLUMNS]
-        named = [mark for mark in row.marks if mark not in COLUMNS]
+        scales = ", ".join(f"{s:g}" for s in row.scales) if len(row.scales) > 1 else ""
         both = (figures["J"] + figures["F"]) / 2
         values = [f"{v:.3f}" for v in (both, figures["J"], figures["F"])]
         ratio = figures["seconds"] / mean[0]["seconds"]
-        lines.append([", ".join(named), *ticks, *values, f"{ratio:.1f}"])
-    return markdown_table(["", *COLUMNS, "J&F", "J", "F", "time"], lines)
+        network = " + ".join(names[n] for n in row.networks)
+        ticks = ["✓" if row.flip else "", scales, row.refine]
+        lines.append([network, *ticks, *values, f"{ratio:.1f}"])
+    header = ["network", "flip", "multi-scale", "refined by", "J&F", "J", "F", "time"]
+    return markdown_table(header, lines)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--davis", type=Path, required=True, help="DAVIS-2016 val")
+    parser.add_argument("--davis", type=Path, required=True, help="DAVIS-2016")
     parser.add_argument("--model", default="stm-lite")
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--ensemble-with", metavar="MODEL[:FILE]")
+    parser.add_argument("--scales", default="0.75,1")
     parser.add_argument("--sequences", help="only these, with commas between")
     parser.add_argument("--split", default="val")
     parser.add_argument("--out", type=Path, default=Path("runs/test-time"))
@@ -177,9 +195,17 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="renew docs/results.md")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    other = arguments.ensemble_with
-    parts = load_parts(arguments.model, arguments.weights, other)
-    rows = rows_of(parts)
+    names, weights = {MODEL: arguments.model}, {MODEL: arguments.weights}
+    if arguments.ensemble_with:
+        name, _, file = arguments.ensemble_with.partition(":")
+        # Other weights of the same network are told apart by their file.
+        names[OTHER] = f"{name} ({Path(file).stem})" if name == arguments.model else name
+        weights[OTHER] = Path(file) if file else None
+    models = {key: name.partition(" ")[0] for key, name in names.items()}
+    own_scales = frozenset(key for key, name in models.items() if has_own_scales(name))
+    scales = tuple(float(part) for part in arguments.scales.split(","))
+    rows = [row for row in rows_of(scales) if set(row.networks) <= set(names)]
+    parts = load_parts(rows, own_scales, models, weights)
     dataset = open_benchmark("davis2016", arguments.davis, arguments.split)
     if arguments.sequences:
         dataset = dataset.select(arguments.sequences.split(","))
@@ -188,18 +214,18 @@ def main() -> None:
     for sequence in dataset:
         file = arguments.out / f"{sequence.name}.json"
         if not file.is_file():
-            file.write_text(json.dumps(measure(sequence, parts, rows), indent=1))
+            file.write_text(json.dumps(measure(sequence, parts, rows, own_scales), indent=1))
         results.append(json.loads(file.read_text()))
         print(f"{sequence.name}: " + " ".join(f"{r['J']:.3f}" for r in results[-1]), flush=True)
-    caption = f"{arguments.model} on {len(dataset)} sequences of DAVIS-2016 {arguments.split}"
-    if other is not None:
-        caption += f"; the ensemble is with {other.partition(':')[0]}"
-    text = f"{caption}. Time is in proportion to the first row's.\n\n{table(rows, results)}"
+    text = (
+        f"{len(dataset)} sequences of DAVIS-2016 {arguments.split}, one thread; time is in "
+        f"proportion to the first row's.\n\n{table(rows, results, names)}"
+    )
     print(text)
     if arguments.write:
-        heading = "## Test-time refinements\n\n    python benchmarks/test_time_refinements.py "
-        command = f"--davis DAVIS --ensemble-with {other} --write" if other else "--davis DAVIS"
-        write_block("test-time", f"{heading}{command}\n\n{text}\n{PAPERS}")
+        with_other = f" --ensemble-with {arguments.ensemble_with}" if OTHER in names else ""
+        command = f"python benchmarks/test_time_refinements.py --davis DAVIS{with_other} --write"
+        write_block("test-time", f"## Test-time refinements\n\n    {command}\n\n{text}\n{PAPERS}")
 
 
 if __name__ == "__main__":

@@ -15,5 +15,9 @@ def test_example_runs(name, tmp_path):
     answer = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert answer.returncode == 0, answer.stderr
     assert answer.stdout.strip()
+    if name == "two_objects.py":
+        overlaps = [float(line.split()[-1]) for line in answer.stdout.splitlines()]
+        assert len(overlaps) >= 2
+        assert min(overlaps) > 0.7
     if name == "cut_a_file.py":
         assert len(list((tmp_path / "example-out" / "masks").iterdir())) == 6

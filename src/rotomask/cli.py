@@ -59,6 +59,15 @@ EnsembleWith = Annotated[
     list[str] | None,
     typer.Option(metavar="MODEL[:FILE]", help="Average with another model; may be given again."),
 ]
+OnlineSteps = Annotated[
+    int,
+    typer.Option(
+        help="Learn from the first mask before the video, so many steps; 40 take some seconds."
+    ),
+]
+OnlineSeconds = Annotated[
+    float | None, typer.Option(help="Learn from the first mask for so long at most.")
+]
 Components = Annotated[
     bool,
     typer.Option("--components", help="Keep weak parts only where they touch strong ones."),
@@ -147,6 +156,8 @@ def cut(
     flip: Flip = False,
     scales: Scales = None,
     ensemble_with: EnsembleWith = None,
+    online_steps: OnlineSteps = 0,
+    online_seconds: OnlineSeconds = None,
     components: Components = False,
     crf: Crf = False,
     device: Device = "auto",
@@ -169,7 +180,15 @@ def cut(
     options = CutOptions(
         model=model,
         weights=weights,
-        refinements=_refinements(flip, scales, ensemble_with, components, crf),
+        refinements=_refinements(
+            scales,
+            flip=flip,
+            ensemble_with=tuple(ensemble_with or ()),
+            online_steps=online_steps,
+            online_seconds=online_seconds,
+            components=components,
+            crf=crf,
+        ),
         start=start,
         stop=None if end is None else end + 1,
         size=size or None,
@@ -242,6 +261,8 @@ def benchmark(
     flip: Flip = False,
     scales: Scales = None,
     ensemble_with: EnsembleWith = None,
+    online_steps: OnlineSteps = 0,
+    online_seconds: OnlineSeconds = None,
     components: Components = False,
     crf: Crf = False,
     device: Device = "auto",
@@ -258,7 +279,15 @@ def benchmark(
     from rotomask.evaluation.reports import save_reports
     from rotomask.models.refinements import load_segmenter
 
-    refinements = _refinements(flip, scales, ensemble_with, components, crf)
+    refinements = _refinements(
+        scales,
+        flip=flip,
+        ensemble_with=tuple(ensemble_with or ()),
+        online_steps=online_steps,
+        online_seconds=online_seconds,
+        components=components,
+        crf=crf,
+    )
     run: dict[str, Any] = {"size": size or None, "device": device, "precision": precision}
     if size and get_benchmark(name).rescaled:
         run["enlarge"] = True
@@ -483,22 +512,14 @@ def _names(text: str | None) -> list[str] | None:
     return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
 
 
-def _refinements(
-    flip: bool, scales: str | None, ensemble_with: list[str] | None, components: bool, crf: bool
-) -> "Refinements":
+def _refinements(scales: str | None, **chosen: Any) -> "Refinements":
     from rotomask.models.refinements import Refinements
 
     try:
         factors = None if scales is None else tuple(float(part) for part in scales.split(","))
     except ValueError as error:
         raise OptionError(f"--scales takes numbers with commas between, got {scales!r}") from error
-    return Refinements(
-        flip=flip,
-        scales=factors,
-        ensemble_with=tuple(ensemble_with or ()),
-        components=components,
-        crf=crf,
-    )
+    return Refinements(scales=factors, **chosen)
 
 
 def _formats(text: str) -> tuple[str, ...]:

@@ -50,6 +50,7 @@ def _answer(segmenter: Segmenter) -> np.ndarray:
     [
         Refinements(flip=True),
         Refinements(scales=(0.75, 1.0)),
+        Refinements(online_steps=3),
         Refinements(components=True),
         Refinements(crf=True),
     ],
@@ -108,12 +109,13 @@ def test_on_the_command_line(clip, tmp_path):
     frames = clip / "JPEGImages" / "480p" / "shape"
     mask = clip / "Annotations" / "480p" / "shape" / "00000.png"
     options = ["--flip", "--scales", "0.75,1", "--crf", "--ensemble-with", "stm-lite"]
+    options += ["--online-steps", "1"]
     answer = run(
         "cut", frames, "--mask", mask, "--out", tmp_path / "cut", "-f", "none", *options, "-q"
     )
     assert answer.returncode == 0, answer.stderr
     described = json.loads((tmp_path / "cut" / "job.json").read_text())["model"]
-    assert described == "stm-lite + with stm-lite + flip + scales 0.75,1 + crf"
+    assert described == "stm-lite + with stm-lite + online 1 steps + flip + scales 0.75,1 + crf"
 
     where = ["davis2016", "--root", clip, "--out", tmp_path / "run"]
     figures = tmp_path / "run.json"
@@ -122,7 +124,11 @@ def test_on_the_command_line(clip, tmp_path):
     assert "components + crf" in json.loads(figures.read_text())["run"]["model"]
     assert run("benchmark", *where).returncode == 2  # other settings
 
-    for wrong, words in ((["--scales", "1,half"], "numbers"), (["--scales", "1,1"], "counts once")):
+    for wrong, words in (
+        (["--scales", "1,half"], "numbers"),
+        (["--scales", "1,1"], "counts once"),
+        (["--online-seconds", "0"], "above 0"),
+    ):
         answer = run("cut", frames, "--mask", mask, "--out", tmp_path / "no", *wrong)
         assert answer.returncode == 2
         assert words in answer.stderr

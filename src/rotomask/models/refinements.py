@@ -9,6 +9,9 @@ from typing import Any
 from rotomask.errors import OptionError
 from rotomask.models.base import Segmenter
 
+UNLIMITED = 10_000
+"""Steps of online learning where only time ends it."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Refinements:
@@ -21,12 +24,21 @@ class Refinements:
     all but RGMP."""
     ensemble_with: tuple[str, ...] = ()
     """Average with these models: ``NAME``, or ``NAME:FILE`` with a checkpoint."""
+    online_steps: int = 0
+    """Optimiser steps of learning from the reference frame (`training.online`); 0: none."""
+    online_seconds: float | None = None
+    """Most time for them; with it and no steps, as many as fit."""
     components: bool = False
     """Drop what is nowhere strong, keep what is weak beside it (`refine.components`)."""
     crf: bool = False
     """Refine each answer by a dense CRF (`refine.dense_crf`)."""
 
     def __post_init__(self) -> None:
+        if self.online_steps < 0 or (self.online_seconds is not None and self.online_seconds <= 0):
+            raise OptionError(
+                f"online learning takes steps or seconds above 0, got {self.online_steps} steps "
+                f"and {self.online_seconds} seconds"
+            )
         if self.scales is None:
             return
         if not self.scales or min(self.scales) <= 0:
@@ -37,6 +49,9 @@ class Refinements:
     def __str__(self) -> str:
         """Empty without any; else to be put behind the model's name."""
         parts = [f"with {name}" for name in self.ensemble_with]
+        parts += [f"online {self.online_steps} steps"] * (self.online_steps > 0)
+        if self.online_seconds is not None:
+            parts.append(f"online {self.online_seconds:g} s")
         parts += ["flip"] * self.flip
         parts += [f"scales {_listed(self.scales)}"] if self.scales is not None else []
         parts += ["components"] * self.components + ["crf"] * self.crf
@@ -66,7 +81,6 @@ def load_segmenter(
         OptionError: If a name or number is not among the possible ones.
         WeightsError: If there are no weights, or they are not the model's.
     """
-    from rotomask.models.catalog import load_model
     from rotomask.models.composed import Ensemble, Flipped, MultiScale, Refined
     from rotomask.refine import dense_crf, filter_components
 
@@ -75,7 +89,7 @@ def load_segmenter(
     members: list[Segmenter] = []
     for name, file in [(model, weights), *map(_name_and_file, chosen.ensemble_with)]:
         load = partial(
-            load_model, name, weights=file, device=device, precision=precision, **settings
+            _load, chosen, name, weights=file, device=device, precision=precision, **settings
         )
         if chosen.scales is None:
             members.append(load())
@@ -91,6 +105,19 @@ def load_segmenter(
     if chosen.crf:
         segmenter = Refined(segmenter, dense_crf)
     return segmenter
+
+
+def _load(refinements: Refinements, name: str, **settings: Any) -> Segmenter:
+    """One network at one scale, which may learn online."""
+    from rotomask.models.catalog import load_model
+
+    segmenter = load_model(name, **settings)
+    if not refinements.online_steps and refinements.online_seconds is None:
+        return segmenter
+    from rotomask.training.online import OnlineConfig, OnlineLearned
+
+    steps = refinements.online_steps or UNLIMITED
+    return OnlineLearned(segmenter, OnlineConfig(steps=steps, seconds=refinements.online_seconds))
 
 
 def has_own_scales(model: str) -> bool:

@@ -1,0 +1,279 @@
+"""Online learning: a network's decoder fine-tuned on the reference frame of its video.
+
+RGMP (Oh et al. 2018), sec. 4.3: both the reference and the target frame are made of the one frame
+that is known, by random transformations (strategy 1 of sec. 3.2), and the network is trained on
+them before it sees the video. Here it is the decoder of a space-time memory network: what it reads
+from memory stays as it was learned on many videos, and the frames need be encoded only once.
+"""
+
+import copy
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rotomask.data.simulation import MotionConfig, plan_simulated_clip, render, stack_clips
+from rotomask.data.simulation.render import guidance_grid
+from rotomask.errors import OptionError
+from rotomask.models.base import Frame, Mask, Probabilities, Segmenter, check_frame, check_mask
+from rotomask.models.device import Runtime
+from rotomask.models.framing import ids_in, working_size
+from rotomask.models.layers.memory import Similarity
+from rotomask.models.space_time import SpaceTimeNetwork, SpaceTimeSegmenter
+from rotomask.training.space_time import segment_clip
+from rotomask.training.task import Batch
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnlineConfig:
+    """How much is learned from the reference frame. The paper: 1,000 steps of Adam at 1e-7."""
+
+    steps: int = 40
+    """Optimiser steps."""
+    seconds: float | None = None
+    """Time after which it ends, whatever is left of the steps; None: no limit."""
+    learning_rate: float = 1e-4
+    clips: int = 8
+    """Simulated clips, a batch each. They are made and encoded once and come again and again."""
+    frames: int = 3
+    """Frames a clip, the first of them given."""
+    size: int = 320
+    """Side of the square frames, px; a multiple of 16."""
+    objects: int = 3
+    """Most objects in a clip; of more, each clip has some."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.clips < 1 or self.objects < 1 or self.learning_rate <= 0:
+            raise OptionError(
+                "online learning needs steps, clips, objects and a learning rate above 0, got "
+                f"{self.steps}, {self.clips}, {self.objects} and {self.learning_rate}"
+            )
+        if self.seconds is not None and self.seconds <= 0:
+            raise OptionError(f"online learning needs some seconds, got {self.seconds}")
+        if self.frames < 2 or self.size < 64 or self.size % 16:
+            raise OptionError(
+                "online learning needs clips of 2 frames or more and a size that is a multiple of "
+                f"16, 64 px or more, got {self.frames} and {self.size}"
+            )
+
+
+class OnlineLearned(Segmenter):
+    """A space-time memory network that learns from the reference frame of each video.
+
+    The network given is not changed: every video has a copy of its own. Objects and corrections
+    that come later are followed, but not learned from.
+
+    Args:
+        segmenter: What segments.
+        config: How much is learned.
+
+    Raises:
+        OptionError: If the segmenter is not of the space-time kind.
+    """
+
+    def __init__(self, segmenter: Segmenter, config: OnlineConfig | None = None) -> None:
+        if not isinstance(segmenter, SpaceTimeSegmenter):
+            raise OptionError(
+                "online learning is for space-time memory networks (stm-lite, stm), got "
+                f"{segmenter!r}"
+            )
+        self.segmenter, self.config = segmenter, config or OnlineConfig()
+        self._learned: SpaceTimeSegmenter | None = None
+
+    def __repr__(self) -> str:
+        """The segmenter and what it learns."""
+        return f"{self.segmenter!r}, online learning {self.config}"
+
+    @property
+    def object_ids(self) -> tuple[int, ...]:
+        """Ids of the objects being followed, in the order of the probabilities' rows 1.. ."""
+        return () if self._learned is None else self._learned.object_ids
+
+    def start(self, frame: Frame, mask: Mask) -> None:
+        """Forget everything, learn from this frame and its mask, and take them as the reference."""
+        check_frame(frame)
+        check_mask(mask, frame)
+        base = self.segmenter
+        network = copy.deepcopy(base.network)
+        assert isinstance(network, nn.Module)
+        size = working_size(
+            (frame.shape[0], frame.shape[1]),
+            base.config.size,
+            base.config.enlarge,
+            base.config.scale,
+        )
+        if mask.any():
+            fine_tune(network, *_picture(frame, mask, size), self.config, base.runtime)
+        self._learned = SpaceTimeSegmenter(network, base.config, base.runtime)
+        self._learned.start(frame, mask)
+
+    def step(self, frame: Frame) -> Probabilities:
+        """Segment the next frame."""
+        return self._following().step(frame)
+
+    def add(
+        self, frame: Frame, mask: Mask, object_ids: Sequence[int] | None = None
+    ) -> Probabilities:
+        """Segment the next frame knowing part of its mask: a correction, or a new object."""
+        return self._following().add(frame, mask, object_ids)
+
+    def observe(self, frame: Frame, mask: Mask) -> None:
+        """Take the next frame's mask as the segmenter's own earlier answer, without segmenting."""
+        self._following().observe(frame, mask)
+
+    def twin(self) -> Segmenter:
+        """Another of the same kind, that learns from its own video."""
+        return OnlineLearned(self.segmenter, self.config)
+
+    def _following(self) -> SpaceTimeSegmenter:
+        """What learned from the video; before the first video the segmenter that was given."""
+        return self.segmenter if self._learned is None else self._learned
+
+
+def fine_tune(
+    network: nn.Module, image: Frame, labels: Mask, config: OnlineConfig, runtime: Runtime
+) -> list[float]:
+    """Train the network's decoder on clips simulated from one frame.
+
+    Args:
+        network: STMLite or STM; only its `decoder` changes.
+        image: H×W×3 uint8 RGB, at the size at which frames are processed.
+        labels: H×W uint8, objects 1, 2, ...
+        config: How much.
+        runtime: Where and in which precision.
+
+    Returns:
+        The loss of every step; empty if no clip could be made, as of an object of a few pixels.
+    """
+    began = time.perf_counter()
+    decoder = network.decoder
+    assert isinstance(decoder, nn.Module)
+    network.eval().requires_grad_(False)
+    decoder.requires_grad_(True)
+    optimiser = torch.optim.Adam(decoder.parameters(), lr=config.learning_rate)
+    losses: list[float] = []
+    batches = _simulated_batches(image, labels, config, runtime.device)
+    with _autocast(runtime):
+        encoded = [_Encoded.of(network, batch) for batch in batches]  # type: ignore[arg-type]
+    for step in range(config.steps if batches else 0):
+        place = step % len(batches)
+        # A context a step: within one, autocast keeps the weights as it first cast them.
+        with _autocast(runtime):
+            probabilities = segment_clip(encoded[place], batches[place])
+        truth = batches[place]["labels"][:, 1:].long()
+        likelihood = torch.log(probabilities.transpose(1, 2).clamp_min(1e-7))
+        loss = F.nll_loss(likelihood, truth)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(float(loss.detach()))
+        if config.seconds is not None and time.perf_counter() - began > config.seconds:
+            break
+    network.requires_grad_(False)
+    logger.debug(
+        "online learning: %d steps in %.1f s, loss %s",
+        len(losses),
+        time.perf_counter() - began,
+        f"{losses[0]:.3f} -> {losses[-1]:.3f}" if losses else "none: the objects are too small",
+    )
+    return losses
+
+
+def _autocast(runtime: Runtime) -> torch.autocast:
+    enabled = runtime.precision == "bfloat16"
+    return torch.autocast(runtime.device.type, torch.bfloat16, enabled)
+
+
+class _Encoded:
+    """A network that knows the features of one clip's frames already."""
+
+    def __init__(self, network: SpaceTimeNetwork, features: Any) -> None:
+        self.network, self.features = network, features
+        self.stride = network.stride
+
+    @classmethod
+    def of(cls, network: SpaceTimeNetwork, batch: Batch) -> "_Encoded":
+        """With the features of a batch's frames."""
+        frames = batch["frames"].flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        with torch.no_grad():
+            return cls(network, network.encode_frame(frames))
+
+    @property
+    def similarity(self) -> Similarity:
+        return self.network.similarity
+
+    def encode_frame(self, image: Tensor) -> Any:
+        return self.features
+
+    def encode_value(self, image: Tensor, features: Any, masks: Tensor) -> tuple[Tensor, Tensor]:
+        return self.network.encode_value(image, features, masks)
+
+    def decode(self, readout: Tensor, features: Any, guidance: Tensor) -> Tensor:
+        return self.network.decode(readout, features, guidance)
+
+
+def _simulated_batches(
+    image: Frame, labels: Mask, config: OnlineConfig, device: torch.device
+) -> list[Batch]:
+    """One clip each; none if the objects are too small."""
+    rng = np.random.default_rng(config.seed)
+    drawn = [simulate(image, labels, config, rng) for _ in range(config.clips)]
+    return [{k: v.to(device) for k, v in batch.items()} for batch in drawn if batch is not None]
+
+
+def simulate(
+    image: Frame, labels: Mask, config: OnlineConfig, rng: np.random.Generator
+) -> Batch | None:
+    """One clip of strategy 1: the frame itself, moved and bent, in other light.
+
+    Returns:
+        What `segment_clip` takes, with one clip; None if the objects are too small for one.
+    """
+    objects = min(int(labels.max()), config.objects)
+    plan = plan_simulated_clip(
+        [(image, labels.astype(np.uint8))],
+        size=config.size,
+        frames=config.frames,
+        objects=objects,
+        rng=rng,
+        paste=0,
+        occlusion=0,
+        motion=MotionConfig(),
+    )
+    if plan is None:
+        return None
+    stacked = stack_clips([plan])
+    clip = render(stacked)
+    chance = torch.from_numpy(rng.random((1, config.frames, 3), np.float32))
+    return {
+        "frames": clip.frames,
+        "labels": clip.labels,
+        "guidance_grid": guidance_grid(stacked),
+        "chance": chance,
+    }
+
+
+def _picture(frame: Frame, mask: Mask, size: tuple[int, int]) -> tuple[Frame, Mask]:
+    """Frame and mask at the processing size, with objects 1, 2, ..., at most 255."""
+    ids = ids_in(mask)[:255]
+    labels = np.zeros(mask.shape, np.uint8)
+    for number, object_id in enumerate(ids, start=1):
+        labels[mask == object_id] = number
+    height, width = size
+    if frame.shape[:2] != size:
+        reduces = width < frame.shape[1]
+        method = cv2.INTER_AREA if reduces else cv2.INTER_CUBIC
+        image = np.asarray(cv2.resize(frame, (width, height), interpolation=method), np.uint8)
+        small = cv2.resize(labels, (width, height), interpolation=cv2.INTER_NEAREST)
+        return image, np.asarray(small, np.uint8)
+    return frame, labels

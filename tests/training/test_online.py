@@ -1,0 +1,126 @@
+"""Online learning on the reference frame, with the shipped network and small clips."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+import rotomask
+from rotomask.data.synthetic import moving_shapes
+from rotomask.errors import OptionError, ShapeError
+from rotomask.models.base import Segmenter
+from rotomask.models.device import choose_runtime
+from rotomask.models.space_time import SpaceTimeSegmenter
+from rotomask.training.online import OnlineConfig, OnlineLearned, fine_tune, simulate
+from rotomask.training.space_time import segment_clip
+
+SMALL = OnlineConfig(steps=8, clips=4, frames=2, size=96)
+
+
+@pytest.fixture(scope="module")
+def plain() -> SpaceTimeSegmenter:
+    segmenter = rotomask.load_model("stm-lite", device="cpu", precision="float32")
+    assert isinstance(segmenter, SpaceTimeSegmenter)
+    return segmenter
+
+
+def _answers(segmenter: Segmenter, seed: int = 40) -> list[np.ndarray]:
+    frames, labels = moving_shapes(seed, frames=3, size=(96, 128), objects=2)
+    segmenter.start(frames[0], np.array([0, 7, 3])[labels[0]])
+    return [segmenter.step(frame) for frame in frames[1:]]
+
+
+def test_what_is_learned_holds_for_clips_that_were_not_seen(plain):
+    frames, labels = moving_shapes(41, frames=1, size=(96, 128), objects=2)
+    network = copy.deepcopy(plain.network)
+    before = copy.deepcopy(network.state_dict())
+    losses = fine_tune(network, frames[0], labels[0], SMALL, choose_runtime("cpu", "float32"))
+    assert len(losses) == SMALL.steps
+    assert np.mean(losses[4:]) < np.mean(losses[:4])  # the same four clips, the second time
+    changed = {k for k, v in network.state_dict().items() if not torch.equal(v, before[k])}
+    assert changed
+    assert all(name.startswith("decoder.") for name in changed)
+
+    def loss_on_others(tried: torch.nn.Module) -> float:
+        rng, values = np.random.default_rng(99), []
+        for _ in range(6):
+            batch = simulate(frames[0], labels[0], SMALL, rng)
+            if batch is not None:
+                with torch.no_grad():
+                    found = segment_clip(tried, batch).transpose(1, 2)
+                truth = batch["labels"][:, 1:].long()
+                values.append(float(F.nll_loss(found.clamp_min(1e-7).log(), truth)))
+        return float(np.mean(values))
+
+    assert loss_on_others(network) < 0.95 * loss_on_others(plain.network)
+
+
+def test_every_step_counts_in_bfloat16_too(plain):
+    frames, labels = moving_shapes(42, frames=1, size=(96, 128))
+    config = OnlineConfig(steps=4, clips=1, frames=2, size=64, learning_rate=1e-3)
+    network = copy.deepcopy(plain.network)
+    losses = fine_tune(network, frames[0], labels[0], config, choose_runtime("cpu", "bfloat16"))
+    assert len(set(losses)) == len(losses)  # not the weights that autocast kept from the first
+    assert losses[-1] < losses[0]
+
+
+def test_it_changes_the_answers_of_this_video_and_nothing_else(plain):
+    untouched = copy.deepcopy(plain.network.state_dict())
+    without = _answers(plain)
+    learned = OnlineLearned(plain, SMALL)
+    assert learned.object_ids == ()
+    found = _answers(learned)
+    assert learned.object_ids == (3, 7)
+    assert max(np.abs(a - b).max() for a, b in zip(found, without, strict=True)) > 0.05
+    assert all(np.abs(a.sum(0) - 1).max() < 1e-5 for a in found)
+    # The network is as it was, and the same video gives the same again, also after another.
+    for name, value in plain.network.state_dict().items():
+        assert torch.equal(value, untouched[name])
+    _answers(learned, seed=43)
+    for again in (learned, learned.twin()):
+        for one, other in zip(found, _answers(again), strict=True):
+            assert np.abs(one - other).max() < 1e-4
+
+
+def test_objects_come_later_and_finished_frames_are_observed(plain):
+    frames, labels = moving_shapes(44, frames=4, size=(96, 128), objects=2)
+    learned = OnlineLearned(plain, SMALL)
+    learned.start(frames[0], np.where(labels[0] == 1, 5, 0))
+    two = np.where(labels[1] == 2, 2, 0)
+    answer = learned.add(frames[1], two)
+    assert learned.object_ids == (5, 2)
+    assert (answer[2] == (two == 2)).all()
+    learned.observe(frames[2], np.array([0, 5, 2])[labels[2]])
+    assert learned.step(frames[3]).shape == (3, 96, 128)
+
+
+def test_time_ends_it_and_an_object_of_a_few_pixels_is_followed_as_it_is(plain):
+    frames, labels = moving_shapes(45, frames=2, size=(96, 128))
+    short = OnlineConfig(steps=1000, seconds=1e-6, clips=1, frames=2, size=64)
+    network = copy.deepcopy(plain.network)
+    runtime = choose_runtime("cpu", "float32")
+    assert len(fine_tune(network, frames[0], labels[0], short, runtime)) == 1
+    speck = np.zeros(labels[0].shape, int)
+    speck[5, 5] = 1
+    assert fine_tune(network, frames[0], speck, SMALL, runtime) == []
+    learned = OnlineLearned(plain, SMALL)
+    learned.start(frames[0], speck)
+    assert learned.step(frames[1]).shape == (2, 96, 128)
+
+
+def test_wrong_arguments_are_named(plain):
+    with pytest.raises(OptionError, match="for space-time memory networks"):
+        OnlineLearned(OnlineLearned(plain))
+    with pytest.raises(OptionError, match="above 0, got 0"):
+        OnlineConfig(steps=0)
+    with pytest.raises(OptionError, match="some seconds, got 0"):
+        OnlineConfig(seconds=0)
+    with pytest.raises(OptionError, match="multiple of 16"):
+        OnlineConfig(size=100)
+    frames, labels = moving_shapes(46, frames=1)
+    with pytest.raises(ShapeError, match="the mask is"):
+        OnlineLearned(plain, SMALL).start(frames[0], labels[0][1:].astype(int))
+    with pytest.raises(rotomask.RotomaskError, match="empty"):
+        OnlineLearned(plain, SMALL).start(frames[0], labels[0].astype(int) * 0)

@@ -26,6 +26,7 @@ from rotomask.training.space_time import SpaceTimeRecipe
 from rotomask.training.task import Schedule
 
 BATCH = 4
+PARTS = ("reading and planning", "rendering", "forward", "backward")
 
 
 def recipe(steps: int, frozen_stages: int = 2) -> SpaceTimeRecipe:
@@ -56,6 +57,30 @@ def network_alone(
             run.learn([batch])
             times.append(time.perf_counter() - began)
     return BATCH / float(np.median(times[2:]))
+
+
+def where_time_goes(data: dict[str, Path], steps: int = 4) -> dict[str, float]:
+    """Milliseconds a step of each of `PARTS`, medians."""
+    spent: dict[str, list[float]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        fabric = open_fabric(Hardware(accelerator="cpu"), Path(folder))
+        task = recipe(100).task(data)
+        run = Run(task, Path(folder), fabric)
+        for step in range(steps + 1):
+            moments = [time.perf_counter()]
+            planned = task.batch(step, 0)
+            moments.append(time.perf_counter())
+            batch = task.prepare(planned)
+            moments.append(time.perf_counter())
+            loss = run.objective(batch, step)
+            moments.append(time.perf_counter())
+            fabric.backward(loss)
+            moments.append(time.perf_counter())
+            run.optimiser.zero_grad()
+            if step > 0:  # the first one warms up
+                for name, took in zip(PARTS, np.diff(moments), strict=True):
+                    spent.setdefault(name, []).append(took * 1000)
+    return {name: float(np.median(times)) for name, times in spent.items()}
 
 
 def whole_steps(data: dict[str, Path], hardware: Hardware, steps: int = 10) -> float:
@@ -112,6 +137,10 @@ def main() -> None:
             network_alone(data, precision="bf16-mixed", channels_last=True, frozen_stages=2),
         )
         cpu = Hardware(accelerator="cpu", workers=0)
+        print(f"\none step of {BATCH} clips:")
+        for name, milliseconds in where_time_goes(data).items():
+            print(f"    {name:34} {milliseconds:5.0f} ms", flush=True)
+        print()
         show("whole steps, clips made in between", whole_steps(data, cpu))
         show("+ clips made in a loader process", whole_steps(data, replace(cpu, workers=1)))
 

@@ -3,7 +3,7 @@
 Every part that a refinement averages (a network, at a scale, of the video or of its mirror image)
 follows each sequence once, all in step. A row of the table is the mean of some parts' probabilities
 as `Ensemble` has it, perhaps refined; its cost is the time of its parts and of what is done to
-their answers, in proportion to the plain model's in the same run.
+their answers, in proportion to the plain model's in the same run. Learning online is part of it.
 
     python benchmarks/test_time_refinements.py --davis DAVIS --ensemble-with rgmp-lite --write
 
@@ -28,6 +28,7 @@ from rotomask.models.base import Probabilities, Segmenter
 from rotomask.models.composed import Mirrored, Refine
 from rotomask.models.refinements import Refinements, has_own_scales, load_segmenter
 from rotomask.refine import dense_crf, filter_components
+from rotomask.training.online import OnlineConfig
 
 MODEL, OTHER = "model", "other"
 
@@ -40,6 +41,7 @@ class Part(NamedTuple):
     network: str
     scale: float
     mirrored: bool
+    learns: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +51,8 @@ class Row:
     networks: tuple[str, ...] = (MODEL,)
     scales: tuple[float, ...] = (1.0,)
     flip: bool = False
+    learns: bool = False
+    """Whether the network learns from the reference frame first."""
     refine: str = ""
 
     def parts(self, own_scales: frozenset[str]) -> list[list[Part]]:
@@ -56,7 +60,7 @@ class Row:
         views = (False, True) if self.flip else (False,)
         return [
             [
-                Part(network, scale, view)
+                Part(network, scale, view, self.learns)
                 for scale in ((1.0,) if network in own_scales else self.scales)
                 for view in views
             ]
@@ -80,7 +84,8 @@ def rows_of(scales: tuple[float, ...]) -> list[Row]:
         Row(networks=BOTH, scales=scales, flip=True),
         Row(refine="components"),
         Row(refine="CRF"),
-        Row(networks=BOTH, flip=True, refine="CRF"),
+        Row(learns=True),
+        Row(learns=True, refine="CRF"),
         Row(networks=BOTH, scales=scales, flip=True, refine="CRF"),
     ]
 
@@ -117,9 +122,12 @@ def load_parts(
         if part.mirrored:
             parts[part] = Mirrored(parts[part._replace(mirrored=False)].twin())
             continue
-        scales = None if part.scale == 1 else (part.scale,)
+        chosen = Refinements(
+            scales=None if part.scale == 1 else (part.scale,),
+            online_steps=OnlineConfig().steps if part.learns else 0,
+        )
         name, file = names[part.network], weights[part.network]
-        parts[part] = load_segmenter(name, Refinements(scales=scales), weights=file, device="cpu")
+        parts[part] = load_segmenter(name, chosen, weights=file, device="cpu")
     return parts
 
 
@@ -132,8 +140,11 @@ def measure(
     """J, F and seconds a frame of every row on one sequence."""
     seconds = np.zeros(len(rows))
     mask = sequence.prompts()[0][0]
-    for part in parts.values():
+    starting: dict[Part, float] = {}
+    for name, part in parts.items():
+        began = time.perf_counter()
         part.start(sequence.frame(0), mask)
+        starting[name] = time.perf_counter() - began
     predictions = [[mask.astype(np.uint8)] for _ in rows]
     for index in range(1, len(sequence)):
         frame = sequence.frame(index)
@@ -153,6 +164,8 @@ def measure(
             predictions[i].append(answer.argmax(0).astype(np.uint8))
             seconds[i] += time.perf_counter() - began
             seconds[i] += sum(spent[p] for network in networks for p in network)
+    for i, row in enumerate(rows):
+        seconds[i] += sum(starting[p] for network in row.parts(own_scales) for p in network)
     truths = [sequence.annotation(name) for name in sequence.frame_names]
     results = []
     for kept, spent_s in zip(predictions, seconds, strict=True):
@@ -175,9 +188,9 @@ def table(rows: Sequence[Row], results: list[list[dict[str, float]]], names: dic
         values = [f"{v:.3f}" for v in (both, figures["J"], figures["F"])]
         ratio = figures["seconds"] / mean[0]["seconds"]
         network = " + ".join(names[n] for n in row.networks)
-        ticks = ["✓" if row.flip else "", scales, row.refine]
+        ticks = ["✓" if row.flip else "", scales, "✓" if row.learns else "", row.refine]
         lines.append([network, *ticks, *values, f"{ratio:.1f}"])
-    header = ["network", "flip", "multi-scale", "refined by", "J&F", "J", "F", "time"]
+    header = ["network", "flip", "multi-scale", "online", "refined by", "J&F", "J", "F", "time"]
     return markdown_table(header, lines)
 
 

@@ -26,6 +26,15 @@ def plain() -> SpaceTimeSegmenter:
     return segmenter
 
 
+def _inside(segmenter: SpaceTimeSegmenter) -> torch.nn.Module:
+    assert isinstance(segmenter.network, torch.nn.Module)
+    return segmenter.network
+
+
+def _copy(segmenter: SpaceTimeSegmenter) -> torch.nn.Module:
+    return copy.deepcopy(_inside(segmenter))
+
+
 def _answers(segmenter: Segmenter, seed: int = 40) -> list[np.ndarray]:
     frames, labels = moving_shapes(seed, frames=3, size=(96, 128), objects=2)
     segmenter.start(frames[0], np.array([0, 7, 3])[labels[0]])
@@ -34,7 +43,7 @@ def _answers(segmenter: Segmenter, seed: int = 40) -> list[np.ndarray]:
 
 def test_what_is_learned_holds_for_clips_that_were_not_seen(plain):
     frames, labels = moving_shapes(41, frames=1, size=(96, 128), objects=2)
-    network = copy.deepcopy(plain.network)
+    network = _copy(plain)
     before = copy.deepcopy(network.state_dict())
     losses = fine_tune(network, frames[0], labels[0], SMALL, choose_runtime("cpu", "float32"))
     assert len(losses) == SMALL.steps
@@ -49,34 +58,34 @@ def test_what_is_learned_holds_for_clips_that_were_not_seen(plain):
             batch = simulate(frames[0], labels[0], SMALL, rng)
             if batch is not None:
                 with torch.no_grad():
-                    found = segment_clip(tried, batch).transpose(1, 2)
+                    found = segment_clip(tried, batch).transpose(1, 2)  # type: ignore[arg-type]
                 truth = batch["labels"][:, 1:].long()
                 values.append(float(F.nll_loss(found.clamp_min(1e-7).log(), truth)))
         return float(np.mean(values))
 
-    assert loss_on_others(network) < 0.95 * loss_on_others(plain.network)
+    assert loss_on_others(network) < 0.95 * loss_on_others(_inside(plain))
 
 
 def test_every_step_counts_in_bfloat16_too(plain):
     frames, labels = moving_shapes(42, frames=1, size=(96, 128))
     config = OnlineConfig(steps=4, clips=1, frames=2, size=64, learning_rate=1e-3)
-    network = copy.deepcopy(plain.network)
+    network = _copy(plain)
     losses = fine_tune(network, frames[0], labels[0], config, choose_runtime("cpu", "bfloat16"))
     assert len(set(losses)) == len(losses)  # not the weights that autocast kept from the first
     assert losses[-1] < losses[0]
 
 
 def test_it_changes_the_answers_of_this_video_and_nothing_else(plain):
-    untouched = copy.deepcopy(plain.network.state_dict())
+    untouched = _copy(plain).state_dict()
     without = _answers(plain)
     learned = OnlineLearned(plain, SMALL)
-    assert learned.object_ids == ()
+    assert not learned.object_ids
     found = _answers(learned)
     assert learned.object_ids == (3, 7)
     assert max(np.abs(a - b).max() for a, b in zip(found, without, strict=True)) > 0.05
     assert all(np.abs(a.sum(0) - 1).max() < 1e-5 for a in found)
     # The network is as it was, and the same video gives the same again, also after another.
-    for name, value in plain.network.state_dict().items():
+    for name, value in _inside(plain).state_dict().items():
         assert torch.equal(value, untouched[name])
     _answers(learned, seed=43)
     for again in (learned, learned.twin()):
@@ -99,7 +108,7 @@ def test_objects_come_later_and_finished_frames_are_observed(plain):
 def test_time_ends_it_and_an_object_of_a_few_pixels_is_followed_as_it_is(plain):
     frames, labels = moving_shapes(45, frames=2, size=(96, 128))
     short = OnlineConfig(steps=1000, seconds=1e-6, clips=1, frames=2, size=64)
-    network = copy.deepcopy(plain.network)
+    network = _copy(plain)
     runtime = choose_runtime("cpu", "float32")
     assert len(fine_tune(network, frames[0], labels[0], short, runtime)) == 1
     speck = np.zeros(labels[0].shape, int)

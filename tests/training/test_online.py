@@ -12,6 +12,8 @@ from rotomask.data.synthetic import moving_shapes
 from rotomask.errors import OptionError, ShapeError
 from rotomask.models.base import Segmenter
 from rotomask.models.device import choose_runtime
+from rotomask.models.reference_guided import ReferenceGuidedSegmenter
+from rotomask.models.rgmp_lite import RGMPLite, RGMPLiteConfig
 from rotomask.models.space_time import SpaceTimeSegmenter
 from rotomask.training.online import OnlineConfig, OnlineLearned, fine_tune, simulate
 from rotomask.training.space_time import segment_clip
@@ -93,6 +95,23 @@ def test_it_changes_the_answers_of_this_video_and_nothing_else(plain):
             assert np.abs(one - other).max() < 1e-4
 
 
+def test_reference_guided_networks_learn_too():
+    torch.manual_seed(0)
+    network = RGMPLite(RGMPLiteConfig(match_channels=16, decoder_channels=(16, 16, 8)))
+    segmenter = ReferenceGuidedSegmenter(network, None, choose_runtime("cpu", "float32"))
+    frames, labels = moving_shapes(47, frames=1, size=(96, 128), objects=2)
+    config = OnlineConfig(steps=8, clips=2, frames=3, size=64, learning_rate=1e-3)
+    copied = copy.deepcopy(network)
+    losses = fine_tune(copied, frames[0], labels[0], config, segmenter.runtime)
+    assert sum(losses[-2:]) < 0.9 * sum(losses[:2])
+    own = network.state_dict()
+    changed = {k for k, v in copied.state_dict().items() if not torch.equal(v, own[k])}
+    assert changed
+    assert all(name.startswith("decoder.") for name in changed)
+    without, found = _answers(segmenter), _answers(OnlineLearned(segmenter, config))
+    assert np.abs(without[-1] - found[-1]).max() > 0.01
+
+
 def test_objects_come_later_and_finished_frames_are_observed(plain):
     frames, labels = moving_shapes(44, frames=4, size=(96, 128), objects=2)
     learned = OnlineLearned(plain, SMALL)
@@ -120,7 +139,7 @@ def test_time_ends_it_and_an_object_of_a_few_pixels_is_followed_as_it_is(plain):
 
 
 def test_wrong_arguments_are_named(plain):
-    with pytest.raises(OptionError, match="for space-time memory networks"):
+    with pytest.raises(OptionError, match="for space-time memory and reference-guided"):
         OnlineLearned(OnlineLearned(plain))
     with pytest.raises(OptionError, match="above 0, got 0"):
         OnlineConfig(steps=0)

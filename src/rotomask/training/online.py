@@ -2,15 +2,16 @@
 
 RGMP (Oh et al. 2018), sec. 4.3: both the reference and the target frame are made of the one frame
 that is known, by random transformations (strategy 1 of sec. 3.2), and the network is trained on
-them before it sees the video. Here it is the decoder of a space-time memory network: what it reads
-from memory stays as it was learned on many videos, and the frames need be encoded only once.
+them before it sees the video. Here it is the network's decoder: what it is given stays as it was
+learned on many videos, and a space-time memory network encodes the frames only once.
 """
 
 import copy
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import cv2
@@ -26,7 +27,11 @@ from rotomask.models.base import Frame, Mask, Probabilities, Segmenter, check_fr
 from rotomask.models.device import Runtime
 from rotomask.models.framing import ids_in, working_size
 from rotomask.models.layers.memory import Similarity
+from rotomask.models.reference_guided import ReferenceGuidedSegmenter
+from rotomask.models.rgmp import RGMP
+from rotomask.models.rgmp_lite import RGMPLite
 from rotomask.models.space_time import SpaceTimeNetwork, SpaceTimeSegmenter
+from rotomask.training.reference_guided import enlarge, propagate
 from rotomask.training.space_time import segment_clip
 from rotomask.training.task import Batch
 
@@ -68,7 +73,7 @@ class OnlineConfig:
 
 
 class OnlineLearned(Segmenter):
-    """A space-time memory network that learns from the reference frame of each video.
+    """A propagation network that learns from the reference frame of each video.
 
     The network given is not changed: every video has a copy of its own. Objects and corrections
     that come later are followed, but not learned from.
@@ -78,17 +83,17 @@ class OnlineLearned(Segmenter):
         config: How much is learned.
 
     Raises:
-        OptionError: If the segmenter is not of the space-time kind.
+        OptionError: If the segmenter is not one network run over the video.
     """
 
     def __init__(self, segmenter: Segmenter, config: OnlineConfig | None = None) -> None:
-        if not isinstance(segmenter, SpaceTimeSegmenter):
+        if not isinstance(segmenter, (SpaceTimeSegmenter, ReferenceGuidedSegmenter)):
             raise OptionError(
-                "online learning is for space-time memory networks (stm-lite, stm), got "
-                f"{segmenter!r}"
+                "online learning is for space-time memory and reference-guided networks (stm-lite, "
+                f"rgmp-lite, ...), got {segmenter!r}"
             )
         self.segmenter, self.config = segmenter, config or OnlineConfig()
-        self._learned: SpaceTimeSegmenter | None = None
+        self._learned: Segmenter | None = None
 
     def __repr__(self) -> str:
         """The segmenter and what it learns."""
@@ -106,15 +111,14 @@ class OnlineLearned(Segmenter):
         base = self.segmenter
         network = copy.deepcopy(base.network)
         assert isinstance(network, nn.Module)
-        size = working_size(
-            (frame.shape[0], frame.shape[1]),
-            base.config.size,
-            base.config.enlarge,
-            base.config.scale,
+        scale = (
+            base.config.scale if isinstance(base, SpaceTimeSegmenter) else max(base.config.scales)
         )
+        full = (frame.shape[0], frame.shape[1])
+        size = working_size(full, base.config.size, base.config.enlarge, scale)
         if mask.any():
             fine_tune(network, *_picture(frame, mask, size), self.config, base.runtime)
-        self._learned = SpaceTimeSegmenter(network, base.config, base.runtime)
+        self._learned = type(base)(network, base.config, base.runtime)  # type: ignore[arg-type]
         self._learned.start(frame, mask)
 
     def step(self, frame: Frame) -> Probabilities:
@@ -135,7 +139,7 @@ class OnlineLearned(Segmenter):
         """Another of the same kind, that learns from its own video."""
         return OnlineLearned(self.segmenter, self.config)
 
-    def _following(self) -> SpaceTimeSegmenter:
+    def _following(self) -> Segmenter:
         """What learned from the video; before the first video the segmenter that was given."""
         return self.segmenter if self._learned is None else self._learned
 
@@ -146,7 +150,7 @@ def fine_tune(
     """Train the network's decoder on clips simulated from one frame.
 
     Args:
-        network: STMLite or STM; only its `decoder` changes.
+        network: STMLite, STM, RGMPLite or RGMP; only its decoder changes.
         image: H×W×3 uint8 RGB, at the size at which frames are processed.
         labels: H×W uint8, objects 1, 2, ...
         config: How much.
@@ -156,23 +160,19 @@ def fine_tune(
         The loss of every step; empty if no clip could be made, as of an object of a few pixels.
     """
     began = time.perf_counter()
-    decoder = network.decoder
-    assert isinstance(decoder, nn.Module)
     network.eval().requires_grad_(False)
+    decoder = network.Decoder if isinstance(network, RGMP) else network.decoder
+    assert isinstance(decoder, nn.Module)
     decoder.requires_grad_(True)
     optimiser = torch.optim.Adam(decoder.parameters(), lr=config.learning_rate)
-    losses: list[float] = []
     batches = _simulated_batches(image, labels, config, runtime.device)
     with _autocast(runtime):
-        encoded = [_Encoded.of(network, batch) for batch in batches]  # type: ignore[arg-type]
-    for step in range(config.steps if batches else 0):
-        place = step % len(batches)
+        lessons = [_lesson(network, batch) for batch in batches]
+    losses: list[float] = []
+    for step in range(config.steps if lessons else 0):
         # A context a step: within one, autocast keeps the weights as it first cast them.
         with _autocast(runtime):
-            probabilities = segment_clip(encoded[place], batches[place])
-        truth = batches[place]["labels"][:, 1:].long()
-        likelihood = torch.log(probabilities.transpose(1, 2).clamp_min(1e-7))
-        loss = F.nll_loss(likelihood, truth)
+            loss = lessons[step % len(lessons)]()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -189,13 +189,41 @@ def fine_tune(
     return losses
 
 
+Lesson = Callable[[], Tensor]
+"""Gives the loss on one batch, mean cross-entropy over all pixels after the given frame."""
+
+
+def _lesson(network: nn.Module, batch: Batch) -> Lesson:
+    if isinstance(network, (RGMP, RGMPLite)):
+        return partial(_reference_guided_loss, network, _of_one_object(batch))
+    return partial(_space_time_loss, _Encoded.of(network, batch), batch)  # type: ignore[arg-type]
+
+
+def _space_time_loss(network: "_Encoded", batch: Batch) -> Tensor:
+    probabilities = segment_clip(network, batch)
+    truth = batch["labels"][:, 1:].long()
+    return F.nll_loss(torch.log(probabilities.transpose(1, 2).clamp_min(1e-7)), truth)
+
+
+def _reference_guided_loss(network: RGMP | RGMPLite, batch: Batch) -> Tensor:
+    answers = torch.stack([enlarge(logits[0]) for logits in propagate(network, batch)], 1)
+    return F.binary_cross_entropy_with_logits(answers, batch["masks"][:, 1:])
+
+
+def _of_one_object(batch: Batch) -> Batch:
+    """What `propagate` takes: the object's first mask, moved a little, guides the next frame."""
+    masks = (batch["labels"] == 1).float()
+    guidance = F.grid_sample(masks[:, :1], batch["guidance_grid"], align_corners=False)[:, 0]
+    return {"frames": batch["frames"], "masks": masks, "guidance": guidance}
+
+
 def _autocast(runtime: Runtime) -> torch.autocast:
     enabled = runtime.precision == "bfloat16"
     return torch.autocast(runtime.device.type, torch.bfloat16, enabled)
 
 
 class _Encoded:
-    """A network that knows the features of one clip's frames already."""
+    """A space-time network that knows the features of one clip's frames already."""
 
     def __init__(self, network: SpaceTimeNetwork, features: Any) -> None:
         self.network, self.features = network, features

@@ -114,8 +114,10 @@ def load_parts(
     own_scales: frozenset[str],
     names: dict[str, str],
     weights: dict[str, Path | None],
+    *,
+    enlarge: bool,
 ) -> dict[Part, Segmenter]:
-    """Every part of some row, once."""
+    """Every part of some row, once; enlarge: whether smaller frames are enlarged to 480 px."""
     parts: dict[Part, Segmenter] = {}
     wanted = {part for row in rows for network in row.parts(own_scales) for part in network}
     for part in sorted(wanted, key=lambda p: p.mirrored):
@@ -127,7 +129,7 @@ def load_parts(
             online_steps=OnlineConfig().steps if part.learns else 0,
         )
         name, file = names[part.network], weights[part.network]
-        parts[part] = load_segmenter(name, chosen, weights=file, device="cpu")
+        parts[part] = load_segmenter(name, chosen, weights=file, device="cpu", enlarge=enlarge)
     return parts
 
 
@@ -204,6 +206,7 @@ def main() -> None:
     parser.add_argument("--sequences", help="only these, with commas between")
     parser.add_argument("--split", default="val")
     parser.add_argument("--out", type=Path, default=Path("runs/test-time"))
+    parser.add_argument("--enlarge", action="store_true", help="smaller frames to 480 px")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--write", action="store_true", help="renew docs/results.md")
     arguments = parser.parse_args()
@@ -218,7 +221,7 @@ def main() -> None:
     own_scales = frozenset(key for key, name in models.items() if has_own_scales(name))
     scales = tuple(float(part) for part in arguments.scales.split(","))
     rows = [row for row in rows_of(scales) if set(row.networks) <= set(names)]
-    parts = load_parts(rows, own_scales, models, weights)
+    parts = load_parts(rows, own_scales, models, weights, enlarge=arguments.enlarge)
     dataset = open_benchmark("davis2016", arguments.davis, arguments.split)
     if arguments.sequences:
         dataset = dataset.select(arguments.sequences.split(","))

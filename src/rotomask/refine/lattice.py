@@ -15,6 +15,8 @@ from rotomask.errors import ShapeError
 
 Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]
+Narrow = npt.NDArray[np.integer]
+"""Integers of fewer bits: there are many of them."""
 
 
 class PermutohedralLattice:
@@ -32,8 +34,9 @@ class PermutohedralLattice:
         if positions.ndim != 2 or 0 in positions.shape:
             raise ShapeError(f"positions must be D×N, at least 1×1, got {positions.shape}")
         base, rank, weights = _enclosing_simplex(_elevate(positions))
-        simplex, representative = _distinct(_number(np.concatenate([base, rank])))
-        keys, step = _vertex_keys(base[:, representative], rank[:, representative])
+        simplex, representative = _distinct(_number([*base, *rank]))
+        one_each = base[:, representative].astype(np.int64), rank[:, representative]
+        keys, step = _vertex_keys(*one_each)
         vertex, first = _distinct(keys.ravel())
         self._neighbours = _neighbours(keys.ravel()[first], step)
         columns = vertex.reshape(keys.shape).T[simplex].astype(np.int32)
@@ -85,7 +88,7 @@ def _elevate(positions: Floats) -> Floats:
     return elevated
 
 
-def _enclosing_simplex(elevated: Floats) -> tuple[Integers, Integers, Floats]:
+def _enclosing_simplex(elevated: Floats) -> tuple[Narrow, Narrow, Floats]:
     """The simplex around every point.
 
     Returns:
@@ -96,32 +99,34 @@ def _enclosing_simplex(elevated: Floats) -> tuple[Integers, Integers, Floats]:
     size, count = elevated.shape
     base = np.rint(elevated / size)
     offset = elevated - size * base
-    rank = np.zeros((size, count), np.int32)
+    rank = np.zeros((size, count), np.int16)
     for i in range(size):
         for j in range(i + 1, size):
             lower = offset[i] < offset[j]
             rank[i] += lower
             rank[j] += ~lower
     # Rounding left the hyperplane: the coordinates that were rounded most go back by one.
-    rank += base.sum(0).astype(np.int32)
-    back = (rank < 0).astype(np.int32) - (rank >= size)
+    rank += base.sum(0).astype(np.int16)
+    back = (rank < 0).astype(np.int16) - (rank >= size)
     rank += size * back
     base += back
     offset = elevated - size * base
     falling = np.empty_like(offset)
-    np.put_along_axis(falling, rank, offset, axis=0)
+    np.put_along_axis(falling, rank.astype(np.intp), offset, axis=0)
     weights = np.empty_like(offset)
     weights[0] = 1 - (falling[0] - falling[-1]) / size
     weights[1:] = ((falling[:-1] - falling[1:]) / size)[::-1]
-    return base.astype(np.int64), rank.astype(np.int64), weights
+    return base.astype(np.int32), rank, weights
 
 
-def _number(rows: Integers, margin: int = 0) -> Integers:
-    """One number for each column of K×N integers: equal columns have equal numbers."""
-    low = rows.min(1) - margin
-    extent = rows.max(1) + margin - low + 1
-    steps = _steps(extent)
-    return np.asarray((rows - low[:, None]).T @ steps, np.int64)
+def _number(rows: list[Narrow]) -> Integers:
+    """One number for each column of K rows of N integers: equal columns have equal numbers."""
+    low = [int(row.min()) for row in rows]
+    steps = _steps(np.array([int(row.max()) for row in rows]) - np.array(low) + 1)
+    number = np.zeros(len(rows[0]), np.int64)
+    for row, least, step in zip(rows, low, steps, strict=True):
+        number += (row.astype(np.int64) - least) * step
+    return number
 
 
 def _steps(extent: Integers) -> Integers:
@@ -143,7 +148,7 @@ def _distinct(numbers: Integers) -> tuple[Integers, Integers]:
     return place, order[is_new]
 
 
-def _vertex_keys(base: Integers, rank: Integers) -> tuple[Integers, Integers]:
+def _vertex_keys(base: Integers, rank: Narrow) -> tuple[Integers, Integers]:
     """Numbers of the vertices of S simplices by remainder, D+1×S.
 
     The second result is what each of the first D coordinates counts in them: the last coordinate

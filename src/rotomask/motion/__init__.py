@@ -1,0 +1,1 @@
+"""Motion: optical flow, what of it is the camera's, and pictures of it."""

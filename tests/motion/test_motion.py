@@ -1,0 +1,106 @@
+"""Flow and camera motion against motions that are known exactly."""
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rotomask.errors import ShapeError
+from rotomask.motion.camera import camera_flow, camera_motion, stabilise
+from rotomask.motion.flow import DISFlow, consistent, flow_colours, warp_back
+
+
+def _texture(seed: int, size: tuple[int, int] = (120, 160)) -> np.ndarray:
+    noise = np.random.default_rng(seed).integers(0, 256, (*size, 3), np.uint8)
+    return cv2.GaussianBlur(noise, (0, 0), 2.5).astype(np.uint8)
+
+
+def _shifted(image: np.ndarray, x: float, y: float) -> np.ndarray:
+    matrix = np.array([[1, 0, x], [0, 1, y]], np.float64)
+    size = (image.shape[1], image.shape[0])
+    return cv2.warpAffine(image, matrix, size, borderMode=cv2.BORDER_REFLECT_101)
+
+
+@pytest.mark.parametrize("shift", [(3.0, -2.0), (0.0, 0.0), (-6.0, 5.0)])
+def test_flow_of_a_moved_picture_is_its_motion(shift):
+    image = cv2.convertScaleAbs(_texture(0), alpha=3, beta=-255)
+    flow = DISFlow().estimate(image, _shifted(image, *shift))
+    assert flow.shape == (120, 160, 2)
+    assert flow.dtype == np.float32
+    np.testing.assert_allclose(np.median(flow[20:-20, 20:-20], axis=(0, 1)), shift, atol=0.3)
+
+
+def test_frames_too_small_for_flow_have_none():
+    frame = np.zeros((8, 30, 3), np.uint8)
+    assert not DISFlow().estimate(frame, frame).any()
+
+
+def test_frames_of_two_sizes_are_refused():
+    with pytest.raises(ShapeError, match="size"):
+        DISFlow().estimate(np.zeros((32, 32, 3), np.uint8), np.zeros((32, 40, 3), np.uint8))
+
+
+def test_warping_back_undoes_a_shift():
+    image = _texture(1)
+    flow = np.full((120, 160, 2), (4, -3), np.float32)
+    back = warp_back(_shifted(image, 4, -3), flow)
+    assert np.abs(back[10:-10, 10:-10].astype(int) - image[10:-10, 10:-10]).max() <= 1
+
+
+def test_warping_needs_a_flow_of_the_size_of_the_picture():
+    with pytest.raises(ShapeError, match="H×W×2"):
+        warp_back(np.zeros((5, 5), np.uint8), np.zeros((4, 5, 2), np.float32))
+
+
+def test_forward_and_backward_flow_agree_but_where_one_is_wrong():
+    forward = np.full((40, 50, 2), (2, 1), np.float32)
+    backward = -forward
+    backward[10:20, 10:20] = (5, 5)
+    agrees = consistent(forward, backward)
+    # Pixel p looks at the backward flow at p + (2, 1).
+    expected = np.ones((40, 50), bool)
+    expected[9:19, 8:18] = False
+    np.testing.assert_array_equal(agrees, expected)
+
+
+def test_colours_tell_direction_and_length():
+    flow = np.zeros((1, 5, 2), np.float32)
+    flow[0, 1:] = [(4, 0), (-4, 0), (0, 4), (2, 0)]
+    still, right, left, down, slower = flow_colours(flow, longest_px=4)[0].astype(int)
+    assert still.tolist() == [255, 255, 255]
+    assert right.tolist() == [255, 0, 0]
+    assert left.tolist() == [0, 255, 255]
+    assert len({tuple(c) for c in (right, left, down)}) == 3
+    assert slower[1] == pytest.approx(128, abs=2)
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    angle=st.floats(-0.05, 0.05),
+    zoom=st.floats(0.95, 1.05),
+    x=st.floats(-8, 8),
+    y=st.floats(-8, 8),
+)
+def test_camera_motion_is_found_beside_a_moving_object(angle, zoom, x, y):
+    cos, sin = zoom * np.cos(angle), zoom * np.sin(angle)
+    camera = np.array([[cos, -sin, x], [sin, cos, y], [0, 0, 1]])
+    flow = camera_flow(camera, (96, 128))
+    flow[30:60, 40:80] += (9, -7)
+    rest = stabilise(flow)
+    moving = np.zeros((96, 128), bool)
+    moving[30:60, 40:80] = True
+    assert np.abs(rest[~moving]).max() < 0.2
+    np.testing.assert_allclose(rest[moving].mean(0), (9, -7), atol=0.3)
+
+
+def test_camera_flow_is_where_the_homography_takes_each_pixel():
+    homography = np.array([[1.1, 0.02, 3], [-0.01, 0.95, -2], [1e-4, -2e-4, 1]])
+    flow = camera_flow(homography, (20, 30))
+    for y, x in ((0, 0), (7, 21), (19, 29)):
+        moved = homography @ (x, y, 1)
+        np.testing.assert_allclose(flow[y, x], moved[:2] / moved[2] - (x, y), atol=1e-4)
+
+
+def test_nothing_to_fit_means_no_camera_motion():
+    np.testing.assert_array_equal(camera_motion(np.ones((5, 5, 2), np.float32)), np.eye(3))

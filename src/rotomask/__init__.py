@@ -21,6 +21,9 @@ _HOME = {
     "cut": "rotomask.cutting",
     "CutOptions": "rotomask.cutting",
     "load_model": "rotomask.models.catalog",
+    "load_discoverer": "rotomask.models.discoverers",
+    "propose": "rotomask.discovering",
+    "Discoverer": "rotomask.models.discoverer",
     "Segmenter": "rotomask.models.base",
     "open_video": "rotomask.video",
     "read_mask": "rotomask.masks",
@@ -30,22 +33,28 @@ _HOME = {
 
 __all__ = [
     "CutOptions",
+    "Discoverer",
     "RotomaskError",
     "Segmenter",
     "__version__",
     "cut",
+    "load_discoverer",
     "load_model",
     "open_video",
+    "propose",
     "read_mask",
     "write_mask",
 ]
 
 if TYPE_CHECKING:
     from rotomask.cutting import CutOptions, cut
+    from rotomask.discovering import propose
     from rotomask.errors import RotomaskError
     from rotomask.masks import read_mask, write_mask
     from rotomask.models.base import Segmenter
     from rotomask.models.catalog import load_model
+    from rotomask.models.discoverer import Discoverer
+    from rotomask.models.discoverers import load_discoverer
     from rotomask.video import open_video
 
 

@@ -24,7 +24,8 @@ from rotomask.evaluation.results import EvaluationResult
 from rotomask.evaluation.running import evaluate_results
 from rotomask.evaluation.submission import write_submission
 from rotomask.masks import write_mask
-from rotomask.models.base import Segmenter
+from rotomask.models.base import Frame, Segmenter
+from rotomask.models.discoverer import Discoverer
 
 OnProgress = Callable[[str, int, int | None], None]
 
@@ -43,9 +44,10 @@ def run_benchmark(
     name: str,
     root: str | Path,
     out: str | Path,
-    segmenter: Segmenter,
+    segmenter: Segmenter | Discoverer,
     *,
     settings: dict[str, Any],
+    objects: int = 1,
     split: str | None = None,
     sequences: Sequence[str] | None = None,
     on_progress: OnProgress | None = None,
@@ -57,11 +59,12 @@ def run_benchmark(
     after the sequences that were finished.
 
     Args:
-        name: A semi-supervised benchmark: davis2016, davis2017, youtube-vos, segtrack-v2 ...
+        name: A benchmark: davis2016, davis2017, davis2017-unsupervised, youtube-vos, fbms ...
         root: Where the data set is.
         out: Folder to write to.
-        segmenter: The model.
+        segmenter: The model. A `Discoverer` is not given the benchmark's masks.
         settings: What the run depends on, for the record; the same folder takes no other settings.
+        objects: Most objects a discoverer looks for in a sequence.
         split: Part of the data set; None: its validation split.
         sequences: Only these.
         on_progress: Called with the stage (``segment`` or ``score``), what is done, and how much
@@ -72,13 +75,13 @@ def run_benchmark(
         frame, peak memory (MiB) and versions.
 
     Raises:
-        OptionError: If the benchmark gives no masks to start from.
+        OptionError: If the benchmark gives no masks to start from, and the model needs them.
         OutputError: If the folder cannot be written or holds a run with other settings.
     """
     dataset = open_benchmark(name, root, split)
     if sequences is not None:
         dataset = dataset.select(sequences)
-    _check_supervised(dataset)
+    _check_runnable(dataset, segmenter)
     record = _Record(Path(out), settings)
     by_frame = get_benchmark(name).stored_by_frame
     work = {s.name: _passes(s, record.folder / s.name, by_frame=by_frame) for s in dataset}
@@ -89,7 +92,11 @@ def run_benchmark(
             done += sum(len(one.frames) for one in passes)
             continue
         began, segmented = time.perf_counter(), 0
-        for count in _segment(sequence, passes, segmenter):
+        if isinstance(segmenter, Discoverer):
+            steps = _discover(sequence, record.folder / sequence.name, segmenter, objects)
+        else:
+            steps = _segment(sequence, passes, segmenter)
+        for count in steps:
             segmented, done = segmented + count, done + 1
             if on_progress is not None:
                 on_progress("segment", done, total)
@@ -222,12 +229,47 @@ def _segment(sequence: VideoSequence, passes: list[_Pass], segmenter: Segmenter)
             yield int(is_segmented)
 
 
-def _check_supervised(dataset: VideoDataset) -> None:
+@dataclass(frozen=True)
+class _SequenceFrames:
+    """A sequence as the source that discoverers read."""
+
+    sequence: VideoSequence
+
+    def __len__(self) -> int:
+        return len(self.sequence)
+
+    def frames(
+        self, start: int = 0, stop: int | None = None, *, reverse: bool = False
+    ) -> Iterator[Frame]:
+        """The frames start, start + 1, ... before stop, or the same backwards."""
+        indices = range(len(self))[start:stop]
+        for index in reversed(indices) if reverse else indices:
+            yield self.sequence.frame(index)
+
+
+def _discover(
+    sequence: VideoSequence, folder: Path, discoverer: Discoverer, objects: int
+) -> Iterator[int]:
+    """Write a mask for every frame of a sequence that nobody marked; gives 1 for each."""
+    found = discoverer.discover(_SequenceFrames(sequence), objects=objects)
+    for name, probabilities in zip(sequence.frame_names, found.frames(), strict=True):
+        write_mask(folder / f"{name}.png", found.labels(probabilities))
+        yield 1
+
+
+def _check_runnable(dataset: VideoDataset, model: Segmenter | Discoverer) -> None:
+    if isinstance(model, Discoverer):
+        if not get_benchmark(dataset.benchmark).stored_by_frame:
+            raise OptionError(
+                f"{dataset.benchmark} starts anew from every key frame, whose mask is given; "
+                "choose a model that takes it"
+            )
+        return
     without = [s.name for s in dataset if not s.given]
     if without:
         raise OptionError(
             f"{dataset.benchmark} gives no mask to start from (sequence {without[0]}); it is for "
-            "methods without annotation, of which none is here yet"
+            "models without annotation: --model embedding, embedding+stm-lite or flow-saliency"
         )
 
 

@@ -20,6 +20,8 @@ from rotomask.errors import OptionError, RotomaskError
 if TYPE_CHECKING:
     from rotomask.cutting import CutResult, OnProgress
     from rotomask.evaluation import EvaluationResult
+    from rotomask.models.base import Segmenter
+    from rotomask.models.discoverer import Discoverer
     from rotomask.models.refinements import Refinements
 
 EXIT_USER_ERROR = 2
@@ -118,15 +120,15 @@ def _root(
 def cut(
     video: Annotated[Path, typer.Argument(help="A video file, or a folder of frames.")],
     mask: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Option(
             "--mask",
             "-m",
             help="Mask of a frame: an image in any common format, or a folder with one file an "
             "object. Give it again, each with its --at, for objects that come later and for "
-            "corrections.",
+            "corrections. Without any, what moves is found where it is clearest, and followed.",
         ),
-    ],
+    ] = None,
     at: Annotated[
         list[int] | None,
         typer.Option(help="Frame number, from 0, of the --mask in the same place."),
@@ -136,6 +138,9 @@ def cut(
     weights: Weights = None,
     start: Annotated[int, typer.Option(help="First frame to cut.")] = 0,
     end: Annotated[int | None, typer.Option(help="Last frame to cut.")] = None,
+    objects: Annotated[
+        int, typer.Option(help="Most objects to find where no --mask is given.")
+    ] = 1,
     direction: Annotated[
         str,
         typer.Option(
@@ -168,7 +173,7 @@ def cut(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Cut objects out of a video, given their mask in one frame or more.
+    """Cut objects out of a video, given their mask in one frame or more, or none at all.
 
     Writes OUT/masks/NAME.png, one indexed PNG a frame, and OUT/overlay.mp4. A job that was
     stopped is gone on with by the same command.
@@ -197,14 +202,57 @@ def cut(
         direction=direction,  # type: ignore[arg-type]
         formats=_formats(output_format),
         overwrite=overwrite,
+        objects=objects,
     )
-    masks = _pair(mask, at, start)
+    masks = _pair(mask or [], at, start)
     folder = out or Path(f"{video.resolve().stem}-cut")
     with _interruptible(f"finished frames are in {folder}; the same command goes on from there"):
         with _progress(quiet) as on_progress:
             result = run(video, masks, folder, options, on_progress=on_progress)
         if not quiet:
             _print_result(result)
+
+
+@app.command()
+def propose(
+    video: Annotated[Path, typer.Argument(help="A video file, or a folder of frames.")],
+    out: Out = None,
+    objects: Annotated[int, typer.Option(help="Most objects to propose.")] = 6,
+    weights: Weights = None,
+    start: Annotated[int, typer.Option(help="First frame to look at.")] = 0,
+    end: Annotated[int | None, typer.Option(help="Last frame to look at.")] = None,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Find the objects of a video: a contact sheet, and a mask of each to give to cut.
+
+    Writes OUT/proposals.png and OUT/proposal-N.png, the best first.
+    """
+    from rotomask.discovering import propose as run
+    from rotomask.models.discoverers import load_discoverer
+
+    _set_up_logging(quiet=quiet, verbose=False)
+    folder = out or Path(f"{video.resolve().stem}-proposals")
+    discoverer = load_discoverer("embedding", weights=weights, device=device, precision=precision)
+    with _interruptible("nothing was written"):
+        with _progress(quiet) as on_progress:
+            found = run(
+                video,
+                folder,
+                objects=objects,
+                start=start,
+                stop=None if end is None else end + 1,
+                discoverer=discoverer,
+                on_progress=on_progress,
+            )
+        if not quiet:
+            for file in found.files:
+                print(
+                    f"object {file.object_id}  score {file.score:.2f}  "
+                    f"--mask {file.mask} --at {file.frame_index}"
+                )
+            print(f"{'sheet':14} {found.sheet}")
 
 
 @app.command()
@@ -265,6 +313,16 @@ def benchmark(
     online_seconds: OnlineSeconds = None,
     components: Components = False,
     crf: Crf = False,
+    objects: Annotated[
+        int, typer.Option(help="Most objects a model without annotation looks for.")
+    ] = 1,
+    with_masks: Annotated[
+        bool,
+        typer.Option(
+            "--with-masks",
+            help="Give the benchmark's masks to a model that could do without (embedding).",
+        ),
+    ] = False,
     device: Device = "auto",
     precision: Precision = "auto",
     json_file: Json = None,
@@ -277,6 +335,7 @@ def benchmark(
     from rotomask.benchmarking import run_benchmark
     from rotomask.evaluation import get_benchmark, open_benchmark
     from rotomask.evaluation.reports import save_reports
+    from rotomask.models.discoverers import DISCOVERERS, load_discoverer
     from rotomask.models.refinements import load_segmenter
 
     refinements = _refinements(
@@ -291,8 +350,15 @@ def benchmark(
     run: dict[str, Any] = {"size": size or None, "device": device, "precision": precision}
     if size and get_benchmark(name).rescaled:
         run["enlarge"] = True
-    segmenter = load_segmenter(model, refinements, weights=weights, **run)
+    segmenter: Segmenter | Discoverer
+    if model in DISCOVERERS and not with_masks:
+        segmenter = load_discoverer(
+            model, weights=weights, device=device, precision=precision, refinements=refinements
+        )
+    else:
+        segmenter = load_segmenter(model, refinements, weights=weights, **run)
     settings = {"model": f"{model}{refinements}", "weights": str(weights or "shipped"), **run}
+    settings |= {"objects": objects, "with_masks": with_masks}
     with _interruptible(f"finished sequences are in {out}; the same command goes on from there"):
         with _progress(quiet) as on_progress:
             result = run_benchmark(
@@ -301,6 +367,7 @@ def benchmark(
                 out,
                 segmenter,
                 settings=settings,
+                objects=objects,
                 split=split,
                 sequences=_names(sequences),
                 on_progress=on_progress,
@@ -488,6 +555,7 @@ def _folders(data: list[str]) -> dict[str, Path]:
 def models() -> None:
     """List the models: what they are, what they were trained on, how good they are."""
     from rotomask.models.catalog import MODELS, model_card
+    from rotomask.models.discoverers import DISCOVERERS
 
     for name, model in MODELS.items():
         card = model_card(name)
@@ -496,6 +564,9 @@ def models() -> None:
             print(f"    {key}: {text}")
         if not model.shipped:
             print("    weights: not shipped; give them with --weights FILE")
+    for name, discoverer in DISCOVERERS.items():
+        if name not in MODELS:
+            print(f"{name}\n    {discoverer.summary}; takes no mask")
 
 
 def _print_evaluation(result: "EvaluationResult", *, by_object: bool = False) -> None:
@@ -527,8 +598,10 @@ def _formats(text: str) -> tuple[str, ...]:
     return tuple(n for n in names if n not in ("none", "masks"))
 
 
-def _pair(masks: list[Path], at: list[int] | None, start: int) -> dict[int, Path]:
-    """Frame number -> mask file."""
+def _pair(masks: list[Path], at: list[int] | None, start: int) -> dict[int, Path] | None:
+    """Frame number -> mask file; None without a mask."""
+    if not masks and not at:
+        return None
     if not at and len(masks) == 1:
         return {start: masks[0]}
     if len(at or []) != len(masks):

@@ -7,12 +7,13 @@ segmenter is shown the finished masks (`observe`) and so has the memory that it 
 """
 
 import logging
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,9 @@ from rotomask.masks import LARGEST_ID, read_mask
 from rotomask.models.base import Mask, Segmenter, check_mask
 from rotomask.models.refinements import Refinements, load_segmenter
 from rotomask.video import Video, VideoFrame, open_video
+
+if TYPE_CHECKING:
+    from rotomask.models.discoverer import Discoverer
 
 Direction = Literal["both", "forward", "backward"]
 MaskSource = str | Path | Sequence[str | Path] | npt.NDArray[np.integer]
@@ -61,6 +65,8 @@ class CutOptions:
     """What to render beside the masks; names of `export.FORMATS`."""
     overwrite: bool = False
     """Whether to begin anew in a folder that holds another job."""
+    objects: int = 1
+    """Most objects to look for where no mask is given."""
 
     def __post_init__(self) -> None:
         if self.direction not in ("both", "forward", "backward"):
@@ -92,7 +98,7 @@ class CutResult:
 
 def cut(
     video: str | Path | Video,
-    mask: MaskSource | Mapping[int, MaskSource],
+    mask: MaskSource | Mapping[int, MaskSource] | None,
     out: str | Path,
     options: CutOptions | None = None,
     *,
@@ -106,7 +112,9 @@ def cut(
     Args:
         video: A video file, a folder of frames, or an open video.
         mask: The reference mask (a file, several files, or H×W integers), or several by frame
-            number: objects may come and be corrected anywhere.
+            number: objects may come and be corrected anywhere. None: the objects are found, and
+            the segmenter follows them from the frame in which they are clearest; with a model that
+            finds them in every frame (``embedding``, ``flow-saliency``), nothing is followed.
         out: Folder to write to. A folder with the same, unfinished job is gone on with.
         options: How; or give its fields as keywords.
         at: Frame number of a single mask; by default the first frame that is cut.
@@ -127,6 +135,8 @@ def cut(
     options = CutOptions(**{**vars(options or CutOptions()), **changes})
     opened = video if isinstance(video, Video) else open_video(video)
     stop = _stop_of(opened, options)
+    if mask is None:
+        return _cut_unmarked(opened, Path(out), options, stop, segmenter, on_progress)
     sources = mask if isinstance(mask, Mapping) else {options.start if at is None else at: mask}
     annotations = _read_annotations(opened, sources, options.start, stop)
     job = Job(Path(out), soft=any(f in SOFT_FORMATS for f in options.formats))
@@ -162,6 +172,59 @@ def cut(
         object_ids=ids,
         frames=work.done,
         frames_segmented=work.segmented,
+        seconds=seconds,
+        outputs=outputs,
+    )
+
+
+def _cut_unmarked(
+    video: Video,
+    out: Path,
+    options: CutOptions,
+    stop: int,
+    segmenter: Segmenter | None,
+    on_progress: OnProgress | None,
+) -> CutResult:
+    """Cut what is found in a video that nobody marked."""
+    from rotomask.discovering import (
+        Search,
+        VideoFrames,
+        check_unmarked,
+        cut_found,
+        find_reference,
+        follows,
+    )
+
+    from rotomask.models.catalog import find_model
+
+    check_unmarked(options.objects, options.direction)
+    follower = follows(options.model) if segmenter is None else options.model
+    search = Search(
+        source=VideoFrames(video, options.start, stop),
+        objects=options.objects,
+        discoverer=partial(_load_discoverer, options, follower),
+    )
+    if follower is not None:
+        if segmenter is None:
+            find_model(follower)  # an unknown name is said before the search
+        if options.overwrite:
+            shutil.rmtree(out / "found", ignore_errors=True)
+        at, labels = find_reference(search, out, on_progress)
+        chosen = replace(options, model=follower)
+        return cut(video, labels, out, chosen, at=at, segmenter=segmenter, on_progress=on_progress)
+    job = Job(out, soft=any(f in SOFT_FORMATS for f in options.formats))
+    job.open(_describe(video, {}, options), overwrite=options.overwrite)
+    began = time.perf_counter()
+    written, ids = cut_found(search, job, on_progress)
+    seconds = time.perf_counter() - began
+    outputs = {"masks": job.masks}
+    if options.formats:
+        outputs |= _export(video, job, options, False, on_progress)
+    return CutResult(
+        folder=job.folder,
+        object_ids=ids,
+        frames=stop - options.start,
+        frames_segmented=written,
         seconds=seconds,
         outputs=outputs,
     )
@@ -340,6 +403,20 @@ def _describe(video: Video, annotations: dict[int, Mask], options: CutOptions) -
         weights=None if options.weights is None else str(options.weights),
         size=options.size,
         direction=options.direction,
+        objects=None if annotations else options.objects,
+    )
+
+
+def _load_discoverer(options: CutOptions, follower: str | None) -> "Discoverer":
+    """What finds the objects: to be followed they are found by the shipped embeddings."""
+    from rotomask.models.discoverers import load_discoverer
+
+    return load_discoverer(
+        options.model if follower is None else "embedding",
+        weights=options.weights if follower is None else None,
+        device=options.device,
+        precision=options.precision,
+        refinements=options.refinements if follower is None else Refinements(),
     )
 
 

@@ -35,6 +35,8 @@ class JobDescription:
     weights: str | None
     size: int | None
     direction: str
+    objects: int | None = None
+    """Most objects that were looked for; None: they were marked."""
     format: int = FORMAT
 
 

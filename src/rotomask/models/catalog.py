@@ -12,6 +12,7 @@ from rotomask.errors import OptionError, WeightsError
 from rotomask.models.base import Segmenter
 from rotomask.models.checkpoints import load_into, read_metadata
 from rotomask.models.device import Runtime, choose_runtime
+from rotomask.models.embedding import EmbeddingConfig, EmbeddingNet
 from rotomask.models.reference_guided import ReferenceGuidedConfig, ReferenceGuidedSegmenter
 from rotomask.models.rgmp import RGMP, RGMPConfig
 from rotomask.models.rgmp_lite import RGMPLite, RGMPLiteConfig
@@ -19,10 +20,11 @@ from rotomask.models.space_time import SpaceTimeConfig, SpaceTimeSegmenter
 from rotomask.models.stm import STM
 from rotomask.models.stm_lite import STMLite, STMLiteConfig
 from rotomask.models.stm_refine50 import STMRefine50, STMRefine50Config
+from rotomask.unsupervised.annotated import AnnotatedConfig, EmbeddingSegmenter
 
 DEFAULT_MODEL = "stm-lite"
 
-SegmenterConfig = SpaceTimeConfig | ReferenceGuidedConfig
+SegmenterConfig = SpaceTimeConfig | ReferenceGuidedConfig | AnnotatedConfig
 """How a model is run over a video, each kind of segmenter its own."""
 
 
@@ -77,6 +79,13 @@ MODELS: dict[str, Model] = {
         segmenter=ReferenceGuidedSegmenter,
         config=ReferenceGuidedConfig(),
     ),
+    "embedding": Model(
+        "instance embeddings learnt from stills (Li et al. 2018); needs no mask",
+        lambda config: EmbeddingNet(EmbeddingConfig(**_tuples(config))),
+        shipped=True,
+        segmenter=EmbeddingSegmenter,
+        config=AnnotatedConfig(),
+    ),
 }
 
 
@@ -107,13 +116,24 @@ def load_model(
     model = find_model(name)
     chosen = _choose_config(name, config or model.config, settings)
     runtime = choose_runtime(device, precision)
+    return model.segmenter(load_network(name, weights), chosen, runtime)
+
+
+def load_network(name: str, weights: Path | str | None = None) -> nn.Module:
+    """The network of a model with its weights.
+
+    Raises:
+        OptionError: If the name is unknown.
+        WeightsError: If there are no weights, or they are not this model's.
+    """
+    model = find_model(name)
     path = Path(weights) if weights is not None else shipped_weights(name)
     if path is None:
         raise WeightsError(f"{name} has no weights of ours; give a checkpoint with --weights FILE")
     stored = read_metadata(path) if path.suffix == ".safetensors" else {}
     network = model.network(stored.get("config", {}))
     load_into(network, path)
-    return model.segmenter(network, chosen, runtime)
+    return network
 
 
 def find_model(name: str) -> Model:

@@ -1,0 +1,192 @@
+"""Still scenes with several instances, composed of cut-out objects: what embeddings learn from.
+
+An image is taken as it is, or objects of other images are pasted on it. Every object is an instance
+of its own, the image's own ones too.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from rotomask.data.stills import Image, Stills
+from rotomask.data.transforms import (
+    Motion,
+    affine,
+    random_blur,
+    random_colour,
+    random_jpeg,
+    warp,
+)
+
+Labels = npt.NDArray[np.uint8]
+Scene = tuple[Image, Labels]
+"""A picture S×S×3 uint8 RGB and its instances S×S uint8: 0 background, 1, 2, ..."""
+
+MOST_INSTANCES = 250
+
+
+class InstanceImages(Protocol):
+    """Images with labelled instances."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Scene:
+        """The image and its instances, of any size."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SceneConfig:
+    """How scenes are composed."""
+
+    size: int = 256
+    """Side of the square picture, px."""
+    paste: float = 0.55
+    """Part of the scenes on which objects of other images are pasted."""
+    most_pasted: int = 3
+    """Most objects pasted on one."""
+    extent: tuple[float, float] = (0.12, 0.85)
+    """Longer side of a pasted object, as a part of the picture's."""
+
+
+@dataclass(frozen=True)
+class StillInstances:
+    """Stills as images with instances: separate parts of a mask are separate instances."""
+
+    stills: Stills
+    smallest_part: float = 0.08
+    """Parts below this share of the largest one belong to it: a hand behind a pole."""
+
+    def __len__(self) -> int:
+        return len(self.stills)
+
+    def __getitem__(self, index: int) -> Scene:
+        """The image and its instances."""
+        image, mask = self.stills[index]
+        return image, separate_parts(mask, self.smallest_part)
+
+
+def separate_parts(mask: npt.NDArray[np.bool_], smallest: float) -> Labels:
+    """Labels 1, 2, ... of the large connected parts of a mask, largest first.
+
+    Args:
+        mask: H×W.
+        smallest: Parts with less than this share of the largest one's area join it.
+    """
+    _, parts, statistics, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+    areas = statistics[1:, cv2.CC_STAT_AREA]
+    order = np.argsort(-areas, kind="stable")
+    table = np.zeros(len(areas) + 1, np.uint8)
+    for rank, part in enumerate(order[:MOST_INSTANCES]):
+        table[1 + part] = rank + 1 if areas[part] >= smallest * areas[order[0]] else 1
+    labels: Labels = table[parts]
+    return labels
+
+
+def compose_scene(
+    sources: Sequence[InstanceImages], config: SceneConfig, rng: np.random.Generator
+) -> Scene:
+    """One random scene.
+
+    Args:
+        sources: Each is as likely as the number of its images.
+        config: How.
+        rng: Every random choice.
+    """
+    image, labels = _view(*_draw(sources, rng), config, rng)
+    if rng.random() < config.paste:
+        image = random_colour(rng, 0.5)(image)
+        for _ in range(int(rng.integers(1, config.most_pasted + 1))):
+            image, labels = _paste(image, labels, _draw(sources, rng), config, rng)
+    image = random_colour(rng, 0.6)(image)
+    if rng.random() < 0.15:
+        image = random_blur(rng, image)
+    if rng.random() < 0.2:
+        image = random_jpeg(rng, image)
+    return image, _numbered(labels)
+
+
+def _draw(sources: Sequence[InstanceImages], rng: np.random.Generator) -> Scene:
+    sizes = [len(source) for source in sources]
+    index = int(rng.integers(sum(sizes)))
+    for source, size in zip(sources, sizes, strict=True):
+        if index < size:
+            return source[index]
+        index -= size
+    raise AssertionError("the index is below the sum of the sizes")
+
+
+def _view(image: Image, labels: Labels, config: SceneConfig, rng: np.random.Generator) -> Scene:
+    """A crop of the image, from all of its height to half, anywhere in it."""
+    size = config.size
+    height, width = labels.shape
+    scale = size / min(height, width) * float(np.exp(rng.uniform(-0.1, 0.5)))
+    half = size / 2 / scale
+    limits = np.array([width, height], float)
+    low, high = np.minimum(half, limits / 2), np.maximum(limits - half, limits / 2)
+    centre = rng.uniform(low, high)
+    return _warp_both(image, labels, centre, np.full(2, size / 2), scale, config, rng)
+
+
+def _paste(
+    image: Image, labels: Labels, other: Scene, config: SceneConfig, rng: np.random.Generator
+) -> Scene:
+    """The scene with one random instance of another image in front."""
+    source, source_labels = other
+    ids = [k for k in np.unique(source_labels) if k]
+    if not ids or labels.max() >= MOST_INSTANCES:
+        return image, labels
+    mask = (source_labels == ids[int(rng.integers(len(ids)))]).astype(np.uint8)
+    x, y, width, height = cv2.boundingRect(mask)
+    scale = config.size * float(rng.uniform(*config.extent)) / max(width, height)
+    centre = np.array([x + width / 2, y + height / 2])
+    target = config.size * rng.uniform(0.1, 0.9, 2)
+    cutout, alpha = _warp_both(source, mask * 255, centre, target, scale, config, rng, cut=True)
+    cutout = random_colour(rng, 0.5)(cutout)
+    weight = cv2.GaussianBlur(alpha, (3, 3), 0)[..., None].astype(np.float32) / 255
+    blend = image.astype(np.float32) * (1 - weight) + cutout * weight
+    front = np.where(alpha > 127, np.uint8(labels.max() + 1), labels)
+    return blend.round().astype(np.uint8), front
+
+
+def _warp_both(
+    image: Image,
+    labels: Labels,
+    centre: npt.NDArray[np.float64],
+    target: npt.NDArray[np.float64],
+    scale: float,
+    config: SceneConfig,
+    rng: np.random.Generator,
+    *,
+    cut: bool = False,
+) -> Scene:
+    """Image and labels under one random affine map; labels of a view keep their values."""
+    motion = Motion(
+        matrix=affine(
+            (float(centre[0]), float(centre[1])),
+            (float(target[0]), float(target[1])),
+            scale=scale,
+            rotation_rad=float(rng.normal(0, 0.25 if cut else 0.08)),
+            shear=float(rng.normal(0, 0.08)),
+            flip=bool(rng.random() < 0.5),
+        ),
+        bending=np.zeros((2, 2, 2), np.float32),
+    )
+    picture = warp(image, motion, config.size, border=cv2.BORDER_REFLECT_101)
+    if cut:
+        return picture, warp(labels, motion, config.size)
+    matrix = motion.matrix
+    flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
+    side = (config.size, config.size)
+    # Reflected like the picture: what repeats at the border is an instance there too.
+    warped = cv2.warpAffine(labels, matrix, side, flags=flags, borderMode=cv2.BORDER_REFLECT_101)
+    return picture, warped.astype(np.uint8, copy=False)
+
+
+def _numbered(labels: Labels) -> Labels:
+    """The same instances, numbered 1, 2, ... without gaps."""
+    _, inverse = np.unique(np.append(labels, 0), return_inverse=True)
+    return inverse[:-1].reshape(labels.shape).astype(np.uint8)

@@ -1,0 +1,100 @@
+"""What motion alone gives: the part of the picture that does not move with the camera."""
+
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from rotomask.errors import InputError, OptionError
+from rotomask.models.base import Frame, Probabilities, check_frame
+from rotomask.models.discoverer import Discoverer, FrameSource, OnFrames
+from rotomask.motion.flow import DISFlow, Flow, OpticalFlow
+from rotomask.unsupervised.features import map_flow, working_size
+from rotomask.unsupervised.stored import (
+    FrameCounter,
+    KeptScores,
+    Refine,
+    StoredDiscovery,
+    keep_scores,
+)
+
+CELL_PX = 4
+"""Side of the cells in which flow is averaged, px of the working size."""
+
+
+class FlowSaliencyDiscoverer(Discoverer):
+    """Takes for the object what moves unlike the camera: the baseline for every other method.
+
+    In each frame the length of the flow less the camera's is split in two by Otsu's threshold. A
+    frame in which nothing moves has no object.
+    """
+
+    def __init__(
+        self,
+        *,
+        size: int | None = 384,
+        still_px: float = 0.5,
+        flow: OpticalFlow | None = None,
+        refine: Refine | None = None,
+    ) -> None:
+        self.size, self.still_px = size, still_px
+        self.flow = flow or DISFlow()
+        self.refine = refine
+
+    def discover(
+        self, source: FrameSource, *, objects: int = 1, on_frames: OnFrames | None = None
+    ) -> StoredDiscovery:
+        """Look at the whole video; there is one object at most."""
+        if objects < 1:
+            raise OptionError(f"at least 1 object can be looked for, got {objects}")
+        counter = FrameCounter(on_frames)
+        kept = list(self._saliencies(source, counter))
+        if not kept:
+            raise InputError("the video has no frame to find an object in")
+        score = float(np.mean([frame.clarity[0] for frame in kept]))
+        return StoredDiscovery(source, kept, [score], self.refine)
+
+    def _saliencies(self, source: FrameSource, counter: FrameCounter) -> Iterator[KeptScores]:
+        previous: Frame | None = None
+        before: Frame | None = None
+        for frame in source.frames():
+            check_frame(frame, None if previous is None else previous.shape[:2])
+            if previous is not None:
+                yield self._saliency(previous, frame)
+                counter.add()
+            before, previous = previous, frame
+        if previous is not None:
+            yield self._saliency(previous, before)
+            counter.add()
+
+    def _saliency(self, frame: Frame, other: Frame | None) -> KeptScores:
+        size = working_size((frame.shape[0], frame.shape[1]), self.size, CELL_PX)
+        if other is None:
+            flow: Flow = np.zeros((size[0] // CELL_PX, size[1] // CELL_PX, 2), np.float32)
+        else:
+            flow = map_flow(self.flow, frame, other, size, CELL_PX)
+        probability = moving_probability(np.linalg.norm(flow, axis=-1), self.still_px)
+        scores: Probabilities = np.stack([1 - probability, probability]).astype(np.float32)
+        return keep_scores(scores, np.ones(1, np.float32))
+
+
+def moving_probability(length: npt.NDArray[np.float32], still_px: float) -> npt.NDArray[np.float32]:
+    """How surely each cell moves: 0.5 at the threshold that best splits the lengths (Otsu 1979).
+
+    Args:
+        length: Of the flow less the camera's, h×w, px.
+        still_px: Where no cell moves more than this, none does.
+
+    Returns:
+        h×w, 0 to 1.
+    """
+    longest = float(np.percentile(length, 99.5))
+    if longest <= still_px:
+        return np.zeros_like(length)
+    levels = (np.clip(length / longest, 0, 1) * 255).astype(np.uint8)
+    level, _ = cv2.threshold(levels, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
+    threshold = max((level + 0.5) / 255 * longest, still_px)
+    squared = np.square(length)
+    probability: npt.NDArray[np.float32] = squared / (squared + threshold**2)
+    return probability

@@ -30,7 +30,7 @@ from rotomask.models.catalog import load_network
 from rotomask.models.device import choose_runtime
 from rotomask.models.embedding import EmbeddingNet
 from rotomask.models.layers.efficientnet_lite import EfficientNetLite0
-from rotomask.training.run import imagenet_weights
+from rotomask.training.starting import lite0_imagenet_weights
 from rotomask.unsupervised.annotated import AnnotatedConfig, annotated_sets
 from rotomask.unsupervised.config import DiscoveryConfig
 from rotomask.unsupervised.discovery import EmbeddingDiscoverer, spread
@@ -250,7 +250,7 @@ def main() -> None:
     assert isinstance(network, EmbeddingNet)
     discoverer = EmbeddingDiscoverer(network, DiscoveryConfig(), choose_runtime("cpu"))
     backbone = EfficientNetLite0(with_stride32=True).eval()
-    backbone.load_imagenet(imagenet_weights())
+    backbone.load_imagenet(lite0_imagenet_weights())
     dataset = davis2016(arguments.davis, arguments.split)
     if arguments.sequences:
         dataset = dataset.select(arguments.sequences.split(","))

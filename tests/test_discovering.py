@@ -71,7 +71,8 @@ def test_proposals_can_be_given_to_cut(video, tmp_path):
     assert answer.returncode == 0, answer.stderr
     listed = json.loads((tmp_path / "found" / "proposals.json").read_text())
     assert [p["object_id"] for p in listed] == list(range(1, len(listed) + 1))
-    assert Image.open(tmp_path / "found" / "proposals.png").width > 300
+    with Image.open(tmp_path / "found" / "proposals.png") as sheet:
+        assert sheet.width > 300
     best = listed[0]
     assert f"--mask {tmp_path / 'found' / best['mask']} --at {best['frame_index']}" in answer.stdout
     options = ["--mask", tmp_path / "found" / best["mask"], "--at", best["frame_index"]]

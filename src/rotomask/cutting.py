@@ -194,7 +194,6 @@ def _cut_unmarked(
         find_reference,
         follows,
     )
-
     from rotomask.models.catalog import find_model
 
     check_unmarked(options.objects, options.direction)

@@ -1,12 +1,12 @@
 """Composed scenes: every object an instance, and what is pasted is in front."""
 
 import numpy as np
-import pytest
 
-from rotomask.data.scenes import SceneConfig, StillInstances, compose_scene, separate_parts
+from rotomask.data.scenes import SceneConfig, compose_scene, separate_parts
+from rotomask.data.stills import Stills
 
 
-class _Squares:
+class _Squares(Stills):
     """Images of one colour with squares of another; the instances are the squares."""
 
     def __init__(self, colours: list[int], squares: int = 1) -> None:
@@ -37,11 +37,11 @@ def test_large_parts_are_instances_and_small_ones_join():
 
 
 def test_a_scene_is_a_function_of_its_generator():
-    sources = [_Squares([200, 120], squares=2)]
+    stills = _Squares([200, 120], squares=2)
     config = SceneConfig(size=64)
-    first = compose_scene(sources, config, np.random.default_rng(3))
-    again = compose_scene(sources, config, np.random.default_rng(3))
-    other = compose_scene(sources, config, np.random.default_rng(4))
+    first = compose_scene(stills, config, np.random.default_rng(3))
+    again = compose_scene(stills, config, np.random.default_rng(3))
+    other = compose_scene(stills, config, np.random.default_rng(4))
     assert all((a == b).all() for a, b in zip(first, again, strict=True))
     assert (first[0] != other[0]).any()
     assert first[0].shape == (64, 64, 3)
@@ -50,19 +50,19 @@ def test_a_scene_is_a_function_of_its_generator():
 
 
 def test_without_pasting_the_images_own_instances_stay():
-    sources, config = [_Squares([200], squares=2)], SceneConfig(size=64, paste=0)
+    stills, config = _Squares([200], squares=2), SceneConfig(size=64, paste=0)
     found = {
-        int(compose_scene(sources, config, np.random.default_rng(i))[1].max()) for i in range(12)
+        int(compose_scene(stills, config, np.random.default_rng(i))[1].max()) for i in range(12)
     }
     assert found <= {0, 1, 2}
     assert 2 in found
 
 
 def test_pasted_objects_are_instances_of_their_own():
-    sources, config = [_Squares([200])], SceneConfig(size=64, paste=1, most_pasted=3)
+    stills, config = _Squares([200]), SceneConfig(size=64, paste=1, most_pasted=3)
     most = 0
     for i in range(12):
-        image, labels = compose_scene(sources, config, np.random.default_rng(i))
+        image, labels = compose_scene(stills, config, np.random.default_rng(i))
         ids = np.unique(labels)
         assert ids.tolist() == list(range(len(ids)))
         most = max(most, len(ids) - 1)
@@ -71,25 +71,16 @@ def test_pasted_objects_are_instances_of_their_own():
     assert most >= 3
 
 
-def test_stills_become_instances():
-    class Stills:
+def test_separate_parts_of_one_mask_are_instances():
+    class Parts(Stills):
         def __len__(self) -> int:
             return 1
 
         def __getitem__(self, index: int):
-            mask = np.zeros((20, 20), bool)
-            mask[2:8, 2:8] = mask[12:18, 12:18] = True
-            return np.zeros((20, 20, 3), np.uint8), mask
+            labels = np.zeros((60, 60), np.uint8)
+            labels[5:25, 5:25] = labels[35:55, 35:55] = 1
+            return np.zeros((60, 60, 3), np.uint8), labels
 
-    image, labels = StillInstances(Stills())[0]
-    assert image.shape == (20, 20, 3)
-    assert labels.max() == 2
-
-
-@pytest.mark.parametrize("index", [0, 1, 2])
-def test_sources_are_drawn_by_their_size(index):
-    sources = [_Squares([250]), _Squares([90, 90])]
-    config = SceneConfig(size=32, paste=0)
-    rng = np.random.default_rng(index)
-    bright = [compose_scene(sources, config, rng)[0].max() > 170 for _ in range(40)]
-    assert 3 < sum(bright) < 25
+    config = SceneConfig(size=64, paste=0)
+    found = {compose_scene(Parts(), config, np.random.default_rng(i))[1].max() for i in range(12)}
+    assert 2 in found

@@ -1,15 +1,82 @@
 """The pair loss against the paper's formula, and training that makes instances differ."""
 
 import math
+from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
+from rotomask.data.scenes import SceneConfig
 from rotomask.data.synthetic import moving_shapes
+from rotomask.errors import OptionError
+from rotomask.models.catalog import load_model
+from rotomask.models.checkpoints import read_metadata
+from rotomask.models.discoverer import FrameList
+from rotomask.models.discoverers import load_discoverer
 from rotomask.models.embedding import EmbeddingConfig, EmbeddingMaps, EmbeddingNet
-from rotomask.training.embedding import EmbeddingLoss, embedding_loss, objectness_loss, pure_labels
+from rotomask.training.embedding import (
+    EmbeddingLoss,
+    EmbeddingRecipe,
+    embedding_loss,
+    objectness_loss,
+    pure_labels,
+)
+from rotomask.training.loop import Hardware
 from rotomask.training.pairwise import neighbour_pair_loss, pair_loss, sampled_pair_loss
+from rotomask.training.run import train
+from rotomask.training.task import Schedule
+from rotomask.unsupervised.config import DiscoveryConfig
+
+TINY = EmbeddingRecipe(
+    name="tiny",
+    schedule=Schedule(steps=3, warmup=1, validate_every=0),
+    model=EmbeddingConfig(embedding_channels=4, decoder_channels=(16, 16, 16)),
+    scenes=SceneConfig(size=64),
+    batch_size=2,
+)
+CPU = Hardware(accelerator="cpu", workers=0)
+
+
+def _stills(root: Path) -> Path:
+    """Shapes in the layout of DUTS-TR."""
+    for folder in ("images", "masks"):
+        (root / folder).mkdir(parents=True)
+    for i in range(6):
+        frames, labels = moving_shapes(i, frames=1)
+        cv2.imwrite(str(root / "images" / f"{i}.png"), frames[0])
+        cv2.imwrite(str(root / "masks" / f"{i}.png"), labels[0] * 255)
+    return root
+
+
+def test_the_loop_trains_weights_that_find_and_follow(tmp_path):
+    path = train(TINY, {"duts": _stills(tmp_path / "stills")}, tmp_path / "run", hardware=CPU)
+    card = read_metadata(path)
+    assert card["model"] == "embedding"
+    assert card["data"] == {"duts": 6}
+    assert card["config"]["embedding_channels"] == 4
+    frames, labels = moving_shapes(0, frames=2)
+    segmenter = load_model("embedding", weights=path, size=64)
+    segmenter.start(frames[0], labels[0].astype(int))
+    assert segmenter.step(frames[1]).shape == (2, 96, 128)
+    config = DiscoveryConfig(size=64)
+    discoverer = load_discoverer("embedding", weights=path, config=config)
+    assert len(list(discoverer.discover(FrameList(list(frames))).frames())) == 2
+
+
+def test_batches_are_a_function_of_seed_and_step(tmp_path):
+    task = TINY.task({"stills": _stills(tmp_path / "stills")})
+    first, again, other = task.batch(1, 0), task.batch(1, 0), task.batch(2, 0)
+    assert torch.equal(first["images"], again["images"])
+    assert torch.equal(first["labels"], again["labels"])
+    assert not torch.equal(first["images"], other["images"])
+
+
+def test_embeddings_are_trained_on_stills_alone(tmp_path):
+    for data in ({}, {"davis": tmp_path}):
+        with pytest.raises(OptionError, match="trained on stills"):
+            TINY.task(data)
 
 
 def test_pair_loss_is_the_cross_entropy_of_the_similarity():

@@ -104,6 +104,7 @@ def test_region_flows_are_means():
 def test_motion_saliency_is_the_distance_to_the_nearest_background_motion():
     flows = np.array([[0, 0], [1, 0], [4, 0], [1, 1]], np.float32)
     saliency = motion_saliency(flows, np.array([0, 1]), still_px=0.5)
+    assert saliency is not None
     np.testing.assert_allclose(saliency, [0, 0, 1, 1 / 3])
     assert motion_saliency(flows * 0.1, np.array([0, 1]), still_px=0.5) is None
 

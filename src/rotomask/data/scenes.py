@@ -4,38 +4,21 @@ An image is taken as it is, or objects of other images are pasted on it. Every o
 of its own, the image's own ones too.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from rotomask.data.stills import Image, Stills
-from rotomask.data.transforms import (
-    Motion,
-    affine,
-    random_blur,
-    random_colour,
-    random_jpeg,
-    warp,
-)
+from rotomask.data.looks import random_blur, random_colour, random_jpeg
+from rotomask.data.pictures import Image, Labels
+from rotomask.data.simulation.motion import affine
+from rotomask.data.stills import Stills
 
-Labels = npt.NDArray[np.uint8]
 Scene = tuple[Image, Labels]
 """A picture S×S×3 uint8 RGB and its instances S×S uint8: 0 background, 1, 2, ..."""
 
 MOST_INSTANCES = 250
-
-
-class InstanceImages(Protocol):
-    """Images with labelled instances."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int) -> Scene:
-        """The image and its instances, of any size."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,23 +33,9 @@ class SceneConfig:
     """Most objects pasted on one."""
     extent: tuple[float, float] = (0.12, 0.85)
     """Longer side of a pasted object, as a part of the picture's."""
-
-
-@dataclass(frozen=True)
-class StillInstances:
-    """Stills as images with instances: separate parts of a mask are separate instances."""
-
-    stills: Stills
     smallest_part: float = 0.08
-    """Parts below this share of the largest one belong to it: a hand behind a pole."""
-
-    def __len__(self) -> int:
-        return len(self.stills)
-
-    def __getitem__(self, index: int) -> Scene:
-        """The image and its instances."""
-        image, mask = self.stills[index]
-        return image, separate_parts(mask, self.smallest_part)
+    """Where an image's objects are one mask, its connected parts are instances; those below this
+    share of the largest belong to it: a hand behind a pole."""
 
 
 def separate_parts(mask: npt.NDArray[np.bool_], smallest: float) -> Labels:
@@ -86,21 +55,19 @@ def separate_parts(mask: npt.NDArray[np.bool_], smallest: float) -> Labels:
     return labels
 
 
-def compose_scene(
-    sources: Sequence[InstanceImages], config: SceneConfig, rng: np.random.Generator
-) -> Scene:
+def compose_scene(stills: Stills, config: SceneConfig, rng: np.random.Generator) -> Scene:
     """One random scene.
 
     Args:
-        sources: Each is as likely as the number of its images.
+        stills: Where pictures and objects come from.
         config: How.
         rng: Every random choice.
     """
-    image, labels = _view(*_draw(sources, rng), config, rng)
+    image, labels = _view(*_draw(stills, config, rng), config, rng)
     if rng.random() < config.paste:
         image = random_colour(rng, 0.5)(image)
         for _ in range(int(rng.integers(1, config.most_pasted + 1))):
-            image, labels = _paste(image, labels, _draw(sources, rng), config, rng)
+            image, labels = _paste(image, labels, _draw(stills, config, rng), config, rng)
     image = random_colour(rng, 0.6)(image)
     if rng.random() < 0.15:
         image = random_blur(rng, image)
@@ -109,14 +76,12 @@ def compose_scene(
     return image, _numbered(labels)
 
 
-def _draw(sources: Sequence[InstanceImages], rng: np.random.Generator) -> Scene:
-    sizes = [len(source) for source in sources]
-    index = int(rng.integers(sum(sizes)))
-    for source, size in zip(sources, sizes, strict=True):
-        if index < size:
-            return source[index]
-        index -= size
-    raise AssertionError("the index is below the sum of the sizes")
+def _draw(stills: Stills, config: SceneConfig, rng: np.random.Generator) -> Scene:
+    """A random image and its instances."""
+    image, labels = stills[int(rng.integers(len(stills)))]
+    if labels.max(initial=0) <= 1:
+        return image, separate_parts(labels > 0, config.smallest_part)
+    return image, np.minimum(labels, MOST_INSTANCES)
 
 
 def _view(image: Image, labels: Labels, config: SceneConfig, rng: np.random.Generator) -> Scene:
@@ -163,27 +128,25 @@ def _warp_both(
     *,
     cut: bool = False,
 ) -> Scene:
-    """Image and labels under one random affine map; labels of a view keep their values."""
-    motion = Motion(
-        matrix=affine(
-            (float(centre[0]), float(centre[1])),
-            (float(target[0]), float(target[1])),
-            scale=scale,
-            rotation_rad=float(rng.normal(0, 0.25 if cut else 0.08)),
-            shear=float(rng.normal(0, 0.08)),
-            flip=bool(rng.random() < 0.5),
-        ),
-        bending=np.zeros((2, 2, 2), np.float32),
+    """Image and labels under one random affine map: a cut-out's mask soft, a view's labels kept."""
+    matrix = affine(
+        centre,
+        target,
+        scale=scale,
+        rotation_rad=float(rng.normal(0, 0.25 if cut else 0.08)),
+        shear=float(rng.normal(0, 0.08)),
+        flip=bool(rng.random() < 0.5),
     )
-    picture = warp(image, motion, config.size, border=cv2.BORDER_REFLECT_101)
-    if cut:
-        return picture, warp(labels, motion, config.size)
-    matrix = motion.matrix
-    flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
     side = (config.size, config.size)
-    # Reflected like the picture: what repeats at the border is an instance there too.
-    warped = cv2.warpAffine(labels, matrix, side, flags=flags, borderMode=cv2.BORDER_REFLECT_101)
-    return picture, warped.astype(np.uint8, copy=False)
+    reflect, nothing = cv2.BORDER_REFLECT_101, cv2.BORDER_CONSTANT
+    linear = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    picture = cv2.warpAffine(image, matrix, side, flags=linear, borderMode=reflect)
+    if cut:
+        moved = cv2.warpAffine(labels, matrix, side, flags=linear, borderMode=nothing)
+    else:  # reflected like the picture: what repeats at the border is an instance there too
+        nearest = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
+        moved = cv2.warpAffine(labels, matrix, side, flags=nearest, borderMode=reflect)
+    return picture.astype(np.uint8, copy=False), moved.astype(np.uint8, copy=False)
 
 
 def _numbered(labels: Labels) -> Labels:

@@ -1,6 +1,8 @@
 """What trains the embedding network: scenes of several instances, pair and objectness losses."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -9,9 +11,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rotomask.data.scenes import InstanceImages, SceneConfig, compose_scene
+from rotomask.data.scenes import SceneConfig, compose_scene
+from rotomask.data.stills import JoinedStills, Stills, find_stills
+from rotomask.errors import OptionError
 from rotomask.models.embedding import EmbeddingConfig, EmbeddingMaps, EmbeddingNet
 from rotomask.training.pairwise import neighbour_pair_loss, sampled_pair_loss
+from rotomask.training.starting import lite0_imagenet_weights, start_from
+from rotomask.training.task import Batch, Data, Recipe, Schedule, Task
+
+STILL_NAMES = ("duts", "stills", "coco")
+"""Names under which images with instances are given."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,65 +92,103 @@ def objectness_loss(logits: Tensor, covered: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EmbeddingTask:
-    """Scenes, network and loss of a run."""
+class EmbeddingRecipe(Recipe):
+    """Everything that a run of the embedding network depends on, but for the data."""
 
-    sources: tuple[InstanceImages, ...]
+    name: str
+    schedule: Schedule
     model: EmbeddingConfig = field(default_factory=EmbeddingConfig)
     scenes: SceneConfig = field(default_factory=SceneConfig)
     losses: EmbeddingLoss = field(default_factory=EmbeddingLoss)
     batch_size: int = 12
-    """Scenes a step."""
+    """Scenes a batch."""
     encoder_factor: float = 0.3
     """Learning rate of the pre-trained encoder, as a part of the others'."""
     frozen_stages: int = 2
     """Encoder stages, from the input, that keep the weights they start with."""
-    seed: int = 0
 
-    def build(self) -> EmbeddingNet:
-        """The network, its encoder from ImageNet."""
-        from rotomask.training.run import imagenet_weights
+    def task(self, data: Data, initial: Path | None = None) -> Task:
+        """The task on this data; see `Recipe.task`."""
+        unknown = [name for name in data if name not in STILL_NAMES]
+        if unknown or not data:
+            raise OptionError(
+                "embeddings are trained on stills: --data duts=FOLDER, --data coco=FILE.json, got "
+                f"{', '.join(data) or 'none'}"
+            )
+        return EmbeddingTask(
+            self, {name: find_stills(path) for name, path in data.items()}, initial
+        )
 
-        network = EmbeddingNet(self.model)
-        network.encoder.load_imagenet(imagenet_weights())
-        for module in (network.encoder.stem, *network.encoder.stages[: self.frozen_stages]):
-            module.requires_grad_(False)
+
+class EmbeddingTask(Task):
+    """A recipe on the user's data."""
+
+    def __init__(
+        self, recipe: EmbeddingRecipe, stills: Mapping[str, Stills], initial: Path | None = None
+    ) -> None:
+        self.recipe, self.schedule, self.initial = recipe, recipe.schedule, initial
+        self.sizes = {name: len(part) for name, part in stills.items()}
+        self.stills = JoinedStills(tuple(stills.values()))
+        self.start = "not built yet"
+
+    def build(self) -> nn.Module:
+        """The network with its starting weights."""
+        network = EmbeddingNet(self.recipe.model)
+        network.encoder.load_imagenet(lite0_imagenet_weights())
+        self.start = "EfficientNet-Lite0 on ImageNet"
+        if self.initial is not None:
+            self.start = start_from(network, self.initial)
         return network
 
-    def rates(self, network: EmbeddingNet) -> list[tuple[list[nn.Parameter], float]]:
-        """Encoder and new layers, with their factor of the learning rate."""
+    def rates(self, network: nn.Module) -> list[tuple[list[nn.Parameter], float]]:
+        """The pre-trained encoder slower than the rest, its first stages not at all."""
+        assert isinstance(network, EmbeddingNet)
+        frozen = [network.encoder.stem, *network.encoder.stages[: self.recipe.frozen_stages]]
+        for module in frozen:
+            module.requires_grad_(False)
         encoder = {id(p) for p in network.encoder.parameters()}
         learned = [p for p in network.parameters() if p.requires_grad]
         return [
             ([p for p in learned if id(p) not in encoder], 1.0),
-            ([p for p in learned if id(p) in encoder], self.encoder_factor),
+            ([p for p in learned if id(p) in encoder], self.recipe.encoder_factor),
         ]
 
-    def batch(self, step: int) -> dict[str, Tensor]:
-        """Images B×3×S×S and labels B×S×S, uint8, a function of the seed and the step alone."""
+    def batch(self, step: int, part: int) -> Batch:
+        """Images B×3×S×S and labels B×S×S, uint8."""
         cv2.setNumThreads(0)
-        rng = np.random.default_rng((self.seed, step))
-        scenes = [compose_scene(self.sources, self.scenes, rng) for _ in range(self.batch_size)]
+        rng = np.random.default_rng((self.schedule.seed, step, part))
+        scenes = [
+            compose_scene(self.stills, self.recipe.scenes, rng)
+            for _ in range(self.recipe.batch_size)
+        ]
         images = torch.from_numpy(np.stack([s[0] for s in scenes])).movedim(-1, 1)
         return {
             "images": images.contiguous(),
             "labels": torch.from_numpy(np.stack([s[1] for s in scenes])),
         }
 
-    def loss(self, network: nn.Module, batch: dict[str, Tensor], step: int) -> Tensor:
+    def loss(self, network: nn.Module, batch: Batch, step: int) -> Tensor:
         """The sum of `embedding_loss` on a batch."""
         images = batch["images"].float() / 255
         maps = network(images.contiguous(memory_format=torch.channels_last))
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
-        parts = embedding_loss(maps, batch["labels"].long(), self.losses, generator)
+        generator = torch.Generator().manual_seed(self.schedule.seed * 1_000_003 + step)
+        parts = embedding_loss(maps, batch["labels"].long(), self.recipe.losses, generator)
         return torch.stack(list(parts.values())).sum()
 
     def description(self) -> dict[str, Any]:
-        """What the exported weights say of their training."""
+        """Model, config, recipe and data."""
         return {
             "model": "embedding",
-            "config": asdict(self.model),
-            "scenes": asdict(self.scenes),
-            "losses": asdict(self.losses),
-            "data": {"images": sum(len(source) for source in self.sources)},
+            "config": asdict(self.recipe.model),
+            "recipe": asdict(self.recipe),
+            "start": self.start,
+            "data": self.sizes,
         }
+
+
+RECIPE = EmbeddingRecipe(
+    name="embedding",
+    schedule=Schedule(
+        steps=1000, learning_rate=8e-4, warmup=60, decay_part=0.4, ema=0.997, validate_every=0
+    ),
+)

@@ -10,6 +10,7 @@ from rotomask.models.stm import STMConfig
 from rotomask.models.stm_lite import STMLiteConfig
 from rotomask.models.stm_refine50 import STMRefine50Config
 from rotomask.training.clip_data import Stage
+from rotomask.training.embedding import RECIPE as EMBEDDING
 from rotomask.training.reference_guided import ABLATIONS, ReferenceGuidedRecipe
 from rotomask.training.space_time import Recurrence, SpaceTimeRecipe
 from rotomask.training.task import Recipe, Schedule
@@ -22,6 +23,7 @@ _MAIN_TRAINING = Stage(
 )
 
 RECIPES: dict[str, Recipe] = {
+    "embedding": EMBEDDING,
     "stm-lite": SpaceTimeRecipe(
         name="stm-lite",
         schedule=Schedule(steps=3500),

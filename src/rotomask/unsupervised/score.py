@@ -8,7 +8,6 @@ import numpy.typing as npt
 from rotomask.models.base import Probabilities
 from rotomask.unsupervised.graph import Embedding, Points, log_similarity, squared_distances
 
-
 Owners = npt.NDArray[np.intp]
 """The object that each pixel would be of, h×w, 0, 1, ..."""
 

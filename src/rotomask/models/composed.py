@@ -167,7 +167,8 @@ class Refined(Segmenter):
 
     def __repr__(self) -> str:
         """The segmenter and what refines it."""
-        return f"{self.segmenter!r}, refined by {self.refine}"
+        name = getattr(self.refine, "__name__", repr(self.refine))
+        return f"{self.segmenter!r}, refined by {name}"
 
     @property
     def object_ids(self) -> tuple[int, ...]:

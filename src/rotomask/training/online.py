@@ -165,11 +165,18 @@ def fine_tune(
     assert isinstance(decoder, nn.Module)
     decoder.requires_grad_(True)
     optimiser = torch.optim.Adam(decoder.parameters(), lr=config.learning_rate)
-    batches = _simulated_batches(image, labels, config, runtime.device)
-    with _autocast(runtime):
-        lessons = [_lesson(network, batch) for batch in batches]
+    rng = np.random.default_rng(config.seed)
+    lessons: list[Lesson] = []
     losses: list[float] = []
-    for step in range(config.steps if lessons else 0):
+    for step in range(config.steps):
+        if step < config.clips:  # made one by one, so that the time ends this too
+            batch = simulate(image, labels, config, rng)
+            if batch is not None:
+                on_device = {name: value.to(runtime.device) for name, value in batch.items()}
+                with _autocast(runtime):
+                    lessons.append(_lesson(network, on_device))
+        if not lessons:
+            continue
         # A context a step: within one, autocast keeps the weights as it first cast them.
         with _autocast(runtime):
             loss = lessons[step % len(lessons)]()
@@ -248,15 +255,6 @@ class _Encoded:
 
     def decode(self, readout: Tensor, features: Any, guidance: Tensor) -> Tensor:
         return self.network.decode(readout, features, guidance)
-
-
-def _simulated_batches(
-    image: Frame, labels: Mask, config: OnlineConfig, device: torch.device
-) -> list[Batch]:
-    """One clip each; none if the objects are too small."""
-    rng = np.random.default_rng(config.seed)
-    drawn = [simulate(image, labels, config, rng) for _ in range(config.clips)]
-    return [{k: v.to(device) for k, v in batch.items()} for batch in drawn if batch is not None]
 
 
 def simulate(

@@ -22,7 +22,7 @@ from rotomask.training.run import train
 from rotomask.training.space_time import Recurrence, SpaceTimeRecipe
 from rotomask.training.task import Schedule
 
-STEPS = 400
+STEPS = 240
 STILLS = Stage(steps=STEPS, batch=6, frames=4, size=192, real=0.0, objects=(1.0,))
 VIDEO = replace(STILLS, real=1.0)
 NO_RECURRENCE = Recurrence(soft_masks=False)

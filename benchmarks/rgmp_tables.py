@@ -1,7 +1,8 @@
 """Tables of the RGMP paper (Oh et al. 2018) with our networks in them.
 
     python benchmarks/rgmp_tables.py scales --davis DAVIS-TRAIN --split held-out
-    python benchmarks/rgmp_tables.py overall --davis DAVIS --write
+    rotomask benchmark davis2016 --root DAVIS --model rgmp-lite --out run --json run.json
+    python benchmarks/rgmp_tables.py overall --results run.json --write
     python benchmarks/rgmp_tables.py ablations --davis DAVIS --runs RUNS --write
     python benchmarks/rgmp_tables.py objects --write
 
@@ -12,6 +13,7 @@ objects. --write renews the table in docs/results.md.
 """
 
 import argparse
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +28,9 @@ from rotomask.data.clips import AnnotatedVideo, find_videos
 from rotomask.data.synthetic import moving_shapes
 from rotomask.models.base import Segmenter
 from rotomask.models.catalog import load_model
+from rotomask.models.device import choose_runtime
+from rotomask.models.reference_guided import ReferenceGuidedConfig, ReferenceGuidedSegmenter
+from rotomask.models.rgmp_lite import RGMPLite, RGMPLiteConfig
 from rotomask.training.validation import validate
 
 HELD_OUT = ("dog-agility", "hike", "motorbike", "swing")
@@ -67,9 +72,9 @@ class Timed:
         return getattr(self.segmenter, name)
 
     def step(self, frame: Any) -> Any:
-        began = time.perf_counter()
+        began = time.process_time()
         answer = self.segmenter.step(frame)
-        self.seconds += time.perf_counter() - began
+        self.seconds += time.process_time() - began
         self.frames += 1
         return answer
 
@@ -92,8 +97,10 @@ def measure(arguments: argparse.Namespace, **settings: object) -> tuple[float, f
 
 def overall(arguments: argparse.Namespace) -> str:
     """Table 1: J, F and time beside the paper's rows."""
-    count = len(videos_of(arguments))
-    j, f, seconds = measure(arguments)
+    result = json.loads(arguments.results.read_text())
+    count, figures = len(result["sequences"]), result["figures"]
+    j, f = figures["J_mean"], figures["F_mean"]
+    seconds = seconds_per_frame(load_model("rgmp-lite", device="cpu"), 1)
     ours = (f"rgmp-lite ({count} sequences)", "", "", "", f"{j:.3f}", f"{f:.3f}", f"{seconds:.2f}")
     header = ["", "OL", "PP", "OF", "J mean", "F mean", "s a frame"]
     rows = [list(row) for row in (*TABLE1, ours)]
@@ -108,12 +115,12 @@ def overall(arguments: argparse.Namespace) -> str:
 def scales(arguments: argparse.Namespace) -> str:
     """One network at several sets of scales."""
     rows = []
-    for chosen in ((1.0,), (0.75,), (0.75, 1.0), (0.5, 0.75, 1.0)):
+    for chosen in ((1.0,), (0.5,), (0.5, 0.75), (0.75, 1.0), (0.5, 0.75, 1.0)):
         j, f, seconds = measure(arguments, scales=chosen)
         name = ", ".join(map(str, chosen))
         rows.append([name, f"{(j + f) / 2:.3f}", f"{j:.3f}", f"{f:.3f}", f"{seconds:.2f}"])
         print(rows[-1], flush=True)
-    return markdown_table(["scales", "J&F", "J", "F", "s a frame"], rows)
+    return markdown_table(["scales", "J&F", "J", "F", "CPU s a frame"], rows)
 
 
 def ablations(arguments: argparse.Namespace) -> str:
@@ -152,30 +159,47 @@ def _row(name: str, results: dict[str, Any]) -> list[str]:
 
 
 def objects(arguments: argparse.Namespace) -> str:
-    """Seconds a frame of 854x480 for one, two and three objects."""
-    rows = []
-    for name, settings in (
-        ("stm-lite", {}),
-        ("rgmp-lite", {}),
-        ("rgmp-lite, background from the product", {"background": "product"}),
-        ("rgmp-lite at three scales", {"scales": (0.5, 0.75, 1.0)}),
+    """Seconds a frame for one, two and three objects, of the models and of other shapes."""
+    made: dict[str, Segmenter] = {
+        "stm-lite": load_model("stm-lite", device="cpu"),
+        "rgmp-lite": load_model("rgmp-lite", device="cpu"),
+        "rgmp-lite, background of the product": load_model(
+            "rgmp-lite", device="cpu", background="product"
+        ),
+        "rgmp-lite, scale 0.5": load_model("rgmp-lite", device="cpu", scales=(0.5,)),
+        "rgmp-lite, scale 1": load_model("rgmp-lite", device="cpu", scales=(1.0,)),
+        "rgmp-lite, scales 0.5, 0.75": load_model("rgmp-lite", device="cpu", scales=(0.5, 0.75)),
+    }
+    for name, shape in (
+        ("mask joined with the image", RGMPLiteConfig(mask_stride=1)),
+        ("matched at stride 16", RGMPLiteConfig(coarsest=16)),
+        ("with a visual memory", RGMPLiteConfig(visual_memory=True)),
+        ("with strides refined together", RGMPLiteConfig(refine_channels=64)),
     ):
-        cells = []
-        for count in (1, 2, 3):
-            frames, labels = moving_shapes(0, frames=13, size=(480, 854), objects=count)
-            model = name.split(",")[0].split(" ")[0]
-            segmenter = load_model(model, device="cpu", **settings)  # type: ignore[arg-type]
-            segmenter.start(frames[0], labels[0].astype(int))
-            times = []
-            for frame in frames[1:]:
-                began = time.perf_counter()
-                segmenter.step(frame)
-                times.append(time.perf_counter() - began)
-            cells.append(f"{float(np.median(times[2:])):.3f}")
-        rows.append([name, *cells])
-    text = markdown_table(["seconds a frame", "1 object", "2 objects", "3 objects"], rows)
-    threads = f"854x480, CPU, {torch.get_num_threads()} thread(s), median of 10 frames."
-    return f"{threads}\n\n{text}"
+        config = ReferenceGuidedConfig(scales=(1.0,))
+        segmenter = ReferenceGuidedSegmenter(RGMPLite(shape), config, choose_runtime("cpu"))
+        made[f"rgmp-lite, scale 1, {name}"] = segmenter
+    rows = [
+        [name, *(f"{seconds_per_frame(segmenter, count):.3f}" for count in (1, 2, 3))]
+        for name, segmenter in made.items()
+    ]
+    text = markdown_table(["CPU seconds a frame", "1 object", "2 objects", "3 objects"], rows)
+    return (
+        f"854x480, CPU seconds of {torch.get_num_threads()} thread(s), median of 4 frames. The "
+        f"other shapes of rgmp-lite, below scale 1, have random weights.\n\n{text}"
+    )
+
+
+def seconds_per_frame(segmenter: Segmenter, count: int) -> float:
+    """Median over moving shapes."""
+    frames, labels = moving_shapes(0, frames=6, size=(480, 854), objects=count)
+    segmenter.start(frames[0], labels[0].astype(int))
+    times = []
+    for frame in frames[1:]:
+        began = time.process_time()
+        segmenter.step(frame)
+        times.append(time.process_time() - began)
+    return float(np.median(times[1:]))
 
 
 TABLES: dict[str, tuple[str, Callable[[argparse.Namespace], str]]] = {
@@ -192,12 +216,15 @@ def main() -> None:
     )
     parser.add_argument("table", choices=TABLES)
     parser.add_argument("--davis", type=Path, help="annotated videos in the DAVIS layout")
+    parser.add_argument("--results", type=Path, help="what `rotomask benchmark --json` wrote")
     parser.add_argument("--split", choices=("all", "held-out"), default="all")
     parser.add_argument("--runs", type=Path, help="folder of ablation runs")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--write", action="store_true", help="renew docs/results.md")
     arguments = parser.parse_args()
-    if arguments.davis is None and arguments.table != "objects":
+    if arguments.table == "overall" and arguments.results is None:
+        parser.error("overall needs --results FILE")
+    if arguments.table in ("scales", "ablations") and arguments.davis is None:
         parser.error(f"{arguments.table} needs --davis FOLDER")
     torch.set_num_threads(arguments.threads)
     cv2.setNumThreads(arguments.threads)
@@ -206,6 +233,8 @@ def main() -> None:
     print(text)
     if arguments.write:
         options = " --davis DAVIS" if arguments.davis else ""
+        options += " --results run.json" if arguments.results else ""
+        options += f" --split {arguments.split}" if arguments.split != "all" else ""
         options += " --runs RUNS" if arguments.runs else ""
         command = f"    python benchmarks/rgmp_tables.py {arguments.table}{options} --write"
         write_block(f"rgmp-{arguments.table}", f"## {heading}\n\n{command}\n\n{text}")

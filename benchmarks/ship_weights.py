@@ -23,7 +23,7 @@ def main() -> None:
     summary = {
         "parameters": f"{sum(v.numel() for v in state.values()) / 1e6:.2f} M",
         "trained on": f"{data['stills']} stills of DUTS-TR, {data['videos']} videos of DAVIS-2016 "
-        "train; encoder from ImageNet",
+        f"train; start: {card.get('start', 'encoder from ImageNet')}",
         "held-out videos": f"J {held_out['J']:.3f} F {held_out['F']:.3f} (4 of DAVIS-2016 train)",
     }
     if arguments.benchmark:

@@ -128,6 +128,7 @@ def test_the_reference_is_encoded_once(network, monkeypatch):
         {"aggregation": "winner-take-all"},
         {"aggregation": "naive"},
         {"background": "product"},
+        {"reach": 0.05},
         {"use_reference": False},
         {"use_previous": False},
         {"scales": (0.75, 1.0)},
@@ -294,6 +295,25 @@ def test_the_visual_memory_follows_late_objects_and_resumes(recurrent):
     assert segmenter.step(frames[3]).shape == (3, 32, 64)
 
 
+def test_an_object_is_found_within_reach_only_and_anywhere_once_it_is_lost(network):
+    frames, _ = moving_shapes(20, frames=3, size=(64, 96))
+    corner = np.zeros((64, 96), int)
+    corner[:16, :16] = 1
+    far = _segmenter(network, reach=0.25)
+    far.start(frames[0], corner)
+    answer = far.step(frames[1])
+    free = _segmenter(network)
+    free.start(frames[0], corner)
+    usual = free.step(frames[1])
+    near = np.zeros((64, 96), bool)
+    near[:32, :32] = True  # 16 px of mask and a quarter of 64 px
+    assert np.abs(answer[1] - usual[1])[near].max() < 1e-6
+    assert usual[1][~near].max() > 0.01
+    assert answer[1][~near].max() == 0
+    far.add(frames[2], corner * 0, object_ids=[1])
+    assert far.step(frames[2])[1][~near].max() > 0.01
+
+
 def test_wrong_calls_are_named(network):
     frames, labels = moving_shapes(18, frames=2, size=(32, 64))
     mask = labels[0].astype(int)
@@ -311,6 +331,8 @@ def test_wrong_calls_are_named(network):
         segmenter.add(frames[1], mask * 0)
     with pytest.raises(OptionError, match="scales"):
         ReferenceGuidedConfig(scales=())
+    with pytest.raises(OptionError, match="reach must be above 0"):
+        ReferenceGuidedConfig(reach=0.0)
     with pytest.raises(OptionError, match="background"):
         ReferenceGuidedConfig(background="black")  # type: ignore[arg-type]
 
@@ -330,3 +352,16 @@ def test_the_catalogue_runs_a_users_checkpoint(published, tmp_path):
         load_model("rgmp", weights=path, memory_every=2)
     with pytest.raises(OptionError, match="run by a SpaceTimeConfig"):
         load_model("stm-lite", config=ReferenceGuidedConfig())
+
+
+def test_the_shipped_model_follows_a_shape_better_than_holding_still():
+    frames, labels = moving_shapes(11, frames=8, size=(128, 160))
+    segmenter = load_model("rgmp-lite", device="cpu")
+    segmenter.start(frames[0], labels[0].astype(int))
+    overlaps, still = [], []
+    for frame, truth in zip(frames[1:], labels[1:], strict=True):
+        found = segmenter.labels(segmenter.step(frame)) > 0
+        overlaps.append((found & (truth > 0)).sum() / (found | (truth > 0)).sum())
+        held = labels[0] > 0
+        still.append((held & (truth > 0)).sum() / (held | (truth > 0)).sum())
+    assert np.mean(overlaps) > max(0.7, np.mean(still))

@@ -68,9 +68,9 @@ MODELS: dict[str, Model] = {
     "rgmp-lite": Model(
         "reference-guided mask propagation for a plain CPU",
         lambda config: RGMPLite(RGMPLiteConfig(**_tuples(config))),
-        shipped=False,
+        shipped=True,
         segmenter=ReferenceGuidedSegmenter,
-        config=ReferenceGuidedConfig(scales=(0.5, 0.75)),
+        config=ReferenceGuidedConfig(reach=0.3),
     ),
     "rgmp": Model(
         "reference-guided mask propagation (Oh et al. 2018), ResNet-50; bring weights.pth",

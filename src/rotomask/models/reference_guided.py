@@ -23,6 +23,9 @@ from rotomask.models.layers.aggregation import Aggregation, aggregate
 OBJECTS_AT_ONCE = 8
 """Objects that are encoded and decoded in one batch."""
 
+BLOCK = 8
+"""Side of the squares in which distances to a mask are measured, px."""
+
 
 class Features(Protocol):
     """What a network knows of a frame with B masks."""
@@ -69,6 +72,9 @@ class ReferenceGuidedConfig:
     """Where the background's probability comes from when there are several objects: ``merged``, one
     minus that of all objects segmented as one (sec. 3.3), which costs as much as one more object;
     ``product``, the probability that no object is there."""
+    reach: float | None = None
+    """How far from its previous mask an object is looked for, as a part of the frame's short side;
+    everywhere once it is lost. None: everywhere, as published."""
     use_reference: bool = True
     """False: the reference stream sees zeros (-Ref of table 5)."""
     use_previous: bool = True
@@ -77,6 +83,8 @@ class ReferenceGuidedConfig:
     def __post_init__(self) -> None:
         if not self.scales or not all(0 < scale <= 2 for scale in self.scales):
             raise OptionError(f"scales must be above 0 and at most 2, got {self.scales}")
+        if self.reach is not None and self.reach <= 0:
+            raise OptionError(f"reach must be above 0, or None for everywhere, got {self.reach}")
         if self.background not in ("merged", "product"):
             raise OptionError(f"unknown background {self.background!r}; use merged or product")
 
@@ -206,6 +214,8 @@ class ReferenceGuidedSegmenter(Segmenter):
         rows = self._with_merged(self._masks)
         fresh = [self._ids.index(k) for k in self._ids if k in known or k not in before]
         fresh += list(range(len(self._ids), len(rows)))
+        if not fresh:
+            return
         kept_rows = [i for i in range(len(self._ids)) if i not in fresh]
         for kept, scale in zip(self._scales, self.config.scales, strict=True):
             kept.references = _put_rows(
@@ -239,11 +249,23 @@ class ReferenceGuidedSegmenter(Segmenter):
             logits = [self.network.refine(*pair) for pair in self._matches(kept, image, scale)]
             total = total + _resize(torch.sigmoid(torch.cat(logits))[:, None], size)[:, 0]
         rows = total / len(self._scales)
+        if self.config.reach is not None:
+            rows = rows * self._within_reach(self.config.reach)
         count = len(self._ids)
         if count == 1:  # nothing to merge: eq. 1 is for several objects
             return torch.cat([1 - rows, rows])
         background = 1 - rows[count:] if len(rows) > count else None
         return aggregate(rows[:count], self.config.aggregation, background=background)
+
+    def _within_reach(self, reach: float) -> Tensor:
+        """1 near each row's previous mask, or everywhere if it is empty; else 0, R×H×W."""
+        rows = self._with_merged(self._masks)
+        blocks = F.max_pool2d((rows > 0.5).float()[:, None], BLOCK)  # a tenth of the time
+        radius = max(1, round(reach * min(self._framing.working_size) / BLOCK))
+        near = F.max_pool2d(blocks, 2 * radius + 1, stride=1, padding=radius)
+        lost = (blocks.flatten(1).amax(1) == 0)[:, None, None, None]
+        near = torch.where(lost, torch.ones_like(near), near)
+        return F.interpolate(near, rows.shape[-2:])[:, 0]
 
     def _matches(self, kept: _Scale, image: Tensor, scale: float) -> Iterator[tuple[Any, Tensor]]:
         """Target features and what they match in the reference, some rows at a time."""

@@ -96,7 +96,8 @@ _RGMP_FINE_TUNING = Stage(
     max_gap=(2, 4),
     random_reference=0.9,
 )
-_RGMP_LARGER = replace(_RGMP_FINE_TUNING, steps=600, size=256, max_gap=(4, 7), scales=(0.6, 1.5))
+_RGMP_LARGER = replace(_RGMP_FINE_TUNING, steps=450, size=256, max_gap=(4, 7), scales=(0.6, 1.5))
+_RGMP_LONGER = replace(_RGMP_LARGER, steps=380, batch=3, frames=7, max_gap=(3, 6))
 _RGMP_PAPER_STAGE = Stage(steps=30000, batch=4, frames=3, size=256, real=0.0, objects=(1.0,))
 
 
@@ -107,9 +108,9 @@ def _curriculum(stage: Stage, steps: int) -> tuple[Stage, ...]:
 
 RGMP_LITE = ReferenceGuidedRecipe(
     name="rgmp-lite",
-    schedule=Schedule(steps=1300),
+    schedule=Schedule(steps=1530),
     pre_training=_RGMP_PRE_TRAINING,
-    fine_tuning=(_RGMP_FINE_TUNING, _RGMP_LARGER),
+    fine_tuning=(_RGMP_FINE_TUNING, _RGMP_LARGER, _RGMP_LONGER),
 )
 RGMP_LITE_GRU = ReferenceGuidedRecipe(
     name="rgmp-lite-gru",
@@ -158,7 +159,7 @@ _REFERENCE_GUIDED = (
         RGMP_LITE_GRU,
         name="rgmp-lite-gru-all",
         schedule=Schedule(steps=200, learning_rate=1e-4, warmup=30, validate_every=0),
-        fine_tuning=(replace(_RGMP_LARGER, steps=200, frames=7),),
+        fine_tuning=(replace(_RGMP_LONGER, steps=200),),
         trained="all",
     ),
     # To compare (table 5 of the paper): benchmarks/rgmp_tables.py.

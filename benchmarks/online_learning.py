@@ -19,8 +19,7 @@ from rotomask.evaluation import open_benchmark, score_sequence
 from rotomask.models.base import Segmenter
 from rotomask.training.online import OnlineConfig, OnlineLearned
 
-TRIED = ((20, 1e-4), (40, 3e-5), (40, 1e-4), (40, 3e-4), (120, 1e-4))
-"""Steps and learning rate."""
+TRIED = "20:1e-4,40:3e-5,40:1e-4,40:3e-4,120:1e-4"
 
 
 def measure(segmenter: Segmenter, dataset: VideoDataset) -> tuple[float, float, float]:
@@ -45,6 +44,7 @@ def main() -> None:
     parser.add_argument("--davis", type=Path, required=True)
     parser.add_argument("--split", default="train")
     parser.add_argument("--sequences", default=HELD_OUT, help="with commas between")
+    parser.add_argument("--tried", default=TRIED, help="STEPS:LEARNING-RATE, with commas between")
     parser.add_argument("--model", default="stm-lite")
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--threads", type=int, default=1)
@@ -54,9 +54,10 @@ def main() -> None:
     dataset = dataset.select(arguments.sequences.split(","))
     plain = load_model(arguments.model, weights=arguments.weights, enlarge=True)
     tried: dict[str, Segmenter] = {"without": plain}
-    for steps, rate in TRIED:
-        config = OnlineConfig(steps=steps, learning_rate=rate)
-        tried[f"{steps} steps at {rate:g}"] = OnlineLearned(plain, config)
+    for pair in arguments.tried.split(","):
+        steps, _, rate = pair.partition(":")
+        config = OnlineConfig(steps=int(steps), learning_rate=float(rate))
+        tried[f"{steps} steps at {rate}"] = OnlineLearned(plain, config)
     print(f"{arguments.model} on {arguments.sequences}")
     print(f"{'':20} {'J&F':>7} {'J':>7} {'F':>7} {'s to learn':>11}")
     for label, segmenter in tried.items():

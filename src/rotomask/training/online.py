@@ -46,7 +46,7 @@ class OnlineConfig:
     """Optimiser steps."""
     seconds: float | None = None
     """Time after which it ends, whatever is left of the steps; None: no limit."""
-    learning_rate: float = 1e-4
+    learning_rate: float = 3e-5
     clips: int = 8
     """Simulated clips, a batch each. They are made and encoded once and come again and again."""
     frames: int = 3

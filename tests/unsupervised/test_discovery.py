@@ -26,7 +26,7 @@ LEAST_J = 0.5
 
 
 def _discoverer(config: DiscoveryConfig = SMALL) -> EmbeddingDiscoverer:
-    discoverer = load_discoverer("embedding", config=config)
+    discoverer = load_discoverer("embedding", config=config, crf=False)
     assert isinstance(discoverer, EmbeddingDiscoverer)
     return discoverer
 
@@ -56,9 +56,7 @@ def test_what_moves_is_found(camera):
 def test_a_crf_follows_the_outline_closer():
     frames, labels = pasted_clip(3, WALK)
     plain = _discoverer().discover(FrameList(frames))
-    crf = Refinements(crf=True)
-    refined = load_discoverer("embedding", config=SMALL, refinements=crf)
-    found = refined.discover(FrameList(frames))
+    found = load_discoverer("embedding", config=SMALL).discover(FrameList(frames))
     assert _mean_j(_masks(found), labels) > _mean_j(_masks(plain), labels)
 
 
@@ -171,7 +169,7 @@ def test_flow_saliency_finds_nothing_where_nothing_moves():
 
 def test_found_then_followed_both_ways():
     frames, labels = pasted_clip(6, WALK)
-    discoverer = load_discoverer("embedding+stm-lite", config=SMALL)
+    discoverer = load_discoverer("embedding+stm-lite", config=SMALL, crf=False)
     found = discoverer.discover(FrameList(frames))
     masks = _masks(found)
     assert len(masks) == 6
@@ -188,7 +186,7 @@ def test_clarity_is_certainty_and_kept_scores_are_near_what_was_given():
     assert certainty(np.ones((3, 3), np.float32)) == 1
     assert certainty(np.array([[0.6, 0.6]], np.float32)) == pytest.approx(0.2)
     scores = np.random.default_rng(0).random((1, 5, 7)).astype(np.float32)
-    kept = keep_scores(np.concatenate([1 - scores, scores]), np.array([0.5], np.float32))
+    kept = keep_scores(np.concatenate([1 - scores, scores]), [0.5])
     np.testing.assert_allclose(kept.scores()[1:], scores, atol=0.5 / 255 + 1e-6)
     np.testing.assert_allclose(kept.scores().sum(0), 1, atol=1e-6)
 

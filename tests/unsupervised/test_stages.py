@@ -12,7 +12,7 @@ from rotomask.unsupervised.features import FrameMaps, working_size
 from rotomask.unsupervised.frame import seed_sets, summarise
 from rotomask.unsupervised.graph import embedding_graph
 from rotomask.unsupervised.saliency import least_objectlike, motion_saliency, region_flows
-from rotomask.unsupervised.score import share_out, soft_scores
+from rotomask.unsupervised.score import share_out, sharpen, soft_scores
 from rotomask.unsupervised.seeds import candidate_points, diverse_points, find_seeds, seed_regions
 from rotomask.unsupervised.sets import covered_seeds, initial_foreground, still_or_no_object
 from rotomask.unsupervised.tracks import distinct_tracks, link_seeds, rank_tracks, seed_scores
@@ -190,6 +190,16 @@ def test_soft_scores_are_the_papers_share():
             share = to_object / (to_object + to_ground)
             assert scores[1, y, x] == pytest.approx(share, abs=1e-4)
     np.testing.assert_allclose(scores.sum(0), 1, atol=1e-6)
+
+
+def test_sharper_scores_have_the_same_labels():
+    scores = np.random.default_rng(0).dirichlet((1, 1, 1), (4, 5)).astype(np.float32)
+    scores = np.moveaxis(scores, -1, 0)
+    sharp = sharpen(scores, 15)
+    np.testing.assert_array_equal(sharp.argmax(0), scores.argmax(0))
+    np.testing.assert_allclose(sharp.sum(0), 1, atol=1e-5)
+    assert sharp.max(0).mean() > scores.max(0).mean()
+    np.testing.assert_allclose(sharpen(scores, 1), scores, atol=1e-6)
 
 
 def test_soft_scores_far_from_everything_and_with_empty_sets():

@@ -15,7 +15,6 @@ from rotomask.unsupervised.config import DiscoveryConfig
 from rotomask.unsupervised.discovery import EmbeddingDiscoverer
 from rotomask.unsupervised.flow_saliency import FlowSaliencyDiscoverer
 from rotomask.unsupervised.propagation import PropagatingDiscoverer
-from rotomask.unsupervised.stored import Refine
 
 DEFAULT_DISCOVERER = "embedding+stm-lite"
 
@@ -29,8 +28,10 @@ class DiscovererOptions:
     device: str = "auto"
     precision: str = "auto"
     config: DiscoveryConfig = field(default_factory=DiscoveryConfig)
+    crf: bool = True
+    """Whether a dense CRF refines what is found (not what motion alone gives)."""
     refinements: Refinements = field(default_factory=Refinements)
-    """Of the segmenter that follows what was found; where nothing follows, a dense CRF alone."""
+    """Of the segmenter that follows what was found; of motion alone, a dense CRF."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,8 @@ def _embedding(options: DiscovererOptions) -> Discoverer:
     network = load_network("embedding", options.weights)
     assert isinstance(network, EmbeddingNet)
     runtime = choose_runtime(options.device, options.precision)
-    return EmbeddingDiscoverer(network, options.config, runtime, refine=_refinement(options))
+    refine = dense_crf if options.crf else None
+    return EmbeddingDiscoverer(network, options.config, runtime, refine=refine)
 
 
 def _propagated(options: DiscovererOptions) -> Discoverer:
@@ -60,7 +62,7 @@ def _flow_saliency(options: DiscovererOptions) -> Discoverer:
     return FlowSaliencyDiscoverer(
         size=options.config.size,
         still_px=options.config.still_px,
-        refine=_refinement(options),
+        refine=dense_crf if options.refinements.crf else None,
     )
 
 
@@ -106,7 +108,3 @@ def _check_unrefined(options: DiscovererOptions) -> None:
             f"only a segmenter that follows a mask can be refined{options.refinements}; give "
             "--mask, or use embedding+stm-lite"
         )
-
-
-def _refinement(options: DiscovererOptions) -> Refine | None:
-    return dense_crf if options.refinements.crf else None

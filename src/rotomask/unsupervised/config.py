@@ -34,6 +34,9 @@ class DiscoveryConfig:
     """Frames after which the sets are made anew (table 3); None: those of the first frame stay."""
     neighbours: int = 0
     """Frames to either side whose sets are used as well, where sets are made for every frame."""
+    sharpness: float = 15.0
+    """Power to which the shares of eq. 15 are raised: they stay near a half otherwise, and a CRF
+    takes them for no opinion. The paper has 1."""
     still_px: float = 0.5
     """Where nothing moves more than this, px of the working size, objectness alone counts."""
     nearness: float = 4.0
@@ -48,7 +51,10 @@ class DiscoveryConfig:
             raise OptionError(f"the candidate window must be odd, got {self.window}")
         if self.seeds < 2 or self.background_seeds < 1 or self.track_starts < 1:
             raise OptionError("seeds must be 2 or more, background_seeds and track_starts 1")
-        if self.nearness < 0:
-            raise OptionError(f"nearness must be 0 or more, got {self.nearness}")
+        if self.nearness < 0 or self.sharpness <= 0:
+            raise OptionError(
+                f"nearness must be 0 or more and sharpness above 0, got {self.nearness} and "
+                f"{self.sharpness}"
+            )
         if self.adapt_every is not None and self.adapt_every < 1:
             raise OptionError(f"adapt_every must be 1 or more, got {self.adapt_every}")

@@ -23,12 +23,13 @@ from rotomask.unsupervised.config import DiscoveryConfig
 from rotomask.unsupervised.features import FrameMaps, frame_maps, map_flow, working_size
 from rotomask.unsupervised.frame import FrameSeeds, SeedSets, seed_sets, summarise
 from rotomask.unsupervised.map_cache import MapCache
-from rotomask.unsupervised.score import Owners, share_out, soft_scores
+from rotomask.unsupervised.score import Owners, share_out, sharpen, soft_scores
 from rotomask.unsupervised.stored import (
     FrameCounter,
     KeptScores,
     Refine,
     StoredDiscovery,
+    certainty,
     keep_scores,
 )
 from rotomask.unsupervised.tracks import SeedTrack, distinct_tracks, rank_tracks
@@ -215,4 +216,9 @@ class _Window:
         background = np.concatenate([sets.background for sets in self._sets])
         objects = np.concatenate([points for sets in self._sets for points in sets.objects])
         together = soft_scores(maps.embedding, background, [objects])
-        return keep_scores(share_out(together, owner, len(scores)), scores)
+        clarity = [
+            float(score) * certainty(row)
+            for score, row in zip(scores, share_out(together, owner, len(scores))[1:], strict=True)
+        ]
+        sharp = sharpen(together, self.config.sharpness)
+        return keep_scores(share_out(sharp, owner, len(scores)), clarity)

@@ -16,6 +16,7 @@ from rotomask.unsupervised.stored import (
     KeptScores,
     Refine,
     StoredDiscovery,
+    certainty,
     keep_scores,
 )
 
@@ -76,7 +77,7 @@ class FlowSaliencyDiscoverer(Discoverer):
             flow = map_flow(self.flow, frame, other, size, CELL_PX)
         probability = moving_probability(np.linalg.norm(flow, axis=-1), self.still_px)
         scores: Probabilities = np.stack([1 - probability, probability]).astype(np.float32)
-        return keep_scores(scores, np.ones(1, np.float32))
+        return keep_scores(scores, [certainty(scores[1])])
 
 
 def moving_probability(length: npt.NDArray[np.float32], still_px: float) -> npt.NDArray[np.float32]:

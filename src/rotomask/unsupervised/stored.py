@@ -35,18 +35,18 @@ class KeptScores:
         return np.concatenate([rest, objects])
 
 
-def keep_scores(scores: Probabilities, seed_scores: npt.NDArray[np.float32]) -> KeptScores:
+def keep_scores(scores: Probabilities, clarity: Sequence[float]) -> KeptScores:
     """Compress a frame's scores to about a tenth of a byte a pixel of the map.
 
     Args:
         scores: O+1×h×w, background first.
-        seed_scores: How much each object's seed looks like an object, O, 0 to 1.
+        clarity: How clear each object is, O, 0 to 1.
     """
-    objects = scores[1:]
-    stored = np.floor(objects * 255 + 0.5).astype(np.uint8)
-    clarity = [float(s) * certainty(p) for s, p in zip(seed_scores, objects, strict=True)]
+    stored = np.floor(scores[1:] * 255 + 0.5).astype(np.uint8)
     return KeptScores(
-        compressed=zlib.compress(stored.tobytes(), 1), shape=stored.shape, clarity=np.array(clarity)
+        compressed=zlib.compress(stored.tobytes(), 1),
+        shape=stored.shape,
+        clarity=np.array(clarity, float),
     )
 
 

@@ -15,6 +15,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("weights", type=Path)
     parser.add_argument("--benchmark", type=Path, help="what benchmark --json wrote")
+    parser.add_argument("--origin", default="encoder from ImageNet", help="what it started from")
     parser.add_argument("--name", default="stm-lite")
     arguments = parser.parse_args()
     card = read_metadata(arguments.weights)
@@ -23,7 +24,7 @@ def main() -> None:
     summary = {
         "parameters": f"{sum(v.numel() for v in state.values()) / 1e6:.2f} M",
         "trained on": f"{data['stills']} stills of DUTS-TR, {data['videos']} videos of DAVIS-2016 "
-        f"train; start: {card.get('start', 'encoder from ImageNet')}",
+        f"train; {arguments.origin}",
         "held-out videos": f"J {held_out['J']:.3f} F {held_out['F']:.3f} (4 of DAVIS-2016 train)",
     }
     if arguments.benchmark:

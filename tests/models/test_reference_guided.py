@@ -161,7 +161,7 @@ def test_without_previous_the_frames_between_are_not_seen(network):
     frames, labels = moving_shapes(7, frames=4, size=(32, 64))
     mask = labels[0].astype(int)
     for use_previous, same in ((False, True), (True, False)):
-        segmenter = _segmenter(network, use_previous=use_previous)
+        segmenter = _segmenter(network, use_previous=use_previous, reach=0.1)
         after_three = _last(segmenter, frames, mask, count=3)
         segmenter.start(frames[0], mask)
         assert (segmenter.step(frames[3]) == after_three).all() == same

@@ -78,7 +78,8 @@ class ReferenceGuidedConfig:
     use_reference: bool = True
     """False: the reference stream sees zeros (-Ref of table 5)."""
     use_previous: bool = True
-    """False: the target stream sees zeros in place of the previous mask (-Prev of table 5)."""
+    """False: the target stream sees zeros in place of the previous mask (-Prev of table 5), and
+    `reach` is not looked at."""
 
     def __post_init__(self) -> None:
         if not self.scales or not all(0 < scale <= 2 for scale in self.scales):
@@ -249,7 +250,7 @@ class ReferenceGuidedSegmenter(Segmenter):
             logits = [self.network.refine(*pair) for pair in self._matches(kept, image, scale)]
             total = total + _resize(torch.sigmoid(torch.cat(logits))[:, None], size)[:, 0]
         rows = total / len(self._scales)
-        if self.config.reach is not None:
+        if self.config.reach is not None and self.config.use_previous:
             rows = rows * self._within_reach(self.config.reach)
         count = len(self._ids)
         if count == 1:  # nothing to merge: eq. 1 is for several objects

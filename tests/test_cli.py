@@ -89,7 +89,7 @@ def test_a_killed_job_goes_on(mask, tmp_path):
 
 
 def test_ctrl_c_says_that_the_job_can_go_on(mask, tmp_path):
-    clip = write_clip(tmp_path / "clip.mp4", frames=150, size=SIZE)
+    clip = write_clip(tmp_path / "clip.mp4", frames=600, size=SIZE)
     out = tmp_path / "out"
     command = [sys.executable, "-m", "rotomask", "cut", clip, "-m", mask, "-o", out]
     process = subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True)

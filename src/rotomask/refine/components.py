@@ -68,9 +68,9 @@ def strong_components(
         )
     strong, weak = probability >= config.high, probability >= config.low
     if region is not None:
-        strong = _touching(strong, region)
+        strong = touching(strong, region)
         weak = strong | (weak & region)
-    return _touching(weak, strong)
+    return touching(weak, strong)
 
 
 def filter_components(
@@ -101,7 +101,7 @@ def filter_components(
     return filtered
 
 
-def _touching(mask: BoolMask, seeds: BoolMask) -> BoolMask:
+def touching(mask: BoolMask, seeds: BoolMask) -> BoolMask:
     """The 8-connected components of a mask that hold a seed."""
     _, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
     found = np.unique(labels[seeds & mask])

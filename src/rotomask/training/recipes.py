@@ -10,6 +10,7 @@ from rotomask.models.stm import STMConfig
 from rotomask.models.stm_lite import STMLiteConfig
 from rotomask.models.stm_refine50 import STMRefine50Config
 from rotomask.training.clip_data import Stage
+from rotomask.training.detector import RECIPE as DETECTOR_LITE
 from rotomask.training.embedding import RECIPE as EMBEDDING
 from rotomask.training.reference_guided import ABLATIONS, ReferenceGuidedRecipe
 from rotomask.training.space_time import Recurrence, SpaceTimeRecipe
@@ -23,6 +24,7 @@ _MAIN_TRAINING = Stage(
 )
 
 RECIPES: dict[str, Recipe] = {
+    "detector-lite": DETECTOR_LITE,
     "embedding": EMBEDDING,
     "stm-lite": SpaceTimeRecipe(
         name="stm-lite",

@@ -86,6 +86,9 @@ def run_benchmark(
     by_frame = get_benchmark(name).stored_by_frame
     work = {s.name: _passes(s, record.folder / s.name, by_frame=by_frame) for s in dataset}
     total, done = sum(len(one.frames) for passes in work.values() for one in passes), 0
+    if on_progress is not None and isinstance(segmenter, Segmenter):
+        report = on_progress
+        segmenter.report_learning(lambda part: report("learn", round(100 * part), 100))
     for sequence in dataset:
         passes = work[sequence.name]
         if sequence.name in record.timings:

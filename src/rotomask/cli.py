@@ -68,7 +68,12 @@ OnlineSteps = Annotated[
     ),
 ]
 OnlineSeconds = Annotated[
-    float | None, typer.Option(help="Learn from the first mask for so long at most.")
+    float | None,
+    typer.Option(
+        "--online-seconds",
+        "--seconds",
+        help="Learn from the first mask for so long at most. One-shot models always learn.",
+    ),
 ]
 Components = Annotated[
     bool,
@@ -676,7 +681,7 @@ def _progress(quiet: bool, unit: str = "frames") -> Iterator["OnProgress | None"
             tasks[stage] = bars.add_task(stage, total=total, completed=done, rate="")
         task = bars.tasks[tasks[stage]]
         speed = task.finished_speed or task.speed
-        rate = f"{speed:5.1f} {unit}/s" if speed else ""
+        rate = f"{speed:5.1f} {unit}/s" if speed and stage != "learn" else ""
         bars.update(tasks[stage], completed=done, total=total, rate=rate)
 
     try:

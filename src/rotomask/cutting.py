@@ -146,6 +146,7 @@ def cut(
 
     _log_job(opened, job, options, segmenter, range(options.start, stop))
     work = _Work(opened, job, annotations, stop - options.start, on_progress)
+    segmenter.report_learning(work.report_learning)
     damage: TruncatedVideoError | None = None
     began = time.perf_counter()
     for run in _plan(annotations, options, stop):
@@ -273,6 +274,11 @@ class _Work:
         self.total, self.on_progress = total, on_progress
         self.done = self.segmented = 0
         self._counted: set[int] = set()
+
+    def report_learning(self, part: float) -> None:
+        """How far the segmenter is with learning from an annotated frame, in percent."""
+        if self.on_progress is not None:
+            self.on_progress("learn", round(100 * part), 100)
 
     def do(self, run: _Run, segmenter: Segmenter) -> None:
         """Give every frame of a run its mask; finished ones are only shown to the segmenter."""

@@ -1,5 +1,7 @@
 """One-shot segmentation: what fine-tuning learns, keeps and costs, on clips of moving shapes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -69,15 +71,30 @@ def test_two_objects_are_told_apart_and_keep_their_ids(network):
 
 
 def test_a_budget_of_seconds_ends_fine_tuning(network):
-    done = []
+    done: list[float] = []
     config = FineTuningConfig(iterations=100000, seconds=0.5, views=2)
-    segmenter = FineTunedSegmenter(
-        network, config, CPU, on_iteration=lambda count, spent: done.append(spent)
-    )
-    frames, labels = moving_shapes(1, frames=1, size=(64, 96))
+    segmenter = FineTunedSegmenter(network, config, CPU)
+    segmenter.report_learning(done.append)
+    frames, labels = moving_shapes(8, frames=1, size=(64, 96), objects=2)
     segmenter.start(frames[0], labels[0].astype(int))
     assert 0 < len(done) < 1000
     assert done == sorted(done)
+    assert done[-1] <= 1, "both objects share the time"
+
+
+def test_starting_again_from_the_same_frame_learns_nothing_anew(network):
+    frames, labels = moving_shapes(4, frames=2, size=(64, 96))
+    done: list[float] = []
+    segmenter = FineTunedSegmenter(network, replace(QUICK, iterations=3), CPU)
+    segmenter.report_learning(done.append)
+    segmenter.start(frames[0], labels[0].astype(int))
+    before = segmenter.step(frames[1])
+    count = len(done)
+    segmenter.start(frames[0], labels[0].astype(int))
+    assert len(done) == count == 3
+    assert np.array_equal(segmenter.step(frames[1]), before)
+    segmenter.start(frames[1], labels[1].astype(int))
+    assert len(done) == 2 * count
 
 
 def test_a_correction_is_learned_and_shown_exactly(network):
@@ -126,6 +143,7 @@ def test_osvos_is_fine_tuned_whole_with_its_layers_rates():
     assert rates["stages.0.0.weight"] == 1
     assert rates["stages.0.0.bias"] == 2
     assert rates["fuse.weight"] == pytest.approx(0.01)
+    assert rates["score_dsn.1.bias"] == pytest.approx(0.2)
     assert not any(name.startswith("upscale") for name in rates)
     frames, labels = moving_shapes(4, frames=2, size=(32, 32))
     config = FineTuningConfig(iterations=2, views=2, optimiser="sgd", learning_rate=1e-8)

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rotomask.models.oneshot import MEAN_BGR, OSVOS, Upscale, center_crop, preprocess
+from rotomask.models.oneshot import MEAN_BGR, OSVOS, SLIM, Upscale, center_crop, preprocess
 from tests.golden import fill, golden_shapes, golden_tensors
 
 
@@ -72,3 +72,16 @@ def test_fine_tuning_reaches_all_but_the_upsampling() -> None:
     (logits.fused.sum() + torch.stack(logits.sides).sum()).backward()
     without = {name.split(".")[0] for name, p in network.named_parameters() if p.grad is None}
     assert without == {"upscale", "upscale_"}
+
+
+def test_the_slim_form_has_sides_one_channel_deep_and_no_outputs_of_theirs(golden):
+    torch.manual_seed(0)
+    slim = OSVOS(SLIM)
+    shapes = {name: tuple(value.shape) for name, value in slim.named_parameters()}
+    assert shapes["side_prep.0.weight"] == (1, 128, 1, 1)
+    assert shapes["fuse.weight"] == (1, 4, 1, 1)
+    assert not any("dsn" in name for name in shapes)
+    with torch.inference_mode():
+        logits = slim(golden["image"])
+    assert logits.fused.shape == golden["fused"].shape
+    assert logits.sides == ()

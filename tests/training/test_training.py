@@ -215,7 +215,7 @@ def test_missing_data_is_named(data, tmp_path):
         begin({**data, "stills": tmp_path})
     with pytest.raises(DatasetError, match="JPEGImages"):
         begin({**data, "davis": tmp_path})
-    with pytest.raises(OptionError, match="known recipes: .*stm-lite"):
+    with pytest.raises(OptionError, match=r"known recipes: .*stm-lite"):
         train("resnet", data, tmp_path / "run")
     with pytest.raises(WeightsError, match="no weights at"):
         begin(data, initial=tmp_path / "none.safetensors")

@@ -2,7 +2,7 @@
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,9 @@ Mask = npt.NDArray[np.integer]
 
 Probabilities = npt.NDArray[np.float32]
 """Distribution over background (row 0) and objects (in the order of `object_ids`), O+1×H×W."""
+
+OnLearning = Callable[[float], None]
+"""Told how far a segmenter is with learning from an annotated frame, 0..1."""
 
 
 class Segmenter(ABC):
@@ -84,6 +87,12 @@ class Segmenter(ABC):
         """Take the next frame's mask as the segmenter's own earlier answer, without segmenting.
 
         A resumed job rebuilds its memory so from the frames that were finished.
+        """
+
+    def report_learning(self, on_learning: OnLearning | None) -> None:  # noqa: B027
+        """Have `start` and `add` report how far they are, where they learn from their frame.
+
+        Most segmenters do not learn, and have nothing to report.
         """
 
     def twin(self) -> "Segmenter":

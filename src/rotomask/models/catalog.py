@@ -13,6 +13,13 @@ from rotomask.models.base import Segmenter
 from rotomask.models.checkpoints import load_into, read_metadata
 from rotomask.models.device import Runtime, choose_runtime
 from rotomask.models.embedding import EmbeddingConfig, EmbeddingNet
+from rotomask.models.fine_tuning import (
+    OSVOS_FINE_TUNING,
+    FineTunedSegmenter,
+    FineTuningConfig,
+)
+from rotomask.models.one_shot_lite import OneShotLite, OneShotLiteConfig
+from rotomask.models.oneshot import OSVOS, SLIM, OSVOSConfig
 from rotomask.models.reference_guided import ReferenceGuidedConfig, ReferenceGuidedSegmenter
 from rotomask.models.rgmp import RGMP, RGMPConfig
 from rotomask.models.rgmp_lite import RGMPLite, RGMPLiteConfig
@@ -24,7 +31,7 @@ from rotomask.unsupervised.annotated import AnnotatedConfig, EmbeddingSegmenter
 
 DEFAULT_MODEL = "stm-lite"
 
-SegmenterConfig = SpaceTimeConfig | ReferenceGuidedConfig | AnnotatedConfig
+SegmenterConfig = SpaceTimeConfig | ReferenceGuidedConfig | FineTuningConfig | AnnotatedConfig
 """How a model is run over a video, each kind of segmenter its own."""
 
 
@@ -78,6 +85,27 @@ MODELS: dict[str, Model] = {
         shipped=False,
         segmenter=ReferenceGuidedSegmenter,
         config=ReferenceGuidedConfig(),
+    ),
+    "oneshot": Model(
+        "an appearance network fine-tuned on the first frame, for a plain CPU",
+        lambda config: OneShotLite(OneShotLiteConfig(**_tuples(config))),
+        shipped=True,
+        segmenter=FineTunedSegmenter,
+        config=FineTuningConfig(),
+    ),
+    "osvos": Model(
+        "one-shot segmentation (Caelles et al. 2017), VGG-16; bring parent_epoch-240.pth",
+        lambda config: OSVOS(OSVOSConfig(**config)),
+        shipped=False,
+        segmenter=FineTunedSegmenter,
+        config=OSVOS_FINE_TUNING,
+    ),
+    "osvos-slim": Model(
+        "osvos with side features one channel deep; bring weights that you trained",
+        lambda config: OSVOS(OSVOSConfig(**config) if config else SLIM),
+        shipped=False,
+        segmenter=FineTunedSegmenter,
+        config=OSVOS_FINE_TUNING,
     ),
     "embedding": Model(
         "instance embeddings learnt from stills (Li et al. 2018); needs no mask",

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rotomask.errors import OptionError
-from rotomask.models.base import Frame, Mask, Probabilities, Segmenter
+from rotomask.models.base import Frame, Mask, OnLearning, Probabilities, Segmenter
 
 Number = TypeVar("Number", bound=np.generic)
 
@@ -67,6 +67,11 @@ class Ensemble(Segmenter):
         for member in self.members:
             member.observe(frame, mask)
 
+    def report_learning(self, on_learning: OnLearning | None) -> None:
+        """Have the learning of each member reported."""
+        for member in self.members:
+            member.report_learning(on_learning)
+
     def twin(self) -> Segmenter:
         """Another of the same kind, that shares the networks."""
         return Ensemble([member.twin() for member in self.members])
@@ -118,6 +123,10 @@ class Mirrored(Segmenter):
     def observe(self, frame: Frame, mask: Mask) -> None:
         """Take the next frame's mask as the segmenter's own earlier answer, without segmenting."""
         self.segmenter.observe(_mirror(frame), _mirror(mask))
+
+    def report_learning(self, on_learning: OnLearning | None) -> None:
+        """Have learning reported."""
+        self.segmenter.report_learning(on_learning)
 
     def twin(self) -> Segmenter:
         """Another of the same kind, that shares the network."""
@@ -195,6 +204,10 @@ class Refined(Segmenter):
     def observe(self, frame: Frame, mask: Mask) -> None:
         """Take the next frame's mask as the segmenter's own earlier answer, without segmenting."""
         self.segmenter.observe(frame, mask)
+
+    def report_learning(self, on_learning: OnLearning | None) -> None:
+        """Have learning reported."""
+        self.segmenter.report_learning(on_learning)
 
     def twin(self) -> Segmenter:
         """Another of the same kind, that shares the network."""

@@ -11,8 +11,8 @@ network is fine-tuned, with the layers' own learning rates.
 
 import copy
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import cv2
@@ -23,15 +23,20 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rotomask.errors import MaskError, OptionError, RotomaskError
-from rotomask.models.base import Frame, Mask, Probabilities, Segmenter, check_frame, check_mask
+from rotomask.models.base import (
+    Frame,
+    Mask,
+    OnLearning,
+    Probabilities,
+    Segmenter,
+    check_frame,
+    check_mask,
+)
 from rotomask.models.device import Runtime, choose_runtime
+from rotomask.models.framing import ids_in, put_known, working_size
 from rotomask.models.layers.aggregation import Aggregation, aggregate
 from rotomask.models.one_shot_lite import OneShotLite
 from rotomask.models.oneshot import OSVOS, SideLogits, preprocess
-
-OnIteration = Callable[[int, float], None]
-"""Told after every iteration of fine-tuning: how many there were, and the part of the budget spent,
-0..1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,11 +45,15 @@ class FineTuningConfig:
 
     size: int | None = 480
     """Short side at which frames are processed, px; smaller ones are left. None: their own size."""
+    enlarge: bool = False
+    """Whether smaller frames are enlarged to it."""
+    scale: float = 1.0
+    """Factor on the processing size, to test at several scales."""
     iterations: int = 400
     """Of fine-tuning, an object."""
     seconds: float | None = None
-    """Budget of fine-tuning, an object; it ends with this or with the iterations, what comes
-    first."""
+    """Budget of fine-tuning a video's first frame, shared by its objects; it ends with this or with
+    the iterations, whichever comes first."""
     optimiser: Literal["adam", "sgd"] = "adam"
     learning_rate: float = 5e-4
     """Of the light network's decoder. SGD has momentum 0.9."""
@@ -72,6 +81,12 @@ class FineTuningConfig:
             raise OptionError(f"the budget of fine-tuning must be above 0 s, got {self.seconds}")
 
 
+OSVOS_FINE_TUNING = FineTuningConfig(
+    size=480, iterations=500, batch=1, optimiser="sgd", learning_rate=4e-3
+)
+"""As the authors fine-tune: their rate of 1e-8 is for the sum over a frame's 410,000 pixels."""
+
+
 @dataclass
 class _Object:
     """An object's own part of the network, and what it was fine-tuned on."""
@@ -89,16 +104,15 @@ class FineTunedSegmenter(Segmenter):
         network: OneShotLite | OSVOS,
         config: FineTuningConfig | None = None,
         runtime: Runtime | None = None,
-        *,
-        on_iteration: OnIteration | None = None,
     ) -> None:
         self.config = config or FineTuningConfig()
         self.runtime = runtime or choose_runtime()
         network.to(self.runtime.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network = network.eval().requires_grad_(False)
-        self.on_iteration = on_iteration
+        self._on_learning: OnLearning | None = None
         self._objects: dict[int, _Object] = {}
         self._size = (0, 0)
+        self._reference: tuple[Frame, Mask] | None = None
 
     def __repr__(self) -> str:
         """Network, device, precision and settings."""
@@ -111,16 +125,23 @@ class FineTunedSegmenter(Segmenter):
         return tuple(self._objects)
 
     def start(self, frame: Frame, mask: Mask) -> None:
-        """Forget everything and fine-tune on this frame and its mask, for each object."""
+        """Forget everything and fine-tune on this frame and its mask, for each object.
+
+        What was learned from the very same frame is kept: a job that goes on from it in both
+        directions of time starts twice.
+        """
         check_frame(frame)
         check_mask(mask, frame)
-        ids = [int(k) for k in np.unique(mask) if k != 0]
+        ids = ids_in(mask)
         if not ids:
             raise MaskError("the reference mask is empty; mark at least one object in it")
+        if self._is_reference(frame, mask):
+            return
         self._size = (frame.shape[0], frame.shape[1])
-        self._objects = {}
-        for k in ids:
-            self._learn(k, frame, mask == k)
+        self._objects, self._reference = {}, None
+        for number, k in enumerate(ids):
+            self._learn(k, frame, mask == k, (number, len(ids)))
+        self._reference = (frame.copy(), mask.copy())
 
     def step(self, frame: Frame) -> Probabilities:
         """Segment a frame; those before it do not matter."""
@@ -141,14 +162,14 @@ class FineTunedSegmenter(Segmenter):
             raise RotomaskError("start() the segmenter with an annotated frame first")
         check_frame(frame, self._size)
         check_mask(mask, frame)
-        named = object_ids if object_ids is not None else [int(k) for k in np.unique(mask) if k]
-        known = tuple(int(k) for k in named)
+        known = tuple(object_ids) if object_ids is not None else ids_in(mask)
         if not known:
             raise MaskError("the added mask is empty; name the object ids that are absent, or step")
         before = self.object_ids
         others = self.step(frame) if set(before) - set(known) else None
-        for k in known:
-            self._learn(k, frame, mask == k)
+        self._reference = None
+        for number, k in enumerate(known):
+            self._learn(k, frame, mask == k, (number, len(known)))
         full = np.zeros((1 + len(self._objects), *self._size), np.float32)
         if others is None:
             full[0] = 1
@@ -157,28 +178,47 @@ class FineTunedSegmenter(Segmenter):
             forgotten = [1 + before.index(k) for k in known if k in before]
             full[0] += full[forgotten].sum(0)
             full[forgotten] = 0
-        full[:, np.isin(mask, known)] = 0
-        for k in known:
-            full[1 + self.object_ids.index(k), mask == k] = 1
+        put_known(full, mask, self.object_ids, known)
         return full
 
     def observe(self, frame: Frame, mask: Mask) -> None:
         """Nothing: a frame is segmented by itself."""
 
-    def _learn(self, object_id: int, frame: Frame, mask: npt.NDArray[np.bool_]) -> None:
-        """Fine-tune an object's network on an annotated frame, beside those it knows."""
+    def report_learning(self, on_learning: OnLearning | None) -> None:
+        """Have `start` and `add` report how far fine-tuning is."""
+        self._on_learning = on_learning
+
+    def _is_reference(self, frame: Frame, mask: Mask) -> bool:
+        if self._reference is None:
+            return False
+        known_frame, known_mask = self._reference
+        return np.array_equal(known_frame, frame) and np.array_equal(known_mask, mask)
+
+    def _learn(
+        self, object_id: int, frame: Frame, mask: npt.NDArray[np.bool_], turn: tuple[int, int]
+    ) -> None:
+        """Fine-tune an object's network on an annotated frame, beside those it knows.
+
+        Args:
+            object_id: Known, or new.
+            frame: The annotated frame.
+            mask: Where the object is in it.
+            turn: Objects before this one, and objects in all, to share the time and tell how far.
+        """
         if object_id not in self._objects:
             self._objects[object_id] = _Object(copy.deepcopy(self._tunable()))
         owner = self._objects[object_id]
         owner.examples.append((self._image(frame), self._mask(mask)))
-        fine_tune(
-            self.network,
-            owner.tuned,
-            owner.examples,
-            self.config,
-            self.runtime,
-            on_iteration=self.on_iteration,
-        )
+        config, (number, count) = self.config, turn
+        if config.seconds is not None:
+            config = replace(config, seconds=config.seconds / count)
+
+        def report(part: float) -> None:
+            if self._on_learning is not None:
+                self._on_learning((number + part) / count)
+
+        examples = owner.examples
+        fine_tune(self.network, owner.tuned, examples, config, self.runtime, on_learning=report)
 
     def _tunable(self) -> nn.Module:
         return self.network.decoder if isinstance(self.network, OneShotLite) else self.network
@@ -210,10 +250,10 @@ class FineTunedSegmenter(Segmenter):
         return hard.float()[None, None].to(self.runtime.device)
 
     def _working_size(self) -> tuple[int, int]:
-        """The nearest multiples of 32 to the frame's size, reduced."""
-        short = min(self._size)
-        factor = 1.0 if self.config.size is None else min(1.0, self.config.size / short)
-        height, width = (max(32, 32 * round(side * factor / 32)) for side in self._size)
+        """The nearest multiples of 32 to the processing size."""
+        config = self.config
+        size = working_size(self._size, config.size, config.enlarge, config.scale)
+        height, width = (max(32, 32 * round(side / 32)) for side in size)
         return height, width
 
     def _output(self, probabilities: Tensor) -> Probabilities:
@@ -231,7 +271,7 @@ def fine_tune(
     config: FineTuningConfig,
     runtime: Runtime,
     *,
-    on_iteration: OnIteration | None = None,
+    on_learning: OnLearning | None = None,
 ) -> int:
     """Train an object's part of a network on annotated frames and views of them.
 
@@ -241,7 +281,7 @@ def fine_tune(
         examples: Frames 1×3×H×W, 0..1, and their masks 1×1×H×W, 0 or 1.
         config: How, and for how long.
         runtime: Where, and in which precision.
-        on_iteration: Told how far it is.
+        on_learning: Told how far it is, in iterations or time, whichever is further.
 
     Returns:
         Iterations done.
@@ -274,8 +314,8 @@ def fine_tune(
         optimiser.step()
         optimiser.zero_grad()
         done += 1
-        if on_iteration is not None:
-            on_iteration(done, spent)
+        if on_learning is not None:
+            on_learning(max(spent, done / config.iterations))
     tuned.eval().requires_grad_(False)
     return done
 
@@ -358,8 +398,9 @@ def _optimiser(tuned: nn.Module, config: FineTuningConfig) -> torch.optim.Optimi
 def layer_rates(tuned: nn.Module, rate: float) -> list[dict[str, Any]]:
     """Parameter groups with the layers' own learning rates, the same off-line and on-line.
 
-    As OSVOS has them: biases twice the weights' rate, the fusion a hundredth. (Paper 4, sec. 4:
-    keep the same local rates in fine-tuning.) Layers of the light decoder have one rate.
+    As OSVOS has them: biases twice the weights' rate, side outputs a tenth, the fusion a hundredth.
+    (Paper 4, sec. 4: keep the same local rates in fine-tuning.) Layers of the light decoder have
+    one rate.
     """
     if not isinstance(tuned, OSVOS):
         return [{"params": list(tuned.parameters()), "lr": rate, "start": rate}]
@@ -367,7 +408,7 @@ def layer_rates(tuned: nn.Module, rate: float) -> list[dict[str, Any]]:
     for name, parameter in tuned.named_parameters():
         if name.startswith("upscale"):
             continue  # bilinear, never trained
-        factor = 0.01 if name.startswith("fuse") else 1.0
+        factor = {"fuse": 0.01, "score_dsn": 0.1}.get(name.partition(".")[0], 1.0)
         if name.endswith("bias"):
             factor *= 2
         groups.append({"params": [parameter], "lr": rate * factor, "start": rate * factor})

@@ -6,9 +6,11 @@ video at hand. Each stage but the first has a side output of its own, which trai
 answer is fused from the side features.
 
 Parameters bear the names of the authors' PyTorch code, so that `checkpoints.load_into` takes their
-parent network as it is.
+parent network as it is. `SLIM` is the simpler form of "One-shot segmentation with detector boxes"
+(paper 4, sec. 3.1 and 4): side features one channel deep, fused, without losses of their own.
 """
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -16,9 +18,23 @@ from torch import Tensor, nn
 
 # Widths of the 3×3 convolutions of each VGG-16 stage; each stage but the first halves the size.
 VGG16_STAGES = ((64,) * 2, (128,) * 2, (256,) * 3, (512,) * 3, (512,) * 3)
-SIDE_CHANNELS = 16
 
 MEAN_BGR = (104.00699, 116.66877, 122.67892)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OSVOSConfig:
+    """The shape of the network; as published unless said otherwise."""
+
+    side_channels: int = 16
+    """Depth of the side features."""
+    side_kernel: int = 3
+    """Side of the convolutions that make them, px."""
+    supervised_sides: bool = True
+    """Whether each side has an output of its own, for deep supervision."""
+
+
+SLIM = OSVOSConfig(side_channels=1, side_kernel=1, supervised_sides=False)
 
 
 class SideLogits(NamedTuple):
@@ -27,14 +43,17 @@ class SideLogits(NamedTuple):
     fused: Tensor
     """B×1×H×W, the answer."""
     sides: tuple[Tensor, ...]
-    """B×1×H×W of each stage but the first, finest first; training supervises them too."""
+    """B×1×H×W of each stage but the first, finest first; training supervises them too. None without
+    supervised sides."""
 
 
 class OSVOS(nn.Module):
     """The network: tensors in, tensors out; images of any size."""
 
-    def __init__(self) -> None:
+    def __init__(self, config: OSVOSConfig | None = None) -> None:
         super().__init__()
+        self.config = config or OSVOSConfig()
+        depth, kernel = self.config.side_channels, self.config.side_kernel
         self.stages = nn.ModuleList()
         c_in = 3
         for i, widths in enumerate(VGG16_STAGES):
@@ -42,13 +61,14 @@ class OSVOS(nn.Module):
             c_in = widths[-1]
         sides = VGG16_STAGES[1:]
         self.side_prep = nn.ModuleList(
-            nn.Conv2d(widths[-1], SIDE_CHANNELS, 3, padding=1) for widths in sides
+            nn.Conv2d(widths[-1], depth, kernel, padding=kernel // 2) for widths in sides
         )
-        self.score_dsn = nn.ModuleList(nn.Conv2d(SIDE_CHANNELS, 1, 1) for _ in sides)
         strides = [2**i for i in range(1, len(VGG16_STAGES))]
-        self.upscale = nn.ModuleList(Upscale(SIDE_CHANNELS, stride) for stride in strides)
-        self.upscale_ = nn.ModuleList(Upscale(1, stride) for stride in strides)
-        self.fuse = nn.Conv2d(SIDE_CHANNELS * len(sides), 1, 1)
+        self.upscale = nn.ModuleList(Upscale(depth, stride) for stride in strides)
+        supervised = strides if self.config.supervised_sides else []
+        self.score_dsn = nn.ModuleList(nn.Conv2d(depth, 1, 1) for _ in supervised)
+        self.upscale_ = nn.ModuleList(Upscale(1, stride) for stride in supervised)
+        self.fuse = nn.Conv2d(depth * len(sides), 1, 1)
 
     def forward(self, image: Tensor) -> SideLogits:
         """Foreground logits.
@@ -66,7 +86,9 @@ class OSVOS(nn.Module):
             x = stage(x)
             side = self.side_prep[i](x)
             features.append(center_crop(self.upscale[i](side), height, width))
-            sides.append(center_crop(self.upscale_[i](self.score_dsn[i](side)), height, width))
+            if self.config.supervised_sides:
+                score = self.upscale_[i](self.score_dsn[i](side))
+                sides.append(center_crop(score, height, width))
         fused: Tensor = self.fuse(torch.cat(features, dim=1))
         return SideLogits(fused, tuple(sides))
 

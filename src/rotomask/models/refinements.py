@@ -25,7 +25,8 @@ class Refinements:
     ensemble_with: tuple[str, ...] = ()
     """Average with these models: ``NAME``, or ``NAME:FILE`` with a checkpoint."""
     online_steps: int = 0
-    """Optimiser steps of learning from the reference frame (`training.online`); 0: none."""
+    """Optimiser steps of learning from the reference frame (`training.online`); 0: as suits the
+    model, which is none for all but one-shot networks."""
     online_seconds: float | None = None
     """Most time for them; with it and no steps, as many as fit."""
     components: bool = False
@@ -111,6 +112,10 @@ def _load(refinements: Refinements, name: str, **settings: Any) -> Segmenter:
     """One network at one scale, which may learn online."""
     from rotomask.models.catalog import load_model
 
+    if learns_itself(name):
+        if refinements.online_steps:
+            settings["iterations"] = refinements.online_steps
+        return load_model(name, seconds=refinements.online_seconds, **settings)
     segmenter = load_model(name, **settings)
     if not refinements.online_steps and refinements.online_seconds is None:
         return segmenter
@@ -125,6 +130,13 @@ def has_own_scales(model: str) -> bool:
     from rotomask.models.catalog import find_model
 
     return any(field.name == "scales" for field in fields(find_model(model).config))
+
+
+def learns_itself(model: str) -> bool:
+    """Whether a model learns from the first mask anyway (one-shot networks)."""
+    from rotomask.models.catalog import find_model
+
+    return any(field.name == "iterations" for field in fields(find_model(model).config))
 
 
 def _at_scale(load: Callable[..., Segmenter], scale: float) -> Segmenter:

@@ -23,7 +23,15 @@ from torch import Tensor, nn
 from rotomask.data.simulation import MotionConfig, plan_simulated_clip, render, stack_clips
 from rotomask.data.simulation.render import guidance_grid
 from rotomask.errors import OptionError
-from rotomask.models.base import Frame, Mask, Probabilities, Segmenter, check_frame, check_mask
+from rotomask.models.base import (
+    Frame,
+    Mask,
+    OnLearning,
+    Probabilities,
+    Segmenter,
+    check_frame,
+    check_mask,
+)
 from rotomask.models.device import Runtime
 from rotomask.models.framing import ids_in, working_size
 from rotomask.models.layers.memory import Similarity
@@ -94,6 +102,7 @@ class OnlineLearned(Segmenter):
             )
         self.segmenter, self.config = segmenter, config or OnlineConfig()
         self._learned: Segmenter | None = None
+        self._on_learning: OnLearning | None = None
 
     def __repr__(self) -> str:
         """The segmenter and what it learns."""
@@ -117,7 +126,8 @@ class OnlineLearned(Segmenter):
         full = (frame.shape[0], frame.shape[1])
         size = working_size(full, base.config.size, base.config.enlarge, scale)
         if mask.any():
-            fine_tune(network, *_picture(frame, mask, size), self.config, base.runtime)
+            image, labels = _picture(frame, mask, size)
+            fine_tune(network, image, labels, self.config, base.runtime, self._on_learning)
         self._learned = type(base)(network, base.config, base.runtime)  # type: ignore[arg-type]
         self._learned.start(frame, mask)
 
@@ -135,6 +145,10 @@ class OnlineLearned(Segmenter):
         """Take the next frame's mask as the segmenter's own earlier answer, without segmenting."""
         self._following().observe(frame, mask)
 
+    def report_learning(self, on_learning: OnLearning | None) -> None:
+        """Have `start` report how far learning is."""
+        self._on_learning = on_learning
+
     def twin(self) -> Segmenter:
         """Another of the same kind, that learns from its own video."""
         return OnlineLearned(self.segmenter, self.config)
@@ -145,7 +159,12 @@ class OnlineLearned(Segmenter):
 
 
 def fine_tune(
-    network: nn.Module, image: Frame, labels: Mask, config: OnlineConfig, runtime: Runtime
+    network: nn.Module,
+    image: Frame,
+    labels: Mask,
+    config: OnlineConfig,
+    runtime: Runtime,
+    on_learning: OnLearning | None = None,
 ) -> list[float]:
     """Train the network's decoder on clips simulated from one frame.
 
@@ -155,6 +174,7 @@ def fine_tune(
         labels: H×W uint8, objects 1, 2, ...
         config: How much.
         runtime: Where and in which precision.
+        on_learning: Told how far it is, in steps or time, whichever is further.
 
     Returns:
         The loss of every step; empty if no clip could be made, as of an object of a few pixels.
@@ -184,7 +204,12 @@ def fine_tune(
         loss.backward()
         optimiser.step()
         losses.append(float(loss.detach()))
-        if config.seconds is not None and time.perf_counter() - began > config.seconds:
+        spent = (step + 1) / config.steps
+        if config.seconds is not None:
+            spent = max(spent, (time.perf_counter() - began) / config.seconds)
+        if on_learning is not None:
+            on_learning(min(1.0, spent))
+        if spent >= 1:
             break
     network.requires_grad_(False)
     logger.debug(

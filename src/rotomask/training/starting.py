@@ -46,10 +46,10 @@ def start_from(network: nn.Module, path: Path) -> str:
     if set(state) <= set(own) and all(fits_inside(state[k], own[k]) for k in state):
         grow(network, state)
         return f"grown from {path.name}"
-    encoder = {k: v for k, v in state.items() if k.startswith("encoder.")}
+    given = {k: v for k, v in state.items() if k.startswith("encoder.")}
     wanted = {k for k in own if k.startswith("encoder.")}
-    if encoder and set(encoder) == wanted and all(encoder[k].shape == own[k].shape for k in wanted):
-        network.load_state_dict(encoder, strict=False)
+    if given and set(given) == wanted and all(given[k].shape == own[k].shape for k in wanted):
+        network.load_state_dict(given, strict=False)
         return f"the encoder of {path.name}"
     raise WeightsError(
         f"{path} is neither a checkpoint of {type(network).__name__}, nor of a smaller one of its "

@@ -26,6 +26,8 @@ class Schedule:
     """Optimiser steps."""
     learning_rate: float = 4e-4
     """After warm-up; each group of parameters has its own factor of it."""
+    optimiser: Literal["adamw", "sgd"] = "adamw"
+    """SGD has momentum 0.9."""
     decay: Literal["cosine", "constant"] = "cosine"
     """What the learning rate does in the last `decay_part` of the run."""
     decay_part: float = 0.6

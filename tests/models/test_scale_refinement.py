@@ -1,5 +1,7 @@
 """Refine-50: levels that see each other, and the networks that use it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from rotomask.models.catalog import load_model
 from rotomask.models.checkpoints import save_weights
 from rotomask.models.layers.scale_refinement import Branch, ScaleRefinement
 from rotomask.models.stm import STM
+from rotomask.models.stm_lite import STMLite, STMLiteConfig
 from rotomask.models.stm_refine50 import STMRefine50, STMRefine50Config
 from tests.golden import filled_state
 
@@ -120,3 +123,23 @@ def test_refine50_runs_as_a_model_of_the_catalogue(tmp_path):
     answer = segmenter.step(frames[1])
     assert answer.shape == (3, 70, 90)
     assert np.abs(answer.sum(0) - 1).max() < 1e-5
+
+
+def test_the_light_backbone_is_refined_too_and_starts_as_it_was():
+    torch.manual_seed(0)
+    shape = STMLiteConfig(context_channels=24, decoder_channels=(24, 16, 16))
+    refined = STMLite(replace(shape, refine_channels=8)).eval()
+    plain = STMLite(shape).eval()
+    plain.load_state_dict({k: v for k, v in refined.state_dict().items() if "refinement" not in k})
+    image = torch.rand(1, 3, 64, 96)
+    with torch.inference_mode():
+        ours, theirs = refined.encode_frame(image), plain.encode_frame(image)
+        assert torch.equal(ours.key, theirs.key)
+        assert ours.context is not None
+        assert theirs.context is not None
+        assert torch.equal(ours.context, theirs.context)
+        for branch in _parts(refined, Branch):
+            branch.project.weight.fill_(0.1)
+        changed = refined.encode_frame(image)
+    assert not torch.equal(changed.key, theirs.key)
+    assert not torch.equal(changed.pyramid.stride4, theirs.pyramid.stride4)

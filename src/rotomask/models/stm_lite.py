@@ -21,6 +21,7 @@ from rotomask.models.layers.efficientnet_lite import (
 )
 from rotomask.models.layers.memory import Similarity
 from rotomask.models.layers.resnet import ResidualBlock
+from rotomask.models.layers.scale_refinement import ScaleRefinement
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +40,9 @@ class STMLiteConfig:
     """Whether the decoder sees the previous frame's mask."""
     context_channels: int = 0
     """Width of the decoder at stride 32, where it sees the whole object at once; 0: not there."""
+    refine_channels: int = 0
+    """Width at which the encoder's strides are refined together, as in Refine-50 (Yu et al. 2019,
+    sec. 2; docs/refine-50.md); 0: not at all."""
 
 
 class FrameFeatures(NamedTuple):
@@ -60,10 +64,18 @@ class STMLite(nn.Module):
         super().__init__()
         self.config = config or STMLiteConfig()
         self.encoder = EfficientNetLite0(with_stride32=self.config.context_channels > 0)
+        self.refinement = self._scale_refinement()
         c4, c8, c16 = self.encoder.channels
         self.key_projection = nn.Conv2d(c16, self.config.key_channels, 3, padding=1)
         self.value_encoder = ValueEncoder((c4, c8, c16), self.config.value_channels)
         self.decoder = Decoder((c4, c8, c16), self.config)
+
+    def _scale_refinement(self) -> ScaleRefinement | None:
+        if self.config.refine_channels == 0:
+            return None
+        deepest = (STRIDE32_CHANNELS,) if self.config.context_channels > 0 else ()
+        channels = (*self.encoder.channels, *deepest)
+        return ScaleRefinement(channels, self.config.refine_channels, range(len(channels)))
 
     @property
     def similarity(self) -> Similarity:
@@ -74,6 +86,11 @@ class STMLite(nn.Module):
         """Key and features of RGB images B×3×H×W, float 0..1, sides multiples of 16."""
         pyramid = self.encoder(image)
         context = self.encoder.deepen(pyramid) if self.config.context_channels > 0 else None
+        if self.refinement is not None:
+            levels = [*pyramid] if context is None else [*pyramid, context]
+            refined = self.refinement(levels)
+            pyramid = Pyramid(*refined[:3])
+            context = None if context is None else refined[3]
         return FrameFeatures(self.key_projection(pyramid.stride16), pyramid, context)
 
     def encode_value(

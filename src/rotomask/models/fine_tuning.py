@@ -63,7 +63,7 @@ class FineTuningConfig:
     """Views an iteration."""
     rotation_deg: float = 30.0
     """Views are turned by up to so much (OSVOS: 30)."""
-    scales: tuple[float, float] = (0.75, 1.25)
+    view_scales: tuple[float, float] = (0.75, 1.25)
     """Views are resized by these factors (OSVOS: 0.75 to 1.25)."""
     side_weight: float = 0.0
     """Weight of the side outputs' losses: deep supervision."""
@@ -317,6 +317,8 @@ def fine_tune(
         done += 1
         if on_learning is not None:
             on_learning(max(spent, done / config.iterations))
+    if on_learning is not None:
+        on_learning(1.0)
     tuned.eval().requires_grad_(False)
     return done
 
@@ -354,7 +356,7 @@ def make_views(
     height, width = frame.shape[-2:]
     views = [(frame, mask)]
     for number in range(1, config.views):
-        low, high = config.scales
+        low, high = config.view_scales
         draw = torch.rand(2, generator=generator)
         angle = (2 * draw[0] - 1) * config.rotation_deg * torch.pi / 180
         zoom = 1 / (low + (high - low) * draw[1])

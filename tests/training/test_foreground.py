@@ -1,0 +1,127 @@
+"""Parents of one-shot networks: what they learn, with which rates, and what is exported."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from rotomask.data.clips import find_videos
+from rotomask.data.synthetic import moving_shapes
+from rotomask.errors import WeightsError
+from rotomask.models.catalog import load_model, shipped_weights
+from rotomask.models.checkpoints import load_state, read_metadata, save_weights
+from rotomask.models.fine_tuning import FineTuningConfig
+from rotomask.models.one_shot_lite import OneShotLite, OneShotLiteConfig
+from rotomask.models.oneshot import OSVOS, SLIM
+from rotomask.training.clip_data import Stage
+from rotomask.training.foreground import ForegroundRecipe, ForegroundTask
+from rotomask.training.loop import Hardware
+from rotomask.training.recipes import find_recipe
+from rotomask.training.run import train
+from rotomask.training.starting import start_from
+from rotomask.training.task import Schedule
+
+CPU = Hardware(accelerator="cpu", workers=0)
+
+TINY = ForegroundRecipe(
+    name="tiny",
+    schedule=Schedule(steps=40, learning_rate=4e-3, warmup=2, validate_every=0, ema=0.8),
+    model=OneShotLiteConfig(decoder_channels=(24, 16, 16)),
+    stage=Stage(steps=40, batch=2, frames=2, size=64, real=1.0, objects=(1.0,)),
+    held_out=("shape-3",),
+    fine_tuning=FineTuningConfig(iterations=0),
+)
+
+
+@pytest.fixture(scope="module")
+def davis(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Videos of moving shapes in the layout of DAVIS."""
+    root = tmp_path_factory.mktemp("davis")
+    for i in range(4):
+        frames, labels = moving_shapes(100 + i, frames=6, size=(96, 128))
+        for t, (frame, mask) in enumerate(zip(frames, labels, strict=True)):
+            for part, picture in (("JPEGImages", frame), ("Annotations", mask * 255)):
+                folder = root / part / "480p" / f"shape-{i}"
+                folder.mkdir(parents=True, exist_ok=True)
+                cv2.imwrite(str(folder / f"{t:05d}.png"), picture)
+    return root
+
+
+def test_a_parent_knows_objects_without_fine_tuning(davis, tmp_path):
+    """Those it was trained on: three videos do not teach what an object is."""
+    weights = train(TINY, {"davis": davis}, tmp_path / "run", hardware=CPU)
+    card = read_metadata(weights)
+    assert card["model"] == "oneshot"
+    assert "J shape-3" in card["validation"]
+    parent = load_model("oneshot", weights=weights, device="cpu", iterations=0)
+    overlaps = []
+    for video in find_videos(davis, exclude=TINY.held_out):
+        frame, labels = video.read(0)
+        parent.start(frame, labels.astype(int))
+        found = parent.labels(parent.step(frame)) > 0
+        overlaps.append((found & (labels > 0)).sum() / (found | (labels > 0)).sum())
+    assert np.mean(overlaps) > 0.5
+
+
+def test_side_losses_fade_and_are_absent_without_sides(davis):
+    task = TINY.task({"davis": davis})
+    assert isinstance(task, ForegroundTask)
+    torch.manual_seed(0)
+    network = task.build()
+    batch = task.prepare(task.batch(0, 0))
+    steps = (0, TINY.schedule.steps)
+    begin, end = (float(task.loss(network, batch, step).detach()) for step in steps)
+    assert begin > end
+    bare = replace(TINY, model=replace(TINY.model, sides=False)).task({"davis": davis})
+    torch.manual_seed(0)
+    network = bare.build()
+    same = [float(bare.loss(network, batch, step).detach()) for step in steps]
+    assert same[0] == same[1]
+
+
+def test_osvos_trains_by_sgd_with_the_layers_own_rates(davis, tmp_path):
+    torch.manual_seed(0)
+    start = tmp_path / "start.safetensors"
+    network = OSVOS(SLIM)
+    for module in network.stages.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(module.weight)
+    save_weights(start, network.state_dict(), {})
+    recipe = find_recipe("osvos-slim")
+    assert isinstance(recipe, ForegroundRecipe)
+    assert recipe.schedule.optimiser == "sgd"
+    small = replace(
+        recipe,
+        schedule=replace(recipe.schedule, steps=2, learning_rate=1e-2, ema=0.0, validate_every=0),
+        stage=replace(recipe.stage, batch=1, size=32),
+        held_out=(),
+    )
+    weights = train(small, {"davis": davis}, tmp_path / "run", hardware=CPU, initial=start)
+    before, after = load_state(start), load_state(weights)
+    assert not torch.equal(before["side_prep.3.weight"], after["side_prep.3.weight"])
+    assert torch.equal(before["upscale.0.weight"], after["upscale.0.weight"]), "never trained"
+    rates = dict(
+        zip(("weight", "bias"), small.task({"davis": davis}).rates(OSVOS(SLIM)), strict=False)
+    )
+    assert rates["bias"][1] == 2 * rates["weight"][1]
+
+
+def test_a_network_may_start_from_the_encoder_of_another():
+    weights = shipped_weights("stm-lite")
+    assert weights is not None
+    network = OneShotLite(TINY.model)
+    decoder = {k: v.clone() for k, v in network.decoder.state_dict().items()}
+    assert start_from(network, weights) == "the encoder of stm-lite.safetensors"
+    given = load_state(weights)
+    for name, value in network.encoder.state_dict().items():
+        assert torch.equal(value, given[f"encoder.{name}"])
+    assert all(torch.equal(v, decoder[k]) for k, v in network.decoder.state_dict().items())
+
+
+def test_other_weights_are_refused(tmp_path):
+    save_weights(tmp_path / "other.safetensors", {"encoder.stem.weight": torch.zeros(1)}, {})
+    with pytest.raises(WeightsError, match="of another network with its encoder"):
+        start_from(OneShotLite(TINY.model), tmp_path / "other.safetensors")

@@ -4,18 +4,21 @@
     rotomask benchmark davis2016 --root DAVIS --model rgmp-lite --out run --json run.json
     python benchmarks/rgmp_tables.py overall --results run.json --write
     python benchmarks/rgmp_tables.py ablations --davis DAVIS --runs RUNS --write
+    python benchmarks/rgmp_tables.py addons --davis DAVIS --gru RUN/weights.safetensors --write
     python benchmarks/rgmp_tables.py objects --write
 
 overall: table 1, DAVIS-2016. scales: the same network at one scale and at several. ablations:
 table 5, of the shipped weights with a stream switched off, and of the weights of every run in
-RUNS/ABLATION (-Ref, -Prev, -PT, -FT, -Rec, full). objects: seconds a frame for one to three
-objects. --write renews the table in docs/results.md.
+RUNS/ABLATION (-Ref, -Prev, -PT, -FT, -Rec, full). addons: table 6, online learning, a dense CRF and
+a visual memory (weights of recipe rgmp-lite-gru or rgmp-lite-gru-all). objects: seconds a frame for
+one to three objects. --write renews the table in docs/results.md.
 """
 
 import argparse
 import json
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +31,12 @@ from rotomask.data.clips import AnnotatedVideo, find_videos
 from rotomask.data.synthetic import moving_shapes
 from rotomask.models.base import Segmenter
 from rotomask.models.catalog import load_model
+from rotomask.models.composed import Refined
 from rotomask.models.device import choose_runtime
 from rotomask.models.reference_guided import ReferenceGuidedConfig, ReferenceGuidedSegmenter
 from rotomask.models.rgmp_lite import RGMPLite, RGMPLiteConfig
+from rotomask.refine import dense_crf
+from rotomask.training.online import OnlineConfig, OnlineLearned
 from rotomask.training.validation import validate
 
 HELD_OUT = ("dog-agility", "hike", "motorbike", "swing")
@@ -61,6 +67,14 @@ TABLE5 = {
     "-Rec": (0.743, 0.748),
 }
 
+# Table 6: J, F and seconds a frame of each add-on.
+TABLE6 = (
+    ("RGMP, paper", "0.815", "0.820", "0.13"),
+    ("+ online learning, paper", "0.824", "0.822", "+ 1.74"),
+    ("+ CRF, paper", "0.819", "0.799", "+ 2.53"),
+    ("+ GRU, paper", "0.796", "0.810", "+ 0.01"),
+)
+
 
 class Timed:
     """A segmenter that adds up what its steps take."""
@@ -70,6 +84,11 @@ class Timed:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.segmenter, name)
+
+    def start(self, frame: Any, mask: Any) -> None:
+        began = time.process_time()
+        self.segmenter.start(frame, mask)
+        self.seconds += time.process_time() - began
 
     def step(self, frame: Any) -> Any:
         began = time.process_time()
@@ -158,6 +177,36 @@ def _row(name: str, results: dict[str, Any]) -> list[str]:
     return [name, *cells]
 
 
+def addons(arguments: argparse.Namespace) -> str:
+    """Table 6: what each add-on gives and costs; its own time is spread over the frames."""
+    load = partial(load_model, "rgmp-lite", device="cpu", enlarge=arguments.split == "held-out")
+    plain = load()
+    made: dict[str, Segmenter] = {
+        "rgmp-lite": plain,
+        "+ online learning": OnlineLearned(load(), OnlineConfig()),
+        "+ CRF": Refined(load(), dense_crf),
+    }
+    if arguments.gru is not None:
+        made["+ GRU"] = load(weights=arguments.gru)
+    rows: list[list[str]] = []
+    first = 0.0
+    for name, segmenter in made.items():
+        timed = Timed(segmenter)
+        scores = validate(lambda t=timed: t, videos_of(arguments))  # type: ignore[misc, arg-type, return-value]
+        seconds = timed.seconds / timed.frames
+        cost = f"+ {seconds - first:.2f}" if rows else f"{seconds:.2f}"
+        first = first or seconds
+        rows.append([name, f"{scores['J']:.3f}", f"{scores['F']:.3f}", cost])
+        print(rows[-1], flush=True)
+    header = ["", "J mean", "F mean", "s a frame"]
+    where = "the held-out sequences of DAVIS-2016 train" if arguments.split == "held-out" else ""
+    return (
+        "The paper's rows: all 20 sequences of DAVIS-2016 val, GPU. Ours: "
+        f"{where or '10 sequences of DAVIS-2016 val'}, CPU seconds of one thread, with what is "
+        "learned before the video.\n\n" + markdown_table(header, [*map(list, TABLE6), *rows])
+    )
+
+
 def objects(arguments: argparse.Namespace) -> str:
     """Seconds a frame for one, two and three objects, of the models and of other shapes."""
     made: dict[str, Segmenter] = {
@@ -206,6 +255,7 @@ TABLES: dict[str, tuple[str, Callable[[argparse.Namespace], str]]] = {
     "overall": ("RGMP: overall (paper 3, table 1)", overall),
     "scales": ("RGMP: scales", scales),
     "ablations": ("RGMP: ablations (paper 3, table 5)", ablations),
+    "addons": ("RGMP: add-ons (paper 3, table 6)", addons),
     "objects": ("RGMP: several objects", objects),
 }
 
@@ -219,12 +269,13 @@ def main() -> None:
     parser.add_argument("--results", type=Path, help="what `rotomask benchmark --json` wrote")
     parser.add_argument("--split", choices=("all", "held-out"), default="all")
     parser.add_argument("--runs", type=Path, help="folder of ablation runs")
+    parser.add_argument("--gru", type=Path, help="weights with a visual memory")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--write", action="store_true", help="renew docs/results.md")
     arguments = parser.parse_args()
     if arguments.table == "overall" and arguments.results is None:
         parser.error("overall needs --results FILE")
-    if arguments.table in ("scales", "ablations") and arguments.davis is None:
+    if arguments.table in ("scales", "ablations", "addons") and arguments.davis is None:
         parser.error(f"{arguments.table} needs --davis FOLDER")
     torch.set_num_threads(arguments.threads)
     cv2.setNumThreads(arguments.threads)
@@ -236,6 +287,7 @@ def main() -> None:
         options += " --results run.json" if arguments.results else ""
         options += f" --split {arguments.split}" if arguments.split != "all" else ""
         options += " --runs RUNS" if arguments.runs else ""
+        options += " --gru RUN/weights.safetensors" if arguments.gru else ""
         command = f"    python benchmarks/rgmp_tables.py {arguments.table}{options} --write"
         write_block(f"rgmp-{arguments.table}", f"## {heading}\n\n{command}\n\n{text}")
 

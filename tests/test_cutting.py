@@ -186,6 +186,8 @@ def test_bad_options_are_named(frames, tmp_path, changes, error, message):
         changes = {"weights": tmp_path / str(changes["weights"])}
     with pytest.raises(error, match=message):
         rotomask.cut(frames, _frame(0)[1], tmp_path / "out", **changes)
+    # Nothing is left that would stand in the way of the corrected command.
+    assert not (tmp_path / "out" / "job.json").exists()
 
 
 def test_bad_masks_are_named(frames, tmp_path):

@@ -139,10 +139,10 @@ def cut(
         return _cut_unmarked(opened, Path(out), options, stop, segmenter, on_progress)
     sources = mask if isinstance(mask, Mapping) else {options.start if at is None else at: mask}
     annotations = _read_annotations(opened, sources, options.start, stop)
+    if segmenter is None:
+        segmenter = _load(options)  # first: a model that cannot be had leaves no folder behind
     job = Job(Path(out), soft=any(f in SOFT_FORMATS for f in options.formats))
     job.open(_describe(opened, annotations, options), overwrite=options.overwrite)
-    if segmenter is None:
-        segmenter = _load(options)
 
     _log_job(opened, job, options, segmenter, range(options.start, stop))
     work = _Work(opened, job, annotations, stop - options.start, on_progress)

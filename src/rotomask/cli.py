@@ -75,6 +75,14 @@ OnlineSeconds = Annotated[
         help="Learn from the first mask for so long at most. One-shot models always learn.",
     ),
 ]
+DetectorName = Annotated[
+    str | None,
+    typer.Option(
+        "--detector",
+        help="Keep what the boxes of a detector vouch for: detector-lite (ours), FILE.onnx, or "
+        "torchvision:NAME.",
+    ),
+]
 Components = Annotated[
     bool,
     typer.Option("--components", help="Keep weak parts only where they touch strong ones."),
@@ -168,6 +176,7 @@ def cut(
     ensemble_with: EnsembleWith = None,
     online_steps: OnlineSteps = 0,
     online_seconds: OnlineSeconds = None,
+    detector: DetectorName = None,
     components: Components = False,
     crf: Crf = False,
     device: Device = "auto",
@@ -196,6 +205,7 @@ def cut(
             ensemble_with=tuple(ensemble_with or ()),
             online_steps=online_steps,
             online_seconds=online_seconds,
+            detector=detector,
             components=components,
             crf=crf,
         ),
@@ -261,6 +271,46 @@ def propose(
 
 
 @app.command()
+def detect(
+    video: Annotated[Path, typer.Argument(help="A video file, or a folder of frames.")],
+    out: Out = None,
+    detector: Annotated[
+        str, typer.Option(help="detector-lite (ours), FILE.onnx, or torchvision:NAME.")
+    ] = "detector-lite",
+    score: Annotated[float, typer.Option(help="Leave out boxes with a lower score.")] = 0.3,
+    start: Annotated[int, typer.Option(help="First frame to look at.")] = 0,
+    end: Annotated[int | None, typer.Option(help="Last frame to look at.")] = None,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Find the boxes of a video's objects, frame by frame.
+
+    Writes OUT/boxes.json, as COCO has annotations, and OUT/boxes.jpg, some frames with their boxes.
+    """
+    from rotomask.detecting import detect as run
+    from rotomask.detection import load_detector
+
+    _set_up_logging(quiet=quiet, verbose=False)
+    with _interruptible("nothing was written"):
+        loaded = load_detector(detector, device=device, precision=precision)
+        with _progress(quiet) as on_progress:
+            result = run(
+                video,
+                out or Path(f"{video.resolve().stem}-boxes"),
+                detector=loaded,
+                least_score=score,
+                start=start,
+                stop=None if end is None else end + 1,
+                on_progress=on_progress,
+            )
+        if not quiet:
+            print(f"{result.count} boxes in {result.frames} frames")
+            print(f"{'boxes':14} {result.boxes}")
+            print(f"{'sheet':14} {result.sheet}")
+
+
+@app.command()
 def export(
     video: Annotated[Path, typer.Argument(help="The video that was cut.")],
     folder: Annotated[Path, typer.Argument(help="The output folder of `rotomask cut`.")],
@@ -316,6 +366,7 @@ def benchmark(
     ensemble_with: EnsembleWith = None,
     online_steps: OnlineSteps = 0,
     online_seconds: OnlineSeconds = None,
+    detector: DetectorName = None,
     components: Components = False,
     crf: Crf = False,
     objects: Annotated[
@@ -349,6 +400,7 @@ def benchmark(
         ensemble_with=tuple(ensemble_with or ()),
         online_steps=online_steps,
         online_seconds=online_seconds,
+        detector=detector,
         components=components,
         crf=crf,
     )

@@ -29,6 +29,9 @@ class Refinements:
     model, which is none for all but one-shot networks."""
     online_seconds: float | None = None
     """Most time for them; with it and no steps, as many as fit."""
+    detector: str | None = None
+    """Filter each answer by boxes (`models.box_filtered`) of this detector, as `load_detector`
+    takes it; None: as suits the model, which is not at all for all but oneshot-boxes."""
     components: bool = False
     """Drop what is nowhere strong, keep what is weak beside it (`refine.components`)."""
     crf: bool = False
@@ -55,6 +58,7 @@ class Refinements:
             parts.append(f"online {self.online_seconds:g} s")
         parts += ["flip"] * self.flip
         parts += [f"scales {_listed(self.scales)}"] if self.scales is not None else []
+        parts += [f"boxes of {self.detector}"] if self.detector is not None else []
         parts += ["components"] * self.components + ["crf"] * self.crf
         return "".join(f" + {part}" for part in parts)
 
@@ -101,6 +105,12 @@ def load_segmenter(
     segmenter = members[0] if len(members) == 1 else Ensemble(members)
     if chosen.flip:
         segmenter = Flipped(segmenter)
+    if chosen.detector is not None and not has_own_detector(model):
+        from rotomask.detection import load_detector
+        from rotomask.models.box_filtered import BoxFiltered
+
+        detector = load_detector(chosen.detector, device=device, precision=precision)
+        segmenter = BoxFiltered(segmenter, detector)
     if chosen.components:
         segmenter = Refined(segmenter, filter_components)
     if chosen.crf:
@@ -137,6 +147,13 @@ def learns_itself(model: str) -> bool:
     from rotomask.models.catalog import find_model
 
     return any(field.name == "iterations" for field in fields(find_model(model).config))
+
+
+def has_own_detector(model: str) -> bool:
+    """Whether a model is filtered by boxes anyway (oneshot-boxes)."""
+    from rotomask.models.catalog import find_model
+
+    return any(field.name == "detector" for field in fields(find_model(model).config))
 
 
 def _at_scale(load: Callable[..., Segmenter], scale: float) -> Segmenter:

@@ -26,7 +26,7 @@ from rotomask.detection.boxes import label_boxes
 from rotomask.evaluation import TrackProtocol, open_benchmark, score_sequence
 from rotomask.models.base import Frame, Mask, Probabilities, Segmenter
 from rotomask.models.box_filtered import BoxFiltered
-from rotomask.models.refinements import load_segmenter
+from rotomask.models.refinements import learns_itself, load_segmenter
 from rotomask.refine.box_filters import BoxFilterConfig
 from rotomask.training.space_time import HELD_OUT
 
@@ -50,6 +50,7 @@ TRIED: tuple[tuple[str, tuple[Any, ...]], ...] = (
     ("appearance_overlap", (0.05, 0.1, 0.2)),
     ("margin", (0.0, 0.05, 0.1, 0.2)),
     ("first_overlap", (0.3, 0.5, 0.7)),
+    ("most_boxes", (1, 2, 3)),
     ("weak_in_boxes", (False, True)),
 )
 
@@ -139,9 +140,12 @@ class Material:
 
 
 def gather(
-    model: str, detector: str, dataset: VideoDataset, cache: Path, options: Mapping[str, Any]
+    model: str, detector: str, dataset: VideoDataset, cache: Path, options: Mapping[str, int]
 ) -> list[Material]:
-    """The material of every sequence, computed or out of the cache."""
+    """The material of every sequence, computed or out of the cache.
+
+    The options are settings of models that are fine-tuned.
+    """
     segmenter: Segmenter | None = None
     finder: Detector | None = None
     gathered = []
@@ -149,7 +153,8 @@ def gather(
         truths = [(sequence.annotation(n) > 0).astype(np.int32) for n in sequence.frame_names]
         file = cache / model / f"{sequence.name}.npz"
         if not file.is_file():
-            segmenter = segmenter or load_segmenter(model, **options)
+            chosen = options if learns_itself(model) else {}
+            segmenter = segmenter or load_segmenter(model, **chosen)
             began = time.perf_counter()
             maps = soft_maps(segmenter, sequence, truths[0])
             seconds = time.perf_counter() - began
@@ -255,9 +260,9 @@ def main() -> None:
     parser.add_argument("--sequences", help="with commas between")
     parser.add_argument("--tune", type=Path, help="DAVIS train, to choose the thresholds on")
     parser.add_argument("--models", default="oneshot,stm-lite")
-    parser.add_argument("--weights", type=Path, help="of the only model, in place of the shipped")
     parser.add_argument("--detector", default="detector-lite")
     parser.add_argument("--cache", type=Path, default=Path("runs/box-filters"))
+    parser.add_argument("--iterations", type=int, help="of fine-tuning; default: the model's")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--write", action="store_true", help="renew docs/results.md")
     arguments = parser.parse_args()
@@ -265,7 +270,7 @@ def main() -> None:
     dataset = open_benchmark("davis2016", arguments.davis, arguments.split)
     if arguments.sequences:
         dataset = dataset.select(arguments.sequences.split(","))
-    options = {} if arguments.weights is None else {"weights": arguments.weights}
+    options = {} if arguments.iterations is None else {"iterations": arguments.iterations}
     models = arguments.models.split(",")
     columns: list[list[list[float]]] = []
     parts, notes = [], []

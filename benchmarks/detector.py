@@ -46,7 +46,7 @@ def figures(found: list[Detections], truths: list[Boxes]) -> list[float]:
 
 
 def measure(name: str, dataset: VideoDataset, stride: int) -> tuple[dict[str, list[float]], float]:
-    """The figures of every sequence and of all frames together; seconds a frame."""
+    """The figures of every sequence and of all frames together; CPU seconds a frame."""
     detector = load_detector(name)
     detector.detect(dataset.sequences[0].frame(0))  # the first pass of a network is slower
     rows: dict[str, list[float]] = {}
@@ -58,9 +58,9 @@ def measure(name: str, dataset: VideoDataset, stride: int) -> tuple[dict[str, li
         truths: list[Boxes] = []
         for index in range(0, len(sequence), stride):
             frame = sequence.frame(index)
-            began = time.perf_counter()
+            began = time.process_time()
             found.append(detector.detect(frame))
-            seconds += time.perf_counter() - began
+            seconds += time.process_time() - began
             truths.append(label_boxes(sequence.annotation(sequence.frame_names[index])))
         rows[sequence.name] = figures(found, truths)
         all_found, all_truths = all_found + found, all_truths + truths
@@ -111,7 +111,7 @@ def main() -> None:
 {arguments.detector} on {len(rows) - 1} sequences of DAVIS-2016 {arguments.split},
 one object in a frame, intersection over union of at least 0.5 (0.75). Other things that it finds
 are not annotated and count as wrong.
-{seconds:.3f} s a frame on {arguments.threads} thread(s).
+{seconds:.3f} CPU seconds a frame on {arguments.threads} thread(s).
 
 {table}"""
     print(text)

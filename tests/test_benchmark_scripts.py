@@ -60,3 +60,30 @@ def test_the_spread_of_checkpoints(davis, tmp_path):
     assert rows["standard deviation"] == [0, 0, 0]
     assert rows["mean"] == rows["stm-lite.safetensors"]
     assert rows["their average"] == pytest.approx(rows["mean"], abs=5e-3)
+
+
+def test_the_table_of_box_filters(davis, tmp_path):
+    options = ["--davis", davis, "--models", "stm-lite", "--cache", tmp_path]
+    printed = _run("box_filters.py", *options)
+    rows = [line.split("|")[1:-1] for line in printed.splitlines() if line.startswith("|")]
+    figures = {row[0].strip(): [float(cell) for cell in row[-2:]] for row in rows[2:10]}
+    assert figures["appearance map"][0] > 0.5
+    assert all(0 <= value <= 1 for both in figures.values() for value in both)
+    perfect = figures["the last, true boxes (a perfect detector)"]
+    assert perfect[0] > figures["appearance map"][0] - 0.1
+    assert len(list((tmp_path / "stm-lite").glob("*.npz"))) == 2
+    # The maps are kept: made of nothing else, the table is the same.
+    assert _run("box_filters.py", *options) == printed.partition("\n")[2].partition("\n")[2]
+    picture = tmp_path / "stages.jpg"
+    where = ["--davis", davis, "--model", "stm-lite", "--cache", tmp_path]
+    _run("box_filter_stages.py", *where, "--frames", "first:2,second:1", "--out", picture)
+    sheet = cv2.imread(str(picture))
+    assert sheet is not None
+    assert sheet.shape[1] > 1200
+
+
+def test_the_figures_of_the_detector(davis):
+    printed = _run("detector.py", "--davis", davis)
+    rows = [line.split("|")[1:-1] for line in printed.splitlines() if line.startswith("|")][2:]
+    assert [row[0].strip() for row in rows] == ["first", "second", "all"]
+    assert all(0 <= float(cell) <= 1 for row in rows for cell in row[1:])

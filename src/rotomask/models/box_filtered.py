@@ -11,7 +11,7 @@ import numpy as np
 
 from rotomask.detection.base import NOTHING, Detections, Detector
 from rotomask.detection.boxes import Boxes
-from rotomask.models.base import Frame, Mask, Probabilities, Segmenter
+from rotomask.models.base import Frame, Mask, OnLearning, Probabilities, Segmenter
 from rotomask.refine.box_filters import (
     BoxFilterConfig,
     Filtered,
@@ -82,6 +82,10 @@ class BoxFiltered(Segmenter):
         """Take the next frame's mask as the segmenter's own earlier answer, without segmenting."""
         self.segmenter.observe(frame, mask)
         self._remember(mask)
+
+    def report_learning(self, on_learning: OnLearning | None) -> None:
+        """Have learning reported."""
+        self.segmenter.report_learning(on_learning)
 
     def twin(self) -> Segmenter:
         """Another of the same kind, that shares network and detector."""

@@ -18,6 +18,7 @@ from rotomask.models.fine_tuning import (
     FineTunedSegmenter,
     FineTuningConfig,
 )
+from rotomask.models.one_shot_boxes import OneShotBoxesConfig, one_shot_boxes
 from rotomask.models.one_shot_lite import OneShotLite, OneShotLiteConfig
 from rotomask.models.oneshot import OSVOS, SLIM, OSVOSConfig
 from rotomask.models.reference_guided import ReferenceGuidedConfig, ReferenceGuidedSegmenter
@@ -48,6 +49,8 @@ class Model:
     """Runs the network over a video, given how and where."""
     config: SegmenterConfig
     """How the network is run unless the caller says otherwise."""
+    weights_of: str | None = None
+    """The model whose weights it has; None: its own."""
 
 
 MODELS: dict[str, Model] = {
@@ -92,6 +95,14 @@ MODELS: dict[str, Model] = {
         shipped=True,
         segmenter=FineTunedSegmenter,
         config=FineTuningConfig(),
+    ),
+    "oneshot-boxes": Model(
+        "oneshot, filtered by the boxes of a detector; --detector chooses which",
+        lambda config: OneShotLite(OneShotLiteConfig(**_tuples(config))),
+        shipped=True,
+        segmenter=one_shot_boxes,
+        config=OneShotBoxesConfig(),
+        weights_of="oneshot",
     ),
     "osvos": Model(
         "one-shot segmentation (Caelles et al. 2017), VGG-16; bring parent_epoch-240.pth",
@@ -177,9 +188,12 @@ def find_model(name: str) -> Model:
 
 def shipped_weights(name: str) -> Path | None:
     """The weights file of a model in the package; None where there is none."""
-    if not find_model(name).shipped:
+    model = find_model(name)
+    if not model.shipped:
         return None
-    return Path(str(resources.files("rotomask") / "weights" / f"{name}.safetensors"))
+    return Path(
+        str(resources.files("rotomask") / "weights" / f"{model.weights_of or name}.safetensors")
+    )
 
 
 def model_card(name: str) -> dict[str, Any]:

@@ -122,6 +122,8 @@ def _load(refinements: Refinements, name: str, **settings: Any) -> Segmenter:
     """One network at one scale, which may learn online."""
     from rotomask.models.catalog import load_model
 
+    if refinements.detector is not None and has_own_detector(name):
+        settings["detector"] = refinements.detector
     if learns_itself(name):
         if refinements.online_steps:
             settings["iterations"] = refinements.online_steps

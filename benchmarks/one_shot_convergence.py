@@ -31,7 +31,7 @@ from rotomask.training.task import Data, Schedule, Task
 
 FRAMES_EVERY = 8
 SHORT_SIDE = 240
-LEVELS = (0.3, 0.35, 0.4, 0.45, 0.5, 0.55)
+LEVELS = (0.1, 0.15, 0.2, 0.25)
 
 
 class ParentTask(ForegroundTask):

@@ -311,6 +311,51 @@ def detect(
 
 
 @app.command()
+def flow(
+    video: Annotated[Path, typer.Argument(help="A video file, or a folder of frames.")],
+    out: Out = None,
+    estimator: Annotated[
+        str, typer.Option(help="dis (dense inverse search), flow-lite (a small network), dis+flow-lite.")
+    ] = "dis",
+    weights: Weights = None,
+    output_format: Annotated[
+        str, typer.Option("--format", "-f", help="flo (Middlebury files), png (colour pictures).")
+    ] = "flo,png",
+    longest: Annotated[
+        float | None,
+        typer.Option(help="Pixels of motion at full colour; default: each picture's own."),
+    ] = None,
+    start: Annotated[int, typer.Option(help="First frame.")] = 0,
+    end: Annotated[int | None, typer.Option(help="Last frame.")] = None,
+    device: Device = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Estimate the optical flow from each frame to the next.
+
+    Writes OUT/flo/NAME.flo and OUT/png/NAME.png for every frame but the last. What was stopped is
+    gone on with by the same command.
+    """
+    from rotomask.motion.video_flow import FlowOptions, write_video_flow
+
+    options = FlowOptions(
+        estimator=estimator,
+        weights=weights,
+        formats=_formats(output_format),
+        longest_px=longest,
+        start=start,
+        stop=None if end is None else end + 1,
+        device=device,
+    )
+    folder = out or Path(f"{video.resolve().stem}-flow")
+    with _interruptible(f"finished pairs are in {folder}; the same command goes on from there"):
+        with _progress(quiet, unit="pairs") as on_progress:
+            result = write_video_flow(video, folder, options, on_progress=on_progress)
+        if not quiet:
+            print(f"{result.pairs} pairs of frames, {result.estimated} estimated now")
+            print(f"{'flow':14} {result.folder}")
+
+
+@app.command()
 def export(
     video: Annotated[Path, typer.Argument(help="The video that was cut.")],
     folder: Annotated[Path, typer.Argument(help="The output folder of `rotomask cut`.")],

@@ -5,6 +5,7 @@
     │   ├── VideoError        no such video, not a video, no frames
     │   │   └── TruncatedVideoError   it ends early; the frames before were delivered
     │   ├── MaskError         a mask that cannot be read, or does not fit its frame
+    │   ├── FlowFileError     a .flo file that cannot be read
     │   ├── DatasetError      a data set folder that is missing or incomplete
     │   └── OptionError       an unknown name, a number out of range
     ├── OutputError           the place to write to is missing, not writable or full
@@ -38,6 +39,10 @@ class TruncatedVideoError(VideoError):
 
 class MaskError(InputError):
     """A mask that cannot be read, or does not fit its frame."""
+
+
+class FlowFileError(InputError):
+    """A .flo file that is missing, damaged or something else."""
 
 
 class DatasetError(InputError):

@@ -14,6 +14,7 @@ from rotomask.models.stm_refine50 import STMRefine50Config
 from rotomask.training.clip_data import Stage
 from rotomask.training.detector import RECIPE as DETECTOR_LITE
 from rotomask.training.embedding import RECIPE as EMBEDDING
+from rotomask.training.flow import RECIPE as FLOW_LITE
 from rotomask.training.foreground import ForegroundRecipe
 from rotomask.training.reference_guided import ABLATIONS, ReferenceGuidedRecipe
 from rotomask.training.space_time import Recurrence, SpaceTimeRecipe
@@ -29,6 +30,7 @@ _MAIN_TRAINING = Stage(
 RECIPES: dict[str, Recipe] = {
     "detector-lite": DETECTOR_LITE,
     "embedding": EMBEDDING,
+    "flow-lite": FLOW_LITE,
     "stm-lite": SpaceTimeRecipe(
         name="stm-lite",
         schedule=Schedule(steps=3500),

@@ -377,6 +377,37 @@ def export(
 
 
 @app.command()
+def refine(
+    video: Annotated[Path, typer.Argument(help="The video that was cut.")],
+    folder: Annotated[Path, typer.Argument(help="The output folder of `rotomask cut`.")],
+    field: Annotated[
+        str,
+        typer.Option(help="How the random field is solved: graph-cut (hard) or mean-field (soft)."),
+    ] = "mean-field",
+    out: Out = None,
+    size: Annotated[int, typer.Option(help="Short side at which it is solved, pixels.")] = 192,
+    window: Annotated[int, typer.Option(help="Frames that are solved together.")] = 5,
+    quiet: Quiet = False,
+) -> None:
+    """Refine a finished cut by a random field over space and time.
+
+    Writes OUT/masks and OUT/mattes, from which `rotomask export` makes other formats. A cut with
+    mattes (`--format mattes`) tells the field more than masks alone.
+    """
+    from rotomask.refine.field_windows import FieldWindowConfig, tuned_field
+    from rotomask.refining import refine_cut
+
+    config = FieldWindowConfig(field=tuned_field(field), size=size, window=window)
+    target = out or Path(f"{folder.resolve()}-refined")
+    with _interruptible(f"finished frames are in {target}"):
+        with _progress(quiet) as on_progress:
+            result = refine_cut(video, folder, target, config, on_progress=on_progress)
+        if not quiet:
+            print(f"{result.frames} frames, {100 * result.changed:.2f} % of the pixels changed")
+            print(f"{'masks':14} {result.folder / 'masks'}")
+
+
+@app.command()
 def demo(
     out: Out = None,
     device: Device = "auto",

@@ -12,6 +12,7 @@ t_pp' = temporal · exp(-|I_p - I_p'|² / 2c²) where forward and backward flow 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Literal
 
 import numpy as np
@@ -74,6 +75,7 @@ def solve_field(
 
     Raises:
         ShapeError: If numbers or sizes do not fit each other.
+        OptionError: If graph cuts are asked for and PyMaxflow is not installed.
     """
     config = config or RandomFieldConfig()
     if len(frames) != len(probabilities) or len(links) != len(frames) - 1:
@@ -176,8 +178,7 @@ def _expand(
     Kolmogorov and Zabih 2004: with costs A, B, C of (keep, keep), (keep, take), (take, keep) and 0
     of (take, take), a pair is an edge of B + C - A and terms of one pixel each.
     """
-    import maxflow
-
+    maxflow = _load_maxflow()
     count = len(labels)
     keep = costs[labels, np.arange(count)].astype(np.float64)
     take = costs[label].astype(np.float64)
@@ -197,6 +198,23 @@ def _expand(
     graph.maxflow()
     taken = graph.get_grid_segments(nodes)
     return np.where(taken, label, labels)
+
+
+def _load_maxflow() -> ModuleType:
+    """The package that cuts graphs.
+
+    Raises:
+        OptionError: If it is not installed.
+    """
+    try:
+        import maxflow
+    except ImportError as error:
+        raise OptionError(
+            "graph cuts need the package PyMaxflow, which is not installed; "
+            "pip install rotomask[fields], or use mean-field"
+        ) from error
+    module: ModuleType = maxflow
+    return module
 
 
 def _mean_field(costs: Array, edges: Edges, config: RandomFieldConfig) -> Array:

@@ -689,6 +689,7 @@ def models() -> None:
     """List the models: what they are, what they were trained on, how good they are."""
     from rotomask.models.catalog import MODELS, model_card
     from rotomask.models.discoverers import DISCOVERERS
+    from rotomask.motion.estimators import ESTIMATORS
 
     for name, model in MODELS.items():
         card = model_card(name)
@@ -697,6 +698,8 @@ def models() -> None:
             print(f"    {key}: {text}")
         if not model.shipped:
             print("    weights: not shipped; give them with --weights FILE")
+    for name, estimator in ESTIMATORS.items():
+        print(f"{name}\n    {estimator.summary}; optical flow, for rotomask flow")
     for name, discoverer in DISCOVERERS.items():
         if name not in MODELS:
             print(f"{name}\n    {discoverer.summary}; takes no mask")

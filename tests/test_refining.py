@@ -22,8 +22,8 @@ STRONG = FieldWindowConfig(
 @pytest.fixture
 def cut(tmp_path):
     """Frames, and a cut of two objects with a hole in the first one in the middle frame."""
-    frames, labels = moving_shapes(21, frames=5, size=(48, 64), objects=2)
-    labels = labels.astype(np.int32) * 3  # ids 3 and 6
+    frames, drawn = moving_shapes(21, frames=5, size=(48, 64), objects=2)
+    labels = drawn.astype(np.int32) * 3  # ids 3 and 6
     (tmp_path / "video").mkdir()
     damaged = labels.copy()
     rows, columns = np.nonzero(labels[2] == 3)

@@ -315,7 +315,10 @@ def flow(
     video: Annotated[Path, typer.Argument(help="A video file, or a folder of frames.")],
     out: Out = None,
     estimator: Annotated[
-        str, typer.Option(help="dis (dense inverse search), flow-lite (a small network), dis+flow-lite.")
+        str,
+        typer.Option(
+            help="dis (dense inverse search), flow-lite (a small network), dis+flow-lite."
+        ),
     ] = "dis",
     weights: Weights = None,
     output_format: Annotated[

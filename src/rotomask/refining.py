@@ -146,4 +146,4 @@ def _matte(path: Path) -> Array | None:
     stored = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
     if stored is None:
         raise MaskError(f"cannot read the matte {path}; it is damaged or no image")
-    return np.asarray(stored, np.float32) / 255
+    return np.asarray(stored, np.float32) / np.float32(255)

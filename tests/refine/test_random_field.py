@@ -1,6 +1,7 @@
 """The field against exhaustive search, and on clips where time must help."""
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from rotomask.refine.random_field import (
 )
 
 
-def _problem(seed, *, labels=2, frames=2, size=(2, 3)):
+def _problem(seed, *, labels=2, frames=2, size=(2, 3)) -> tuple[list[Any], list[Any], list[Any]]:
     rng = np.random.default_rng(seed)
     pictures = [rng.integers(0, 60, (*size, 3)).astype(np.uint8) for _ in range(frames)]
     raw = rng.random((frames, labels, *size)).astype(np.float32) + 0.2

@@ -92,7 +92,7 @@ def clips():
         rng = np.random.default_rng(seed)
         chance = np.clip((labels > 0) * 0.7 + 0.15 + rng.normal(0, noise, labels.shape), 0.01, 0.99)
         probabilities = [np.stack([1 - p, p]).astype(np.float32) for p in chance]
-        made.append(make_clip(f"clip {seed}", frames, probabilities, labels > 0, DISFlow()))
+        made.append(make_clip(f"clip {seed}", [*frames], probabilities, [*(labels > 0)], DISFlow()))
     return made
 
 

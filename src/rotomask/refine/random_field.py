@@ -167,7 +167,8 @@ def _cut(costs: Array, edges: Edges) -> Array:
             if now >= best - 1e-6:
                 break
             best = now
-    return np.eye(len(costs), dtype=np.float32)[labels].T
+    chosen: Array = np.eye(len(costs), dtype=np.float32)[labels].T
+    return chosen
 
 
 def _expand(

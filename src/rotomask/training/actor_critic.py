@@ -137,11 +137,12 @@ def actor_critic_loss(
     scale = advantage.std(correction=0) + 1e-3
     taken = chances.gather(1, actions[:, None])[:, 0]
     entropy = -(chances.exp() * chances).sum(1)
-    return (
+    total: Tensor = (
         -(taken * advantage / scale).mean()
         + config.value * F.smooth_l1_loss(values, returns)
         - config.entropy * entropy.mean()
     )
+    return total
 
 
 def discounted(rewards: Sequence[float], discount: float) -> list[float]:

@@ -9,13 +9,11 @@ al. 2017, PSPNet), the light form of the network in section 2 of the DAVIS-2017 
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rotomask.models.layers.efficientnet_lite import STRIDE32_CHANNELS, EfficientNetLite0, Pyramid
-from rotomask.models.layers.pyramid_pooling import PyramidPooling
-from rotomask.models.layers.resnet import ResidualBlock
+from rotomask.models.layers.pyramid_decoder import PyramidDecoder, upsample_logits
 from rotomask.models.oneshot import SideLogits
 
 
@@ -61,46 +59,25 @@ class OneShotLite(nn.Module):
         return AppearanceFeatures(pyramid, self.encoder.deepen(pyramid))
 
 
-class AppearanceDecoder(nn.Module):
+class AppearanceDecoder(PyramidDecoder):
     """From the encoder's features to foreground logits, coarse to fine."""
 
     def __init__(self, config: OneShotLiteConfig) -> None:
-        super().__init__()
-        c4, c8, c16 = EfficientNetLite0.channels
+        super().__init__(STRIDE32_CHANNELS, config.decoder_channels, pooling=config.pooling)
         d16, d8, d4 = config.decoder_channels
-        self.pool = PyramidPooling(STRIDE32_CHANNELS, d16) if config.pooling else None
-        deep = d16 if config.pooling else STRIDE32_CHANNELS
-        self.fuse16 = nn.Conv2d(deep + c16, d16, 3, padding=1)
-        self.refine16 = ResidualBlock(d16)
-        self.fuse8 = nn.Conv2d(d16 + c8, d8, 3, padding=1)
-        self.refine8 = ResidualBlock(d8)
-        self.fuse4 = nn.Conv2d(d8 + c4, d4, 3, padding=1)
-        self.refine4 = ResidualBlock(d4)
         self.predict = nn.Conv2d(d4, 1, 3, padding=1)
         widths = (d16, d8) if config.sides else ()
         self.side = nn.ModuleList(nn.Conv2d(width, 1, 1) for width in widths)
 
     def forward(self, features: AppearanceFeatures) -> SideLogits:
         """Features -> logits at the images' size, B×1×H×W float32."""
-        (stride4, stride8, stride16), deep = features
-        if self.pool is not None:
-            deep = self.pool(deep)
-        x16 = self.refine16(self.fuse16(torch.cat([_resize(deep, stride16), stride16], 1)))
-        x8 = self.refine8(self.fuse8(torch.cat([_resize(x16, stride8), stride8], 1)))
-        x4 = self.refine4(self.fuse4(torch.cat([_resize(x8, stride4), stride4], 1)))
-        size = (stride4.shape[-2] * 4, stride4.shape[-1] * 4)
-        fused = _upsample(self.predict(F.relu(x4)), size)
+        pyramid, deep = features
+        x16, x8, x4 = self.decode(pyramid, deep)
+        height, width = pyramid.stride4.shape[-2:]
+        size = (height * 4, width * 4)
+        fused = upsample_logits(self.predict(F.relu(x4)), size)
         sides = [
-            _upsample(head(F.relu(x)), size) for head, x in zip(self.side, (x16, x8), strict=False)
+            upsample_logits(head(F.relu(x)), size)
+            for head, x in zip(self.side, (x16, x8), strict=False)
         ]
         return SideLogits(fused, tuple(sides))
-
-
-def _resize(x: Tensor, like: Tensor) -> Tensor:
-    if x.shape[-2:] == like.shape[-2:]:
-        return x
-    return F.interpolate(x, like.shape[-2:], mode="bilinear", align_corners=False).to(like.dtype)
-
-
-def _upsample(logits: Tensor, size: tuple[int, int]) -> Tensor:
-    return F.interpolate(logits.float(), size, mode="bilinear", align_corners=False)

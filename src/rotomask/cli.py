@@ -359,6 +359,50 @@ def flow(
 
 
 @app.command()
+def edges(
+    video: Annotated[Path, typer.Argument(help="A video file, or a folder of frames.")],
+    out: Out = None,
+    model: Annotated[
+        str, typer.Option(help="edges-lite, or edges-flow-lite, which sees optical flow too.")
+    ] = "edges-lite",
+    motion: Annotated[
+        bool, typer.Option("--motion", help="Also edges of motion, and both kinds merged.")
+    ] = False,
+    thin: Annotated[bool, typer.Option("--thin", help="Only the ridges of the edges.")] = False,
+    bits: Annotated[int, typer.Option(help="Of a pixel: 8 or 16.")] = 8,
+    weights: Weights = None,
+    size: Size = 480,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Write the outlines of the objects in every frame as grey pictures.
+
+    Makes OUT/edges/NAME.png; with --motion also OUT/motion and OUT/merged. A job that was stopped
+    is gone on with by the same command.
+    """
+    from rotomask.edging import EdgeOptions, write_edges
+
+    options = EdgeOptions(
+        model=model,
+        weights=weights,
+        motion=motion,
+        thin=thin,
+        bits=bits,
+        size=size or None,
+        device=device,
+        precision=precision,
+    )
+    folder = out or Path(f"{video.resolve().stem}-edges")
+    with _interruptible(f"finished frames are in {folder}; the same command goes on from there"):
+        with _progress(quiet) as on_progress:
+            result = write_edges(video, folder, options, on_progress=on_progress)
+        if not quiet:
+            for path in result.folders:
+                print(f"{path.name:14} {path}")
+
+
+@app.command()
 def export(
     video: Annotated[Path, typer.Argument(help="The video that was cut.")],
     folder: Annotated[Path, typer.Argument(help="The output folder of `rotomask cut`.")],
@@ -692,6 +736,7 @@ def models() -> None:
     """List the models: what they are, what they were trained on, how good they are."""
     from rotomask.models.catalog import MODELS, model_card
     from rotomask.models.discoverers import DISCOVERERS
+    from rotomask.models.frame_models import FRAME_MODELS, frame_model_card
     from rotomask.motion.estimators import ESTIMATORS
 
     for name, model in MODELS.items():
@@ -706,6 +751,10 @@ def models() -> None:
     for name, discoverer in DISCOVERERS.items():
         if name not in MODELS:
             print(f"{name}\n    {discoverer.summary}; takes no mask")
+    for name, frame_model in FRAME_MODELS.items():
+        print(f"{name}\n    {frame_model.summary}")
+        for key, text in frame_model_card(name).get("summary", {}).items():
+            print(f"    {key}: {text}")
 
 
 def _print_evaluation(result: "EvaluationResult", *, by_object: bool = False) -> None:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from rotomask.data.simulation import MotionConfig
 from rotomask.errors import OptionError
+from rotomask.models.edges import EdgeConfig
 from rotomask.models.fine_tuning import OSVOS_FINE_TUNING
 from rotomask.models.oneshot import SLIM, OSVOSConfig
 from rotomask.models.rgmp import RGMPConfig
@@ -13,6 +14,8 @@ from rotomask.models.stm_lite import STMLiteConfig
 from rotomask.models.stm_refine50 import STMRefine50Config
 from rotomask.training.clip_data import Stage
 from rotomask.training.detector import RECIPE as DETECTOR_LITE
+from rotomask.training.distance import DistanceRecipe
+from rotomask.training.edges import EdgeRecipe
 from rotomask.training.embedding import RECIPE as EMBEDDING
 from rotomask.training.flow import RECIPE as FLOW_LITE
 from rotomask.training.foreground import ForegroundRecipe
@@ -226,6 +229,40 @@ _ONE_SHOT = (
     ),
 )
 RECIPES |= {recipe.name: recipe for recipe in _ONE_SHOT}
+# Single frames on the light PSPNet: minutes on one core.
+EDGES_LITE = EdgeRecipe(
+    name="edges-lite",
+    schedule=Schedule(steps=400, learning_rate=8e-4, warmup=30, ema=0.99, validate_every=0),
+    stage=Stage(
+        steps=400,
+        batch=5,
+        frames=2,
+        size=256,
+        real=0.5,
+        objects=(0.6, 0.4),
+        paste=0.5,
+        max_gap=(1, 2),
+    ),
+)
+EDGES_FLOW_LITE = replace(
+    EDGES_LITE,
+    name="edges-flow-lite",
+    model=EdgeConfig(flow=True),
+    stage=replace(
+        EDGES_LITE.stage,
+        real=0.7,
+        paste=1.0,
+        max_gap=(1, 1),
+        motion=MotionConfig(strength=0.5, bending=0.3),
+    ),
+    still=False,
+)
+DISTANCE_LITE = DistanceRecipe(
+    name="distance-lite",
+    schedule=Schedule(steps=400, learning_rate=8e-4, warmup=30, ema=0.99, validate_every=0),
+    stage=replace(EDGES_LITE.stage, real=0.25, objects=(0.3, 0.4, 0.3), paste=0.8),
+)
+RECIPES |= {recipe.name: recipe for recipe in (EDGES_LITE, EDGES_FLOW_LITE, DISTANCE_LITE)}
 
 
 def find_recipe(name: str) -> Recipe:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from rotomask.errors import WeightsError
+from rotomask.models.catalog import shipped_weights
 from rotomask.models.checkpoints import load_state
 from rotomask.models.layers.resnet import ResNet50
 
@@ -102,6 +103,14 @@ def lite0_imagenet_weights() -> dict[str, Tensor]:
     if not found:
         raise WeightsError(f"the package {LITE0_PACKAGE} holds no .pth file; install it anew")
     return load_state(found[0])
+
+
+def video_encoder_weights() -> dict[str, Tensor]:
+    """The encoder of the shipped stm-lite, EfficientNet-Lite0 up to stride 32, trained on video."""
+    path = shipped_weights("stm-lite")
+    assert path is not None
+    start = "encoder."
+    return {k[len(start) :]: v for k, v in load_state(path).items() if k.startswith(start)}
 
 
 def is_resnet50(state: Mapping[str, Tensor]) -> bool:

@@ -81,6 +81,17 @@ def test_thin_edges_of_a_model_with_flow_in_16_bits(video, tmp_path):
     assert write_edges(video, tmp_path, options).written == 0
 
 
+def test_motion_is_that_of_the_estimator_asked_for(video, tmp_path):
+    found = []
+    for name in ("dis", "flow-lite"):
+        write_edges(video, tmp_path / name, EdgeOptions(motion=True, estimator=name))
+        found.append(np.asarray(Image.open(tmp_path / name / "motion" / "00001.png")).astype(int))
+    assert (found[0] != found[1]).any()
+    with pytest.raises(OptionError, match="unknown flow estimator"):
+        write_edges(video, tmp_path / "other", EdgeOptions(estimator="other"))
+    assert not (tmp_path / "other").exists()
+
+
 def test_every_frame_has_a_neighbour(video):
     pairs = [
         (frame.index, None if neighbour is None else neighbour.index)

@@ -370,6 +370,10 @@ def edges(
     ] = False,
     thin: Annotated[bool, typer.Option("--thin", help="Only the ridges of the edges.")] = False,
     bits: Annotated[int, typer.Option(help="Of a pixel: 8 or 16.")] = 8,
+    estimator: Annotated[
+        str,
+        typer.Option(help="Of the flow, as for `rotomask flow`: dis, flow-lite, dis+flow-lite."),
+    ] = "dis",
     weights: Weights = None,
     size: Size = 480,
     device: Device = "auto",
@@ -389,6 +393,7 @@ def edges(
         motion=motion,
         thin=thin,
         bits=bits,
+        estimator=estimator,
         size=size or None,
         device=device,
         precision=precision,

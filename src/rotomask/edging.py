@@ -14,7 +14,8 @@ from rotomask.models.base import Frame
 from rotomask.models.edges import EdgeDetector
 from rotomask.models.frame_models import load_edge_detector
 from rotomask.motion.edges import EdgeMap, merge_edges, motion_edges
-from rotomask.motion.flow import DISFlow, Flow, OpticalFlow
+from rotomask.motion.estimators import DEFAULT_ESTIMATOR, load_flow
+from rotomask.motion.flow import Flow, OpticalFlow
 from rotomask.refine.thinning import thin_edges
 from rotomask.video import Video, open_video
 from rotomask.video.base import VideoFrame
@@ -35,6 +36,8 @@ class EdgeOptions:
     """Only the ridges of the edges."""
     bits: int = 8
     """Of a pixel, 8 or 16."""
+    estimator: str = DEFAULT_ESTIMATOR
+    """Of the flow, where it is needed: a name of `motion.estimators.ESTIMATORS`."""
     size: int | None = 480
     """Short side at which frames are processed, px; smaller ones are left. None: their own size."""
     device: str = "auto"
@@ -62,7 +65,6 @@ def write_edges(
     out: str | Path,
     options: EdgeOptions | None = None,
     *,
-    estimator: OpticalFlow | None = None,
     on_progress: OnProgress | None = None,
 ) -> EdgeResult:
     """Write the edge maps of every frame.
@@ -75,7 +77,6 @@ def write_edges(
         video: A video file, a folder of frames, or an open video.
         out: Folder to write to.
         options: What.
-        estimator: Of the flow; DIS by default.
         on_progress: Called with ``edges``, frames done and frames in all.
 
     Raises:
@@ -93,8 +94,9 @@ def write_edges(
         precision=options.precision,
         size=options.size,
     )
+    estimator = load_flow(options.estimator, device=options.device)
     _claim(folder, opened, options)
-    work = _Work(folder, options, detector, estimator or DISFlow())
+    work = _Work(folder, options, detector, estimator)
     done = written = 0
     for frame, neighbour in with_neighbours(opened.frames()):
         if not work.is_finished(frame.name):

@@ -26,10 +26,11 @@ from rotomask.training.task import Schedule
 
 CPU = Hardware(accelerator="cpu", workers=0)
 
+SHAPE = OneShotLiteConfig(decoder_channels=(24, 16, 16))
 TINY = ForegroundRecipe(
     name="tiny",
     schedule=Schedule(steps=40, learning_rate=4e-3, warmup=2, validate_every=0, ema=0.8),
-    model=OneShotLiteConfig(decoder_channels=(24, 16, 16)),
+    model=SHAPE,
     stage=Stage(steps=40, batch=2, frames=2, size=64, real=1.0, objects=(1.0,)),
     held_out=("shape-3",),
     fine_tuning=FineTuningConfig(iterations=0),
@@ -75,7 +76,7 @@ def test_side_losses_fade_and_are_absent_without_sides(davis):
     steps = (0, TINY.schedule.steps)
     begin, end = (float(task.loss(network, batch, step).detach()) for step in steps)
     assert begin > end
-    bare = replace(TINY, model=replace(TINY.model, sides=False)).task({"davis": davis})
+    bare = replace(TINY, model=replace(SHAPE, sides=False)).task({"davis": davis})
     torch.manual_seed(0)
     network = bare.build()
     same = [float(bare.loss(network, batch, step).detach()) for step in steps]
@@ -112,7 +113,7 @@ def test_osvos_trains_by_sgd_with_the_layers_own_rates(davis, tmp_path):
 def test_a_network_may_start_from_the_encoder_of_another():
     weights = shipped_weights("stm-lite")
     assert weights is not None
-    network = OneShotLite(TINY.model)
+    network = OneShotLite(SHAPE)
     decoder = {k: v.clone() for k, v in network.decoder.state_dict().items()}
     assert start_from(network, weights) == "the encoder of stm-lite.safetensors"
     given = load_state(weights)
@@ -124,4 +125,4 @@ def test_a_network_may_start_from_the_encoder_of_another():
 def test_other_weights_are_refused(tmp_path):
     save_weights(tmp_path / "other.safetensors", {"encoder.stem.weight": torch.zeros(1)}, {})
     with pytest.raises(WeightsError, match="of another network with its encoder"):
-        start_from(OneShotLite(TINY.model), tmp_path / "other.safetensors")
+        start_from(OneShotLite(SHAPE), tmp_path / "other.safetensors")

@@ -22,6 +22,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
+from panels import grey, save_panels
 from results_page import markdown_table, write_block
 
 from rotomask.data.clips import AnnotatedVideo, find_videos
@@ -36,6 +37,7 @@ from rotomask.training.space_time import HELD_OUT
 PICTURE = Path(__file__).parents[1] / "docs" / "images" / "distance-transform.jpg"
 SHOWN = (("bmx-trees", 40), ("dance-twirl", 40), ("cows", 30), ("scooter-black", 20))
 PANEL = (340, 192)
+TITLES = ("RGB", "four bins", "regression", "regression, masked", "instances")
 CORES = tuple(float(x) for x in np.arange(0.25, 0.86, 0.05).round(2))
 LARGEST_OVERLAP = 0.25
 """Part of the object behind that the one in front may hide."""
@@ -232,40 +234,23 @@ def picture(arguments: argparse.Namespace) -> None:
     cv2.setNumThreads(arguments.threads)
     estimator = load_distance_estimator(weights=arguments.weights)
     videos = {video.name: video for video in find_videos(arguments.davis)}
-    titles = ("RGB", "four bins", "regression", "regression, masked", "instances")
-    rows = [_titles(titles)]
+    rows = []
     for name, index in SHOWN:
         frame = videos[name].read(index)[0]
         maps = estimator.estimate(frame)
-        masked = maps.distance * maps.foreground
-        labels = separate_instances(maps.distance, maps.foreground >= 0.5, core=arguments.core)
-        panels = (
-            frame,
-            _grey((maps.bins.argmax(0) + 1) / BINS * (maps.foreground >= 0.5)),
-            _grey(maps.distance),
-            _grey(masked),
-            overlay(frame, labels),
+        inside = maps.foreground >= 0.5
+        labels = separate_instances(maps.distance, inside, core=arguments.core)
+        rows.append(
+            [
+                frame,
+                grey((maps.bins.argmax(0) + 1) / BINS * inside),
+                grey(maps.distance),
+                grey(maps.distance * maps.foreground),
+                overlay(frame, labels),
+            ]
         )
-        rows.append(np.hstack([_panel(panel) for panel in panels]))
-    quality = [cv2.IMWRITE_JPEG_QUALITY, 80]
-    cv2.imwrite(str(arguments.out), cv2.cvtColor(np.vstack(rows), cv2.COLOR_RGB2BGR), quality)
+    save_panels(arguments.out, TITLES, rows, PANEL)
     print(arguments.out)
-
-
-def _grey(values: npt.NDArray[np.floating]) -> Frame:
-    return np.repeat((values * 255).round().astype(np.uint8)[..., None], 3, -1)
-
-
-def _panel(image: Frame) -> Frame:
-    return np.asarray(cv2.resize(image, PANEL, interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def _titles(names: tuple[str, ...]) -> Frame:
-    strip = np.full((24, PANEL[0] * len(names), 3), 255, np.uint8)
-    for i, name in enumerate(names):
-        place = (i * PANEL[0] + 6, 17)
-        cv2.putText(strip, name, place, cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
-    return strip
 
 
 def main() -> None:

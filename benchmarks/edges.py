@@ -19,6 +19,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from panels import grey, save_panels
 from results_page import markdown_table, write_block
 
 from rotomask.data.clips import AnnotatedVideo, find_videos
@@ -36,6 +37,7 @@ from rotomask.training.space_time import HELD_OUT
 PICTURE = Path(__file__).parents[1] / "docs" / "images" / "edges.jpg"
 SHOWN = (("car-roundabout", 20), ("motocross-jump", 14), ("dance-twirl", 40))
 PANEL = (427, 240)
+TITLES = ("RGB", "appearance", "motion", "merge", "flow as input")
 
 
 @dataclass
@@ -189,41 +191,16 @@ def picture(arguments: argparse.Namespace) -> None:
     torch.set_num_threads(arguments.threads)
     eyes = Eyes(arguments.weights, arguments.flow_weights, hed=False)
     videos = {video.name: video for video in find_videos(arguments.davis)}
-    strips = [_titles(("RGB", "appearance", "motion", "merge", "flow as input"))]
+    rows = []
     for name, index in SHOWN:
         frame, neighbour = videos[name].read(index)[0], videos[name].read(index + 1)[0]
         seen = eyes.look(frame, neighbour)
         motion = motion_edges(seen.flow, seen.plain.foreground)
-        maps = (
-            seen.plain.edges,
-            motion,
-            merge_edges(seen.plain.edges, motion),
-            seen.with_flow.edges,
-        )
-        strips.append(np.hstack([_panel(frame), *(_panel(_grey(edges)) for edges in maps)]))
-    PICTURE.parent.mkdir(exist_ok=True)
-    cv2.imwrite(
-        str(arguments.out),
-        cv2.cvtColor(np.vstack(strips), cv2.COLOR_RGB2BGR),
-        [cv2.IMWRITE_JPEG_QUALITY, 80],
-    )
+        merged = merge_edges(seen.plain.edges, motion)
+        maps = (seen.plain.edges, motion, merged, seen.with_flow.edges)
+        rows.append([frame, *(grey(edges) for edges in maps)])
+    save_panels(arguments.out, TITLES, rows, PANEL)
     print(arguments.out)
-
-
-def _grey(edges: EdgeMap) -> Frame:
-    return np.repeat((edges * 255).round().astype(np.uint8)[..., None], 3, -1)
-
-
-def _panel(image: Frame) -> Frame:
-    return np.asarray(cv2.resize(image, PANEL, interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def _titles(names: tuple[str, ...]) -> Frame:
-    strip = np.full((26, PANEL[0] * len(names), 3), 255, np.uint8)
-    for i, name in enumerate(names):
-        place = (i * PANEL[0] + 6, 19)
-        cv2.putText(strip, name, place, cv2.FONT_HERSHEY_SIMPLEX, 0.6, (0, 0, 0), 1, cv2.LINE_AA)
-    return strip
 
 
 def main() -> None:

@@ -21,10 +21,12 @@ Links = npt.NDArray[np.int64]
 
 
 TUNED: dict[str, RandomFieldConfig] = {
-    "graph-cut": RandomFieldConfig(),
-    "mean-field": RandomFieldConfig(solver="mean-field"),
+    "graph-cut": RandomFieldConfig(smoothness=0.076, temporal=17.6, contrast=11.3),
+    "mean-field": RandomFieldConfig(
+        smoothness=0.59, temporal=6.9, contrast=8.5, solver="mean-field"
+    ),
 }
-"""By solver what `benchmarks/random_field_search.py` found best on held-out sequences."""
+"""By solver, what `benchmarks/random_field_search.py` found best on held-out videos at 192 px."""
 
 
 def tuned_field(solver: str) -> RandomFieldConfig:

@@ -68,7 +68,7 @@ def main() -> None:
     parser.add_argument("--davis", type=Path, required=True, help="DAVIS-2016 train")
     parser.add_argument("--model", default="stm-lite")
     parser.add_argument("--cache", type=Path, default=Path("runs/random-field"))
-    parser.add_argument("--updates", type=int, default=80)
+    parser.add_argument("--updates", type=int, default=60)
     parser.add_argument("--windows", type=int, default=1, help="of each training sequence")
     parser.add_argument("--held-out", default=",".join(HELD_OUT), help="what it is measured on")
     parser.add_argument("--threads", type=int, default=1)

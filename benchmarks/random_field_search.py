@@ -1,6 +1,6 @@
 """Search of the random field's parameters on sequences kept out of training, then one measurement.
 
-    python benchmarks/random_field_search.py --davis DAVIS-TRAIN --trials 30
+    python benchmarks/random_field_search.py --davis DAVIS-TRAIN --trials 25
     python benchmarks/random_field_search.py --davis DAVIS-TRAIN --trials 0 --measure held-out
     python benchmarks/random_field_search.py --davis DAVIS-TRAIN --trials 0 --measure DAVIS-VAL
 
@@ -208,7 +208,7 @@ def main() -> None:
     parser.add_argument("--davis", type=Path, required=True, help="DAVIS-2016 train")
     parser.add_argument("--model", default="stm-lite")
     parser.add_argument("--cache", type=Path, default=Path("runs/random-field"))
-    parser.add_argument("--trials", type=int, default=30, help="of each solver, in all")
+    parser.add_argument("--trials", type=int, default=25, help="of each solver, in all")
     parser.add_argument("--windows", type=int, default=3, help="of each sequence")
     parser.add_argument("--held-out", default=",".join(HELD_OUT), help="what is searched on")
     parser.add_argument("--measure", help="held-out, or a DAVIS folder whose val split is measured")

@@ -48,6 +48,7 @@ TRIED: tuple[tuple[str, tuple[Any, ...]], ...] = (
     ("high", (0.6, 0.7, 0.8, 0.9, 0.95)),
     ("temporal_overlap", (0.1, 0.2, 0.3, 0.5)),
     ("appearance_overlap", (0.05, 0.1, 0.2)),
+    ("reach", (0.0, 0.1, 0.25, 0.5)),
     ("margin", (0.0, 0.05, 0.1, 0.2)),
     ("first_overlap", (0.3, 0.5, 0.7)),
     ("most_boxes", (1, 2, 3)),
@@ -247,7 +248,9 @@ def describe(config: BoxFilterConfig) -> str:
             "temporal_overlap",
             "appearance_overlap",
             "first_overlap",
+            "reach",
             "margin",
+            "most_boxes",
             "weak_in_boxes",
         )
     )

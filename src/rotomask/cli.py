@@ -739,7 +739,9 @@ def _folders(data: list[str]) -> dict[str, Path]:
 @app.command()
 def models() -> None:
     """List the models: what they are, what they were trained on, how good they are."""
+    from rotomask.detection.catalog import DEFAULT_DETECTOR, shipped_detector
     from rotomask.models.catalog import MODELS, model_card
+    from rotomask.models.checkpoints import read_metadata
     from rotomask.models.discoverers import DISCOVERERS
     from rotomask.models.frame_models import FRAME_MODELS, frame_model_card
     from rotomask.motion.estimators import ESTIMATORS
@@ -760,6 +762,9 @@ def models() -> None:
         print(f"{name}\n    {frame_model.summary}")
         for key, text in frame_model_card(name).get("summary", {}).items():
             print(f"    {key}: {text}")
+    print(f"{DEFAULT_DETECTOR}\n    boxes of objects of any kind: for detect, and as --detector")
+    for key, text in read_metadata(shipped_detector()).get("summary", {}).items():
+        print(f"    {key}: {text}")
 
 
 def _print_evaluation(result: "EvaluationResult", *, by_object: bool = False) -> None:

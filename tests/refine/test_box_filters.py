@@ -123,6 +123,17 @@ def test_the_tracked_box_follows_what_touches_the_last_place():
     assert len(track_box(weak, _track(LEFT, None), PLAIN)) == 0
 
 
+def test_the_tracked_box_reaches_beyond_the_last_place():
+    """A part that is cut off, or an object that moves by more than its gap, is not lost."""
+    body, part = (5, 10, 14, 30), (15, 10, 20, 30)
+    track = _track(body, None)
+    both = _map(body, part)
+    assert track_box(both, track, PLAIN).tolist() == [[5, 10, 20, 30]]
+    assert track_box(both, track, replace(PLAIN, reach=0.0)).tolist() == [list(body)]
+    far = (40, 10, 50, 30)
+    assert len(track_box(_map(far), track, PLAIN)) == 0
+
+
 def test_the_fallback_is_a_switch():
     probability = np.maximum(_map(LEFT), _map(RIGHT))
     found = filter_object(probability, NOTHING, _track(LEFT, None), PLAIN)
@@ -247,7 +258,8 @@ def test_nearness_is_the_overlap_with_the_last_place():
 def test_wrong_settings_and_shapes_are_named():
     with pytest.raises(OptionError, match="clip or components"):
         BoxFilterConfig(restrict="cut")  # type: ignore[arg-type]
-    with pytest.raises(OptionError, match="1 box or more"):
-        BoxFilterConfig(most_boxes=0)
+    for wrong in ({"most_boxes": 0}, {"reach": -0.1}, {"margin": -0.1}):
+        with pytest.raises(OptionError, match="1 box or more"):
+            BoxFilterConfig(**wrong)
     with pytest.raises(ShapeError, match="H×W"):
         filter_object(np.zeros((2, 3, 4), np.float32), NOTHING, _track(LEFT), PLAIN)

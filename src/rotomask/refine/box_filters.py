@@ -56,6 +56,9 @@ class BoxFilterConfig:
     """The same for the box of an object that was lost."""
     return_area: float = 0.25
     """Least part of its last area that a component has where a lost object comes back."""
+    reach: float = 0.25
+    """The place of the frame before is made larger by this part of its sides, each way, where a
+    box is tracked: objects move, and a part that was cut off comes back."""
     most_boxes: int = 1
     """Most boxes of an object: a rider and a horse are two things to a detector with classes."""
     gain: float = 0.03
@@ -72,10 +75,10 @@ class BoxFilterConfig:
             raise OptionError(
                 f"boxes restrict by nothing, clip or components, got {self.restrict!r}"
             )
-        if self.most_boxes < 1 or self.margin < 0:
+        if self.most_boxes < 1 or min(self.margin, self.reach) < 0:
             raise OptionError(
-                "an object has 1 box or more and their margin is 0 or more, got "
-                f"{self.most_boxes} and {self.margin}"
+                "an object has 1 box or more, their margin and reach are 0 or more, got "
+                f"{self.most_boxes}, {self.margin} and {self.reach}"
             )
 
 
@@ -252,7 +255,7 @@ def track_box(probability: Map, track: Track, config: BoxFilterConfig) -> Boxes:
         return NO_BOXES
     if not track.lost:
         size = (strong.shape[0], strong.shape[1])
-        return mask_box(touching(strong, region_of(track.place, size)))
+        return mask_box(touching(strong, region_of(track.place, size, config.reach)))
     largest = _largest_component(strong)
     return mask_box(largest) if largest.sum() >= config.return_area * track.area else NO_BOXES
 

@@ -20,6 +20,7 @@ import numpy.typing as npt
 import torch
 from results_page import markdown_table, write_block
 
+from rotomask.atomic import complete_or_absent
 from rotomask.data.sequences import VideoDataset, VideoSequence
 from rotomask.detection import Detections, Detector, load_detector
 from rotomask.detection.boxes import label_boxes
@@ -100,6 +101,21 @@ def numbered_frame(number: int) -> Frame:
     return frame
 
 
+class Scores:
+    """Figures that were computed before, in a file: a run that was stopped goes on."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.figures: dict[str, dict[str, float]] = {}
+        if file.is_file():
+            self.figures = json.loads(file.read_text())
+
+    def add(self, key: str, figures: dict[str, float]) -> None:
+        self.figures[key] = figures
+        with complete_or_absent(self.file) as temporary:
+            temporary.write_text(json.dumps(self.figures))
+
+
 class Material:
     """What one model and detector say of a sequence, and its truth."""
 
@@ -109,8 +125,10 @@ class Material:
         maps: npt.NDArray[np.uint8],
         found: Sequence[Detections],
         truths: Sequence[Mask],
+        known: "Scores",
     ) -> None:
         self.name, self.maps, self.found, self.truths = name, maps, found, truths
+        self.known = known
 
     def labels(self, config: BoxFilterConfig, found: Sequence[Detections] | None = None):
         """The masks that filtering leaves, the first as given."""
@@ -122,14 +140,16 @@ class Material:
             yield segmenter.labels(segmenter.step(numbered_frame(number)))
 
     def score(
-        self,
-        config: BoxFilterConfig,
-        measures: tuple[str, ...] = ("J",),
-        found: Sequence[Detections] | None = None,
+        self, config: BoxFilterConfig, measures: tuple[str, ...] = ("J",), *, perfect: bool = False
     ) -> dict[str, float]:
-        protocol = TrackProtocol(measures=measures)
-        labels = self.labels(config, found)
-        return dict(score_sequence(labels, self.truths, protocol=protocol, merged=True).figures)
+        """Figures of the masks filtered by boxes, those of a perfect detector, or those made."""
+        key = f"{self.name}, {config}, {'true boxes' if perfect else 'detected'}, {measures}"
+        if key not in self.known.figures:
+            labels = self.labels(config, self.true_boxes() if perfect else None)
+            protocol = TrackProtocol(measures=measures)
+            score = score_sequence(labels, self.truths, protocol=protocol, merged=True)
+            self.known.add(key, dict(score.figures))
+        return self.known.figures[key]
 
     def true_boxes(self) -> list[Detections]:
         """What a perfect detector would find."""
@@ -149,6 +169,7 @@ def gather(
     """
     segmenter: Segmenter | None = None
     finder: Detector | None = None
+    known = Scores(cache / model / f"scores-{Path(detector).stem}.json")
     gathered = []
     for sequence in dataset:
         truths = [(sequence.annotation(n) > 0).astype(np.int32) for n in sequence.frame_names]
@@ -167,7 +188,7 @@ def gather(
             finder = finder or load_detector(detector)
             keep_detections(boxes, [finder.detect(frame) for frame in sequence.frames()])
         maps = np.load(file)["maps"]
-        gathered.append(Material(sequence.name, maps, read_detections(boxes), truths))
+        gathered.append(Material(sequence.name, maps, read_detections(boxes), truths, known))
     return gathered
 
 
@@ -233,7 +254,7 @@ def table(
     rows["the last, true boxes (a perfect detector)"] = (config, True)
     means, by_sequence = [], []
     for name, (row, perfect) in rows.items():
-        scores = [m.score(row, ("J", "F"), m.true_boxes() if perfect else None) for m in materials]
+        scores = [m.score(row, ("J", "F"), perfect=perfect) for m in materials]
         means.append([float(np.mean([s[k] for s in scores])) for k in ("J_mean", "F_mean")])
         by_sequence.append([name, *(f"{s['J_mean']:.3f}" for s in scores)])
         print(f"{name:50} J {means[-1][0]:.4f} F {means[-1][1]:.4f}", flush=True)

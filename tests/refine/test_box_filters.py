@@ -51,7 +51,7 @@ def _track(box, classes=(CAR,), **changes):
     return replace(track.after(mask), **changes)
 
 
-PLAIN = BoxFilterConfig()
+PLAIN = BoxFilterConfig(components=ComponentsConfig(low=0.4, high=0.8))
 
 
 def test_the_first_frame_remembers_the_class_of_the_box_that_fits():

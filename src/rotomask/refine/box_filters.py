@@ -67,7 +67,7 @@ class BoxFilterConfig:
     """Boxes are made larger by this part of their sides, each way, before they restrict."""
     weak_in_boxes: bool = False
     """Whether weak pixels count inside boxes only, or wherever they touch strong ones."""
-    components: ComponentsConfig = field(default_factory=ComponentsConfig)
+    components: ComponentsConfig = field(default_factory=lambda: ComponentsConfig(low=0.5))
     """The two thresholds."""
 
     def __post_init__(self) -> None:

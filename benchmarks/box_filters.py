@@ -324,13 +324,14 @@ def main() -> None:
     header = ["", "paper J", *(f"{model} {k}" for model in models for k in ("J", "F"))]
     by_model = "\n\n".join(parts)
     chosen = "\n".join(f"- {note}" for note in notes)
+    budget = f" --iterations {arguments.iterations}" if arguments.iterations else ""
     text = f"""## Filtering by boxes (paper 4, table 1)
 
-    python benchmarks/box_filters.py --davis DAVIS --tune DAVIS-TRAIN --write
+    python benchmarks/box_filters.py --davis DAVIS --tune DAVIS-TRAIN{budget} --write
 
 The paper's column: all 20 sequences of DAVIS-2016 val, OSVOS on VGG-16, Faster R-CNN on
 ResNet-101 with classes. Ours: the {len(dataset)} sequences at hand,
-boxes of {arguments.detector}, which knows no classes.
+boxes of {arguments.detector}. Iterations are those of fine-tuning, where a model is fine-tuned.
 
 {markdown_table(header, rows)}
 

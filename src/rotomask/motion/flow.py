@@ -134,7 +134,7 @@ def flow_colours(flow: Flow, longest_px: float | None = None) -> Frame:
     Returns:
         H×W×3 uint8 RGB.
     """
-    known = (np.abs(np.nan_to_num(flow, nan=np.inf)) < UNKNOWN).all(-1)
+    known = np.asarray((np.abs(np.nan_to_num(flow, nan=np.inf)) < UNKNOWN).all(-1))
     vectors = np.where(known[..., None], flow, 0).astype(np.float32)
     length = np.linalg.norm(vectors, axis=-1)
     if longest_px is None:

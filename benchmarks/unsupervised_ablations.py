@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.nn.functional as F
 
 from rotomask.atomic import complete_or_absent
 from rotomask.data.davis import davis2016
@@ -120,7 +121,8 @@ class Study:
         background, objects = annotated_sets(
             self.maps[0], self.truths[0], [1], AnnotatedConfig(window=self.config.window)
         )
-        sets = SeedSets(background=background, objects=(objects[1],))
+        owner = np.zeros(self.maps[0].objectness.shape, np.intp)  # there is but one object
+        sets = SeedSets(background=background, objects=(objects[1],), owner=owner)
         return self._similarity(self.maps, [sets] * len(self.maps))
 
     def _seed_accuracy(self, seeds: Sequence[FrameSeeds], chosen: Sequence[int]) -> float:
@@ -171,11 +173,11 @@ def _backbone_maps(
     with torch.inference_mode():
         pyramid = backbone(image)
         levels = [pyramid.stride16[0], backbone.deepen(pyramid)[0]]
-    grown = [
-        cv2.resize(level.permute(1, 2, 0).numpy(), (width, height), interpolation=cv2.INTER_LINEAR)
-        for level in levels
-    ]
-    features = np.concatenate(grown, axis=2)
+        grown = [
+            F.interpolate(level[None], (height, width), mode="bilinear", align_corners=False)[0]
+            for level in levels
+        ]
+    features = torch.cat(grown).permute(1, 2, 0).numpy()
     features = (features - features.mean((0, 1))) / (features.std((0, 1)) + 1e-6)
     features *= np.sqrt(_spread_of(maps.embedding) / _spread_of(features))
     return FrameMaps(embedding=features.astype(np.float32), objectness=maps.objectness)

@@ -87,3 +87,16 @@ def test_the_figures_of_the_detector(davis):
     rows = [line.split("|")[1:-1] for line in printed.splitlines() if line.startswith("|")][2:]
     assert [row[0].strip() for row in rows] == ["first", "second", "all"]
     assert all(0 <= float(cell) <= 1 for row in rows for cell in row[1:])
+
+
+def test_the_ablations_without_annotation(davis, tmp_path):
+    options = ["--davis", davis, "--split", "val", "--threads", "1", "--out", tmp_path]
+    printed = _run("unsupervised_ablations.py", *options)
+    rows = {line[:26].strip(): line[26:].split() for line in printed.splitlines()}
+    assert len(rows["made anew every k frames"]) == 6
+    assert all(0 <= float(value) <= 1 for value in (*rows["J"], *rows["seed on the object"]))
+    assert "J of backbone features" in printed
+    assert float(printed.splitlines()[-1].split()[-1]) > 0.3, "with the first mask"
+    assert cv2.imread(str(tmp_path / "drift.png")) is not None
+    # Finished sequences are taken as they are.
+    assert _run("unsupervised_ablations.py", *options) == printed

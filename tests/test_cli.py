@@ -92,7 +92,13 @@ def test_ctrl_c_says_that_the_job_can_go_on(mask, tmp_path):
     clip = write_clip(tmp_path / "clip.mp4", frames=600, size=SIZE)
     out = tmp_path / "out"
     command = [sys.executable, "-m", "rotomask", "cut", clip, "-m", mask, "-o", out]
-    process = subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        list(map(str, command)),
+        stderr=subprocess.PIPE,
+        text=True,
+        # A job in a shell's background hears no Ctrl-C, and what it starts inherits that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     deadline = time.monotonic() + 60
     while len(list((out / "masks").glob("*.png"))) < 3 and time.monotonic() < deadline:
         time.sleep(0.01)

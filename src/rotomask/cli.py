@@ -79,8 +79,8 @@ DetectorName = Annotated[
     str | None,
     typer.Option(
         "--detector",
-        help="Keep what the boxes of a detector vouch for: detector-lite (ours), FILE.onnx, or "
-        "torchvision:NAME.",
+        help="Keep what the boxes of a detector vouch for: detector-lite (ours), FILE.onnx, "
+        "torchvision:NAME; none: the box that is tracked from the first mask.",
     ),
 ]
 Components = Annotated[

@@ -14,6 +14,7 @@ from rotomask.models.box_filtered import BoxFiltered
 from rotomask.models.catalog import load_model, shipped_weights
 from rotomask.models.fine_tuning import FineTunedSegmenter
 from rotomask.models.refinements import Refinements, load_segmenter
+from rotomask.refine.box_filters import FOLLOWING
 from tests.test_cli import run
 
 CPU: dict[str, Any] = {"device": "cpu", "precision": "float32"}
@@ -36,9 +37,21 @@ def test_the_detector_is_a_setting_of_it_and_a_refinement_of_others():
         load_model("oneshot-boxes", detector="yolo", **CPU)
     filtered = load_segmenter("stm-lite", Refinements(detector="detector-lite"), **CPU)
     assert isinstance(filtered, BoxFiltered)
+    assert filtered.config == FOLLOWING, "the thresholds of models that follow"
     own = load_segmenter("oneshot-boxes", Refinements(detector="detector-lite"), **CPU)
     assert isinstance(own, BoxFiltered)
     assert isinstance(own.segmenter, FineTunedSegmenter)
+
+
+def test_without_a_detector_boxes_are_tracked():
+    filtered = load_segmenter("stm-lite", Refinements(detector="none"), **CPU)
+    assert isinstance(filtered, BoxFiltered)
+    frames, labels = moving_shapes(5, frames=4, size=(64, 96))
+    filtered.start(frames[0], labels[0].astype(int))
+    found = [filtered.labels(filtered.step(frame)) for frame in frames[1:]]
+    assert len(filtered.detections) == 0
+    for mask, truth in zip(found, labels[1:], strict=True):
+        assert ((mask > 0) & (truth > 0)).sum() > 0.7 * ((mask > 0) | (truth > 0)).sum()
 
 
 def test_learning_is_reported():

@@ -69,6 +69,17 @@ class Detector(ABC):
         return self.class_names.get(number, str(number))
 
 
+class NoDetector(Detector):
+    """Finds nothing, so that objects have boxes tracked from their masks (paper 4, sec. 3.3.2)."""
+
+    def __init__(self) -> None:
+        self.class_names = {}
+
+    def detect(self, frame: Frame) -> Detections:
+        """Nothing."""
+        return NOTHING
+
+
 def tidy(
     boxes: npt.NDArray[np.floating],
     scores: npt.NDArray[np.floating],

@@ -3,13 +3,14 @@
 from importlib import resources
 from pathlib import Path
 
-from rotomask.detection.base import Detector
+from rotomask.detection.base import Detector, NoDetector
 from rotomask.errors import OptionError, WeightsError
 from rotomask.models.checkpoints import load_into, read_metadata
 from rotomask.models.detector_lite import DetectorLite, DetectorLiteConfig
 from rotomask.models.device import choose_runtime
 
 DEFAULT_DETECTOR = "detector-lite"
+NONE = "none"
 TORCHVISION = "torchvision:"
 
 
@@ -20,8 +21,8 @@ def load_detector(
 
     Args:
         name: ``detector-lite``; a .safetensors file that training it gave; a detector's .onnx file
-            (`detection.onnx_file` says which); or ``torchvision:NAME``, or
-            ``torchvision:NAME:FILE`` with a checkpoint, where torchvision is installed.
+            (`detection.onnx_file` says which); ``torchvision:NAME``, or ``torchvision:NAME:FILE``
+            with a checkpoint, where torchvision is installed; or ``none``, which finds nothing.
         device: As for `load_model`; onnxruntime chooses by itself.
         precision: As for `load_model`.
 
@@ -30,6 +31,8 @@ def load_detector(
         WeightsError: If the file is missing, or not a detector's.
     """
     runtime = choose_runtime(device, precision)
+    if name == NONE:
+        return NoDetector()
     if name.startswith(TORCHVISION):
         from rotomask.detection.torch_module import load_torchvision
 
@@ -41,8 +44,8 @@ def load_detector(
         return OnnxDetector(name)
     if name != DEFAULT_DETECTOR and not name.endswith(".safetensors"):
         raise OptionError(
-            f"unknown detector {name!r}; give {DEFAULT_DETECTOR}, a .onnx or .safetensors file, or "
-            f"{TORCHVISION}NAME"
+            f"unknown detector {name!r}; give {DEFAULT_DETECTOR}, a .onnx or .safetensors file, "
+            f"{TORCHVISION}NAME, or {NONE}"
         )
     from rotomask.detection.lite import LiteDetector
 

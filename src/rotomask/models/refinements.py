@@ -108,9 +108,11 @@ def load_segmenter(
     if chosen.detector is not None and not has_own_detector(model):
         from rotomask.detection import load_detector
         from rotomask.models.box_filtered import BoxFiltered
+        from rotomask.refine.box_filters import FOLLOWING, BoxFilterConfig
 
         detector = load_detector(chosen.detector, device=device, precision=precision)
-        segmenter = BoxFiltered(segmenter, detector)
+        config = BoxFilterConfig() if learns_itself(model) else FOLLOWING
+        segmenter = BoxFiltered(segmenter, detector, config)
     if chosen.components:
         segmenter = Refined(segmenter, filter_components)
     if chosen.crf:

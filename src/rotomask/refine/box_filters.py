@@ -82,6 +82,11 @@ class BoxFilterConfig:
             )
 
 
+FOLLOWING = BoxFilterConfig(margin=0.1, components=ComponentsConfig(low=0.3))
+"""As suits a model that follows its object, such as stm-lite; the defaults suit one-shot models.
+Both are from the held-out videos (benchmarks/box_filters.py)."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Track:
     """What is known of an object between two frames; all but the classes follows from its masks."""

@@ -267,6 +267,25 @@ def draw_frames(
     return indices.astype(np.int64)
 
 
+def open_stills(data: Data, who: str) -> dict[str, Stills]:
+    """The user's stills by name, for what is trained on nothing else.
+
+    Args:
+        data: ``stills``, ``duts`` and ``coco``, one at least.
+        who: Subject and verb of the message, such as "embeddings are".
+
+    Raises:
+        OptionError: If there are none, or something else is among them.
+        DatasetError: If a path is not what it should be.
+    """
+    if not data or not set(data) <= set(STILLS):
+        raise OptionError(
+            f"{who} trained on stills: --data duts=FOLDER, --data coco=FILE.json, got "
+            f"{', '.join(data) or 'none'}"
+        )
+    return {name: find_stills(path) for name, path in data.items()}
+
+
 def open_clip_data(
     data: Data, *, held_out: Sequence[str], needs: Sequence[str] = ("stills", "videos")
 ) -> tuple[ClipData, tuple[AnnotatedVideo, ...]]:

@@ -34,6 +34,7 @@ from rotomask.models.detector_lite import (
     cell_centres,
 )
 from rotomask.training.clip_data import STILLS, VIDEOS
+from rotomask.training.rates import freeze_early_stages, slower_encoders
 from rotomask.training.space_time import HELD_OUT
 from rotomask.training.starting import lite0_imagenet_weights, start_from
 from rotomask.training.task import Batch, Data, Recipe, Schedule, Task
@@ -119,15 +120,8 @@ class DetectorTask(Task):
     def rates(self, network: nn.Module) -> list[tuple[list[nn.Parameter], float]]:
         """The pre-trained encoder slower than the rest, its first stages not at all."""
         assert isinstance(network, DetectorLite)
-        encoder = network.encoder
-        for module in (encoder.stem, *encoder.stages[: self.recipe.frozen_stages]):
-            module.requires_grad_(False)
-        inside = {id(p) for p in encoder.parameters()}
-        learned = [p for p in network.parameters() if p.requires_grad]
-        return [
-            ([p for p in learned if id(p) not in inside], 1.0),
-            ([p for p in learned if id(p) in inside], self.recipe.encoder_factor),
-        ]
+        freeze_early_stages(network.encoder, self.recipe.frozen_stages)
+        return slower_encoders(network, [network.encoder], self.recipe.encoder_factor)
 
     def batch(self, step: int, part: int) -> Batch:
         """Images B×3×S×S uint8, boxes B×K×4 float32 px, and which of them are any, B×K bool."""

@@ -12,15 +12,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rotomask.data.scenes import SceneConfig, compose_scene
-from rotomask.data.stills import JoinedStills, Stills, find_stills
-from rotomask.errors import OptionError
+from rotomask.data.stills import JoinedStills, Stills
 from rotomask.models.embedding import EmbeddingConfig, EmbeddingMaps, EmbeddingNet
+from rotomask.training.clip_data import open_stills
 from rotomask.training.pairwise import neighbour_pair_loss, sampled_pair_loss
+from rotomask.training.rates import freeze_early_stages, slower_encoders
 from rotomask.training.starting import lite0_imagenet_weights, start_from
 from rotomask.training.task import Batch, Data, Recipe, Schedule, Task
-
-STILL_NAMES = ("duts", "stills", "coco")
-"""Names under which images with instances are given."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,15 +107,7 @@ class EmbeddingRecipe(Recipe):
 
     def task(self, data: Data, initial: Path | None = None) -> Task:
         """The task on this data; see `Recipe.task`."""
-        unknown = [name for name in data if name not in STILL_NAMES]
-        if unknown or not data:
-            raise OptionError(
-                "embeddings are trained on stills: --data duts=FOLDER, --data coco=FILE.json, got "
-                f"{', '.join(data) or 'none'}"
-            )
-        return EmbeddingTask(
-            self, {name: find_stills(path) for name, path in data.items()}, initial
-        )
+        return EmbeddingTask(self, open_stills(data, "embeddings are"), initial)
 
 
 class EmbeddingTask(Task):
@@ -143,15 +133,8 @@ class EmbeddingTask(Task):
     def rates(self, network: nn.Module) -> list[tuple[list[nn.Parameter], float]]:
         """The pre-trained encoder slower than the rest, its first stages not at all."""
         assert isinstance(network, EmbeddingNet)
-        frozen = [network.encoder.stem, *network.encoder.stages[: self.recipe.frozen_stages]]
-        for module in frozen:
-            module.requires_grad_(False)
-        encoder = {id(p) for p in network.encoder.parameters()}
-        learned = [p for p in network.parameters() if p.requires_grad]
-        return [
-            ([p for p in learned if id(p) not in encoder], 1.0),
-            ([p for p in learned if id(p) in encoder], self.recipe.encoder_factor),
-        ]
+        freeze_early_stages(network.encoder, self.recipe.frozen_stages)
+        return slower_encoders(network, [network.encoder], self.recipe.encoder_factor)
 
     def batch(self, step: int, part: int) -> Batch:
         """Images B×3×S×S and labels B×S×S, uint8."""

@@ -12,8 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rotomask.data.simulation.flow_pairs import FlowPair, FlowPairConfig, simulate_flow_pair
-from rotomask.data.stills import JoinedStills, Stills, find_stills
-from rotomask.errors import OptionError
+from rotomask.data.stills import JoinedStills, Stills
 from rotomask.models.device import choose_runtime
 from rotomask.models.flow_lite import (
     FlowLite,
@@ -24,11 +23,11 @@ from rotomask.models.flow_lite import (
 )
 from rotomask.motion.flow import DISFlow, Flow, OpticalFlow
 from rotomask.motion.learned_flow import LearnedFlow
+from rotomask.training.clip_data import open_stills
+from rotomask.training.rates import slower_encoders
 from rotomask.training.starting import lite0_imagenet_weights, start_from
 from rotomask.training.task import Batch, Data, Recipe, Schedule, Task
 
-STILL_NAMES = ("duts", "stills", "coco")
-"""Names under which images with objects are given."""
 KEPT_OUT = 20
 """One still in so many is never trained on."""
 ROBUST_PX = 0.01
@@ -62,13 +61,7 @@ class FlowRecipe(Recipe):
 
     def task(self, data: Data, initial: Path | None = None) -> Task:
         """The task on this data; see `Recipe.task`."""
-        unknown = [name for name in data if name not in STILL_NAMES]
-        if unknown or not data:
-            raise OptionError(
-                "flow-lite is trained on stills: --data duts=FOLDER, --data coco=FILE.json, got "
-                f"{', '.join(data) or 'none'}"
-            )
-        return FlowTask(self, {name: find_stills(path) for name, path in data.items()}, initial)
+        return FlowTask(self, open_stills(data, "flow-lite is"), initial)
 
 
 class FlowTask(Task):
@@ -94,13 +87,10 @@ class FlowTask(Task):
     def rates(self, network: nn.Module) -> list[tuple[list[nn.Parameter], float]]:
         """The pre-trained encoder slower than the rest, or not at all."""
         assert isinstance(network, FlowLite)
-        encoder = list(network.encoder.parameters())
-        known = {id(p) for p in encoder}
-        rest = [p for p in network.parameters() if id(p) not in known]
         if self.recipe.encoder_factor == 0:
             network.encoder.requires_grad_(False)
-            return [(rest, 1.0)]
-        return [(rest, 1.0), (encoder, self.recipe.encoder_factor)]
+            return [([p for p in network.parameters() if p.requires_grad], 1.0)]
+        return slower_encoders(network, [network.encoder], self.recipe.encoder_factor)
 
     def batch(self, step: int, part: int) -> Batch:
         """Frames B×3×S×S uint8, flow and that of DIS B×2×S×S int16 in 1/32 px, visible B×S×S."""

@@ -24,6 +24,7 @@ from rotomask.models.oneshot import OSVOS, OSVOSConfig, SideLogits, preprocess
 from rotomask.training.clip_data import ClipData, Stage, open_clip_data
 from rotomask.training.hed import hed_vgg16_weights
 from rotomask.training.losses import dice_loss
+from rotomask.training.rates import freeze_early_stages, slower_encoders
 from rotomask.training.space_time import HELD_OUT
 from rotomask.training.starting import lite0_imagenet_weights, start_from
 from rotomask.training.task import Batch, Data, Recipe, Schedule, Task
@@ -97,13 +98,8 @@ class ForegroundTask(Task):
         if isinstance(network, OSVOS):
             return [(group["params"], group["lr"]) for group in layer_rates(network, 1.0)]
         assert isinstance(network, OneShotLite)
-        encoder = network.encoder
-        for module in (encoder.stem, *encoder.stages[: self.recipe.frozen_stages]):
-            module.requires_grad_(False)
-        return [
-            (list(network.decoder.parameters()), 1.0),
-            ([p for p in encoder.parameters() if p.requires_grad], self.recipe.encoder_factor),
-        ]
+        freeze_early_stages(network.encoder, self.recipe.frozen_stages)
+        return slower_encoders(network, [network.encoder], self.recipe.encoder_factor)
 
     def batch(self, step: int, part: int) -> Batch:
         """Plans of clips, whose frames are taken one by one."""

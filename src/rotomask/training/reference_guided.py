@@ -29,6 +29,7 @@ from rotomask.models.rgmp import RGMP, RGMPConfig
 from rotomask.models.rgmp_lite import RGMPLite, RGMPLiteConfig
 from rotomask.training.clip_data import ClipData, ClipTask, Stage, open_clip_data, stage_of
 from rotomask.training.losses import bootstrapped_cross_entropy, dice_loss
+from rotomask.training.rates import freeze_early_stages, slower_encoders
 from rotomask.training.space_time import HELD_OUT, freeze_batch_norm
 from rotomask.training.starting import lite0_imagenet_weights, start_from
 from rotomask.training.task import Batch, Data, Recipe, Schedule, Task
@@ -173,18 +174,11 @@ class ReferenceGuidedTask(ClipTask):
             return [(list(memory.parameters()), 1.0)]
         if isinstance(network, RGMPLite):
             if network.config.mask_stride == 4:
-                early = network.encoder.stages[: self.recipe.frozen_stages]
-                for module in (network.encoder.stem, *early):
-                    module.requires_grad_(False)
-            known = {id(p) for p in network.encoder.parameters()}
+                freeze_early_stages(network.encoder, self.recipe.frozen_stages)
+            encoders: list[nn.Module] = [network.encoder]
         else:
             encoders = [m for m in network.modules() if isinstance(m, ResNet50)]
-            known = {id(p) for encoder in encoders for p in encoder.parameters()}
-        trained = [p for p in network.parameters() if p.requires_grad]
-        return [
-            ([p for p in trained if id(p) not in known], 1.0),
-            ([p for p in trained if id(p) in known], self.recipe.encoder_factor),
-        ]
+        return slower_encoders(network, encoders, self.recipe.encoder_factor)
 
     def batch(self, step: int, part: int) -> Batch:
         """Plans of clips."""

@@ -18,6 +18,7 @@ from rotomask.data.simulation.batch import NO_ID
 from rotomask.models.layers.efficientnet_lite import EfficientNetLite0
 from rotomask.training.clip_data import ClipData, Stage
 from rotomask.training.losses import dice_loss
+from rotomask.training.rates import freeze_early_stages, slower_encoders
 from rotomask.training.starting import start_from, video_encoder_weights
 from rotomask.training.task import Batch, Recipe, Schedule, Task
 
@@ -69,14 +70,8 @@ class SingleFrameTask(Task):
     def rates(self, network: nn.Module) -> list[tuple[list[nn.Parameter], float]]:
         """The encoder's last stages slower than the rest, its first ones not at all."""
         encoder = _encoder(network)
-        for module in (encoder.stem, *encoder.stages[: self.recipe.frozen_stages]):
-            module.requires_grad_(False)
-        slow = [p for p in encoder.parameters() if p.requires_grad]
-        pre_trained = {id(p) for p in encoder.parameters()}
-        return [
-            ([p for p in network.parameters() if id(p) not in pre_trained], 1.0),
-            (slow, self.recipe.encoder_factor),
-        ]
+        freeze_early_stages(encoder, self.recipe.frozen_stages)
+        return slower_encoders(network, [encoder], self.recipe.encoder_factor)
 
     def batch(self, step: int, part: int) -> Batch:
         """Plans of clips."""

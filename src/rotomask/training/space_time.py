@@ -26,6 +26,7 @@ from rotomask.models.stm_lite import STMLite, STMLiteConfig
 from rotomask.models.stm_refine50 import STMRefine50, STMRefine50Config
 from rotomask.training.clip_data import ClipData, ClipTask, Stage, open_clip_data, stage_of
 from rotomask.training.losses import bootstrapped_cross_entropy, dice_loss
+from rotomask.training.rates import freeze_early_stages, slower_encoders
 from rotomask.training.starting import lite0_imagenet_weights, start_from
 from rotomask.training.task import Batch, Data, Recipe, Schedule, Task
 from rotomask.training.validation import validate
@@ -127,18 +128,11 @@ class SpaceTimeTask(ClipTask):
     def rates(self, network: nn.Module) -> list[tuple[list[nn.Parameter], float]]:
         """The pre-trained encoder slower than the rest, its first stages not at all."""
         if isinstance(network, STMLite):
-            frozen = [network.encoder.stem, *network.encoder.stages[: self.recipe.frozen_stages]]
-            for module in frozen:
-                module.requires_grad_(False)
+            freeze_early_stages(network.encoder, self.recipe.frozen_stages)
             encoders: list[nn.Module] = [network.encoder]
         else:
             encoders = [m for m in network.modules() if isinstance(m, ResNet50)]
-        known = {id(p) for encoder in encoders for p in encoder.parameters()}
-        trained = [p for p in network.parameters() if p.requires_grad]
-        return [
-            ([p for p in trained if id(p) not in known], 1.0),
-            ([p for p in trained if id(p) in known], self.recipe.encoder_factor),
-        ]
+        return slower_encoders(network, encoders, self.recipe.encoder_factor)
 
     def batch(self, step: int, part: int) -> Batch:
         """Plans of clips and what is drawn for their recurrence."""

@@ -141,23 +141,23 @@ def _load(refinements: Refinements, name: str, **settings: Any) -> Segmenter:
 
 def has_own_scales(model: str) -> bool:
     """Whether a model averages over scales itself, before it goes on to the next frame (RGMP)."""
-    from rotomask.models.catalog import find_model
-
-    return any(field.name == "scales" for field in fields(find_model(model).config))
+    return _has_setting(model, "scales")
 
 
 def learns_itself(model: str) -> bool:
     """Whether a model learns from the first mask anyway (one-shot networks)."""
-    from rotomask.models.catalog import find_model
-
-    return any(field.name == "iterations" for field in fields(find_model(model).config))
+    return _has_setting(model, "iterations")
 
 
 def has_own_detector(model: str) -> bool:
     """Whether a model is filtered by boxes anyway (oneshot-boxes)."""
+    return _has_setting(model, "detector")
+
+
+def _has_setting(model: str, name: str) -> bool:
     from rotomask.models.catalog import find_model
 
-    return any(field.name == "detector" for field in fields(find_model(model).config))
+    return any(field.name == name for field in fields(find_model(model).config))
 
 
 def _at_scale(load: Callable[..., Segmenter], scale: float) -> Segmenter:

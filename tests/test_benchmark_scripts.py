@@ -1,45 +1,26 @@
 """The commands in benchmarks/ that make tables of the documentation, on small data."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
 import pytest
 
-from rotomask.data.synthetic import moving_shapes
-from rotomask.masks import write_mask
 from rotomask.models.catalog import shipped_weights
-
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+from tests.benchmark_scripts import run_script, write_video
 
 
 @pytest.fixture(scope="module")
 def davis(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("davis")
     for number, name in enumerate(("first", "second")):
-        frames, labels = moving_shapes(50 + number, frames=4, size=(64, 80))
-        (root / "JPEGImages" / "480p" / name).mkdir(parents=True)
-        for t, (frame, mask) in enumerate(zip(frames, labels, strict=True)):
-            picture = root / "JPEGImages" / "480p" / name / f"{t:05d}.png"
-            cv2.imwrite(str(picture), frame[..., ::-1])
-            write_mask(root / "Annotations" / "480p" / name / f"{t:05d}.png", mask.astype(int))
+        write_video(root, name, seed=50 + number, frames=4)
     return root
-
-
-def _run(script: str, *arguments: object) -> str:
-    command = [sys.executable, BENCHMARKS / script, *arguments]
-    answer = subprocess.run(
-        [str(part) for part in command], capture_output=True, text=True, timeout=300
-    )
-    assert answer.returncode == 0, answer.stderr
-    return answer.stdout
 
 
 def test_the_table_of_refinements(davis, tmp_path):
     other = f"stm-lite:{shipped_weights('stm-lite')}"
     options = ["--davis", davis, "--ensemble-with", other, "--out", tmp_path]
-    printed = _run("test_time_refinements.py", *options)
+    printed = run_script("test_time_refinements.py", *options)
     rows = [line.split("|")[1:-1] for line in printed.splitlines() if line.startswith("|")][2:]
     figures = [[float(cell) for cell in row[-4:]] for row in rows]
     assert all(0.3 < value <= 1 for *scores, _ in figures for value in scores)
@@ -47,7 +28,7 @@ def test_the_table_of_refinements(davis, tmp_path):
     assert times[0] == 1
     assert all(time > 1 for row, time in zip(rows, times, strict=True) if "✓" in "".join(row))
     # A run that was stopped takes what is finished, and the same weights twice are no ensemble.
-    assert _run("test_time_refinements.py", *options) == printed
+    assert run_script("test_time_refinements.py", *options) == printed
     alone, together = figures[0][:3], figures[5][:3]
     assert alone == pytest.approx(together, abs=2e-3)
 
@@ -55,7 +36,7 @@ def test_the_table_of_refinements(davis, tmp_path):
 def test_the_spread_of_checkpoints(davis, tmp_path):
     shipped = shipped_weights("stm-lite")
     options = [shipped, shipped, "--davis", davis, "--sequences", "first"]
-    lines = _run("checkpoint_spread.py", *options).splitlines()
+    lines = run_script("checkpoint_spread.py", *options).splitlines()
     rows = {line[:32].strip(): [float(part) for part in line[32:].split()] for line in lines[2:]}
     assert rows["standard deviation"] == [0, 0, 0]
     assert rows["mean"] == rows["stm-lite.safetensors"]
@@ -64,7 +45,7 @@ def test_the_spread_of_checkpoints(davis, tmp_path):
 
 def test_the_table_of_box_filters(davis, tmp_path):
     options = ["--davis", davis, "--models", "stm-lite", "--cache", tmp_path]
-    printed = _run("box_filters.py", *options)
+    printed = run_script("box_filters.py", *options)
     rows = [line.split("|")[1:-1] for line in printed.splitlines() if line.startswith("|")]
     figures = {row[0].strip(): [float(cell) for cell in row[-2:]] for row in rows[2:10]}
     assert figures["appearance map"][0] > 0.5
@@ -73,17 +54,17 @@ def test_the_table_of_box_filters(davis, tmp_path):
     assert perfect[0] > figures["appearance map"][0] - 0.1
     assert len(list((tmp_path / "stm-lite").glob("*.npz"))) == 2
     # The maps are kept: made of nothing else, the table is the same.
-    assert _run("box_filters.py", *options) == printed.partition("\n")[2].partition("\n")[2]
+    assert run_script("box_filters.py", *options) == printed.partition("\n")[2].partition("\n")[2]
     picture = tmp_path / "stages.jpg"
     where = ["--davis", davis, "--model", "stm-lite", "--cache", tmp_path]
-    _run("box_filter_stages.py", *where, "--frames", "first:2,second:1", "--out", picture)
+    run_script("box_filter_stages.py", *where, "--frames", "first:2,second:1", "--out", picture)
     sheet = cv2.imread(str(picture))
     assert sheet is not None
     assert sheet.shape[1] > 1200
 
 
 def test_the_figures_of_the_detector(davis):
-    printed = _run("detector.py", "--davis", davis)
+    printed = run_script("detector.py", "--davis", davis)
     rows = [line.split("|")[1:-1] for line in printed.splitlines() if line.startswith("|")][2:]
     assert [row[0].strip() for row in rows] == ["first", "second", "all"]
     assert all(0 <= float(cell) <= 1 for row in rows for cell in row[1:])
@@ -91,7 +72,7 @@ def test_the_figures_of_the_detector(davis):
 
 def test_the_ablations_without_annotation(davis, tmp_path):
     options = ["--davis", davis, "--split", "val", "--threads", "1", "--out", tmp_path]
-    printed = _run("unsupervised_ablations.py", *options)
+    printed = run_script("unsupervised_ablations.py", *options)
     rows = {line[:26].strip(): line[26:].split() for line in printed.splitlines()}
     assert len(rows["made anew every k frames"]) == 6
     assert all(0 <= float(value) <= 1 for value in (*rows["J"], *rows["seed on the object"]))
@@ -99,4 +80,4 @@ def test_the_ablations_without_annotation(davis, tmp_path):
     assert float(printed.splitlines()[-1].split()[-1]) > 0.3, "with the first mask"
     assert cv2.imread(str(tmp_path / "drift.png")) is not None
     # Finished sequences are taken as they are.
-    assert _run("unsupervised_ablations.py", *options) == printed
+    assert run_script("unsupervised_ablations.py", *options) == printed

@@ -3,12 +3,9 @@
 import json
 from pathlib import Path
 
-import cv2
 import pytest
 
-from rotomask.data.synthetic import moving_shapes
-from rotomask.masks import write_mask
-from tests.test_benchmark_scripts import _run
+from tests.benchmark_scripts import run_script, write_video
 from tests.training.test_hed import needs_package
 
 
@@ -18,14 +15,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     root = tmp_path_factory.mktemp("edges")
     for number, name in enumerate(("train/hike", "train/swing", "test/first", "test/second")):
         part, video = name.split("/")
-        frames, labels = moving_shapes(50 + number, frames=4, size=(64, 80))
-        folder = root / part / "JPEGImages" / "480p" / video
-        folder.mkdir(parents=True)
-        for t, (frame, mask) in enumerate(zip(frames, labels, strict=True)):
-            cv2.imwrite(str(folder / f"{t:05d}.png"), frame[..., ::-1])
-            write_mask(
-                root / part / "Annotations" / "480p" / video / f"{t:05d}.png", mask.astype(int)
-            )
+        write_video(root / part, video, seed=50 + number, frames=4)
     return root / "train", root / "test"
 
 
@@ -33,7 +23,7 @@ def test_the_table_of_edges(data, tmp_path):
     needs_package()
     train, test = data
     options = ["--train", train, "--davis", test, "--every", 2, "--json", tmp_path / "edges.json"]
-    printed = _run("edges.py", "measure", *options)
+    printed = run_script("edges.py", "measure", *options)
     figures = json.loads((tmp_path / "edges.json").read_text())["rows"]
     assert len(figures) == 10
     for name, row in figures.items():
@@ -46,7 +36,7 @@ def test_the_table_of_edges(data, tmp_path):
 def test_the_table_of_distance_maps(data, tmp_path):
     train, test = data
     options = ["--train", train, "--davis", test, "--scenes", 3, "--json", tmp_path / "d.json"]
-    _run("distance_transform.py", "measure", *options)
+    run_script("distance_transform.py", "measure", *options)
     rows = json.loads((tmp_path / "d.json").read_text())["rows"]
     # By construction the objects touch, and the real frames hold one.
     assert rows["connected parts of the true foreground"]["separated"] == 0

@@ -36,6 +36,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+VideoPath = Annotated[Path, typer.Argument(help="A video file, or a folder of frames.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more of what is done.")]
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the results.")]
@@ -43,6 +44,8 @@ Model = Annotated[str, typer.Option(help="A model of `rotomask models`.")]
 Weights = Annotated[Path | None, typer.Option(help="Checkpoint to use in place of the shipped.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Precision = Annotated[str, typer.Option(help="auto, float32 or bfloat16.")]
+LookFrom = Annotated[int, typer.Option(help="First frame to look at.")]
+LookTo = Annotated[int | None, typer.Option(help="Last frame to look at.")]
 Size = Annotated[
     int,
     typer.Option(
@@ -131,7 +134,7 @@ def _root(
 
 @app.command()
 def cut(
-    video: Annotated[Path, typer.Argument(help="A video file, or a folder of frames.")],
+    video: VideoPath,
     mask: Annotated[
         list[Path] | None,
         typer.Option(
@@ -230,12 +233,12 @@ def cut(
 
 @app.command()
 def propose(
-    video: Annotated[Path, typer.Argument(help="A video file, or a folder of frames.")],
+    video: VideoPath,
     out: Out = None,
     objects: Annotated[int, typer.Option(help="Most objects to propose.")] = 6,
     weights: Weights = None,
-    start: Annotated[int, typer.Option(help="First frame to look at.")] = 0,
-    end: Annotated[int | None, typer.Option(help="Last frame to look at.")] = None,
+    start: LookFrom = 0,
+    end: LookTo = None,
     device: Device = "auto",
     precision: Precision = "auto",
     quiet: Quiet = False,
@@ -272,14 +275,14 @@ def propose(
 
 @app.command()
 def detect(
-    video: Annotated[Path, typer.Argument(help="A video file, or a folder of frames.")],
+    video: VideoPath,
     out: Out = None,
     detector: Annotated[
         str, typer.Option(help="detector-lite (ours), FILE.onnx, or torchvision:NAME.")
     ] = "detector-lite",
     score: Annotated[float, typer.Option(help="Leave out boxes with a lower score.")] = 0.3,
-    start: Annotated[int, typer.Option(help="First frame to look at.")] = 0,
-    end: Annotated[int | None, typer.Option(help="Last frame to look at.")] = None,
+    start: LookFrom = 0,
+    end: LookTo = None,
     device: Device = "auto",
     precision: Precision = "auto",
     quiet: Quiet = False,
@@ -312,7 +315,7 @@ def detect(
 
 @app.command()
 def flow(
-    video: Annotated[Path, typer.Argument(help="A video file, or a folder of frames.")],
+    video: VideoPath,
     out: Out = None,
     estimator: Annotated[
         str,
@@ -360,7 +363,7 @@ def flow(
 
 @app.command()
 def edges(
-    video: Annotated[Path, typer.Argument(help="A video file, or a folder of frames.")],
+    video: VideoPath,
     out: Out = None,
     model: Annotated[
         str, typer.Option(help="edges-lite, or edges-flow-lite, which sees optical flow too.")

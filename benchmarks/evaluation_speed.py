@@ -19,9 +19,9 @@ import numpy as np
 import numpy.typing as npt
 from skimage.morphology import disk
 
-from rotomask.data.label_files import read_label_image
+from rotomask.data.benchmarks.label_files import read_label_image
 from rotomask.evaluation import TrackProtocol, evaluate_results, open_benchmark
-from rotomask.evaluation.tracks import measure_masks
+from rotomask.evaluation.protocols.tracks import measure_masks
 
 BoolMask = npt.NDArray[np.bool_]
 

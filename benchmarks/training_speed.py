@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from rotomask.data.synthetic import moving_shapes
-from rotomask.models.layers.efficientnet_lite import DepthwiseConv2d
+from rotomask.data.training.synthetic import moving_shapes
+from rotomask.networks.layers.efficientnet_lite import DepthwiseConv2d
 from rotomask.training.clip_data import Stage
 from rotomask.training.loop import Hardware, Precision, Run, fit, open_fabric
 from rotomask.training.recipes import STM_LITE

@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 
 import rotomask
-from rotomask.demo import demo_folder
+from rotomask.jobs.demo import demo_folder
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("video", nargs="?", type=Path, default=demo_folder() / "clip.mp4")

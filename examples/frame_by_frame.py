@@ -6,7 +6,7 @@ python examples/frame_by_frame.py [--frames N]
 import argparse
 
 import rotomask
-from rotomask.demo import demo_folder
+from rotomask.jobs.demo import demo_folder
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--frames", type=int, help="only the first so many")

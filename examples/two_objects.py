@@ -17,11 +17,11 @@ import numpy.typing as npt
 from PIL import Image
 
 import rotomask
-from rotomask.demo import demo_folder
 from rotomask.evaluation import open_benchmark, region_similarity
+from rotomask.jobs.demo import demo_folder
 from rotomask.masks import read_labels
-from rotomask.models.base import Segmenter
 from rotomask.render import contact_sheet, overlay
+from rotomask.segmenters.base import Segmenter
 
 SHARED = Path(__file__).parents[2] / "shared" / "data" / "davis2016-val-dev"
 

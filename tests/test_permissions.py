@@ -6,7 +6,7 @@ import cv2
 import pytest
 
 import rotomask
-from rotomask.data.synthetic import moving_shapes
+from rotomask.data.training.synthetic import moving_shapes
 from rotomask.errors import OutputError
 
 

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOME = {
-    "cut": "rotomask.cutting",
-    "CutOptions": "rotomask.cutting",
-    "load_model": "rotomask.models.catalog",
-    "load_discoverer": "rotomask.models.discoverers",
-    "propose": "rotomask.discovering",
-    "Discoverer": "rotomask.models.discoverer",
-    "Segmenter": "rotomask.models.base",
+    "cut": "rotomask.jobs.cut",
+    "CutOptions": "rotomask.jobs.cut",
+    "load_model": "rotomask.catalog",
+    "load_discoverer": "rotomask.unsupervised.discoverers",
+    "propose": "rotomask.jobs.propose",
+    "Discoverer": "rotomask.unsupervised.base",
+    "Segmenter": "rotomask.segmenters.base",
     "open_video": "rotomask.video",
     "read_mask": "rotomask.masks",
     "write_mask": "rotomask.masks",
@@ -47,14 +47,14 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from rotomask.cutting import CutOptions, cut
-    from rotomask.discovering import propose
+    from rotomask.catalog import load_model
     from rotomask.errors import RotomaskError
+    from rotomask.jobs.cut import CutOptions, cut
+    from rotomask.jobs.propose import propose
     from rotomask.masks import read_mask, write_mask
-    from rotomask.models.base import Segmenter
-    from rotomask.models.catalog import load_model
-    from rotomask.models.discoverer import Discoverer
-    from rotomask.models.discoverers import load_discoverer
+    from rotomask.segmenters.base import Segmenter
+    from rotomask.unsupervised.base import Discoverer
+    from rotomask.unsupervised.discoverers import load_discoverer
     from rotomask.video import open_video
 
 

@@ -18,11 +18,11 @@ from rotomask import __version__
 from rotomask.errors import OptionError, RotomaskError
 
 if TYPE_CHECKING:
-    from rotomask.cutting import CutResult, OnProgress
     from rotomask.evaluation import EvaluationResult
-    from rotomask.models.base import Segmenter
-    from rotomask.models.discoverer import Discoverer
-    from rotomask.models.refinements import Refinements
+    from rotomask.jobs.cut import CutResult, OnProgress
+    from rotomask.segmenters.base import Segmenter
+    from rotomask.segmenters.refinements import Refinements
+    from rotomask.unsupervised.base import Discoverer
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
@@ -195,8 +195,8 @@ def cut(
     Writes OUT/masks/NAME.png, one indexed PNG a frame, and OUT/overlay.mp4. A job that was
     stopped is gone on with by the same command.
     """
-    from rotomask.cutting import CutOptions
-    from rotomask.cutting import cut as run
+    from rotomask.jobs.cut import CutOptions
+    from rotomask.jobs.cut import cut as run
 
     _set_up_logging(quiet=quiet, verbose=verbose)
     options = CutOptions(
@@ -247,8 +247,8 @@ def propose(
 
     Writes OUT/proposals.png and OUT/proposal-N.png, the best first.
     """
-    from rotomask.discovering import propose as run
-    from rotomask.models.discoverers import load_discoverer
+    from rotomask.jobs.propose import propose as run
+    from rotomask.unsupervised.discoverers import load_discoverer
 
     _set_up_logging(quiet=quiet, verbose=False)
     folder = out or Path(f"{video.resolve().stem}-proposals")
@@ -291,8 +291,8 @@ def detect(
 
     Writes OUT/boxes.json, as COCO has annotations, and OUT/boxes.jpg, some frames with their boxes.
     """
-    from rotomask.detecting import detect as run
     from rotomask.detection import load_detector
+    from rotomask.jobs.detect import detect as run
 
     _set_up_logging(quiet=quiet, verbose=False)
     with _interruptible("nothing was written"):
@@ -341,7 +341,7 @@ def flow(
     Writes OUT/flo/NAME.flo and OUT/png/NAME.png for every frame but the last. What was stopped is
     gone on with by the same command.
     """
-    from rotomask.motion.video_flow import FlowOptions, write_video_flow
+    from rotomask.jobs.flow import FlowOptions, write_video_flow
 
     options = FlowOptions(
         estimator=estimator,
@@ -388,7 +388,7 @@ def edges(
     Makes OUT/edges/NAME.png; with --motion also OUT/motion and OUT/merged. A job that was stopped
     is gone on with by the same command.
     """
-    from rotomask.edging import EdgeOptions, write_edges
+    from rotomask.jobs.edges import EdgeOptions, write_edges
 
     options = EdgeOptions(
         model=model,
@@ -449,8 +449,8 @@ def refine(
     Writes OUT/masks and OUT/mattes, from which `rotomask export` makes other formats. A cut with
     mattes (`--format mattes`) tells the field more than masks alone.
     """
+    from rotomask.jobs.refine import refine_cut
     from rotomask.refine.field_windows import FieldWindowConfig, tuned_field
-    from rotomask.refining import refine_cut
 
     config = FieldWindowConfig(field=tuned_field(field), size=size, window=window)
     target = out or Path(f"{folder.resolve()}-refined")
@@ -470,7 +470,7 @@ def demo(
     quiet: Quiet = False,
 ) -> None:
     """Cut the object out of a shipped real clip, and score it against the ground truth."""
-    from rotomask.demo import run_demo
+    from rotomask.jobs.demo import run_demo
 
     folder = out or Path("rotomask-demo")
     with _interruptible(f"finished frames are in {folder}"):
@@ -519,11 +519,11 @@ def benchmark(
     quiet: Quiet = False,
 ) -> None:
     """Run a model over a benchmark, then score it: J, F, seconds per frame, peak memory."""
-    from rotomask.benchmarking import run_benchmark
     from rotomask.evaluation import get_benchmark, open_benchmark
     from rotomask.evaluation.reports import save_reports
-    from rotomask.models.discoverers import DISCOVERERS, load_discoverer
-    from rotomask.models.refinements import load_segmenter
+    from rotomask.jobs.benchmark import run_benchmark
+    from rotomask.segmenters.refinements import load_segmenter
+    from rotomask.unsupervised.discoverers import DISCOVERERS, load_discoverer
 
     refinements = _refinements(
         scales,
@@ -720,7 +720,7 @@ def average(
     out: Annotated[Path, typer.Option("--out", "-o", help="The .safetensors file to write.")],
 ) -> None:
     """Average the weights of checkpoints: scores vary less than from one to the next."""
-    from rotomask.models.averaging import average_weights
+    from rotomask.networks.averaging import average_weights
 
     print(f"{'weights':14} {average_weights(files, out)}")
 
@@ -742,12 +742,12 @@ def _folders(data: list[str]) -> dict[str, Path]:
 @app.command()
 def models() -> None:
     """List the models: what they are, what they were trained on, how good they are."""
-    from rotomask.detection.catalog import DEFAULT_DETECTOR, shipped_detector
-    from rotomask.models.catalog import MODELS, model_card
-    from rotomask.models.checkpoints import read_metadata
-    from rotomask.models.discoverers import DISCOVERERS
-    from rotomask.models.frame_models import FRAME_MODELS, frame_model_card
-    from rotomask.motion.estimators import ESTIMATORS
+    from rotomask.catalog import MODELS, model_card
+    from rotomask.detection.loading import DEFAULT_DETECTOR, shipped_detector
+    from rotomask.edges.frame_models import FRAME_MODELS, frame_model_card
+    from rotomask.flow.estimators import ESTIMATORS
+    from rotomask.networks.checkpoints import read_metadata
+    from rotomask.unsupervised.discoverers import DISCOVERERS
 
     for name, model in MODELS.items():
         card = model_card(name)
@@ -785,7 +785,7 @@ def _names(text: str | None) -> list[str] | None:
 
 
 def _refinements(scales: str | None, **chosen: Any) -> "Refinements":
-    from rotomask.models.refinements import Refinements
+    from rotomask.segmenters.refinements import Refinements
 
     try:
         factors = None if scales is None else tuple(float(part) for part in scales.split(","))

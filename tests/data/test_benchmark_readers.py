@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rotomask.data.davis import davis2016, davis2017, davis2017_unsupervised
-from rotomask.data.fbms import fbms
-from rotomask.data.folder_pair import folder_pair
-from rotomask.data.jumpcut import jumpcut, transfers
-from rotomask.data.segtrack import segtrack_v2
-from rotomask.data.youtube_vos import HELD_OUT_COUNT, held_out, youtube_vos
+from rotomask.data.benchmarks.davis import davis2016, davis2017, davis2017_unsupervised
+from rotomask.data.benchmarks.fbms import fbms
+from rotomask.data.benchmarks.folder_pair import folder_pair
+from rotomask.data.benchmarks.jumpcut import jumpcut, transfers
+from rotomask.data.benchmarks.segtrack import segtrack_v2
+from rotomask.data.benchmarks.youtube_vos import HELD_OUT_COUNT, held_out, youtube_vos
 from rotomask.errors import DatasetError, OptionError
 from tests.evaluation.davis_golden import shared_path
 from tests.evaluation.small_datasets import (

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from rotomask.data.simulation.flow_pairs import FlowPairConfig, simulate_flow_pair
-from rotomask.data.stills import Stills
-from rotomask.data.synthetic import moving_shapes
+from rotomask.data.training.stills import Stills
+from rotomask.data.training.synthetic import moving_shapes
 from rotomask.errors import OptionError
-from rotomask.motion.flow import DISFlow, warp_back
+from rotomask.flow.optical_flow import DISFlow, warp_back
 
 PLAIN = FlowPairConfig(size=96, appearance=0)
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from rotomask.data.scenes import SceneConfig, compose_scene, separate_parts
-from rotomask.data.stills import Stills
+from rotomask.data.training.scenes import SceneConfig, compose_scene, separate_parts
+from rotomask.data.training.stills import Stills
 
 
 class _Squares(Stills):

@@ -22,7 +22,7 @@ from rotomask.data.simulation import appearance as looks
 from rotomask.data.simulation.motion import affine, moving_path
 from rotomask.data.simulation.plan import MIN_AREA, MIN_VISIBLE
 from rotomask.data.simulation.thin_plate import control_points, displacement
-from rotomask.data.synthetic import moving_shapes
+from rotomask.data.training.synthetic import moving_shapes
 
 
 def _pictures(count, seed=0, objects=1):

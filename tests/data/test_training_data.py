@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from pycocotools import mask as rle
 
-from rotomask.data.clips import find_videos
-from rotomask.data.pictures import read_labels
-from rotomask.data.stills import JoinedStills, find_stills
-from rotomask.data.synthetic import moving_shapes
+from rotomask.data.training.clips import find_videos
+from rotomask.data.training.images import read_labels
+from rotomask.data.training.stills import JoinedStills, find_stills
+from rotomask.data.training.synthetic import moving_shapes
 from rotomask.errors import DatasetError
 from rotomask.masks import write_mask
 from rotomask.training.clip_data import Stage, open_clip_data

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from rotomask.data.synthetic import moving_shapes
+from rotomask.data.training.synthetic import moving_shapes
 from rotomask.detection import load_detector
 from rotomask.detection.boxes import box_iou, suppress
 from rotomask.detection.onnx_file import OnnxConfig, OnnxDetector, read_outputs
@@ -155,7 +155,7 @@ class Picked(nn.Module):
         self.network = network
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        from rotomask.models.detector_lite import boxes_at_cells
+        from rotomask.networks.detector_lite import boxes_at_cells
 
         maps = self.network(image)
         score, place = torch.sigmoid(maps.centre).flatten(1).topk(30)
@@ -164,7 +164,7 @@ class Picked(nn.Module):
 
 
 def test_our_own_network_finds_the_same_through_onnx(tmp_path):
-    from rotomask.models.detector_lite import DetectorLite
+    from rotomask.networks.detector_lite import DetectorLite
 
     torch.manual_seed(0)
     network = DetectorLite().eval()

@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rotomask.detection import Detections
-from rotomask.detection.base import tidy
 from rotomask.detection.boxes import (
     box_iou,
     hull,
@@ -17,9 +16,10 @@ from rotomask.detection.boxes import (
     region_of,
     suppress,
 )
+from rotomask.detection.detector import tidy
 from rotomask.detection.letterbox import letterbox, out_of
 from rotomask.errors import ShapeError
-from rotomask.evaluation.detection import average_precision, recall
+from rotomask.evaluation.measures.detection import average_precision, recall
 
 SIZE = (24, 32)
 _ends = st.tuples(st.integers(0, 31), st.integers(0, 23), st.integers(1, 16), st.integers(1, 16))

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from rotomask.evaluation import evaluate_results, open_benchmark
-from rotomask.evaluation.proposals import MOST_PROPOSALS
+from rotomask.evaluation.protocols.davis2017_unsupervised import MOST_PROPOSALS
 from tests.evaluation.plain import plain_boundary, plain_region
 from tests.evaluation.small_datasets import (
     moving_labels,

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from rotomask.data.label_files import Labels
+from rotomask.data.benchmarks.label_files import Labels
 from rotomask.evaluation import evaluate_results, score_sequence
 from tests.evaluation.davis_golden import (
     official_figures,

@@ -22,7 +22,7 @@ from rotomask.evaluation.reports import (
     result_tables,
     save_reports,
 )
-from rotomask.evaluation.reports.pictures import worst_frames
+from rotomask.evaluation.reports.worst_frames import worst_frames
 from tests.evaluation.small_results import (
     davis2017_result,
     fbms_result,

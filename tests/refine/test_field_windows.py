@@ -6,9 +6,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from rotomask.data.synthetic import moving_shapes
+from rotomask.data.training.synthetic import moving_shapes
 from rotomask.errors import OptionError
-from rotomask.motion.flow import DISFlow
+from rotomask.flow.optical_flow import DISFlow
 from rotomask.refine.field_windows import (
     FieldWindowConfig,
     link,

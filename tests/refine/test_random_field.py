@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rotomask.data.synthetic import moving_shapes
+from rotomask.data.training.synthetic import moving_shapes
 from rotomask.errors import OptionError, ShapeError
 from rotomask.refine.random_field import (
     RandomFieldConfig,

@@ -9,23 +9,23 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rotomask.data.scenes import SceneConfig
-from rotomask.data.synthetic import moving_shapes
+from rotomask.data.training.scenes import SceneConfig
+from rotomask.data.training.synthetic import moving_shapes
 from rotomask.detection import Detections, load_detector
 from rotomask.detection.boxes import box_iou, label_boxes
 from rotomask.detection.lite import LiteConfig, LiteDetector, peaks
 from rotomask.errors import OptionError, WeightsError
-from rotomask.evaluation.detection import average_precision, recall
+from rotomask.evaluation.measures.detection import average_precision, recall
 from rotomask.masks import write_mask
-from rotomask.models.checkpoints import read_metadata, save_weights
-from rotomask.models.detector_lite import (
+from rotomask.networks.checkpoints import read_metadata, save_weights
+from rotomask.networks.detector_lite import (
     BoxMaps,
     DetectorLite,
     DetectorLiteConfig,
     boxes_at_cells,
     cell_centres,
 )
-from rotomask.models.device import Runtime
+from rotomask.networks.precision import Runtime
 from rotomask.training.detector import (
     DetectionLoss,
     DetectorRecipe,

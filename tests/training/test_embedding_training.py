@@ -8,14 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from rotomask.data.scenes import SceneConfig
-from rotomask.data.synthetic import moving_shapes
+from rotomask.catalog import load_model
+from rotomask.data.training.scenes import SceneConfig
+from rotomask.data.training.synthetic import moving_shapes
 from rotomask.errors import OptionError
-from rotomask.models.catalog import load_model
-from rotomask.models.checkpoints import read_metadata
-from rotomask.models.discoverer import FrameList
-from rotomask.models.discoverers import load_discoverer
-from rotomask.models.embedding import EmbeddingConfig, EmbeddingMaps, EmbeddingNet
+from rotomask.networks.checkpoints import read_metadata
+from rotomask.networks.embedding import EmbeddingConfig, EmbeddingMaps, EmbeddingNet
 from rotomask.training.embedding import (
     EmbeddingLoss,
     EmbeddingRecipe,
@@ -27,7 +25,9 @@ from rotomask.training.loop import Hardware
 from rotomask.training.pairwise import neighbour_pair_loss, pair_loss, sampled_pair_loss
 from rotomask.training.run import train
 from rotomask.training.task import Schedule
+from rotomask.unsupervised.base import FrameList
 from rotomask.unsupervised.config import DiscoveryConfig
+from rotomask.unsupervised.discoverers import load_discoverer
 
 TINY = EmbeddingRecipe(
     name="tiny",

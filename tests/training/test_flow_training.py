@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from rotomask.data.simulation.flow_pairs import FlowPairConfig
-from rotomask.data.synthetic import moving_shapes
+from rotomask.data.training.synthetic import moving_shapes
 from rotomask.errors import OptionError
-from rotomask.models.checkpoints import read_metadata
-from rotomask.models.flow_lite import FlowLite, FlowLiteConfig
-from rotomask.motion.estimators import load_flow
-from rotomask.motion.flow import DISFlow
+from rotomask.flow.estimators import load_flow
+from rotomask.flow.optical_flow import DISFlow
+from rotomask.networks.checkpoints import read_metadata
+from rotomask.networks.flow_lite import FlowLite, FlowLiteConfig
 from rotomask.training.flow import FLOW_SCALE, RECIPE, FlowRecipe, FlowTask, mean_error
 from rotomask.training.loop import Hardware
 from rotomask.training.run import train

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from rotomask.data.clips import find_videos
-from rotomask.data.synthetic import moving_shapes
+from rotomask.catalog import load_model, shipped_weights
+from rotomask.data.training.clips import find_videos
+from rotomask.data.training.synthetic import moving_shapes
 from rotomask.errors import WeightsError
-from rotomask.models.catalog import load_model, shipped_weights
-from rotomask.models.checkpoints import load_state, read_metadata, save_weights
-from rotomask.models.fine_tuning import FineTuningConfig
-from rotomask.models.one_shot_lite import OneShotLite, OneShotLiteConfig
-from rotomask.models.oneshot import OSVOS, SLIM
+from rotomask.networks.checkpoints import load_state, read_metadata, save_weights
+from rotomask.networks.oneshot_lite import OneShotLite, OneShotLiteConfig
+from rotomask.networks.osvos import OSVOS, SLIM
+from rotomask.segmenters.fine_tuned import FineTuningConfig
 from rotomask.training.clip_data import Stage
 from rotomask.training.foreground import ForegroundRecipe, ForegroundTask
 from rotomask.training.loop import Hardware

@@ -8,13 +8,13 @@ import torch
 import torch.nn.functional as F
 
 import rotomask
-from rotomask.data.synthetic import moving_shapes
+from rotomask.data.training.synthetic import moving_shapes
 from rotomask.errors import OptionError, ShapeError
-from rotomask.models.base import Segmenter
-from rotomask.models.device import choose_runtime
-from rotomask.models.reference_guided import ReferenceGuidedSegmenter
-from rotomask.models.rgmp_lite import RGMPLite, RGMPLiteConfig
-from rotomask.models.space_time import SpaceTimeSegmenter
+from rotomask.networks.precision import choose_runtime
+from rotomask.networks.rgmp_lite import RGMPLite, RGMPLiteConfig
+from rotomask.segmenters.base import Segmenter
+from rotomask.segmenters.reference_guided import ReferenceGuidedSegmenter
+from rotomask.segmenters.space_time import SpaceTimeSegmenter
 from rotomask.training.online import OnlineConfig, OnlineLearned, fine_tune, simulate
 from rotomask.training.space_time import segment_clip
 

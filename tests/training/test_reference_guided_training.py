@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from rotomask.data.synthetic import moving_shapes
+from rotomask.catalog import load_model, shipped_weights
+from rotomask.data.training.synthetic import moving_shapes
 from rotomask.errors import OptionError
-from rotomask.models.catalog import load_model, shipped_weights
-from rotomask.models.checkpoints import load_state, read_metadata, save_weights
-from rotomask.models.rgmp import RGMP, RGMPConfig
-from rotomask.models.rgmp_lite import RGMPLite, RGMPLiteConfig
+from rotomask.networks.checkpoints import load_state, read_metadata, save_weights
+from rotomask.networks.rgmp import RGMP, RGMPConfig
+from rotomask.networks.rgmp_lite import RGMPLite, RGMPLiteConfig
 from rotomask.training.clip_data import Stage
 from rotomask.training.recipes import RECIPES, find_recipe
 from rotomask.training.reference_guided import (

@@ -9,21 +9,21 @@ import pytest
 import torch
 
 from rotomask.data.simulation import render
-from rotomask.data.synthetic import moving_shapes
-from rotomask.evaluation.edges import edge_counts, edge_score
+from rotomask.data.training.synthetic import moving_shapes
+from rotomask.edges.frame_models import load_edge_detector
+from rotomask.edges.thinning import thin_edges
+from rotomask.evaluation.measures.object_edges import edge_counts, edge_score
 from rotomask.masks import write_mask
-from rotomask.models.checkpoints import read_metadata
-from rotomask.models.distance import DistanceConfig, normalised_distance
-from rotomask.models.edges import EdgeConfig
-from rotomask.models.frame_models import load_distance_estimator, load_edge_detector
-from rotomask.refine.thinning import thin_edges
+from rotomask.networks.checkpoints import read_metadata
+from rotomask.networks.hepspnet import EdgeConfig
 from rotomask.training.clip_data import Stage
-from rotomask.training.distance import DistanceRecipe, bin_loss
-from rotomask.training.edges import EdgeRecipe, flow_of_clips, outlines
 from rotomask.training.loop import Hardware
+from rotomask.training.object_edges import EdgeRecipe, flow_of_clips, outlines
 from rotomask.training.run import train
 from rotomask.training.single_frames import name_all
 from rotomask.training.task import Schedule
+from studies.distance import DistanceRecipe, bin_loss
+from studies.distance_network import DistanceConfig, load_distance_estimator, normalised_distance
 
 CPU = Hardware(accelerator="cpu", workers=0, precision="32-true")
 STAGE = Stage(

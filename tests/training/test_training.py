@@ -13,16 +13,16 @@ import numpy as np
 import pytest
 import torch
 
-from rotomask.data.synthetic import moving_shapes
+from rotomask.catalog import load_model
+from rotomask.data.training.synthetic import moving_shapes
 from rotomask.errors import DatasetError, OptionError, OutputError, WeightsError
-from rotomask.models.catalog import load_model
-from rotomask.models.checkpoints import read_metadata, save_weights
-from rotomask.models.layers.resnet import ResNet50
-from rotomask.models.stm import STM, STMConfig
-from rotomask.models.stm_lite import STMLite, STMLiteConfig
+from rotomask.networks.checkpoints import read_metadata, save_weights
+from rotomask.networks.layers.resnet import ResNet50
+from rotomask.networks.losses import bootstrapped_cross_entropy, class_weights, dice_loss
+from rotomask.networks.stm import STM, STMConfig
+from rotomask.networks.stm_lite import STMLite, STMLiteConfig
 from rotomask.training.clip_data import Difficulty, Stage, draw_frames
 from rotomask.training.loop import Hardware, Progress, choose_hardware, fit
-from rotomask.training.losses import bootstrapped_cross_entropy, class_weights, dice_loss
 from rotomask.training.recipes import RECIPES
 from rotomask.training.run import train
 from rotomask.training.space_time import Recurrence, SpaceTimeRecipe, segment_clip

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from rotomask.demo import demo_folder
+from rotomask.jobs.demo import demo_folder
 from rotomask.masks import read_mask
 from rotomask.video import open_video
 

@@ -6,14 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from rotomask.catalog import load_model
 from rotomask.errors import InputError, MaskError, OptionError, RotomaskError, ShapeError
-from rotomask.evaluation.region import region_similarity
-from rotomask.models.catalog import load_model
-from rotomask.models.discoverer import Discovery, FrameList
-from rotomask.models.discoverers import DISCOVERERS, load_discoverer
-from rotomask.models.refinements import Refinements
+from rotomask.evaluation.measures.region import region_similarity
+from rotomask.segmenters.refinements import Refinements
 from rotomask.unsupervised import discovery as discovery_module
+from rotomask.unsupervised.base import Discovery, FrameList
 from rotomask.unsupervised.config import DiscoveryConfig
+from rotomask.unsupervised.discoverers import DISCOVERERS, load_discoverer
 from rotomask.unsupervised.discovery import EmbeddingDiscoverer, spread
 from rotomask.unsupervised.flow_saliency import FlowSaliencyDiscoverer, moving_probability
 from rotomask.unsupervised.stored import certainty, keep_scores

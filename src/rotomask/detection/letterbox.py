@@ -5,8 +5,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from rotomask.arrays import Frame
 from rotomask.detection.boxes import Boxes
-from rotomask.models.base import Frame
 
 GREY = 114
 """What detectors are trained to see around a frame (YOLO)."""

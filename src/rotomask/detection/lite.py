@@ -8,12 +8,12 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 
-from rotomask.detection.base import Detections, Detector, tidy
+from rotomask.arrays import Frame, check_frame
 from rotomask.detection.boxes import Boxes, suppress
+from rotomask.detection.detector import Detections, Detector, tidy
 from rotomask.errors import OptionError
-from rotomask.models.base import Frame, check_frame
-from rotomask.models.detector_lite import BoxMaps, DetectorLite, boxes_at_cells
-from rotomask.models.device import Runtime, choose_runtime
+from rotomask.networks.detector_lite import BoxMaps, DetectorLite, boxes_at_cells
+from rotomask.networks.precision import Runtime, choose_runtime
 
 
 @dataclass(frozen=True, kw_only=True)

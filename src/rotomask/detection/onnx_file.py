@@ -21,11 +21,11 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 import numpy.typing as npt
 
-from rotomask.detection.base import Detections, Detector, tidy
+from rotomask.arrays import Frame, check_frame
 from rotomask.detection.boxes import Boxes, suppress
+from rotomask.detection.detector import Detections, Detector, tidy
 from rotomask.detection.letterbox import Letter, letterbox, out_of
 from rotomask.errors import OptionError, ShapeError, WeightsError
-from rotomask.models.base import Frame, check_frame
 
 Layout = Literal["auto", "boxes", "rows", "yolo", "yolo-objectness"]
 Array = npt.NDArray[np.float32]

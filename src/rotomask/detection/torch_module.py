@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rotomask.detection.base import Detections, Detector, tidy
+from rotomask.arrays import Frame, check_frame
+from rotomask.detection.detector import Detections, Detector, tidy
 from rotomask.errors import OptionError, ShapeError, WeightsError
-from rotomask.models.base import Frame, check_frame
-from rotomask.models.checkpoints import load_state
-from rotomask.models.device import Runtime, choose_runtime
+from rotomask.networks.checkpoints import load_state
+from rotomask.networks.precision import Runtime, choose_runtime
 
 Model = Callable[[list[Tensor]], Sequence[Mapping[str, Tensor]]]
 """Images 3×H×W float32, 0..1 RGB, of any sizes -> for each ``boxes`` N×4 px, ``labels`` N and

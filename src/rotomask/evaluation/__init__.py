@@ -18,11 +18,15 @@ Reports for people and other programs are in `rotomask.evaluation.reports`.
 """
 
 from rotomask.evaluation.benchmarks import BENCHMARKS, get_benchmark, open_benchmark
-from rotomask.evaluation.boundary import boundary_accuracy, boundary_map, tolerance_px
 from rotomask.evaluation.comparison import Comparison, compare
-from rotomask.evaluation.embeddings import Drift, embedding_drift, seed_accuracy
-from rotomask.evaluation.memory import score_sequence
-from rotomask.evaluation.region import region_similarity
+from rotomask.evaluation.in_memory import score_sequence
+from rotomask.evaluation.measures.boundary import boundary_accuracy, boundary_map, tolerance_px
+from rotomask.evaluation.measures.embeddings import Drift, embedding_drift, seed_accuracy
+from rotomask.evaluation.measures.region import region_similarity
+from rotomask.evaluation.measures.stability import temporal_stability
+from rotomask.evaluation.measures.statistics import Statistics, summarize
+from rotomask.evaluation.protocols.jumpcut import transfer_error
+from rotomask.evaluation.protocols.tracks import TrackProtocol
 from rotomask.evaluation.results import (
     EvaluationResult,
     ObjectScore,
@@ -30,10 +34,6 @@ from rotomask.evaluation.results import (
     read_result,
 )
 from rotomask.evaluation.running import evaluate_results
-from rotomask.evaluation.stability import temporal_stability
-from rotomask.evaluation.statistics import Statistics, summarize
-from rotomask.evaluation.tracks import TrackProtocol
-from rotomask.evaluation.transfers import transfer_error
 
 __all__ = [
     "BENCHMARKS",

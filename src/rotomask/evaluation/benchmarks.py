@@ -4,26 +4,26 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rotomask.data.davis import davis2016, davis2017, davis2017_unsupervised
-from rotomask.data.fbms import fbms
-from rotomask.data.folder_pair import folder_pair
-from rotomask.data.jumpcut import jumpcut
-from rotomask.data.segtrack import segtrack_v2
-from rotomask.data.sequences import VideoDataset, VideoSequence
-from rotomask.data.youtube_vos import SEEN_CATEGORIES, youtube_vos
+from rotomask.data.benchmarks.davis import davis2016, davis2017, davis2017_unsupervised
+from rotomask.data.benchmarks.fbms import fbms
+from rotomask.data.benchmarks.folder_pair import folder_pair
+from rotomask.data.benchmarks.jumpcut import jumpcut
+from rotomask.data.benchmarks.segtrack import segtrack_v2
+from rotomask.data.benchmarks.sequences import VideoDataset, VideoSequence
+from rotomask.data.benchmarks.youtube_vos import SEEN_CATEGORIES, youtube_vos
 from rotomask.errors import OptionError
-from rotomask.evaluation.predictions import ResultFolder
-from rotomask.evaluation.proposals import score_proposals
-from rotomask.evaluation.regions import score_regions, summarize_regions
-from rotomask.evaluation.results import Figures, SequenceScore
-from rotomask.evaluation.statistics import mean_of_known
-from rotomask.evaluation.tracks import (
+from rotomask.evaluation.measures.statistics import mean_of_known
+from rotomask.evaluation.protocols.davis2017_unsupervised import score_proposals
+from rotomask.evaluation.protocols.fbms import score_regions, summarize_regions
+from rotomask.evaluation.protocols.jumpcut import score_transfers, summarize_transfers
+from rotomask.evaluation.protocols.predictions import ResultFolder
+from rotomask.evaluation.protocols.tracks import (
     TrackProtocol,
     average_figures,
     score_tracks,
     with_mean_of_both,
 )
-from rotomask.evaluation.transfers import score_transfers, summarize_transfers
+from rotomask.evaluation.results import Figures, SequenceScore
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rotomask.atomic import complete_or_absent
 from rotomask.errors import InputError
+from rotomask.files import complete_or_absent
 
 Figures = dict[str, float]
 """Name -> figure, such as "J_mean"; NaN where nothing could be scored."""

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import cv2
 
-from rotomask.data.folders import image_files
-from rotomask.data.sequences import VideoDataset, VideoSequence
-from rotomask.data.youtube_vos import ALL_FRAMES
+from rotomask.data.benchmarks.folders import image_files
+from rotomask.data.benchmarks.sequences import VideoDataset, VideoSequence
+from rotomask.data.benchmarks.youtube_vos import ALL_FRAMES
 from rotomask.errors import DatasetError, OptionError, RotomaskError
 from rotomask.evaluation.benchmarks import get_benchmark
-from rotomask.evaluation.predictions import OnMissing, ResultFolder
+from rotomask.evaluation.protocols.predictions import OnMissing, ResultFolder
+from rotomask.evaluation.protocols.tracks import TrackProtocol
 from rotomask.evaluation.results import EvaluationResult, SequenceScore
-from rotomask.evaluation.tracks import TrackProtocol
 
 OnProgress = Callable[[int, int], None]
 """Told after each sequence: how many are done, of how many."""

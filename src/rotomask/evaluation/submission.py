@@ -3,9 +3,9 @@
 import zipfile
 from pathlib import Path
 
-from rotomask.atomic import complete_or_absent
-from rotomask.data.sequences import VideoDataset
+from rotomask.data.benchmarks.sequences import VideoDataset
 from rotomask.errors import DatasetError
+from rotomask.files import complete_or_absent
 
 FILE_NAME = "submission.zip"
 OLDEST = (1980, 1, 1, 0, 0, 0)

@@ -6,9 +6,9 @@ import tempfile
 from collections.abc import Iterator
 from typing import IO, Any
 
-from rotomask.atomic import output_errors, temporary_name
-from rotomask.export.base import Cut, Job, Output
+from rotomask.export.output import Cut, Job, Output
 from rotomask.export.shapes import bounding_box, to_polygons, to_rle
+from rotomask.files import output_errors, temporary_name
 from rotomask.masks import object_ids, object_mask
 
 _CATEGORIES = [{"id": 1, "name": "object", "supercategory": "object"}]

@@ -8,22 +8,22 @@ import numpy.typing as npt
 from PIL import Image
 
 from rotomask.errors import MaskError, OptionError, TruncatedVideoError
-from rotomask.export import annotations, pictures
-from rotomask.export.base import Cut, Job, Output
+from rotomask.export import annotations, videos
+from rotomask.export.output import Cut, Job, Output
 from rotomask.masks import read_labels
 from rotomask.render import matte
 from rotomask.video import Video, VideoFrame
 
 FORMATS: dict[str, Callable[[Job], Output]] = {
-    "overlay": pictures.OverlayVideo,
-    "webm": pictures.webm,
-    "prores": pictures.prores,
-    "rgba": pictures.rgba,
-    "mattes": pictures.mattes,
+    "overlay": videos.OverlayVideo,
+    "webm": videos.webm,
+    "prores": videos.prores,
+    "rgba": videos.rgba,
+    "mattes": videos.mattes,
     "coco": annotations.COCO,
     "youtube-vis": annotations.YouTubeVIS,
     "polygons": annotations.Polygons,
-    "contact-sheet": pictures.ContactSheet,
+    "contact-sheet": videos.ContactSheet,
 }
 """Format name -> what writes it."""
 

@@ -10,10 +10,10 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from rotomask.errors import MaskError
+from rotomask.files import natural_key, trailing_number
 from rotomask.masks.colours import Colour
 from rotomask.masks.interpret import MaskKind, interpret
 from rotomask.masks.labels import object_ids
-from rotomask.natural import natural_key, trailing_number
 
 __all__ = ["LabelMask", "MaskKind", "read_mask"]
 

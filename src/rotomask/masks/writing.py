@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from rotomask.atomic import complete_or_absent
 from rotomask.errors import MaskError, ShapeError
+from rotomask.files import complete_or_absent
 from rotomask.masks.palette import davis_palette
 
 LARGEST_ID = 65535

@@ -2,8 +2,8 @@
 
 From the one-shot appearance network with detector boxes (DAVIS 2017 challenge), sec. 3.3 and 3.4.
 An appearance network takes every similar thing for the object; a detector tells instances apart.
-Every step is a function here and a switch of `BoxFilterConfig`; `models/box_filtered.py` runs them
-over a video. "Map" is an object's probability in every pixel, "mask" what of it is taken.
+Every step is a function here and a switch of `BoxFilterConfig`; `segmenters/box_filtered.py` runs
+them over a video. "Map" is an object's probability in every pixel, "mask" what of it is taken.
 
 The paper says nothing of objects that leave and come back. Here an object is lost while its mask is
 empty: its place is no longer asked for, but more evidence is, until it is found anywhere.
@@ -17,10 +17,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from rotomask.detection.base import Detections
+from rotomask.arrays import Probabilities
 from rotomask.detection.boxes import Boxes, box_iou, hull, mask_box, region_of
+from rotomask.detection.detector import Detections
 from rotomask.errors import OptionError, ShapeError
-from rotomask.models.base import Probabilities
 from rotomask.refine.components import BoolMask, ComponentsConfig, strong_components, touching
 
 Map = npt.NDArray[np.float32]
@@ -84,7 +84,7 @@ class BoxFilterConfig:
 
 FOLLOWING = BoxFilterConfig(margin=0.1, components=ComponentsConfig(low=0.3))
 """As suits a model that follows its object, such as stm-lite; the defaults suit one-shot models.
-Both are from the held-out videos (benchmarks/box_filters.py)."""
+Both are from the held-out videos (studies/box_filters.py)."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from rotomask.arrays import Frame, Probabilities
 from rotomask.errors import OptionError, ShapeError
-from rotomask.models.base import Frame, Probabilities
 
 BoolMask = npt.NDArray[np.bool_]
 
@@ -83,7 +83,7 @@ def filter_components(
 
     Args:
         probabilities: Distribution over background and objects, C×H×W float32.
-        frame: Not used: a refinement is given it (`models.composed.Refined`).
+        frame: Not used: a refinement is given it (`segmenters.wrappers.Refined`).
         config: The thresholds.
 
     Returns:

@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from rotomask.arrays import Frame, Probabilities, check_frame
 from rotomask.errors import OptionError, ShapeError
-from rotomask.models.base import Frame, Probabilities, check_frame
 from rotomask.refine.lattice import PermutohedralLattice
 
 Floats = npt.NDArray[np.float32]
@@ -29,7 +29,7 @@ EPSILON = 1e-20
 class DenseCRFConfig:
     """Weights and widths of the two kernels.
 
-    The defaults are the choice of `benchmarks/dense_crf_search.py` for stm-lite, on sequences of
+    The defaults are the choice of `studies/dense_crf_search.py` for stm-lite, on sequences of
     DAVIS-2016 train kept out of training.
     """
 

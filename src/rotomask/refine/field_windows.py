@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from rotomask.arrays import Frame
 from rotomask.errors import OptionError
-from rotomask.models.base import Frame
-from rotomask.motion.flow import DISFlow, OpticalFlow, consistent
+from rotomask.flow.optical_flow import DISFlow, OpticalFlow, consistent
 from rotomask.refine.random_field import RandomFieldConfig, flow_links, solve_field
 
 Array = npt.NDArray[np.float32]
@@ -26,7 +26,7 @@ TUNED: dict[str, RandomFieldConfig] = {
         smoothness=0.59, temporal=6.9, contrast=8.5, solver="mean-field"
     ),
 }
-"""By solver, what `benchmarks/random_field_search.py` found best on held-out videos at 192 px."""
+"""By solver, what `studies/random_field_search.py` found best on held-out videos at 192 px."""
 
 
 def tuned_field(solver: str) -> RandomFieldConfig:

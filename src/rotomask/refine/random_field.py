@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from rotomask.arrays import Frame
 from rotomask.errors import OptionError, ShapeError
-from rotomask.models.base import Frame
 
 Array = npt.NDArray[np.float32]
 
@@ -136,7 +136,7 @@ def flow_links(forward: Array, consistent: npt.NDArray[np.bool_]) -> npt.NDArray
 
     Args:
         forward: Flow from the first frame to the second, H×W×2, px.
-        consistent: H×W, where it can be trusted (`motion.flow.consistent`).
+        consistent: H×W, where it can be trusted (`flow.optical_flow.consistent`).
     """
     height, width = consistent.shape
     y, x = np.mgrid[:height, :width]

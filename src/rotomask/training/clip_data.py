@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 from torch import Tensor
 
-from rotomask.data.clips import AnnotatedVideo, find_videos
 from rotomask.data.simulation import (
     ClipPlan,
     MotionConfig,
@@ -17,7 +16,8 @@ from rotomask.data.simulation import (
     stack_clips,
 )
 from rotomask.data.simulation.plan import Picture
-from rotomask.data.stills import JoinedStills, Stills, find_stills
+from rotomask.data.training.clips import AnnotatedVideo, find_videos
+from rotomask.data.training.stills import JoinedStills, Stills, find_stills
 from rotomask.errors import DatasetError, OptionError
 from rotomask.training.task import Batch, Data, Task
 

@@ -15,18 +15,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rotomask.data.clips import AnnotatedVideo, find_videos
-from rotomask.data.looks import random_colour
-from rotomask.data.pictures import Labels
-from rotomask.data.scenes import Scene, SceneConfig, compose_scene
 from rotomask.data.simulation.motion import affine
-from rotomask.data.stills import JoinedStills, Stills, find_stills
-from rotomask.detection.base import Detections
+from rotomask.data.training.clips import AnnotatedVideo, find_videos
+from rotomask.data.training.images import Labels
+from rotomask.data.training.looks import random_colour
+from rotomask.data.training.scenes import Scene, SceneConfig, compose_scene
+from rotomask.data.training.stills import JoinedStills, Stills, find_stills
 from rotomask.detection.boxes import Boxes, box_areas, label_boxes
+from rotomask.detection.detector import Detections
 from rotomask.detection.lite import LiteDetector
 from rotomask.errors import OptionError
-from rotomask.evaluation.detection import average_precision, recall
-from rotomask.models.detector_lite import (
+from rotomask.evaluation.measures.detection import average_precision, recall
+from rotomask.networks.detector_lite import (
     BoxMaps,
     DetectorLite,
     DetectorLiteConfig,

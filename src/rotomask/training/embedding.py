@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rotomask.data.scenes import SceneConfig, compose_scene
-from rotomask.data.stills import JoinedStills, Stills
-from rotomask.models.embedding import EmbeddingConfig, EmbeddingMaps, EmbeddingNet
+from rotomask.data.training.scenes import SceneConfig, compose_scene
+from rotomask.data.training.stills import JoinedStills, Stills
+from rotomask.networks.embedding import EmbeddingConfig, EmbeddingMaps, EmbeddingNet
 from rotomask.training.clip_data import open_stills
 from rotomask.training.pairwise import neighbour_pair_loss, sampled_pair_loss
 from rotomask.training.rates import freeze_early_stages, slower_encoders

@@ -12,17 +12,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rotomask.data.simulation.flow_pairs import FlowPair, FlowPairConfig, simulate_flow_pair
-from rotomask.data.stills import JoinedStills, Stills
-from rotomask.models.device import choose_runtime
-from rotomask.models.flow_lite import (
+from rotomask.data.training.stills import JoinedStills, Stills
+from rotomask.flow.learned_flow import LearnedFlow
+from rotomask.flow.optical_flow import DISFlow, Flow, OpticalFlow
+from rotomask.networks.flow_lite import (
     FlowLite,
     FlowLiteConfig,
     Start,
     end_point_error,
     level_weights,
 )
-from rotomask.motion.flow import DISFlow, Flow, OpticalFlow
-from rotomask.motion.learned_flow import LearnedFlow
+from rotomask.networks.precision import choose_runtime
 from rotomask.training.clip_data import open_stills
 from rotomask.training.rates import slower_encoders
 from rotomask.training.starting import lite0_imagenet_weights, start_from

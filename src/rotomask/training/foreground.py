@@ -11,24 +11,24 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rotomask.data.clips import AnnotatedVideo
 from rotomask.data.simulation import render
-from rotomask.models.fine_tuning import (
+from rotomask.data.training.clips import AnnotatedVideo
+from rotomask.networks.losses import dice_loss
+from rotomask.networks.oneshot_lite import OneShotLite, OneShotLiteConfig
+from rotomask.networks.osvos import OSVOS, OSVOSConfig, SideLogits, preprocess
+from rotomask.segmenters.fine_tuned import (
     FineTunedSegmenter,
     FineTuningConfig,
     balanced_cross_entropy,
     layer_rates,
 )
-from rotomask.models.one_shot_lite import OneShotLite, OneShotLiteConfig
-from rotomask.models.oneshot import OSVOS, OSVOSConfig, SideLogits, preprocess
 from rotomask.training.clip_data import ClipData, Stage, open_clip_data
-from rotomask.training.hed import hed_vgg16_weights
-from rotomask.training.losses import dice_loss
 from rotomask.training.rates import freeze_early_stages, slower_encoders
 from rotomask.training.space_time import HELD_OUT
 from rotomask.training.starting import lite0_imagenet_weights, start_from
 from rotomask.training.task import Batch, Data, Recipe, Schedule, Task
 from rotomask.training.validation import validate
+from rotomask.training.vgg16 import hed_vgg16_weights
 
 
 @dataclass(frozen=True, kw_only=True)

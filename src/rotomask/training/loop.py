@@ -20,9 +20,9 @@ from lightning_fabric.loggers.tensorboard import TensorBoardLogger
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from rotomask.atomic import complete_or_absent
 from rotomask.errors import OptionError, OutputError
-from rotomask.models.checkpoints import save_weights
+from rotomask.files import complete_or_absent
+from rotomask.networks.checkpoints import save_weights
 from rotomask.training.task import Batch, Schedule, Task, learning_rate
 
 Precision = Literal["bf16-mixed", "32-true"]

@@ -20,25 +20,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rotomask.arrays import Frame, Mask, Probabilities, check_frame, check_mask
 from rotomask.data.simulation import MotionConfig, plan_simulated_clip, render, stack_clips
 from rotomask.data.simulation.render import guidance_grid
 from rotomask.errors import OptionError
-from rotomask.models.base import (
-    Frame,
-    Mask,
-    OnLearning,
-    Probabilities,
-    Segmenter,
-    check_frame,
-    check_mask,
-)
-from rotomask.models.device import Runtime
-from rotomask.models.framing import ids_in, working_size
-from rotomask.models.layers.memory import Similarity
-from rotomask.models.reference_guided import ReferenceGuidedSegmenter
-from rotomask.models.rgmp import RGMP
-from rotomask.models.rgmp_lite import RGMPLite
-from rotomask.models.space_time import SpaceTimeNetwork, SpaceTimeSegmenter
+from rotomask.networks.layers.memory import Similarity
+from rotomask.networks.precision import Runtime
+from rotomask.networks.rgmp import RGMP
+from rotomask.networks.rgmp_lite import RGMPLite
+from rotomask.networks.sizing import working_size
+from rotomask.segmenters.base import OnLearning, Segmenter
+from rotomask.segmenters.framing import ids_in
+from rotomask.segmenters.reference_guided import ReferenceGuidedSegmenter
+from rotomask.segmenters.space_time import SpaceTimeNetwork, SpaceTimeSegmenter
 from rotomask.training.reference_guided import enlarge, propagate
 from rotomask.training.space_time import segment_clip
 from rotomask.training.task import Batch

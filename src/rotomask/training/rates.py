@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from rotomask.models.layers.efficientnet_lite import EfficientNetLite0
+from rotomask.networks.layers.efficientnet_lite import EfficientNetLite0
 
 Rates = list[tuple[list[nn.Parameter], float]]
 """Groups of trained parameters, and the factor of the learning rate of each: `Task.rates`."""

@@ -4,21 +4,20 @@ from dataclasses import replace
 
 from rotomask.data.simulation import MotionConfig
 from rotomask.errors import OptionError
-from rotomask.models.edges import EdgeConfig
-from rotomask.models.fine_tuning import OSVOS_FINE_TUNING
-from rotomask.models.oneshot import SLIM, OSVOSConfig
-from rotomask.models.rgmp import RGMPConfig
-from rotomask.models.rgmp_lite import RGMPLiteConfig
-from rotomask.models.stm import STMConfig
-from rotomask.models.stm_lite import STMLiteConfig
-from rotomask.models.stm_refine50 import STMRefine50Config
+from rotomask.networks.hepspnet import EdgeConfig
+from rotomask.networks.osvos import SLIM, OSVOSConfig
+from rotomask.networks.rgmp import RGMPConfig
+from rotomask.networks.rgmp_lite import RGMPLiteConfig
+from rotomask.networks.stm import STMConfig
+from rotomask.networks.stm_lite import STMLiteConfig
+from rotomask.networks.stm_refine50 import STMRefine50Config
+from rotomask.segmenters.fine_tuned import OSVOS_FINE_TUNING
 from rotomask.training.clip_data import Stage
 from rotomask.training.detector import RECIPE as DETECTOR_LITE
-from rotomask.training.distance import DistanceRecipe
-from rotomask.training.edges import EdgeRecipe
 from rotomask.training.embedding import RECIPE as EMBEDDING
 from rotomask.training.flow import RECIPE as FLOW_LITE
 from rotomask.training.foreground import ForegroundRecipe
+from rotomask.training.object_edges import EdgeRecipe
 from rotomask.training.reference_guided import ABLATIONS, ReferenceGuidedRecipe
 from rotomask.training.space_time import Recurrence, SpaceTimeRecipe
 from rotomask.training.task import Recipe, Schedule
@@ -57,7 +56,7 @@ RECIPES: dict[str, Recipe] = {
         ),
         hardest=(0.3, 0.2),
     ),
-    # To compare designs and stages: benchmarks/training_ablation.py.
+    # To compare designs and stages: studies/training_ablation.py.
     "stm-lite-short": SpaceTimeRecipe(
         name="stm-lite-short",
         schedule=Schedule(steps=320, warmup=50, validate_every=0),
@@ -172,7 +171,7 @@ _REFERENCE_GUIDED = (
         fine_tuning=(replace(_RGMP_LONGER, steps=200),),
         trained="all",
     ),
-    # To compare (table 5 of the paper): benchmarks/rgmp_tables.py.
+    # To compare (table 5 of the paper): studies/rgmp_tables.py.
     RGMP_LITE_SHORT,
     *(RGMP_LITE_SHORT.without(what) for what in ABLATIONS),
     RGMP_PAPER,
@@ -257,12 +256,7 @@ EDGES_FLOW_LITE = replace(
     ),
     still=False,
 )
-DISTANCE_LITE = DistanceRecipe(
-    name="distance-lite",
-    schedule=Schedule(steps=400, learning_rate=8e-4, warmup=30, ema=0.99, validate_every=0),
-    stage=replace(EDGES_LITE.stage, real=0.25, objects=(0.3, 0.4, 0.3), paste=0.8),
-)
-RECIPES |= {recipe.name: recipe for recipe in (EDGES_LITE, EDGES_FLOW_LITE, DISTANCE_LITE)}
+RECIPES |= {recipe.name: recipe for recipe in (EDGES_LITE, EDGES_FLOW_LITE)}
 
 
 def find_recipe(name: str) -> Recipe:

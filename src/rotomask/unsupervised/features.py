@@ -7,11 +7,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from rotomask.models.base import Frame
-from rotomask.models.device import Runtime
-from rotomask.models.embedding import EmbeddingNet
-from rotomask.motion.camera import stabilise
-from rotomask.motion.flow import Flow, OpticalFlow
+from rotomask.arrays import Frame
+from rotomask.flow.camera import stabilise
+from rotomask.flow.optical_flow import Flow, OpticalFlow
+from rotomask.networks.embedding import EmbeddingNet
+from rotomask.networks.precision import Runtime
 from rotomask.unsupervised.graph import Embedding, Values
 
 

@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from rotomask.arrays import Frame, Probabilities, check_frame
 from rotomask.errors import InputError, OptionError
-from rotomask.models.base import Frame, Probabilities, check_frame
-from rotomask.models.discoverer import Discoverer, FrameSource, OnFrames
-from rotomask.motion.flow import DISFlow, Flow, OpticalFlow
+from rotomask.flow.optical_flow import DISFlow, Flow, OpticalFlow
+from rotomask.unsupervised.base import Discoverer, FrameSource, OnFrames
 from rotomask.unsupervised.features import map_flow, working_size
 from rotomask.unsupervised.stored import (
     FrameCounter,

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from rotomask.motion.flow import Flow
+from rotomask.flow.optical_flow import Flow
 from rotomask.unsupervised.config import DiscoveryConfig
 from rotomask.unsupervised.features import FrameMaps
 from rotomask.unsupervised.graph import Indices, Points, Values, embedding_graph, nearest_source

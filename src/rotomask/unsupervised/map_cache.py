@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from rotomask.models.base import Frame
+from rotomask.arrays import Frame
 from rotomask.unsupervised.features import FrameMaps
 
 

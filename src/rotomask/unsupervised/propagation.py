@@ -5,8 +5,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from rotomask.models.base import Probabilities, Segmenter
-from rotomask.models.discoverer import (
+from rotomask.arrays import Probabilities
+from rotomask.segmenters.base import Segmenter
+from rotomask.unsupervised.base import (
     Discoverer,
     Discovery,
     FrameSource,

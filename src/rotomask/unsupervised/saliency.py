@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from rotomask.motion.flow import Flow
+from rotomask.flow.optical_flow import Flow
 from rotomask.unsupervised.graph import Indices, Values
 
 

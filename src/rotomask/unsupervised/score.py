@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from rotomask.models.base import Probabilities
+from rotomask.arrays import Probabilities
 from rotomask.unsupervised.graph import Embedding, Points, log_similarity, squared_distances
 
 Owners = npt.NDArray[np.intp]

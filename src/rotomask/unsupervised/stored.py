@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from rotomask.models.base import Frame, Probabilities
-from rotomask.models.discoverer import Discovery, FrameSource, OnFrames, Proposal
+from rotomask.arrays import Frame, Probabilities
+from rotomask.unsupervised.base import Discovery, FrameSource, OnFrames, Proposal
 
 Refine = Callable[[Probabilities, Frame], Probabilities]
 """Makes O+1×H×W probabilities follow the edges of the frame."""

@@ -1,9 +1,9 @@
 """Video in and out: the only code that decodes or encodes."""
 
-from rotomask.video.base import Video, VideoFrame
 from rotomask.video.encodings import PRORES_4444, VP9_ALPHA, Encoding, h264
 from rotomask.video.images import read_image
 from rotomask.video.opening import open_video
+from rotomask.video.video import Video, VideoFrame
 from rotomask.video.writer import VideoWriter
 
 __all__ = [

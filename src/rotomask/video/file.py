@@ -10,10 +10,10 @@ import av
 import numpy as np
 
 from rotomask.errors import TruncatedVideoError, VideoError
-from rotomask.video.base import Video, VideoFrame, check_range
 from rotomask.video.decoder import Decoder
 from rotomask.video.packets import PacketIndex, index_packets
 from rotomask.video.pixels import display_matrix, to_pixels
+from rotomask.video.video import Video, VideoFrame, check_range
 
 WINDOW_BYTES = 96 << 20
 """Decoded frames held at once while reading backwards."""

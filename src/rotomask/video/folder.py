@@ -5,9 +5,9 @@ from fractions import Fraction
 from pathlib import Path
 
 from rotomask.errors import TruncatedVideoError, VideoError
-from rotomask.natural import natural_key
-from rotomask.video.base import Video, VideoFrame, check_range
+from rotomask.files import natural_key
 from rotomask.video.images import SUFFIXES, read_image, stored_size
+from rotomask.video.video import Video, VideoFrame, check_range
 
 
 class ImageSequence(Video):

@@ -4,10 +4,10 @@ from fractions import Fraction
 from pathlib import Path
 
 from rotomask.errors import OptionError, VideoError
-from rotomask.video.base import Video
 from rotomask.video.file import VideoFile
 from rotomask.video.folder import ImageSequence, open_folder
 from rotomask.video.images import SUFFIXES
+from rotomask.video.video import Video
 
 FOLDER_FPS = Fraction(24)
 """Frames a second of a folder, which itself does not tell."""

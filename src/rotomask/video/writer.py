@@ -13,11 +13,11 @@ import numpy.typing as npt
 from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
 
-from rotomask.atomic import output_errors, temporary_name
 from rotomask.errors import OutputError, ShapeError
-from rotomask.video.base import Video
+from rotomask.files import output_errors, temporary_name
 from rotomask.video.encodings import Encoding
 from rotomask.video.sound import SoundTrack
+from rotomask.video.video import Video
 
 _BT709 = 1
 """FFmpeg's code for BT.709 as matrix, primaries and transfer."""

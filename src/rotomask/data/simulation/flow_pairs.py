@@ -14,11 +14,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from rotomask.data.looks import random_blur, random_colour, random_jpeg
-from rotomask.data.pictures import Image, Labels
 from rotomask.data.simulation.motion import affine
 from rotomask.data.simulation.thin_plate import CONTROL_POINTS, displacement
-from rotomask.data.stills import Stills
+from rotomask.data.training.images import Image, Labels
+from rotomask.data.training.looks import random_blur, random_colour, random_jpeg
+from rotomask.data.training.stills import Stills
 from rotomask.errors import OptionError
 
 Array = npt.NDArray[np.float32]

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from rotomask.data.pictures import Image, Labels
 from rotomask.data.simulation.appearance import Appearance, draw_appearance
 from rotomask.data.simulation.motion import MotionConfig, Path, Point, moving_path, still_path
+from rotomask.data.training.images import Image, Labels
 
 Picture = tuple[Image, Labels]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from rotomask.data.sequences import VideoDataset
+from rotomask.data.benchmarks.sequences import VideoDataset
 from rotomask.evaluation.published import published_results
 from rotomask.evaluation.reports.charts import bar_chart, curve_chart, legend
 from rotomask.evaluation.reports.columns import (
@@ -18,13 +18,13 @@ from rotomask.evaluation.reports.columns import (
     title,
     written,
 )
-from rotomask.evaluation.reports.pictures import (
+from rotomask.evaluation.reports.style import STYLE
+from rotomask.evaluation.reports.worst_frames import (
     RESULT_COLOUR,
     TRUTH_COLOUR,
     outlined_picture,
     worst_frames,
 )
-from rotomask.evaluation.reports.style import STYLE
 from rotomask.evaluation.results import EvaluationResult, Figures, ObjectScore, SequenceScore
 
 MOST_LINES = 6

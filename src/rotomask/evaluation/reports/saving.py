@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from rotomask.atomic import complete_or_absent
-from rotomask.data.sequences import VideoDataset
+from rotomask.data.benchmarks.sequences import VideoDataset
 from rotomask.evaluation.reports.page import html_page
 from rotomask.evaluation.reports.tables import latex_by_object, latex_table, write_csv
 from rotomask.evaluation.results import EvaluationResult
+from rotomask.files import complete_or_absent
 
 
 def save_reports(

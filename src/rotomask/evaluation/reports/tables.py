@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from rotomask.atomic import complete_or_absent
 from rotomask.evaluation.reports.columns import COUNTS, benchmark_title, title, written
 from rotomask.evaluation.results import EvaluationResult, Figures
+from rotomask.files import complete_or_absent
 
 OFFICIAL = {
     "J&F": "J&F-Mean",

@@ -1,0 +1,1 @@
+"""Data sets as they are published: sequences, annotations and the frames that are scored."""

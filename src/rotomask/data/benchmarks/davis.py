@@ -1,0 +1,223 @@
+"""DAVIS 2016 and 2017 as they are on disk.
+
+    ROOT/JPEGImages/480p/NAME/00000.jpg     (or Full-Resolution, or any other folder)
+    ROOT/Annotations/480p/NAME/00000.png
+    ROOT/Annotations_unsupervised/480p/NAME/00000.png      (DAVIS-2017 unsupervised)
+    ROOT/ImageSets/2016/val.txt, ROOT/ImageSets/480p/val.txt, ROOT/ImageSets/2017/val.txt
+
+Without ImageSets, all sequences of the Annotations folder are taken. The pictures are not needed to
+score masks.
+"""
+
+from pathlib import Path
+
+from rotomask.data.benchmarks.folders import (
+    images_by_stem,
+    require_folder,
+    require_frames,
+    subfolders,
+)
+from rotomask.data.benchmarks.label_files import Labels, read_foreground, read_label_image
+from rotomask.data.benchmarks.sequences import VideoDataset, VideoSequence, read_single
+from rotomask.errors import DatasetError
+
+VOID = 255
+
+SPLIT_SIZES = {
+    ("2016", "train"): 30,
+    ("2016", "val"): 20,
+    ("2017", "train"): 60,
+    ("2017", "val"): 30,
+    ("2017", "test-dev"): 30,
+    ("2017", "test-challenge"): 30,
+}
+
+
+_UNSTEADY_NAMES = (
+    "bmx-bumps bmx-trees breakdance breakdance-flare dance-twirl dog dog-agility drift-chicane "
+    "goat horsejump-high horsejump-low libby lucia mallard-fly motocross-jump motorbike "
+    "paragliding parkour rollerblade scooter-gray soccerball swing tennis"
+)
+UNSTEADY = frozenset(_UNSTEADY_NAMES.split())
+"""Sequences of 2016 whose temporal stability the benchmark leaves out: occlusions and the like."""
+
+
+def davis2016(root: str | Path, split: str = "val") -> VideoDataset:
+    """DAVIS-2016: one object, which is any label but 0; the first and last frame are not scored.
+
+    Raises:
+        DatasetError: If a folder, a sequence of the split or a frame's annotation is missing.
+    """
+    root = Path(root)
+    annotations = _resolution(root, "Annotations", "DAVIS-2016")
+    sequences = []
+    for name in _names(root, annotations, "2016", split):
+        frames, images, masks = _files(root, annotations, name)
+        sequences.append(
+            VideoSequence(
+                name=name,
+                frame_names=frames,
+                images=images,
+                annotations=masks,
+                read_annotation=_foreground,
+                object_ids=(1,),
+                given={1: frames[0]},
+                scored={1: frames[1:-1]},
+                merged=True,
+                steady=name not in UNSTEADY,
+            )
+        )
+    return VideoDataset(
+        benchmark="davis2016",
+        split=split,
+        root=root,
+        sequences=tuple(sequences),
+        official_count=SPLIT_SIZES.get(("2016", split)),
+    )
+
+
+def davis2017(root: str | Path, split: str = "val") -> VideoDataset:
+    """DAVIS-2017 semi-supervised: ids 1..max of the first frame; first and last are not scored.
+
+    Raises:
+        DatasetError: If a folder, a sequence of the split or a frame's annotation is missing.
+    """
+    return _davis2017(Path(root), split, unsupervised=False)
+
+
+def davis2017_unsupervised(root: str | Path, split: str = "val") -> VideoDataset:
+    """DAVIS-2017 unsupervised: nothing is given, all frames are scored, 255 is void.
+
+    The annotations are in ``Annotations_unsupervised``; ``Annotations`` stands in where that folder
+    is missing (the two differ).
+
+    Raises:
+        DatasetError: If a folder, a sequence of the split or a frame's annotation is missing.
+    """
+    return _davis2017(Path(root), split, unsupervised=True)
+
+
+def _davis2017(root: Path, split: str, *, unsupervised: bool) -> VideoDataset:
+    folder = "Annotations"
+    if unsupervised and (root / "Annotations_unsupervised").is_dir():
+        folder = "Annotations_unsupervised"
+    annotations = _resolution(root, folder, "DAVIS-2017")
+    sequences = []
+    for name in _names(root, annotations, "2017", split):
+        frames, images, masks = _files(root, annotations, name)
+        first = read_label_image(masks[frames[0]][0])
+        largest = int(first[first != VOID].max(initial=0))
+        ids = tuple(range(1, largest + 1))
+        if not ids:
+            raise DatasetError(f"{masks[frames[0]][0]} has no object; every sequence must have one")
+        sequences.append(
+            VideoSequence(
+                name=name,
+                frame_names=frames,
+                images=images,
+                annotations=masks,
+                read_annotation=read_single if unsupervised else _void_as_background,
+                object_ids=ids,
+                given={} if unsupervised else dict.fromkeys(ids, frames[0]),
+                scored=dict.fromkeys(ids, _scored(frames, masks, unsupervised)),
+                void_label=VOID if unsupervised else None,
+            )
+        )
+    return VideoDataset(
+        benchmark="davis2017-unsupervised" if unsupervised else "davis2017",
+        split=split,
+        root=root,
+        sequences=tuple(sequences),
+        official_count=SPLIT_SIZES.get(("2017", split)),
+    )
+
+
+def _scored(
+    frames: tuple[str, ...], masks: dict[str, tuple[Path, ...]], unsupervised: bool
+) -> tuple[str, ...]:
+    if len(masks) < len(frames):
+        return ()  # the truth is kept secret (test-dev)
+    return frames if unsupervised else frames[1:-1]
+
+
+def _foreground(paths: tuple[Path, ...]) -> Labels:
+    return read_foreground(paths[0])
+
+
+def _void_as_background(paths: tuple[Path, ...]) -> Labels:
+    labels = read_label_image(paths[0])
+    if (labels == VOID).any():
+        labels = labels.copy()
+        labels[labels == VOID] = 0
+    return labels
+
+
+def _resolution(root: Path, part: str, what: str) -> Path:
+    """The folder of one resolution: 480p if it is there, else the first."""
+    require_folder(root, what)
+    found = subfolders(require_folder(root / part, what))
+    preferred = [folder for folder in found if folder.name == "480p"]
+    if not found:
+        raise DatasetError(
+            f"{what} is incomplete: {root / part} has no folder of a resolution, such as 480p"
+        )
+    return (preferred or found)[0]
+
+
+def _names(root: Path, annotations: Path, year: str, split: str) -> list[str]:
+    """The split's sequences from its list file; all of the folder where there is no list."""
+    folders = [root / "ImageSets" / year]
+    if year == "2016":
+        folders.append(root / "ImageSets" / annotations.name)  # as in the 2016 archive
+    lists = [folder / f"{split}.txt" for folder in folders]
+    present = [path for path in lists if path.is_file()]
+    there = [folder.name for folder in subfolders(annotations)]
+    if present:
+        names = _listed(present[0])
+        missing = [name for name in names if name not in there]
+        if missing:
+            raise DatasetError(
+                f"{annotations} lacks {len(missing)} of the {len(names)} sequences that "
+                f"{present[0].name} lists: {', '.join(missing[:8])}"
+                f"{', ...' * (len(missing) > 8)}; the data set seems to be half downloaded"
+            )
+        return names
+    if (root / "ImageSets").is_dir():
+        raise DatasetError(
+            f"DAVIS-{year} is incomplete: there is no list {' or '.join(map(str, lists))}"
+        )
+    if not there:
+        raise DatasetError(f"DAVIS-{year} is incomplete: {annotations} has no sequence")
+    return there
+
+
+def _listed(path: Path) -> list[str]:
+    """Sequence names of a list: one a line, or (2016) a frame's two paths a line."""
+    names: dict[str, None] = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        entry = line.strip()
+        if "/" in entry:
+            entry = Path(entry.split()[0]).parent.name
+        if entry:
+            names[entry] = None
+    return list(names)
+
+
+def _files(
+    root: Path, annotations: Path, name: str
+) -> tuple[tuple[str, ...], tuple[Path, ...], dict[str, tuple[Path, ...]]]:
+    """Frame names, pictures (none if not at hand) and annotation files of a sequence."""
+    masks = images_by_stem(annotations / name)
+    images = images_by_stem(root / "JPEGImages" / annotations.name / name)
+    frames = tuple(images or masks)
+    if not frames:
+        raise DatasetError(f"{annotations / name} is empty; the data set is half downloaded")
+    if (root / "JPEGImages" / annotations.name).is_dir() and not images:
+        raise DatasetError(
+            f"the frames of {name} are missing: {root / 'JPEGImages' / annotations.name / name}"
+        )
+    if images:
+        require_frames(name, tuple(masks), frames, "a picture")
+    if tuple(masks) != frames[:1] or len(frames) == 1:  # test-dev gives the first mask alone
+        require_frames(name, frames, tuple(masks), "an annotation")
+    return frames, tuple(images.values()), {frame: (path,) for frame, path in masks.items()}

@@ -1,0 +1,176 @@
+"""FBMS-59 (Ochs et al. 2014) as it is on disk.
+
+    ROOT/Testset/NAME/NAME_0001.jpg
+    ROOT/Testset/NAME/GroundTruth/NAMEDef.dat, NAME_0001_gt.ppm or NAME_0001.pgm
+    ROOT/Trainingset/...
+
+A .ppm holds colours, a .pgm greys; each value is a region. The .dat file lists the regions' values
+and the labelled frames. White in a .ppm and black in a .pgm is the background.
+"""
+
+import functools
+import re
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from rotomask.data.benchmarks.folders import image_files, require_folder, subfolders
+from rotomask.data.benchmarks.label_files import Labels, read_label_image
+from rotomask.data.benchmarks.sequences import VideoDataset, VideoSequence
+from rotomask.errors import DatasetError, MaskError, OptionError
+
+SPLITS = {"test": "Testset", "train": "Trainingset"}
+SPLIT_SIZES = {"test": 30, "train": 29}
+
+WHITE = 0xFFFFFF
+
+
+def fbms(root: str | Path, split: str = "test") -> VideoDataset:
+    """FBMS-59: nothing is given, only the labelled frames are scored, the background is a region.
+
+    Labels are 0 for the background and 1, 2, ... for the other regions in the order of the .dat
+    file, or of their values where there is none.
+
+    Raises:
+        OptionError: If there is no such split.
+        DatasetError: If a folder or a labelled frame is missing.
+    """
+    root = Path(root)
+    if split not in SPLITS:
+        raise OptionError(f"fbms has no split {split!r}; choose from {', '.join(SPLITS)}")
+    require_folder(root, "FBMS-59")
+    folder = require_folder(root / SPLITS[split], "FBMS-59")
+    sequences = tuple(_sequence(path) for path in subfolders(folder))
+    if not sequences:
+        raise DatasetError(f"FBMS-59 is incomplete: {folder} has no sequence")
+    return VideoDataset(
+        benchmark="fbms",
+        split=split,
+        root=root,
+        sequences=sequences,
+        official_count=SPLIT_SIZES[split],
+    )
+
+
+def read_regions(paths: tuple[Path, ...], values: tuple[int, ...]) -> Labels:
+    """Label i where the stored value is `values[i]`: H×W uint8. Unlisted values are background."""
+    stored = _stored_values(paths[0])
+    labels = np.zeros(stored.shape, np.uint8)
+    for label, value in enumerate(values):
+        if label:
+            labels[stored == value] = label
+    return labels
+
+
+def _stored_values(path: Path) -> npt.NDArray[np.integer]:
+    """Grey, or red · 256² + green · 256 + blue: H×W integers."""
+    try:
+        with Image.open(path) as image:
+            if image.mode == "RGB":
+                rgb = np.asarray(image).astype(np.int32)
+                packed: npt.NDArray[np.int32] = rgb[..., 0] << 16 | rgb[..., 1] << 8 | rgb[..., 2]
+                return packed
+    except (OSError, SyntaxError, ValueError) as error:
+        raise MaskError(f"{path} is not a readable image: {error}") from error
+    return read_label_image(path)
+
+
+def _sequence(folder: Path) -> VideoSequence:
+    truth = require_folder(folder / "GroundTruth", "FBMS-59")
+    images = image_files(folder)
+    definitions = sorted(truth.glob("*.dat"))
+    files = [p for p in image_files(truth) if "PROB" not in p.name and p.suffix != ".jpg"]
+    if not images or not files:
+        what = "pictures" if not images else "labelled frames"
+        raise DatasetError(
+            f"sequence {folder.name} has no {what} in {folder if not images else truth}"
+        )
+    if definitions:
+        values, listed = _read_definition(definitions[0])
+        missing = [name for _, name in listed if not (truth / name).is_file()]
+        if missing:
+            raise DatasetError(
+                f"sequence {folder.name} lacks {len(missing)} of {len(listed)} labelled frames "
+                f"({', '.join(missing[:5])}); the data set seems to be half downloaded"
+            )
+        by_index = {index: truth / name for index, name in listed}
+    else:
+        values = _values_of(files)
+        by_index = {_frame_index(images, path): path for path in files}
+    beyond = [str(index) for index in by_index if not 0 <= index < len(images)]
+    if beyond:
+        raise DatasetError(
+            f"sequence {folder.name} has {len(images)} pictures but labels for frame "
+            f"{', '.join(beyond[:5])}; the data set seems to be half downloaded"
+        )
+    colours = any(path.suffix == ".ppm" for path in by_index.values())
+    values = _background_first(values, WHITE if colours else 0)
+    names = tuple(path.stem for path in images)
+    scored = tuple(names[index] for index in sorted(by_index))
+    ids = tuple(range(len(values)))
+    return VideoSequence(
+        name=folder.name,
+        frame_names=names,
+        images=tuple(images),
+        annotations={names[index]: (path,) for index, path in sorted(by_index.items())},
+        read_annotation=functools.partial(read_regions, values=values),
+        object_ids=ids[1:],
+        scored=dict.fromkeys(ids[1:] or (0,), scored),
+    )
+
+
+def _read_definition(path: Path) -> tuple[tuple[int, ...], list[tuple[int, str]]]:
+    """The regions' values, and (frame index, file name) of every labelled frame."""
+    lines = [line.strip() for line in path.read_text(errors="replace").splitlines()]
+    lines = [line for line in lines if line]
+    try:
+        count = int(lines[_after(lines, "Total number of regions")])
+        start = _after(lines, "Total number of regions") + 1
+        values = tuple(int(line) for line in lines[start : start + count])
+        numbers = [int(lines[i + 1]) for i, x in enumerate(lines) if x.startswith("Frame number")]
+        names = [lines[i + 1] for i, x in enumerate(lines) if x.startswith("File name")]
+        if len(values) != count:
+            raise ValueError("it ends early")
+        return values, list(zip(numbers, names, strict=True))
+    except (ValueError, IndexError) as error:
+        raise DatasetError(f"{path} is not a definition of ground truth: {error}") from error
+
+
+def _after(lines: list[str], title: str) -> int:
+    for index, line in enumerate(lines):
+        if line.startswith(title):
+            return index + 1
+    raise ValueError(f"it has no line {title!r}")
+
+
+def _values_of(files: list[Path]) -> tuple[int, ...]:
+    found: set[int] = set()
+    for path in files:
+        found |= {int(value) for value in np.unique(_stored_values(path))}
+    return tuple(sorted(found))
+
+
+def _frame_index(images: list[Path], labelled: Path) -> int:
+    """The picture a labelled frame belongs to: of the same stem, else of the same last number."""
+    stem = re.sub(r"_gt$", "", labelled.stem)
+    stems = [image.stem for image in images]
+    if stem in stems:
+        return stems.index(stem)
+    number = _last_number(stem)
+    numbers = [_last_number(other) for other in stems]
+    if number is None or number not in numbers:
+        raise DatasetError(f"{labelled} belongs to no picture; the data set is half downloaded")
+    return numbers.index(number)
+
+
+def _last_number(stem: str) -> int | None:
+    digits = re.findall(r"[0-9]+", stem)
+    return int(digits[-1]) if digits else None
+
+
+def _background_first(values: tuple[int, ...], background: int) -> tuple[int, ...]:
+    if background not in values:
+        background = values[0]
+    return (background, *(value for value in values if value != background))

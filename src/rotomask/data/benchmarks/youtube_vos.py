@@ -1,0 +1,174 @@
+"""YouTube-VOS 2018 and 2019 as they are on disk.
+
+    ROOT/train/meta.json
+    ROOT/train/JPEGImages/VIDEO/00000.jpg
+    ROOT/train/Annotations/VIDEO/00000.png
+    ROOT/valid/...                       (the same; only first masks are public)
+    ROOT/valid_all_frames/JPEGImages/... (every frame in place of every fifth)
+
+ROOT may also be one of these folders itself. The pictures are not needed to score masks.
+"""
+
+import json
+import zlib
+from pathlib import Path
+from typing import Any
+
+from rotomask.data.benchmarks.folders import images_by_stem, require_folder, require_frames
+from rotomask.data.benchmarks.sequences import VideoDataset, VideoSequence
+from rotomask.errors import DatasetError, OptionError
+
+HELD_OUT_COUNT = 150
+"""Training videos that are kept for validation, as in "Towards good practices" (2019), sec. 3.1."""
+
+SPLITS = {"train": "train", "held-out": "train", "valid": "valid", "test": "test"}
+"""Split -> its folder. Each also with "-all-frames" behind it."""
+
+ALL_FRAMES = "-all-frames"
+
+
+_SEEN_NAMES = (
+    "airplane ape bear bike bird boat bucket bus camel cat cow crocodile deer dog dolphin duck "
+    "eagle earless_seal elephant fish fox frisbee frog giant_panda giraffe hand hat hedgehog "
+    "horse knife leopard lion lizard monkey motorbike mouse others owl paddle parachute parrot "
+    "penguin person plant rabbit raccoon sedan shark sheep sign skateboard snail snake "
+    "snowboard squirrel surfboard tennis_racket tiger toilet train truck turtle umbrella whale "
+    "zebra"
+)
+SEEN_CATEGORIES = frozenset(_SEEN_NAMES.split())
+"""The 65 categories of the training videos; objects of any other are unseen."""
+
+
+def youtube_vos(root: str | Path, split: str = "held-out") -> VideoDataset:
+    """YouTube-VOS: objects may appear later, each is scored from the frame after its first mask on.
+
+    Args:
+        root: The data set's folder.
+        split: train, held-out (150 videos of train), valid or test. With ``-all-frames`` behind it
+            the sequences have every frame and not every fifth; what is scored stays the same.
+
+    Raises:
+        OptionError: If there is no such split.
+        DatasetError: If meta.json, a video, or a frame that meta.json names is missing.
+    """
+    root = Path(root)
+    every_frame = split.endswith(ALL_FRAMES)
+    base = split.removesuffix(ALL_FRAMES)
+    if base not in SPLITS:
+        raise OptionError(
+            f"youtube-vos has no split {split!r}; choose from {', '.join(SPLITS)}, "
+            f"each also with {ALL_FRAMES}"
+        )
+    folder = _split_folder(root, SPLITS[base])
+    pictures = folder
+    if every_frame:
+        pictures = folder.with_name(f"{folder.name}_all_frames")
+        require_folder(pictures / "JPEGImages", "YouTube-VOS")
+    videos = _read_meta(folder / "meta.json")
+    names = held_out(list(videos)) if base == "held-out" else sorted(videos)
+    return VideoDataset(
+        benchmark="youtube-vos",
+        split=split,
+        root=root,
+        sequences=tuple(_sequence(name, videos[name], folder, pictures) for name in names),
+    )
+
+
+def held_out(names: list[str], *, count: int = HELD_OUT_COUNT, seed: int = 0) -> list[str]:
+    """Some of the training videos (all if there are fewer), always the same ones of a seed.
+
+    The paper does not say which it took. Here they are those with the smallest CRC-32 of the name
+    (after the seed, unless that is 0): a random choice that needs no list and does not change when
+    other videos are missing.
+
+    Args:
+        names: The training videos.
+        count: How many to hold out.
+        seed: Another seed gives another choice; 0 is that of the split ``held-out``.
+
+    Raises:
+        OptionError: If the count is below 1.
+    """
+    if count < 1:
+        raise OptionError(f"at least 1 video is held out, got {count}")
+    prefix = str(seed) if seed else ""
+    chosen = sorted(names, key=lambda name: (zlib.crc32(f"{prefix}{name}".encode()), name))
+    return sorted(chosen[:count])
+
+
+def _split_folder(root: Path, name: str) -> Path:
+    require_folder(root, "YouTube-VOS")
+    if (root / name).is_dir():
+        return root / name
+    if (root / "meta.json").is_file():
+        return root
+    raise DatasetError(
+        f"YouTube-VOS is incomplete: there is no folder {root / name} and no meta.json in {root}"
+    )
+
+
+def _read_meta(path: Path) -> dict[str, Any]:
+    try:
+        videos: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["videos"]
+        return videos
+    except OSError as error:
+        raise DatasetError(f"YouTube-VOS is incomplete: {path} is missing") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise DatasetError(f"{path} is damaged ({error}); download it again") from error
+
+
+def _sequence(name: str, meta: dict[str, Any], folder: Path, pictures: Path) -> VideoSequence:
+    annotations = images_by_stem(folder / "Annotations" / name)
+    images = images_by_stem(pictures / "JPEGImages" / name)
+    if not annotations:
+        raise DatasetError(
+            f"video {name} has no annotation in {folder / 'Annotations' / name}; "
+            "the data set seems to be half downloaded"
+        )
+    if (pictures / "JPEGImages").is_dir() and not images:
+        raise DatasetError(f"the frames of {name} are missing: {pictures / 'JPEGImages' / name}")
+    try:
+        objects = {int(key): meta["objects"][key] for key in sorted(meta["objects"], key=int)}
+        visible = {key: sorted(item["frames"]) for key, item in objects.items()}
+        categories = {key: item["category"].replace(" ", "_") for key, item in objects.items()}
+        given = {key: frames[0] for key, frames in visible.items()}
+    except (KeyError, ValueError, TypeError, IndexError) as error:
+        raise DatasetError(f"meta.json is damaged in video {name} ({error!r})") from error
+    require_frames(name, sorted(set(given.values())), tuple(annotations), "the first mask")
+    needed = sorted({frame for frames in visible.values() for frame in frames})
+    frames = tuple(sorted(images or {*annotations, *needed}))
+    require_frames(name, needed, frames, "a picture")
+    return VideoSequence(
+        name=name,
+        frame_names=frames,
+        images=tuple(images[frame] for frame in frames) if images else (),
+        annotations={frame: (path,) for frame, path in annotations.items()},
+        object_ids=tuple(objects),
+        given=given,
+        scored=_scored(name, given, visible, tuple(annotations)),
+        answered=_answered(name, folder, needed, frames),
+        categories=categories,
+    )
+
+
+def _answered(
+    name: str, folder: Path, needed: list[str], frames: tuple[str, ...]
+) -> tuple[str, ...]:
+    """The frames of the 6 fps subset: those at hand, else those in which meta.json has objects."""
+    subset = sorted(images_by_stem(folder / "JPEGImages" / name)) or needed
+    return tuple(frame for frame in frames if frame in set(subset))
+
+
+def _scored(
+    name: str,
+    given: dict[int, str],
+    visible: dict[int, list[str]],
+    annotated: tuple[str, ...],
+) -> dict[int, tuple[str, ...]]:
+    """Every annotated frame after an object's first; none if only first masks are public."""
+    if set(annotated) == set(given.values()) != {f for frames in visible.values() for f in frames}:
+        return dict.fromkeys(given, ())
+    needed = sorted({frame for frames in visible.values() for frame in frames})
+    require_frames(name, needed, annotated, "an annotation")
+    ordered = sorted(annotated)
+    return {key: tuple(f for f in ordered if f > first) for key, first in given.items()}

@@ -1,0 +1,1 @@
+"""Training data in the layouts that people have: stills, clips, scenes."""

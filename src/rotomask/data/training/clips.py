@@ -1,0 +1,90 @@
+"""Annotated videos: what the second stage trains on, and what runs are validated on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rotomask.data.training.images import Image, Labels, images_in, read_image, read_labels
+from rotomask.errors import DatasetError
+
+FRAME_FOLDERS = ("JPEGImages", "frames", "images")
+MASK_FOLDERS = ("Annotations", "masks")
+
+
+@dataclass(frozen=True)
+class AnnotatedVideo:
+    """One sequence: its frames and the mask of each."""
+
+    name: str
+    frames: tuple[Path, ...]
+    masks: tuple[Path, ...]
+
+    def __len__(self) -> int:
+        """How many annotated frames."""
+        return len(self.frames)
+
+    def read(self, index: int) -> tuple[Image, Labels]:
+        """One frame H×W×3 uint8 RGB and its labels H×W uint8.
+
+        Ids are those of the file, so that an object has the same in every frame; a black and white
+        mask has object 1.
+        """
+        image, labels = read_image(self.frames[index]), read_labels(self.masks[index])
+        if image.shape[:2] != labels.shape:
+            raise DatasetError(
+                f"{self.masks[index]} is {labels.shape[1]}×{labels.shape[0]}, its frame "
+                f"{image.shape[1]}×{image.shape[0]}; they must be of one size"
+            )
+        return image, labels
+
+
+def find_videos(root: Path, exclude: Sequence[str] = ()) -> tuple[AnnotatedVideo, ...]:
+    """The annotated videos of a data set folder.
+
+    Frames lie in ``JPEGImages``, ``frames`` or ``images``, masks in ``Annotations`` or ``masks``,
+    each with a folder per video; DAVIS has a folder of the resolution between (``480p``). A
+    frame without a mask is left out.
+
+    Args:
+        root: The data set.
+        exclude: Names of videos to leave out.
+
+    Raises:
+        DatasetError: If a folder is missing or no sequence has both frames and masks.
+    """
+    frames_root = _first_folder(root, FRAME_FOLDERS)
+    masks_root = _first_folder(root, MASK_FOLDERS)
+    frames_root = _below_resolution(frames_root)
+    if masks_root.joinpath(frames_root.name).is_dir() and frames_root.name not in FRAME_FOLDERS:
+        masks_root = masks_root / frames_root.name
+    videos = []
+    for folder in sorted(p for p in frames_root.iterdir() if p.is_dir()):
+        masks_folder = masks_root / folder.name
+        if folder.name in exclude or not masks_folder.is_dir():
+            continue
+        masks = {p.stem: p for p in images_in(masks_folder)}
+        frames = [p for p in images_in(folder) if p.stem in masks]
+        if frames:
+            found = tuple(masks[p.stem] for p in frames)
+            videos.append(AnnotatedVideo(folder.name, tuple(frames), found))
+    if not videos:
+        raise DatasetError(
+            f"{root} holds no video with frames and masks of the same names "
+            f"({frames_root}/VIDEO/*.jpg beside {masks_root}/VIDEO/*.png)"
+        )
+    return tuple(videos)
+
+
+def _first_folder(root: Path, names: Sequence[str]) -> Path:
+    for name in names:
+        if (root / name).is_dir():
+            return root / name
+    raise DatasetError(f"{root} must hold a folder {', '.join(names[:-1])} or {names[-1]}")
+
+
+def _below_resolution(folder: Path) -> Path:
+    """DAVIS's folder of one resolution, where there is one: it holds folders, not images."""
+    inside = sorted(p for p in folder.iterdir() if p.is_dir())
+    if inside and not images_in(inside[0]) and any(p.is_dir() for p in inside[0].iterdir()):
+        return inside[0]
+    return folder

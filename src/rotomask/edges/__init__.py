@@ -1,0 +1,1 @@
+"""Edges of objects and of motion in single frames."""

@@ -1,0 +1,113 @@
+"""Scoring of masks that are in memory: no files, no data set."""
+
+from collections.abc import Iterable, Sequence
+from itertools import zip_longest
+from typing import Literal
+
+import numpy as np
+
+from rotomask.data.benchmarks.label_files import Labels
+from rotomask.errors import OptionError, ShapeError
+from rotomask.evaluation.protocols.predictions import FramePair
+from rotomask.evaluation.protocols.tracks import TrackProtocol, Tracks
+from rotomask.evaluation.results import SequenceScore
+from rotomask.masks import object_ids as ids_in
+
+Dropped = Literal["ends", "first", "none"]
+"""Frames left out of the score: first and last (DAVIS), the first, which is given, or none."""
+
+
+def score_sequence(
+    predictions: Iterable[Labels],
+    truths: Iterable[Labels],
+    *,
+    name: str = "",
+    object_ids: Sequence[int] | None = None,
+    frame_names: Sequence[str] | None = None,
+    dropped: Dropped = "ends",
+    merged: bool = False,
+    void_label: int | None = None,
+    protocol: TrackProtocol | None = None,
+) -> SequenceScore:
+    """J and F of one video, each frame taken when it is reached.
+
+    Args:
+        predictions: H×W integers, one a frame, all frames.
+        truths: The annotations of the same frames, H×W integers.
+        name: Of the sequence, for reports.
+        object_ids: The objects to score; by default those of the first annotation.
+        frame_names: By default 00000, 00001, ...
+        dropped: Which frames do not count.
+        merged: Take every label but 0, in both, for one object of id 1.
+        void_label: Label of the annotation's pixels that count for nothing.
+        protocol: Measures and tolerance; J and F as DAVIS has them by default.
+
+    Returns:
+        Figures J&F, J_mean, J_recall, J_decay, F_mean, F_recall, F_decay of the sequence (the mean
+        over its objects) and of every object, with the curves.
+
+    Raises:
+        ShapeError: If there are more frames of one than of the other, or their sizes differ.
+        OptionError: If `dropped` is none of the three.
+
+    Example:
+        >>> truths = np.zeros((4, 20, 30), np.uint8)
+        >>> truths[:, 5:15, 5:15] = 1
+        >>> score_sequence(truths, truths).figures["J&F"]
+        1.0
+    """
+    if dropped not in ("ends", "first", "none"):
+        raise OptionError(f"dropped must be ends, first or none, got {dropped!r}")
+    tracks: Tracks | None = None
+    held: FramePair | None = None  # counts once a later frame shows that it is not the last
+    for index, (prediction, truth) in enumerate(zip_longest(predictions, truths)):
+        pair = _pair(index, prediction, truth, frame_names)
+        if tracks is None:
+            tracks = Tracks(
+                object_ids=_ids(pair.truth, object_ids, merged, void_label),
+                protocol=protocol or TrackProtocol(),
+                merged=merged,
+                void_label=void_label,
+            )
+        if merged:
+            pair = pair._replace(truth=_merge(pair.truth, void_label))
+        if held is not None:
+            tracks.add(held, tracks.object_ids)
+        held = None if index == 0 and dropped != "none" else pair
+    if tracks is None:
+        raise ShapeError("there is no frame to score; give at least one prediction and truth")
+    if held is not None and dropped != "ends":
+        tracks.add(held, tracks.object_ids)
+    return tracks.score(name)
+
+
+def _pair(
+    index: int,
+    prediction: Labels | None,
+    truth: Labels | None,
+    frame_names: Sequence[str] | None,
+) -> FramePair:
+    if prediction is None or truth is None:
+        short = "predictions" if prediction is None else "truths"
+        raise ShapeError(f"there are only {index} {short}; give one for every frame")
+    if prediction.shape != truth.shape or truth.ndim != 2:
+        raise ShapeError(
+            f"prediction and truth must be H×W of one size, got {prediction.shape} and "
+            f"{truth.shape} in frame {index}"
+        )
+    name = f"{index:05d}" if frame_names is None else frame_names[index]
+    return FramePair(name, prediction, truth)
+
+
+def _ids(
+    first: Labels, object_ids: Sequence[int] | None, merged: bool, void_label: int | None
+) -> tuple[int, ...]:
+    if merged:
+        return (1,)
+    ids = ids_in(first) if object_ids is None else tuple(object_ids)
+    return tuple(k for k in ids if k != void_label)
+
+
+def _merge(truth: Labels, void_label: int | None) -> Labels:
+    void = -1 if void_label is None else void_label
+    return np.where((truth != 0) & (truth != void), 1, np.where(truth == void, void, 0))

@@ -1,0 +1,1 @@
+"""Measures of masks, boxes and edges: pure functions."""

@@ -1,0 +1,60 @@
+"""Only the part of a frame where something is, both masks in one array: so J and F are quick."""
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from rotomask.errors import ShapeError
+from rotomask.evaluation.measures.dilation import Planes
+
+BoolMask = npt.NDArray[np.bool_]
+
+MASK, TRUTH = 1, 2
+"""The bit of each in a byte of the planes."""
+
+
+def crop_to_objects(mask: BoolMask, truth: BoolMask, void: BoolMask | None) -> Planes | None:
+    """Both masks without their void pixels, within the box around them; None if both are empty.
+
+    One pixel of background stays on every side, except at the edges of the frame.
+
+    Args:
+        mask: H×W bool.
+        truth: H×W bool.
+        void: Pixels to take out of both, H×W bool.
+
+    Returns:
+        The bits `MASK` and `TRUTH` in each byte: h×w uint8.
+
+    Raises:
+        ShapeError: If the shapes differ or an array is not H×W bool.
+    """
+    _check(mask, truth, void)
+    if mask.size == 0:
+        return None
+    left, top, width, height = cv2.boundingRect((mask | truth).view(np.uint8))
+    if width == 0:
+        return None
+    rows = slice(max(0, top - 1), top + height + 1)
+    columns = slice(max(0, left - 1), left + width + 1)
+    box = (rows, columns)
+    planes = mask[box] * np.uint8(MASK) | truth[box] * np.uint8(TRUTH)
+    if void is not None:
+        planes[void[box]] = 0
+    return planes
+
+
+def _check(mask: BoolMask, truth: BoolMask, void: BoolMask | None) -> None:
+    """Raise unless all are H×W bool of one size."""
+    for name, array in (("mask", mask), ("truth", truth), ("void", void)):
+        if array is None:
+            continue
+        if array.ndim != 2 or array.dtype != np.bool_:
+            raise ShapeError(
+                f"{name} must be H×W bool, got {array.shape} {array.dtype}; use labels == object_id"
+            )
+        if array.shape != truth.shape:
+            raise ShapeError(
+                f"{name} is {array.shape[1]}x{array.shape[0]} but the truth "
+                f"{truth.shape[1]}x{truth.shape[0]}; resize it to the truth's size"
+            )

@@ -1,0 +1,1 @@
+"""How each benchmark applies the measures: one file a benchmark."""

@@ -1,0 +1,1 @@
+"""Optical flow: estimators, files and pictures."""

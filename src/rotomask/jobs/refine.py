@@ -1,0 +1,149 @@
+"""A finished cut made better: a random field over its masks and mattes."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from rotomask.arrays import Frame
+from rotomask.errors import MaskError, OutputError
+from rotomask.flow.optical_flow import OpticalFlow
+from rotomask.jobs.folder import Job
+from rotomask.masks import object_ids, read_labels
+from rotomask.refine.field_windows import FieldWindowConfig, refine_video
+from rotomask.video import Video, open_video
+
+Array = npt.NDArray[np.float32]
+
+OUTLINE_DOUBT = 0.01
+"""Where there is no matte: width of an outline in doubt, as a part of the frame's short side."""
+DOUBT = 0.1
+"""Where there is no matte: how likely a mask is wrong anywhere."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefineResult:
+    """What `refine_cut` left on disk."""
+
+    folder: Path
+    frames: int
+    changed: float
+    """Part of the pixels whose label is another one now."""
+
+
+def refine_cut(
+    video: str | Path | Video,
+    folder: str | Path,
+    out: str | Path,
+    config: FieldWindowConfig | None = None,
+    *,
+    flow: OpticalFlow | None = None,
+    on_progress: Callable[[str, int, int | None], None] | None = None,
+) -> RefineResult:
+    """Refine the masks of a finished cut by a random field over space and time.
+
+    Reads ``FOLDER/masks`` and, where they are there, the soft ``FOLDER/mattes``; writes
+    ``OUT/masks`` and ``OUT/mattes``, from which `export` makes other formats.
+
+    Args:
+        video: The video that was cut.
+        folder: Output folder of `cut`, or any folder with ``masks/NAME.png``.
+        out: Another folder to write to.
+        config: Windows and the field.
+        flow: What links the frames; DIS by default.
+        on_progress: Called with ``refine``, frames done and frames in all.
+
+    Raises:
+        InputError: If the video or a mask cannot be used.
+        OutputError: If the folder cannot be written, or is the one that is read.
+        OptionError: If graph cuts are asked for and PyMaxflow is not installed.
+    """
+    opened = video if isinstance(video, Video) else open_video(video)
+    source, target = Path(folder), Path(out)
+    if source.resolve() == target.resolve():
+        raise OutputError(f"{target} holds the cut that is refined; choose another --out")
+    names = {
+        index: opened.frame_name(index)
+        for index in range(opened.frame_count)
+        if (source / "masks" / f"{opened.frame_name(index)}.png").is_file()
+    }
+    if not names:
+        raise MaskError(
+            f"{source} has no masks/NAME.png of a frame of {opened.name}; give the folder of a "
+            "finished cut and the video it is of"
+        )
+    cut, job = Job(source, soft=False), Job(target, soft=True)
+    ids = tuple(sorted({k for name in names.values() for k in object_ids(cut.read(name))}))
+    table = np.array([0, *ids], np.int32)
+    refined = refine_video(_answers(opened, source, names, ids), config, flow)
+    changed = 0.0
+    for done, (name, probabilities) in enumerate(zip(names.values(), refined, strict=True), 1):
+        labels = table[probabilities.argmax(0)]
+        changed += float(np.mean(labels != cut.read(name)))
+        job.write(name, labels, 1 - probabilities[0])
+        if on_progress is not None:
+            on_progress("refine", done, len(names))
+    return RefineResult(folder=target, frames=len(names), changed=changed / len(names))
+
+
+def cut_probabilities(
+    labels: npt.NDArray[np.int32], matte: Array | None, ids: tuple[int, ...]
+) -> Array:
+    """Probabilities that a mask, and a matte if there is one, stand for.
+
+    Args:
+        labels: H×W.
+        matte: H×W, 0..1, how likely any object is; None: a mask whose outline is in doubt.
+        ids: Objects of the rows 1.. .
+
+    Returns:
+        O+1×H×W float32, background first, sums to 1.
+    """
+    layers = np.stack([labels == k for k in (0, *ids)]).astype(np.float32)
+    sigma = OUTLINE_DOUBT * min(labels.shape)
+    soft = np.stack([cv2.GaussianBlur(layer, (0, 0), sigma) for layer in layers])
+    if matte is None:
+        certain: Array = (1 - DOUBT) * soft / soft.sum(0) + DOUBT / len(layers)
+        return certain.astype(np.float32)
+    # Whose the foreground is, where the mask says background: that of the nearest object.
+    shares = soft[1:] + 1e-6 * np.stack([_nearness(layer) for layer in layers[1:]])
+    mixed: Array = np.concatenate([1 - matte[None], matte * shares / shares.sum(0)])
+    return mixed.astype(np.float32)
+
+
+def _nearness(layer: Array) -> Array:
+    if not layer.any():
+        return np.full_like(layer, 1e-9)
+    distance = cv2.distanceTransform((layer == 0).astype(np.uint8), cv2.DIST_L2, 3)
+    near: Array = (1 + np.asarray(distance, np.float32)) ** -3
+    return near
+
+
+def _answers(
+    video: Video, folder: Path, names: dict[int, str], ids: tuple[int, ...]
+) -> Iterator[tuple[Frame, Array]]:
+    """Frames of the video that have a mask, and what the cut says of them."""
+    first, last = min(names), max(names)
+    for index, frame in enumerate(video.frames(first, last + 1), start=first):
+        if index not in names:
+            continue
+        file = f"{names[index]}.png"
+        labels = read_labels(folder / "masks" / file)
+        if labels.shape != frame.image.shape[:2]:
+            raise MaskError(
+                f"{folder / 'masks' / file} is {labels.shape[1]}×{labels.shape[0]}, its frame "
+                f"{frame.image.shape[1]}×{frame.image.shape[0]}; they must be of one size"
+            )
+        yield frame.image, cut_probabilities(labels, _matte(folder / "mattes" / file), ids)
+
+
+def _matte(path: Path) -> Array | None:
+    if not path.is_file():
+        return None
+    stored = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    if stored is None:
+        raise MaskError(f"cannot read the matte {path}; it is damaged or no image")
+    return np.asarray(stored, np.float32) / np.float32(255)

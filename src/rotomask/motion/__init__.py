@@ -1,1 +1,0 @@
-"""Motion: optical flow, what of it is the camera's, and pictures of it."""

@@ -1,0 +1,1 @@
+"""Networks as `nn.Module`s: tensors in, tensors out."""

@@ -1,0 +1,250 @@
+"""rgmp-lite: reference-guided mask propagation for a plain CPU.
+
+The idea of Oh et al. 2018 (RGMP) on the light backbone: one encoder, shared by both streams, sees
+the reference frame with its mask and the frame being segmented with the mask of the frame before; a
+global convolution block matches the two, refinement modules decode the match, and every one of them
+makes a side prediction. Nothing has batch norm.
+
+The mask is an added input with filters that start at zero, so that the pre-trained encoder first
+works as it did. The paper adds it to the image; here it may join at stride 4 instead, and then the
+layers before that, half of the encoder's time, see a frame once for all its objects and both
+streams can train with them frozen.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rotomask.errors import OptionError
+from rotomask.networks.layers.conv_gru import ConvGRU
+from rotomask.networks.layers.efficientnet_lite import EfficientNetLite0
+from rotomask.networks.layers.global_convolution import GlobalConvolution
+from rotomask.networks.layers.resnet import ResidualBlock
+from rotomask.networks.layers.scale_refinement import ScaleRefinement
+
+SHARED_STAGES = 2
+"""Encoder stages down to stride 4."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RGMPLiteConfig:
+    """The shape of the network."""
+
+    mask_stride: Literal[1, 4] = 4
+    """Where the mask joins: 1, with the image, as in the paper; 4, with the features at stride 4,
+    which are computed once a frame, whatever the number of objects."""
+    coarsest: Literal[16, 32] = 32
+    """Stride at which the two streams are matched."""
+    match_channels: int = 128
+    """Width of the global convolution block."""
+    decoder_channels: tuple[int, int, int] = (128, 96, 48)
+    """Width of the refinement modules at strides 16, 8 and 4."""
+    visual_memory: bool = False
+    """Whether a convolutional GRU follows the global convolution block (RGMP, sec. 4.3)."""
+    refine_channels: int = 0
+    """Width at which the encoder's strides are refined together, as in Refine-50; 0: not."""
+
+    def __post_init__(self) -> None:
+        if self.mask_stride not in (1, 4) or self.coarsest not in (16, 32):
+            raise OptionError(
+                "mask_stride must be 1 or 4 and coarsest 16 or 32, got "
+                f"{self.mask_stride} and {self.coarsest}"
+            )
+
+
+class FrameFeatures(NamedTuple):
+    """What the encoder knows of B pairs of frame and mask."""
+
+    stride4: Tensor
+    """B×24×H/4×W/4."""
+    stride8: Tensor
+    """B×40×H/8×W/8."""
+    stride16: Tensor
+    """B×112×H/16×W/16."""
+    coarsest: Tensor
+    """B×192×H/32×W/32, or `stride16` again: what of a reference frame is matched with the frame
+    being segmented."""
+
+
+class RGMPLite(nn.Module):
+    """The network: tensors in, tensors out."""
+
+    def __init__(self, config: RGMPLiteConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or RGMPLiteConfig()
+        c_match = self.config.match_channels
+        self.encoder = EfficientNetLite0(with_stride32=self.config.coarsest == 32)
+        self.mask_filters = _mask_filters(self.config.mask_stride)
+        self.refinement = self._scale_refinement()
+        self.match_filters = GlobalConvolution(2 * self.encoder.last_channels, c_match)
+        self.match_residual = ResidualBlock(c_match)
+        self.visual_memory = ConvGRU(c_match) if self.config.visual_memory else None
+        self.decoder = Decoder(self.encoder.channels, self.config)
+
+    def _scale_refinement(self) -> ScaleRefinement | None:
+        if self.config.refine_channels == 0:
+            return None
+        channels: tuple[int, ...] = self.encoder.channels
+        if self.config.coarsest == 32:
+            channels = (*channels, self.encoder.last_channels)
+        return ScaleRefinement(channels, self.config.refine_channels, range(len(channels)))
+
+    @property
+    def stride(self) -> int:
+        """Sides of images are multiples of it."""
+        return self.config.coarsest
+
+    @property
+    def has_memory(self) -> bool:
+        """Whether `match` needs what it gave for the frame before."""
+        return self.visual_memory is not None
+
+    def encode_image(self, image: Tensor) -> Tensor:
+        """What the encoder knows of a frame before it sees a mask: once for all objects.
+
+        Args:
+            image: RGB, B×3×H×W, float 0..1, sides multiples of `stride`.
+
+        Returns:
+            B×24×H/4×W/4; with `mask_stride` 1 the images as they are.
+        """
+        if self.config.mask_stride == 1:
+            return image
+        x: Tensor = self.encoder.stem(self.encoder.normalize(image))
+        for stage in self.encoder.stages[:SHARED_STAGES]:
+            x = stage(x)
+        return x
+
+    def encode_masks(self, seen: Tensor, masks: Tensor) -> FrameFeatures:
+        """Features of frames with each object's mask.
+
+        Args:
+            seen: What `encode_image` gave, for one frame or for as many as there are masks.
+            masks: B×H×W, 0..1.
+
+        Returns:
+            Features of the B objects.
+        """
+        stages = self.encoder.stages
+        if self.config.mask_stride == 1:
+            conv, activation = self.encoder.stem
+            x = activation(conv(self.encoder.normalize(seen)) + self.mask_filters(masks[:, None]))
+            for stage in stages[:SHARED_STAGES]:
+                x = stage(x)
+        else:
+            # A 4×4 block of the mask becomes 16 channels at stride 4: no detail is lost.
+            x = seen + self.mask_filters(F.pixel_unshuffle(masks[:, None], 4))
+        levels = [x]
+        levels.append(stages[2](levels[-1]))
+        levels.append(stages[4](stages[3](levels[-1])))
+        if self.config.coarsest == 32:
+            levels.append(stages[5](levels[-1]))
+        if self.refinement is not None:
+            levels = self.refinement(levels)
+        return FrameFeatures(levels[0], levels[1], levels[2], levels[-1])
+
+    def encode(self, image: Tensor, masks: Tensor) -> FrameFeatures:
+        """Features of a frame with each object's mask: the reference stream and the target stream.
+
+        Args:
+            image: RGB, 1×3×H×W for all objects or B×3×H×W, float 0..1, sides multiples of `stride`.
+            masks: B×H×W, 0..1: the reference mask, or the probabilities of the frame before.
+
+        Returns:
+            Features of the B objects.
+        """
+        return self.encode_masks(self.encode_image(image), masks)
+
+    def match(
+        self, target: FrameFeatures, reference: Tensor, state: Tensor | None = None
+    ) -> Tensor:
+        """What the global convolution block makes of the two streams.
+
+        Args:
+            target: Of the frame being segmented, with the guidance masks.
+            reference: `coarsest` of the reference frame with its masks, of as many objects.
+            state: What `match` gave for the frame before; only a visual memory looks at it.
+
+        Returns:
+            B×C×h×w at the coarsest stride.
+        """
+        joined = torch.cat([target.coarsest, reference.to(target.coarsest.dtype)], dim=1)
+        matched: Tensor = self.match_residual(self.match_filters(joined))
+        if self.visual_memory is not None:
+            matched = self.visual_memory(matched, state)
+        return matched
+
+    def refine(self, target: FrameFeatures, matched: Tensor) -> Tensor:
+        """Foreground logit of each object, B×H×W, float32.
+
+        Args:
+            target: As for `match`.
+            matched: What it gave.
+        """
+        logits = self.side_logits(target, matched)[0][:, None].float()
+        return F.interpolate(logits, scale_factor=4, mode="bilinear", align_corners=False)[:, 0]
+
+    def side_logits(self, target: FrameFeatures, matched: Tensor) -> list[Tensor]:
+        """Foreground logits B×h×w at every stride, finest first: what training looks at."""
+        logits: list[Tensor] = self.decoder(target, matched)
+        return logits
+
+
+class Decoder(nn.Module):
+    """From the match to masks, coarse to fine, with skips from the target stream.
+
+    Parameters that stm-lite has too bear its names, so that training may start from them.
+    """
+
+    def __init__(self, channels: tuple[int, int, int], config: RGMPLiteConfig) -> None:
+        super().__init__()
+        c4, c8, c16 = channels
+        d16, d8, d4 = config.decoder_channels
+        # Matched at stride 16, this one only joins the skip: nothing is enlarged.
+        self.up16 = Refine(config.match_channels, c16, d16)
+        self.up8 = Refine(d16, c8, d8)
+        self.up4 = Refine(d8, c4, d4)
+        self.predict = nn.Conv2d(d4, 1, 3, padding=1)
+        self.sides = nn.ModuleList(
+            nn.Conv2d(c, 1, 3, padding=1) for c in (d8, d16, config.match_channels)
+        )
+
+    def forward(self, target: FrameFeatures, matched: Tensor) -> list[Tensor]:
+        """Target features and B×C×h×w -> logits B×h×w, finest first."""
+        x16 = self.up16(matched, target.stride16)
+        x8 = self.up8(x16, target.stride8)
+        finest = self.predict(self.up4(x8, target.stride4))
+        sides = zip(self.sides, (x8, x16, matched), strict=True)
+        return [finest[:, 0], *(predict(F.relu(x))[:, 0] for predict, x in sides)]
+
+
+class Refine(nn.Module):
+    """A refinement module: coarse features at the skip's size, joined with it."""
+
+    def __init__(self, c_in: int, c_skip: int, c_out: int) -> None:
+        super().__init__()
+        self.project = nn.Conv2d(c_in, c_out, 1)
+        self.skip = nn.Conv2d(c_skip, c_out, 1)
+        self.refine = ResidualBlock(c_out)
+
+    def forward(self, coarse: Tensor, skip: Tensor) -> Tensor:
+        """Coarse B×C×h×w and skip B×S×H×W -> B×C'×H×W."""
+        up = self.project(coarse)
+        if up.shape[-2:] != skip.shape[-2:]:
+            up = F.interpolate(up, skip.shape[-2:], mode="bilinear", align_corners=False)
+        refined: Tensor = self.refine(up + self.skip(skip))
+        return refined
+
+
+def _mask_filters(stride: int) -> nn.Conv2d:
+    """Filters of the added input channel, zero to begin with."""
+    filters = (
+        nn.Conv2d(1, 32, 3, stride=2, padding=1, bias=False)
+        if stride == 1
+        else nn.Conv2d(16, 24, 3, padding=1, bias=False)
+    )
+    nn.init.zeros_(filters.weight)
+    return filters

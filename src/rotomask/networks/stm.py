@@ -1,0 +1,206 @@
+"""STM at the paper's size.
+
+Oh et al. 2019, "Video object segmentation using space-time memory networks". Past frames with
+their masks are encoded into keys (where to look) and values (what is there); the frame being
+segmented looks its own key up in them and decodes what it reads. There are two ResNet-50: one for
+the query, one for the memory, which sees the object's mask and the other objects' beside the image.
+
+Parameters bear the names of the authors' code, so that `checkpoints.load_into` takes their
+`STM_weights.pth` as it is. They kept batch norm in evaluation mode in training too.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rotomask.networks.layers.memory import Similarity
+from rotomask.networks.layers.resnet import ResidualBlock, ResNet50
+
+
+@dataclass(frozen=True, kw_only=True)
+class STMConfig:
+    """The shape of the network; the defaults are the published one's."""
+
+    key_channels: int = 128
+    """Width of the keys."""
+    value_channels: int = 512
+    """Width of each object's values."""
+    decoder_channels: int = 256
+    """Width of the decoder, the same at every stride."""
+
+
+class FrameFeatures(NamedTuple):
+    """What the query encoder knows of B frames."""
+
+    key: Tensor
+    """B×Ck×H/16×W/16."""
+    value: Tensor
+    """B×Cv×H/16×W/16, decoded beside what is read from memory."""
+    stride8: Tensor
+    """B×512×H/8×W/8."""
+    stride4: Tensor
+    """B×256×H/4×W/4."""
+
+
+class STM(nn.Module):
+    """The network: tensors in, tensors out."""
+
+    stride = 16
+    similarity: Similarity = "dot"
+
+    def __init__(self, config: STMConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or STMConfig()
+        c_key, c_value = self.config.key_channels, self.config.value_channels
+        self.Encoder_M = MemoryEncoder()
+        self.Encoder_Q = QueryEncoder()
+        self.KV_M_r4 = KeyValue(1024, c_key, c_value)
+        self.KV_Q_r4 = KeyValue(1024, c_key, c_value)
+        self.Decoder = Decoder(2 * c_value, self.config.decoder_channels)
+
+    def encode_frame(self, image: Tensor) -> FrameFeatures:
+        """Key, value and skips of RGB images B×3×H×W, float 0..1, sides multiples of 16."""
+        stride4, stride8, stride16 = self.Encoder_Q(image)
+        key, value = self.KV_Q_r4(stride16)
+        return FrameFeatures(key, value, stride8, stride4)
+
+    def encode_value(
+        self, image: Tensor, features: FrameFeatures, masks: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Memory keys and values of one frame, each object its own.
+
+        Args:
+            image: As for `encode_frame`.
+            features: Not used: the memory encoder sees the image itself. Part of the interface.
+            masks: Soft masks of the objects, O×H×W (B = 1) or B×O×H×W, 0..1.
+
+        Returns:
+            The keys O×Ck×h×w or B×O×Ck×h×w, and values O×Cv×h×w or B×O×Cv×h×w.
+        """
+        batched = masks if masks.ndim == 4 else masks[None]
+        key, value = self.KV_M_r4(self.Encoder_M(image, batched))
+        if masks.ndim == 3:
+            return key, value
+        batch = masks.shape[:2]
+        return torch.unflatten(key, 0, batch), torch.unflatten(value, 0, batch)
+
+    def decode(
+        self, readout: Tensor, features: FrameFeatures, guidance: Tensor | None = None
+    ) -> Tensor:
+        """Foreground logit of each object: foreground minus background of the two published ones.
+
+        Its sigmoid is the published softmax's foreground probability.
+
+        Args:
+            readout: What was read from memory, O×Cv×h×w (B = 1) or B×O×Cv×h×w.
+            features: Of the query frames.
+            guidance: Not used. Part of the interface of stm-lite.
+
+        Returns:
+            O×H×W or B×O×H×W, float32.
+        """
+        pair = self.decode_pair(readout if readout.ndim == 5 else readout[None], features)
+        logits = pair[:, :, 1] - pair[:, :, 0]
+        return logits if readout.ndim == 5 else logits[0]
+
+    def decode_pair(self, readout: Tensor, features: FrameFeatures) -> Tensor:
+        """Logits of background and foreground as published: B×O×Cv×h×w -> B×O×2×H×W, float32."""
+        joined = with_query_value(readout, features).flatten(0, 1)
+        pair = self.Decoder(joined, features.stride8, features.stride4).float()
+        pair = F.interpolate(pair, scale_factor=4, mode="bilinear", align_corners=False)
+        return torch.unflatten(pair, 0, readout.shape[:2])
+
+
+def with_query_value(readout: Tensor, features: FrameFeatures) -> Tensor:
+    """What each object reads, beside what the query frame says itself (sec. 3.2, eq. 1).
+
+    Args:
+        readout: B×O×Cv×h×w.
+        features: Of the B query frames.
+
+    Returns:
+        B×O×2·Cv×h×w.
+    """
+    value = features.value[:, None].expand_as(readout).to(readout.dtype)
+    return torch.cat([readout, value], dim=2)
+
+
+class QueryEncoder(ResNet50):
+    """Features of the frame being segmented."""
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """B×3×H×W -> features at strides 4, 8, 16."""
+        return self.stages(self.conv1(self.normalize(image)))
+
+
+class MemoryEncoder(ResNet50):
+    """Features of a frame with one object's mask and the other objects'."""
+
+    def __init__(self, last_stage: int = 4) -> None:
+        super().__init__(last_stage)
+        self.conv1_m = nn.Conv2d(1, 64, 7, stride=2, padding=3, bias=False)
+        self.conv1_o = nn.Conv2d(1, 64, 7, stride=2, padding=3, bias=False)
+
+    def forward(self, image: Tensor, masks: Tensor) -> Tensor:
+        """Images B×3×H×W, masks B×O×H×W -> features B·O×1024×H/16×W/16."""
+        batch, objects = masks.shape[:2]
+        others = (masks.sum(1, keepdim=True) - masks).clamp(0, 1)
+        seen = self.conv1_m(masks.reshape(batch * objects, 1, *masks.shape[2:]))
+        seen = seen + self.conv1_o(others.reshape(batch * objects, 1, *masks.shape[2:]))
+        # The image is the same for all its objects: its part of the first layer is computed once.
+        of_image = self.conv1(self.normalize(image))
+        x = of_image[:, None] + torch.unflatten(seen, 0, (batch, objects))
+        return self.stages(x.flatten(0, 1))[-1]
+
+
+class KeyValue(nn.Module):
+    """Key and value of every position (sec. 3.1)."""
+
+    def __init__(self, c_in: int, c_key: int, c_value: int) -> None:
+        super().__init__()
+        self.Key = nn.Conv2d(c_in, c_key, 3, padding=1)
+        self.Value = nn.Conv2d(c_in, c_value, 3, padding=1)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """B×C×h×w -> B×Ck×h×w, B×Cv×h×w."""
+        return self.Key(x), self.Value(x)
+
+
+class Decoder(nn.Module):
+    """From memory readout to logits at stride 4, with skips from the query encoder (sec. 3.3)."""
+
+    def __init__(self, c_in: int, channels: int) -> None:
+        super().__init__()
+        self.convFM = nn.Conv2d(c_in, channels, 3, padding=1)
+        self.ResMM = ResidualBlock(channels)
+        self.RF3 = Refine(512, channels)
+        self.RF2 = Refine(256, channels)
+        self.pred2 = nn.Conv2d(channels, 2, 3, padding=1)
+
+    def forward(self, readout: Tensor, stride8: Tensor, stride4: Tensor) -> Tensor:
+        """Readout B·O×C×H/16×W/16, skips B×C'×h×w -> background, foreground B·O×2×H/4×W/4."""
+        x = self.ResMM(self.convFM(readout))
+        x = self.RF2(stride4, self.RF3(stride8, x))
+        logits: Tensor = self.pred2(F.relu(x))
+        return logits
+
+
+class Refine(nn.Module):
+    """Coarse features at twice the size, joined with a skip."""
+
+    def __init__(self, c_skip: int, channels: int) -> None:
+        super().__init__()
+        self.convFS = nn.Conv2d(c_skip, channels, 3, padding=1)
+        self.ResFS = ResidualBlock(channels)
+        self.ResMM = ResidualBlock(channels)
+
+    def forward(self, skip: Tensor, coarse: Tensor) -> Tensor:
+        """Skip B×C'×2h×2w of frames, coarse B·O×C×h×w of their objects -> B·O×C×2h×2w."""
+        fine = self.ResFS(self.convFS(skip))
+        up = F.interpolate(coarse, scale_factor=2, mode="bilinear", align_corners=False)
+        joined = fine[:, None] + torch.unflatten(up, 0, (len(skip), -1))
+        refined: Tensor = self.ResMM(joined.flatten(0, 1))
+        return refined

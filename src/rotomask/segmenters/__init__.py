@@ -1,0 +1,1 @@
+"""Segmenters: what lives through one video, one file a kind of network, and wrappers of them."""

@@ -1,0 +1,101 @@
+"""The contract of every semi-supervised method: what lives through one video."""
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from rotomask.arrays import Frame, Mask, Probabilities
+
+OnLearning = Callable[[float], None]
+"""Told how far a segmenter is with learning from an annotated frame, 0..1."""
+
+
+class Segmenter(ABC):
+    """Cuts objects out of one video, a frame at a time.
+
+    Call `start` with an annotated frame, then `step` for each further frame in order. Calling
+    `start` again begins a new video.
+
+    Example:
+        >>> import rotomask
+        >>> segmenter = rotomask.load_model("stm-lite")
+        >>> frame = np.zeros((48, 64, 3), np.uint8)
+        >>> mask = np.zeros((48, 64), np.int32)
+        >>> mask[10:30, 20:40] = 7
+        >>> segmenter.start(frame, mask)
+        >>> segmenter.step(frame).shape, segmenter.object_ids
+        ((2, 48, 64), (7,))
+    """
+
+    @property
+    @abstractmethod
+    def object_ids(self) -> tuple[int, ...]:
+        """Ids of the objects being followed, in the order of the probabilities' rows 1.. ."""
+
+    @abstractmethod
+    def start(self, frame: Frame, mask: Mask) -> None:
+        """Forget everything and take this frame and its mask as the reference.
+
+        Raises:
+            ShapeError: If frame or mask has the wrong shape or dtype, or their sizes differ.
+            MaskError: If the mask is empty.
+        """
+
+    @abstractmethod
+    def step(self, frame: Frame) -> Probabilities:
+        """Segment the next frame.
+
+        Returns:
+            O+1×H×W, float32, sums to 1 over the first axis.
+
+        Raises:
+            ShapeError: If the frame's size differs from the reference frame's.
+        """
+
+    @abstractmethod
+    def add(
+        self, frame: Frame, mask: Mask, object_ids: Sequence[int] | None = None
+    ) -> Probabilities:
+        """Segment the next frame knowing part of its mask: a correction, or a new object.
+
+        Args:
+            frame: The next frame, as for `step`.
+            mask: Labels known to be right, for the objects named by `object_ids`.
+            object_ids: The objects the mask speaks of; by default those that appear in it. An id
+                named here that is absent from the mask is known to be out of this frame. Objects
+                not named are segmented, outside the known pixels.
+
+        Returns:
+            As for `step`, with the known objects exactly as given. `object_ids` has the new ids
+            at its end.
+        """
+
+    @abstractmethod
+    def observe(self, frame: Frame, mask: Mask) -> None:
+        """Take the next frame's mask as the segmenter's own earlier answer, without segmenting.
+
+        A resumed job rebuilds its memory so from the frames that were finished.
+        """
+
+    def report_learning(self, on_learning: OnLearning | None) -> None:  # noqa: B027
+        """Have `start` and `add` report how far they are, where they learn from their frame.
+
+        Most segmenters do not learn, and have nothing to report.
+        """
+
+    def twin(self) -> "Segmenter":
+        """Another segmenter of the same kind, to be started on a video of its own.
+
+        It shares what no video changes, above all the network: here all attributes, which suits
+        segmenters whose `start` makes everything else anew.
+        """
+        return copy.copy(self)
+
+    def labels(self, probabilities: Probabilities) -> npt.NDArray[np.int32]:
+        """The most probable object id of every pixel, H×W int32."""
+        ids = np.array((0, *self.object_ids), dtype=np.int32)
+        labels: npt.NDArray[np.int32] = ids[probabilities.argmax(axis=0)]
+        return labels

@@ -1,0 +1,83 @@
+"""Between a video's frames and a network's tensors: resizing, padding, and back."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from rotomask.arrays import Frame, Mask, Probabilities
+
+
+@dataclass(frozen=True, kw_only=True)
+class Framing:
+    """How the frames of one video are brought to a network."""
+
+    size: tuple[int, int]
+    """Height and width of the video's frames."""
+    working_size: tuple[int, int]
+    """Height and width at which they are processed, before padding."""
+    stride: int
+    """Padded sides are multiples of it."""
+    device: torch.device
+
+    @property
+    def padding(self) -> tuple[int, int, int, int]:
+        """Zeros left, right, top, bottom, split evenly, to a multiple of the stride."""
+        height, width = self.working_size
+        extra_y, extra_x = -height % self.stride, -width % self.stride
+        return extra_x // 2, extra_x - extra_x // 2, extra_y // 2, extra_y - extra_y // 2
+
+    def image(self, frame: Frame) -> Tensor:
+        """The frame as 1×3×H×W float 0..1, resized and padded."""
+        height, width = self.working_size
+        if frame.shape[:2] != self.working_size:
+            reduces = width < frame.shape[1]
+            method = cv2.INTER_AREA if reduces else cv2.INTER_CUBIC
+            frame = cv2.resize(frame, (width, height), interpolation=method)  # type: ignore[assignment]
+        image = torch.tensor(frame, device=self.device)
+        image = image.permute(2, 0, 1)[None].float() / 255
+        return F.pad(image, self.padding).contiguous(memory_format=torch.channels_last)
+
+    def masks(self, mask: Mask, object_ids: tuple[int, ...]) -> Tensor:
+        """One soft mask an object, O×H×W float 0..1, resized and padded."""
+        height, width = self.working_size
+        layers = []
+        for k in object_ids:
+            layer = (mask == k).astype(np.float32)
+            if layer.shape != self.working_size:
+                layer = cv2.resize(layer, (width, height), interpolation=cv2.INTER_AREA)
+            layers.append(torch.from_numpy(layer))
+        return F.pad(torch.stack(layers).to(self.device), self.padding)
+
+    def output(self, probabilities: Tensor) -> Probabilities:
+        """O+1×H×W at padded size -> without padding, at the video's own size."""
+        height, width = self.working_size
+        left, _, top, _ = self.padding
+        inner = probabilities[:, top : top + height, left : left + width]
+        if self.size != self.working_size:
+            inner = F.interpolate(inner[None], self.size, mode="bilinear", align_corners=False)[0]
+        return inner.float().cpu().numpy()
+
+
+def ids_in(mask: Mask) -> tuple[int, ...]:
+    """Object ids that appear in a mask, in ascending order."""
+    return tuple(int(k) for k in np.unique(mask) if k != 0)
+
+
+def put_known(
+    probabilities: Probabilities, mask: Mask, object_ids: tuple[int, ...], known: tuple[int, ...]
+) -> None:
+    """Make the known objects exactly as given, in place.
+
+    Args:
+        probabilities: O+1×H×W, in the order of `object_ids`.
+        mask: H×W, labels known to be right for the objects of `known`.
+        object_ids: Ids of rows 1.. .
+        known: Ids the mask speaks of.
+    """
+    probabilities[:, np.isin(mask, known)] = 0
+    for k in known:
+        probabilities[1 + object_ids.index(k), mask == k] = 1

@@ -1,0 +1,317 @@
+"""The segmenter of every reference-guided network: what lives through one video.
+
+Oh et al. 2018 (RGMP), sec. 3.3: the reference frame is encoded once, at each scale; every further
+frame with the soft mask of the frame before. The probabilities of the scales are averaged, then
+those of the objects merged, and the result guides the next frame.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from rotomask.arrays import Frame, Mask, Probabilities, check_frame, check_mask
+from rotomask.errors import MaskError, OptionError, RotomaskError
+from rotomask.networks.layers.aggregation import Aggregation, aggregate
+from rotomask.networks.precision import Runtime, choose_runtime
+from rotomask.networks.sizing import working_size
+from rotomask.segmenters.base import Segmenter
+from rotomask.segmenters.framing import Framing, ids_in, put_known
+
+OBJECTS_AT_ONCE = 8
+"""Objects that are encoded and decoded in one batch."""
+
+BLOCK = 8
+"""Side of the squares in which distances to a mask are measured, px."""
+
+
+class Features(Protocol):
+    """What a network knows of a frame with B masks."""
+
+    @property
+    def coarsest(self) -> Tensor: ...  # noqa: D102
+
+
+class ReferenceGuidedNetwork(Protocol):
+    """What the segmenter asks of a network; shapes as in `RGMP`."""
+
+    @property
+    def stride(self) -> int: ...  # noqa: D102
+
+    @property
+    def has_memory(self) -> bool: ...  # noqa: D102
+
+    def encode(self, image: Tensor, masks: Tensor) -> Any: ...  # noqa: D102
+
+    def match(  # noqa: D102
+        self, target: Any, reference: Tensor, state: Tensor | None = None
+    ) -> Tensor: ...
+
+    def refine(self, target: Any, matched: Tensor) -> Tensor: ...  # noqa: D102
+
+    def side_logits(self, target: Any, matched: Tensor) -> list[Tensor]: ...  # noqa: D102
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReferenceGuidedConfig:
+    """How a reference-guided network is run over a video."""
+
+    size: int | None = 480
+    """Short side at which frames are processed, px; larger frames are reduced to it, smaller ones
+    left. None: every frame at its own size."""
+    enlarge: bool = False
+    """Whether smaller frames are enlarged to `size`."""
+    scales: tuple[float, ...] = (0.5, 0.75, 1.0)
+    """Every frame is segmented at each of these parts of that size; the probabilities are averaged
+    (sec. 3.3)."""
+    aggregation: Aggregation = "soft"
+    """How the objects' probabilities are merged (eq. 1 and what it is compared with)."""
+    background: Literal["merged", "product"] = "merged"
+    """Where the background's probability comes from when there are several objects: ``merged``, one
+    minus that of all objects segmented as one (sec. 3.3), which costs as much as one more object;
+    ``product``, the probability that no object is there."""
+    reach: float | None = None
+    """How far from its previous mask an object is looked for, as a part of the frame's short side;
+    everywhere once it is lost. None: everywhere, as published."""
+    use_reference: bool = True
+    """False: the reference stream sees zeros (-Ref of table 5)."""
+    use_previous: bool = True
+    """False: the target stream sees zeros in place of the previous mask (-Prev of table 5), and
+    `reach` is not looked at."""
+
+    def __post_init__(self) -> None:
+        if not self.scales or not all(0 < scale <= 2 for scale in self.scales):
+            raise OptionError(f"scales must be above 0 and at most 2, got {self.scales}")
+        if self.reach is not None and self.reach <= 0:
+            raise OptionError(f"reach must be above 0, or None for everywhere, got {self.reach}")
+        if self.background not in ("merged", "product"):
+            raise OptionError(f"unknown background {self.background!r}; use merged or product")
+
+
+@dataclass
+class _Scale:
+    """What is kept of one scale: a row an object, and the merged foreground's after them."""
+
+    references: Tensor
+    """R×C×h×w, of each row's own reference frame."""
+    states: Tensor | None = None
+    """R×C×h×w, of the visual memory."""
+
+
+class ReferenceGuidedSegmenter(Segmenter):
+    """Follows any number of objects through one video with a reference-guided network."""
+
+    def __init__(
+        self,
+        network: torch.nn.Module,
+        config: ReferenceGuidedConfig | None = None,
+        runtime: Runtime | None = None,
+    ) -> None:
+        self.config = config or ReferenceGuidedConfig()
+        self.runtime = runtime or choose_runtime()
+        network.to(self.runtime.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network.eval().requires_grad_(False)
+        self.network: ReferenceGuidedNetwork = network  # type: ignore[assignment]
+        self._ids: tuple[int, ...] = ()
+
+    def __repr__(self) -> str:
+        """Network, device, precision and settings."""
+        name, runtime = type(self.network).__name__, self.runtime
+        return f"{name} on {runtime.device}, {runtime.precision}, {self.config}"
+
+    @property
+    def object_ids(self) -> tuple[int, ...]:
+        """Ids of the objects being followed, in the order of the probabilities' rows 1.. ."""
+        return self._ids
+
+    def start(self, frame: Frame, mask: Mask) -> None:
+        """Forget everything and take this frame and its mask as the reference."""
+        check_frame(frame)
+        check_mask(mask, frame)
+        ids = ids_in(mask)
+        if not ids:
+            raise MaskError("the reference mask is empty; mark at least one object in it")
+        size = (frame.shape[0], frame.shape[1])
+        self._framing = Framing(
+            size=size,
+            working_size=working_size(size, self.config.size, self.config.enlarge),
+            stride=self.network.stride,
+            device=self.runtime.device,
+        )
+        self._ids = ids
+        with self.runtime.inference():
+            image = self._framing.image(frame)
+            self._masks = self._framing.masks(mask, ids)
+            rows = self._with_merged(self._masks)
+            self._scales = [_Scale(self._reference(image, rows, s)) for s in self.config.scales]
+
+    def step(self, frame: Frame) -> Probabilities:
+        """Segment the next frame."""
+        self._check_started(frame)
+        with self.runtime.inference():
+            probabilities = self._segment(self._framing.image(frame))
+            self._masks = probabilities[1:]
+            return self._framing.output(probabilities)
+
+    def add(
+        self, frame: Frame, mask: Mask, object_ids: Sequence[int] | None = None
+    ) -> Probabilities:
+        """Segment the next frame knowing part of its mask: a correction, or a new object.
+
+        The frame becomes the reference of the objects that the mask shows.
+        """
+        self._check_started(frame)
+        check_mask(mask, frame)
+        known = tuple(object_ids) if object_ids is not None else ids_in(mask)
+        if not known:
+            raise MaskError("the added mask is empty; name the object ids that are absent, or step")
+        before = self._ids
+        new = tuple(k for k in known if k not in before)
+        with self.runtime.inference():
+            image = self._framing.image(frame)
+            probabilities = self._segment(image)
+            self._ids = before + new
+            claimed = self._framing.masks(mask, known)
+            free = 1 - claimed.sum(0).clamp(0, 1)
+            masks = F.pad(probabilities[1:], (0, 0, 0, 0, 0, len(new))) * free
+            masks[[self._ids.index(k) for k in known]] = claimed
+            full = self._with_known(probabilities, mask, known)
+            self._masks = masks
+            self._take_references(image, before, known=[k for k in known if (mask == k).any()])
+        return full
+
+    def observe(self, frame: Frame, mask: Mask) -> None:
+        """Take the next frame's mask as the segmenter's own earlier answer, without segmenting."""
+        self._check_started(frame)
+        check_mask(mask, frame)
+        with self.runtime.inference():
+            if self.network.has_memory:
+                image = self._framing.image(frame)
+                for kept, scale in zip(self._scales, self.config.scales, strict=True):
+                    for _ in self._matches(kept, image, scale):
+                        pass  # only the visual memory has to see the frame
+            self._masks = self._framing.masks(mask, self._ids)
+
+    def _with_known(
+        self, probabilities: Tensor, mask: Mask, known: tuple[int, ...]
+    ) -> Probabilities:
+        """The answer for a frame that is known in part."""
+        found = self._framing.output(probabilities)
+        full = np.zeros((1 + len(self._ids), *self._framing.size), np.float32)
+        full[: len(found)] = found
+        stale = [1 + self._ids.index(k) for k in known]
+        full[stale] = 0  # where a known object is, the mask alone says
+        total = full.sum(0)
+        full[0] += 1 - total  # what was taken from it is background
+        put_known(full, mask, self._ids, known)
+        return full
+
+    def _take_references(
+        self, image: Tensor, before: tuple[int, ...], *, known: Sequence[int]
+    ) -> None:
+        """Make this frame the reference of the known objects, and of the merged foreground."""
+        rows = self._with_merged(self._masks)
+        fresh = [self._ids.index(k) for k in self._ids if k in known or k not in before]
+        fresh += list(range(len(self._ids), len(rows)))
+        if not fresh:
+            return
+        kept_rows = [i for i in range(len(self._ids)) if i not in fresh]
+        for kept, scale in zip(self._scales, self.config.scales, strict=True):
+            kept.references = _put_rows(
+                kept.references, kept_rows, self._reference(image, rows[fresh], scale), fresh
+            )
+            if kept.states is not None:
+                zeros = kept.states.new_zeros((len(fresh), *kept.states.shape[1:]))
+                kept.states = _put_rows(kept.states, kept_rows, zeros, fresh)
+
+    def _with_merged(self, masks: Tensor) -> Tensor:
+        """O×H×W, with all objects as one more row where that is asked for."""
+        if len(masks) == 1 or self.config.background == "product":
+            return masks
+        return torch.cat([masks, masks.sum(0, keepdim=True).clamp(0, 1)])
+
+    def _reference(self, image: Tensor, rows: Tensor, scale: float) -> Tensor:
+        """Features of the reference stream at a scale, R×C×h×w."""
+        size = self._scaled_size(scale)
+        if not self.config.use_reference:
+            image, rows = torch.zeros_like(image), torch.zeros_like(rows)
+        image, rows = _resize(image, size), _resize(rows[:, None], size)[:, 0]
+        chunks = rows.split(OBJECTS_AT_ONCE)
+        found = [self.network.encode(image, chunk).coarsest for chunk in chunks]
+        return torch.cat(found)
+
+    def _segment(self, image: Tensor) -> Tensor:
+        """Probabilities O+1×H×W at padded processing size."""
+        size = (image.shape[2], image.shape[3])
+        total = torch.zeros((), device=image.device)
+        for kept, scale in zip(self._scales, self.config.scales, strict=True):
+            logits = [self.network.refine(*pair) for pair in self._matches(kept, image, scale)]
+            total = total + _resize(torch.sigmoid(torch.cat(logits))[:, None], size)[:, 0]
+        rows = total / len(self._scales)
+        if self.config.reach is not None and self.config.use_previous:
+            rows = rows * self._within_reach(self.config.reach)
+        count = len(self._ids)
+        if count == 1:  # nothing to merge: eq. 1 is for several objects
+            return torch.cat([1 - rows, rows])
+        background = 1 - rows[count:] if len(rows) > count else None
+        return aggregate(rows[:count], self.config.aggregation, background=background)
+
+    def _within_reach(self, reach: float) -> Tensor:
+        """1 near each row's previous mask, or everywhere if it is empty; else 0, R×H×W."""
+        rows = self._with_merged(self._masks)
+        blocks = F.max_pool2d((rows > 0.5).float()[:, None], BLOCK)  # a tenth of the time
+        radius = max(1, round(reach * min(self._framing.working_size) / BLOCK))
+        near = F.max_pool2d(blocks, 2 * radius + 1, stride=1, padding=radius)
+        lost = (blocks.flatten(1).amax(1) == 0)[:, None, None, None]
+        near = torch.where(lost, torch.ones_like(near), near)
+        return F.interpolate(near, rows.shape[-2:])[:, 0]
+
+    def _matches(self, kept: _Scale, image: Tensor, scale: float) -> Iterator[tuple[Any, Tensor]]:
+        """Target features and what they match in the reference, some rows at a time."""
+        scaled, guidance = _resize(image, self._scaled_size(scale)), self._guidance(scale)
+        previous, states = kept.states, []
+        for start in range(0, len(guidance), OBJECTS_AT_ONCE):
+            rows = slice(start, start + OBJECTS_AT_ONCE)
+            target = self.network.encode(scaled, guidance[rows])
+            state = None if previous is None else previous[rows]
+            matched = self.network.match(target, kept.references[rows], state)
+            states.append(matched)
+            yield target, matched
+        if self.network.has_memory:
+            kept.states = torch.cat(states)
+
+    def _guidance(self, scale: float) -> Tensor:
+        """The previous soft masks of every row at a scale, R×h×w."""
+        rows = self._with_merged(self._masks)
+        if not self.config.use_previous:
+            rows = torch.zeros_like(rows)
+        return _resize(rows[:, None], self._scaled_size(scale))[:, 0]
+
+    def _scaled_size(self, scale: float) -> tuple[int, int]:
+        """Padded processing size at a scale: multiples of the stride, rounded up."""
+        height, width = self._masks.shape[-2:]
+        stride = self.network.stride
+        return -(-int(height * scale) // stride) * stride, -(-int(width * scale) // stride) * stride
+
+    def _check_started(self, frame: Frame) -> None:
+        if not self._ids:
+            raise RotomaskError("start() the segmenter with an annotated frame first")
+        check_frame(frame, self._framing.size)
+
+
+def _resize(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """B×C×H×W at another size, as the authors do it: bilinear, without smoothing before."""
+    if x.shape[-2:] == size:
+        return x
+    return F.interpolate(x, size, mode="bilinear", align_corners=False)
+
+
+def _put_rows(old: Tensor, kept: list[int], new: Tensor, fresh: list[int]) -> Tensor:
+    """Rows `kept` of the old tensor and the new rows, each at its place."""
+    joined = old.new_zeros((len(kept) + len(fresh), *old.shape[1:]))
+    joined[kept], joined[fresh] = old[kept], new.to(old.dtype)
+    return joined

@@ -1,0 +1,105 @@
+"""Training of distance-lite: depth inside instances, as bins and as a number, and foreground."""
+
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rotomask.training.clip_data import open_clip_data
+from rotomask.training.recipes import EDGES_LITE
+from rotomask.training.single_frames import SingleFrameRecipe, SingleFrameTask, foreground_loss
+from rotomask.training.space_time import HELD_OUT
+from rotomask.training.task import Batch, Data, Schedule, Task
+from studies.distance_network import (
+    BINS,
+    DistanceConfig,
+    DistanceLogits,
+    DistanceNet,
+    normalised_distance,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistanceRecipe(SingleFrameRecipe):
+    """Everything that a run depends on, but for the data."""
+
+    model: DistanceConfig = field(default_factory=DistanceConfig)
+    regression: float = 10.0
+    """Weight of the regression's squared error, which is small in numbers."""
+    foreground: float = 0.5
+    """Weight of the foreground's loss."""
+    held_out: tuple[str, ...] = HELD_OUT
+
+    def task(self, data: Data, initial: Path | None = None) -> Task:
+        """The task on this data; see `Recipe.task`."""
+        return DistanceTask(self, data, initial)
+
+
+class DistanceTask(SingleFrameTask):
+    """A recipe on the user's data."""
+
+    recipe: DistanceRecipe
+
+    def __init__(self, recipe: DistanceRecipe, data: Data, initial: Path | None = None) -> None:
+        self.recipe = recipe
+        clips, held_out = open_clip_data(data, held_out=recipe.held_out, needs=())
+        super().__init__(clips, held_out, initial)
+
+    def network(self) -> DistanceNet:
+        """The network."""
+        return DistanceNet(self.recipe.model)
+
+    def prepare(self, batch: Batch) -> Batch:
+        """Frames, and how deep every pixel lies in its instance: N×1×S×S."""
+        prepared = super().prepare(batch)
+        labels = prepared["labels"]
+        distances = np.stack([normalised_distance(one) for one in labels.cpu().numpy()])
+        return {
+            "frames": prepared["frames"],
+            "distance": torch.from_numpy(distances)[:, None].to(labels.device),
+        }
+
+    def loss(self, network: nn.Module, batch: Batch, step: int) -> Tensor:
+        """Cross-entropy of the bins, squared error of the distance, both inside; foreground."""
+        frames = batch["frames"].contiguous(memory_format=torch.channels_last)
+        logits: DistanceLogits = network(frames)
+        truth = batch["distance"]
+        inside = truth > 0
+        total = self.recipe.foreground * foreground_loss(
+            logits.foreground, inside.float(), self.recipe.dice
+        )
+        if inside.any():
+            total = total + bin_loss(logits.bins, truth)
+            error = torch.sigmoid(logits.distance[inside]) - truth[inside]
+            total = total + self.recipe.regression * error.square().mean()
+        return total
+
+    def description(self) -> dict[str, Any]:
+        """Model, config, recipe and data."""
+        config = asdict(self.recipe.model)
+        return {"model": "distance-lite", "config": config, **super().description()}
+
+
+def bin_loss(logits: Tensor, distance: Tensor) -> Tensor:
+    """Cross-entropy of the bins inside objects; rare bins weigh more, by the root of their rarity.
+
+    Args:
+        logits: B×4×H×W.
+        distance: B×1×H×W, 0..1; 0 outside objects, which does not count.
+    """
+    inside = distance[:, 0] > 0
+    truth = torch.clamp(torch.ceil(distance[:, 0] * BINS) - 1, 0, BINS - 1).long()[inside]
+    count = torch.bincount(truth, minlength=BINS).clamp_min(1)
+    weight = (len(truth) / (BINS * count.float())).sqrt()
+    return F.cross_entropy(logits.movedim(1, -1)[inside], truth, weight)
+
+
+DISTANCE_LITE = DistanceRecipe(
+    name="distance-lite",
+    schedule=Schedule(steps=400, learning_rate=8e-4, warmup=30, ema=0.99, validate_every=0),
+    stage=replace(EDGES_LITE.stage, real=0.25, objects=(0.3, 0.4, 0.3), paste=0.8),
+)

@@ -1,0 +1,158 @@
+"""A video without a mask, through the command line and on disk."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import rotomask
+from rotomask.errors import InputError, OptionError
+from rotomask.masks import read_labels
+from rotomask.unsupervised.config import DiscoveryConfig
+from rotomask.unsupervised.discoverers import load_discoverer
+from tests.cli.test_cli import run
+from tests.unsupervised.pasted import pasted_clip
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four frames in which a dog walks, as a folder."""
+    folder = tmp_path_factory.mktemp("clip") / "dog"
+    folder.mkdir()
+    for t, frame in enumerate(pasted_clip(4, ((60, 40), (6, 2)))[0]):
+        Image.fromarray(frame).save(folder / f"{t:05d}.png")
+    return folder
+
+
+def _overlap(folder: Path) -> float:
+    values = []
+    for t, truth in enumerate(pasted_clip(4, ((60, 40), (6, 2)))[1]):
+        mask = read_labels(folder / "masks" / f"{t:05d}.png") > 0
+        values.append((mask & (truth > 0)).sum() / (mask | (truth > 0)).sum())
+    return float(np.mean(values))
+
+
+def test_cut_without_a_mask_finds_and_follows(video, tmp_path):
+    answer = run("cut", video, "--out", tmp_path / "out", "--format", "none")
+    assert answer.returncode == 0, answer.stderr
+    assert "followed from there" in answer.stderr
+    assert _overlap(tmp_path / "out") > 0.5
+    job = json.loads((tmp_path / "out" / "job.json").read_text())
+    assert job["model"] == "stm-lite"
+    (reference,) = job["annotations"]
+    kept = read_labels(tmp_path / "out" / "found" / f"{int(reference):05d}.png")
+    masks = tmp_path / "out" / "masks"
+    np.testing.assert_array_equal(read_labels(masks / f"{int(reference):05d}.png"), kept)
+
+    # The same command goes on without another search.
+    (masks / "00003.png").unlink()
+    again = run("cut", video, "--out", tmp_path / "out", "--format", "none")
+    assert again.returncode == 0, again.stderr
+    assert "followed from there" not in again.stderr
+    assert (masks / "00003.png").is_file()
+
+
+def test_a_model_that_needs_no_mask_finds_it_in_every_frame(video, tmp_path):
+    result = rotomask.cut(video, None, tmp_path, model="embedding", formats=("mattes",))
+    assert result.frames == result.frames_segmented == 4
+    assert _overlap(tmp_path) > 0.5
+    before = [p.stat().st_mtime_ns for p in sorted((tmp_path / "masks").iterdir())]
+    (tmp_path / "masks" / "00001.png").unlink()
+    again = rotomask.cut(video, None, tmp_path, model="embedding", formats=("mattes",))
+    assert again.frames_segmented == 1
+    after = [p.stat().st_mtime_ns for p in sorted((tmp_path / "masks").iterdir())]
+    assert [a == b for a, b in zip(before, after, strict=True)] == [True, False, True, True]
+
+
+def test_proposals_can_be_given_to_cut(video, tmp_path):
+    answer = run("propose", video, "--out", tmp_path / "found", "--objects", "3")
+    assert answer.returncode == 0, answer.stderr
+    listed = json.loads((tmp_path / "found" / "proposals.json").read_text())
+    assert [p["object_id"] for p in listed] == list(range(1, len(listed) + 1))
+    with Image.open(tmp_path / "found" / "proposals.png") as sheet:
+        assert sheet.width > 300
+    best = listed[0]
+    assert f"--mask {tmp_path / 'found' / best['mask']} --at {best['frame_index']}" in answer.stdout
+    options = ["--mask", tmp_path / "found" / best["mask"], "--at", best["frame_index"]]
+    cut = run("cut", video, *options, "--out", tmp_path / "cut", "--format", "none")
+    assert cut.returncode == 0, cut.stderr
+    assert _overlap(tmp_path / "cut") > 0.5
+
+
+def test_options_that_need_a_mask_are_refused(video, tmp_path):
+    for options in (["--at", "2"], ["--direction", "forward"], ["--objects", "0"]):
+        answer = run("cut", video, "--out", tmp_path, *options)
+        assert answer.returncode == 2
+        assert answer.stderr.startswith("rotomask: error:")
+    with pytest.raises(OptionError, match="unknown model"):
+        rotomask.cut(video, None, tmp_path, model="nothing")
+
+
+def test_an_empty_picture_has_nothing_to_follow(tmp_path):
+    Image.fromarray(np.full((64, 96, 3), 127, np.uint8)).save(tmp_path / "grey.png")
+    discoverer = load_discoverer("flow-saliency", config=DiscoveryConfig(size=64))
+    with pytest.raises(InputError, match="no object was found"):
+        rotomask.propose(tmp_path / "grey.png", tmp_path / "out", discoverer=discoverer)
+
+
+def test_the_search_stays_inside_the_range(video, tmp_path):
+    result = rotomask.cut(video, None, tmp_path, start=1, stop=3, formats=())
+    assert result.frames == 2
+    assert {p.name for p in (tmp_path / "masks").iterdir()} == {"00001.png", "00002.png"}
+
+
+def test_benchmark_without_masks(video, tmp_path):
+    root = tmp_path / "davis"
+    frames, labels = pasted_clip(4, ((60, 40), (6, 2)))
+    for part in ("JPEGImages", "Annotations"):
+        (root / part / "480p" / "dog").mkdir(parents=True)
+    for t in range(4):
+        Image.fromarray(frames[t]).save(root / "JPEGImages" / "480p" / "dog" / f"{t:05d}.jpg")
+        Image.fromarray((labels[t] > 0).astype(np.uint8) * 255).save(
+            root / "Annotations" / "480p" / "dog" / f"{t:05d}.png"
+        )
+    file = tmp_path / "run.json"
+    options = ["--root", root, "--model", "embedding", "--json", file, "-q"]
+    answer = run("benchmark", "davis2016", *options, "--out", tmp_path / "run")
+    assert answer.returncode == 0, answer.stderr
+    result = json.loads(file.read_text())
+    assert result["run"]["frames"] == 4, "no frame was given"
+    assert result["figures"]["J_mean"] > 0.5
+    marked = run("benchmark", "davis2016", *options, "--with-masks", "--out", tmp_path / "marked")
+    assert marked.returncode == 0, marked.stderr
+    assert json.loads(file.read_text())["run"]["frames"] == 3
+
+
+def _fbms(root: Path) -> list[str]:
+    folder = root / "Testset" / "dog"
+    (folder / "GroundTruth").mkdir(parents=True)
+    for t, (frame, label) in enumerate(zip(*pasted_clip(3, ((60, 40), (6, 2))), strict=True)):
+        Image.fromarray(frame).save(folder / f"dog_{t + 1:04d}.jpg")
+        if t != 1:  # not every frame is labelled
+            grey = (label > 0).astype(np.uint8) * 255
+            Image.fromarray(grey).save(folder / "GroundTruth" / f"dog_{t + 1:04d}.pgm")
+    return ["fbms", "--root", str(root)]
+
+
+def _segtrack(root: Path) -> list[str]:
+    for part in ("JPEGImages", "GroundTruth"):
+        (root / part / "dog").mkdir(parents=True)
+    for t, (frame, label) in enumerate(zip(*pasted_clip(3, ((60, 40), (6, 2))), strict=True)):
+        Image.fromarray(frame).save(root / "JPEGImages" / "dog" / f"{t:05d}.png")
+        grey = (label > 0).astype(np.uint8) * 255
+        Image.fromarray(grey).save(root / "GroundTruth" / "dog" / f"{t:05d}.png")
+    return ["segtrack-v2", "--root", str(root), "--split", "merged"]
+
+
+@pytest.mark.parametrize(("layout", "figure"), [(_fbms, "J_foreground"), (_segtrack, "J_mean")])
+def test_the_protocols_that_give_no_mask(layout, figure, tmp_path):
+    file = tmp_path / "run.json"
+    options = [*layout(tmp_path / "data"), "--out", tmp_path / "run", "--json", file, "-q"]
+    answer = run("benchmark", *options, "--model", "embedding")
+    assert answer.returncode == 0, answer.stderr
+    assert json.loads(file.read_text())["figures"][figure] > 0.5
+    marked = run("benchmark", *options, "--model", "stm-lite")
+    assert marked.returncode == 2
+    assert "without annotation" in marked.stderr

@@ -1,0 +1,32 @@
+"""Running the commands in benchmarks/, studies/ and tools/, and small data sets for them."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+
+from rotomask.data.training.synthetic import moving_shapes
+from rotomask.masks import write_mask
+
+ROOT = Path(__file__).parents[1]
+
+
+def run_script(module: str, *arguments: object) -> str:
+    """Output of `python -m MODULE ARGUMENTS`, such as studies.edges; it must succeed."""
+    command = [sys.executable, "-m", module, *arguments]
+    answer = subprocess.run(
+        [str(part) for part in command], cwd=ROOT, capture_output=True, text=True, timeout=300
+    )
+    assert answer.returncode == 0, answer.stderr
+    return answer.stdout
+
+
+def write_video(root: Path, name: str, seed: int, frames: int) -> None:
+    """Moving shapes as a sequence of a data set in the layout of DAVIS."""
+    pictures, labels = moving_shapes(seed, frames=frames, size=(64, 80))
+    (root / "JPEGImages" / "480p" / name).mkdir(parents=True)
+    for t, (frame, mask) in enumerate(zip(pictures, labels, strict=True)):
+        picture = root / "JPEGImages" / "480p" / name / f"{t:05d}.png"
+        cv2.imwrite(str(picture), frame[..., ::-1])
+        write_mask(root / "Annotations" / "480p" / name / f"{t:05d}.png", mask.astype(int))

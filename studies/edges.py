@@ -22,7 +22,7 @@ import torch
 
 from rotomask.arrays import Frame
 from rotomask.data.training.clips import AnnotatedVideo, find_videos
-from rotomask.edges.detector import EdgeMaps
+from rotomask.edges.edge_detector import EdgeMaps
 from rotomask.edges.frame_models import load_edge_detector
 from rotomask.edges.motion_edges import EdgeMap, merge_edges, motion_edges
 from rotomask.edges.thinning import thin_edges

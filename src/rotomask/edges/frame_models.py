@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from torch import nn
 
-from rotomask.edges.detector import EdgeDetector
+from rotomask.edges.edge_detector import EdgeDetector
 from rotomask.errors import OptionError
 from rotomask.networks.checkpoints import load_into, read_metadata
 from rotomask.networks.hepspnet import EdgeConfig, HEPSPNet

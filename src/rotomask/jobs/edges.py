@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from rotomask.arrays import Frame
-from rotomask.edges.detector import EdgeDetector
+from rotomask.edges.edge_detector import EdgeDetector
 from rotomask.edges.frame_models import load_edge_detector
 from rotomask.edges.motion_edges import EdgeMap, merge_edges, motion_edges
 from rotomask.edges.thinning import thin_edges

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rotomask.data.simulation import render
-from rotomask.edges.detector import EdgeDetector
+from rotomask.edges.edge_detector import EdgeDetector
 from rotomask.edges.motion_edges import flow_channels
 from rotomask.edges.thinning import thin_edges
 from rotomask.evaluation.measures.object_edges import edge_counts, edge_score

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from rotomask.edges.detector import EdgeDetector
+from rotomask.edges.edge_detector import EdgeDetector
 from rotomask.edges.frame_models import FRAME_MODELS, frame_model_weights, load_edge_detector
 from rotomask.errors import OptionError, ShapeError
 from rotomask.networks.hepspnet import EdgeConfig, HEPSPNet

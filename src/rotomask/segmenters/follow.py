@@ -1,0 +1,160 @@
+"""The frame loop: a segmenter follows annotated objects through the frames of a video.
+
+Everything that runs a segmenter over frames runs this loop: cutting, benchmarks, validation during
+training, propagation of objects found without annotation, and the app.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+
+from rotomask.arrays import Frame, Mask, Probabilities
+from rotomask.errors import OptionError
+from rotomask.segmenters.base import Segmenter
+
+Direction = Literal["both", "forward", "backward"]
+DIRECTIONS: dict[str, str] = {
+    "both": "from the first annotated frame to the end and back to the start",
+    "forward": "from the first annotated frame to the end",
+    "backward": "from the last annotated frame to the start",
+}
+"""Each direction and what it does, for help texts."""
+
+Origin = Literal["reference", "correction", "segmented", "finished", "empty"]
+"""Where a frame's mask comes from.
+
+``reference``: the annotation that a pass starts from; ``correction``: an annotation of part of the
+frame, the rest segmented; ``segmented``: the segmenter alone; ``finished``: an earlier run;
+``empty``: no object is known yet.
+"""
+
+
+class FrameSource(Protocol):
+    """Frames of a video, decoded on demand, any number of times."""
+
+    def __len__(self) -> int: ...
+
+    def frames(
+        self, start: int = 0, stop: int | None = None, *, reverse: bool = False
+    ) -> Iterator[Frame]:
+        """Frames start, start + 1, ... before stop, or the same backwards."""
+
+
+@dataclass(frozen=True, eq=False)
+class Annotation:
+    """Mask of one frame that is known to be right."""
+
+    labels: Mask
+    """H×W integers, 0 background, k = object id k."""
+    object_ids: tuple[int, ...] | None = None
+    """Objects that the mask tells about; None: those that appear in it. An id named here that has
+    no pixel is known to be absent from the frame."""
+
+
+@dataclass(frozen=True, eq=False)
+class FollowedFrame:
+    """One frame of a pass with its mask."""
+
+    index: int
+    frame: Frame
+    labels: Mask
+    """H×W integers."""
+    probabilities: Probabilities | None
+    """O+1×H×W, background first, in the order of the segmenter's `object_ids`; None where nothing
+    was segmented: origin ``reference``, ``finished`` or ``empty``."""
+    origin: Origin
+
+
+@dataclass(frozen=True)
+class Pass:
+    """Frames that a segmenter sees in one go."""
+
+    start: int
+    stop: int
+    reverse: bool = False
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    @property
+    def indices(self) -> range:
+        """Frame numbers in the order in which they are seen."""
+        frames = range(self.start, self.stop)
+        return frames[::-1] if self.reverse else frames
+
+
+def plan_passes(
+    annotated: Iterable[int], start: int, stop: int, direction: Direction = "both"
+) -> tuple[Pass, ...]:
+    """Passes that give every frame of a range its mask, in the order in which they are done.
+
+    A frame in two passes is the annotated one from which both begin.
+
+    Args:
+        annotated: Numbers of the annotated frames, at least one.
+        start: First frame.
+        stop: One past the last.
+        direction: A name of `DIRECTIONS`.
+
+    Raises:
+        OptionError: If the direction is unknown.
+    """
+    if direction not in DIRECTIONS:
+        raise OptionError(f"unknown direction {direction!r}; use {', '.join(DIRECTIONS)}")
+    if direction == "forward":
+        return (Pass(start, stop),)
+    if direction == "backward":
+        return (Pass(start, stop, reverse=True),)
+    first = min(annotated)
+    forward = Pass(first, stop)
+    return (forward, Pass(start, first + 1, reverse=True)) if first > start else (forward,)
+
+
+def follow(
+    segmenter: Segmenter,
+    frames: Iterable[tuple[int, Frame]],
+    annotations: Mapping[int, Annotation],
+    *,
+    finished: Callable[[int], Mask | None] | None = None,
+) -> Iterator[FollowedFrame]:
+    """Segment frames one after the other.
+
+    The segmenter starts at the first annotated frame that comes; frames before it have empty masks.
+    Later annotations are corrections or new objects.
+
+    Args:
+        segmenter: Followed objects are those that it was shown in this pass.
+        frames: Frame numbers and frames, in the order in which they are to be segmented.
+        annotations: Known masks by frame number.
+        finished: The mask that an earlier run gave a frame, or None: such a frame is shown to the
+            segmenter (`Segmenter.observe`), not segmented again.
+
+    Yields:
+        Every frame with its mask, as soon as it is known.
+
+    Raises:
+        MaskError: If the first annotation is empty.
+        ShapeError: If a frame or mask has the wrong shape, or a size unlike the first's.
+    """
+    started = False
+    for index, frame in frames:
+        known = annotations.get(index)
+        probabilities: Probabilities | None = None
+        origin: Origin
+        if known is not None and not started:
+            segmenter.start(frame, known.labels)
+            started, labels, origin = True, known.labels, "reference"
+        elif not started:
+            labels, origin = np.zeros(frame.shape[:2], np.int32), "empty"
+        elif known is not None:
+            probabilities = segmenter.add(frame, known.labels, known.object_ids)
+            labels, origin = segmenter.labels(probabilities), "correction"
+        elif finished is not None and (earlier := finished(index)) is not None:
+            segmenter.observe(frame, earlier)
+            labels, origin = earlier, "finished"
+        else:
+            probabilities = segmenter.step(frame)
+            labels, origin = segmenter.labels(probabilities), "segmented"
+        yield FollowedFrame(index, frame, labels, probabilities, origin)

@@ -10,7 +10,7 @@ from rotomask.networks.flow_lite import (
     FlowLite,
     FlowLiteConfig,
     FlowUpdate,
-    Start,
+    InitialFlow,
     bilinear_weights,
     unit_features,
     warp,
@@ -93,9 +93,9 @@ def test_a_start_is_where_the_fine_levels_go_on():
     images = torch.rand((2, 1, 3, 64, 64), generator=torch.Generator().manual_seed(5))
     given = torch.full((1, 2, 64, 64), 300.0)  # beyond any window: nothing there is alike
     with torch.no_grad():
-        started = network.levels(images[0], images[1], Start(given))
-        part = network.levels(images[0], images[1], Start(given, torch.ones(1)))
-        alone = network.levels(images[0], images[1], Start(given, torch.zeros(1)))
+        started = network.levels(images[0], images[1], InitialFlow(given))
+        part = network.levels(images[0], images[1], InitialFlow(given, torch.ones(1)))
+        alone = network.levels(images[0], images[1], InitialFlow(given, torch.zeros(1)))
         without = network.levels(images[0], images[1])
     assert len(started) == 3
     assert len(part) == len(alone) == 5
@@ -106,7 +106,7 @@ def test_a_start_is_where_the_fine_levels_go_on():
 
 def test_it_is_small():
     assert sum(p.numel() for p in FlowLite().parameters()) <= 1_000_000
-    with pytest.raises(OptionError, match="1 or more"):
+    with pytest.raises(OptionError, match="must be at least 1"):
         FlowLiteConfig(radius=0)
 
 

@@ -26,8 +26,8 @@ def ours(network: RGMP, golden: dict[str, Tensor]) -> dict[str, Tensor]:
         reference = network.encode(golden["frame0"], golden["mask0"]).stride32
         target = network.encode(golden["frame1"], golden["guidance1"])
         matched = network.match(target, reference)
-        pyramid = network.refine_pyramid(target, matched)
-        probability = torch.sigmoid(network.refine(target, matched))
+        pyramid = network.decode_pyramid(target, matched)
+        probability = torch.sigmoid(network.decode(target, matched))
     return {
         "ref_r5": reference,
         "prob1": probability,
@@ -54,16 +54,16 @@ def test_objects_are_a_batch(network: RGMP) -> None:
     masks = torch.rand(2, 64, 96, generator=generator)
     with torch.inference_mode():
         both = network.encode(image, masks)
-        logits = network.refine(both, network.match(both, both.coarsest))
+        logits = network.decode(both, network.match(both, both.coarsest))
         assert logits.shape == (2, 64, 96)
         for o in range(2):
             one = network.encode(image, masks[o : o + 1])
-            alone = network.refine(one, network.match(one, one.coarsest))
+            alone = network.decode(one, network.match(one, one.coarsest))
             torch.testing.assert_close(logits[o : o + 1], alone, rtol=1e-4, atol=1e-4)
 
 
 def test_pyramid_halves_its_size(network: RGMP) -> None:
     with torch.inference_mode():
         features = network.encode(torch.zeros(1, 3, 64, 96), torch.zeros(1, 64, 96))
-        pyramid = network.refine_pyramid(features, network.match(features, features.coarsest))
+        pyramid = network.decode_pyramid(features, network.match(features, features.coarsest))
     assert [tuple(p.shape[-2:]) for p in pyramid] == [(16, 24), (8, 12), (4, 6), (2, 3)]

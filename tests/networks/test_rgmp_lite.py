@@ -45,7 +45,7 @@ def test_features_and_side_predictions_halve_their_size(config, image, masks):
     with torch.inference_mode():
         features = network.encode(image, masks)
         logits = network.side_logits(features, network.match(features, features.coarsest))
-        full = network.refine(features, network.match(features, features.coarsest))
+        full = network.decode(features, network.match(features, features.coarsest))
     assert features.stride4.shape == (2, 24, 16, 24)
     assert features.stride8.shape == (2, 40, 8, 12)
     assert features.stride16.shape == (2, 112, 4, 6)
@@ -87,10 +87,10 @@ def test_objects_are_a_batch(image, masks):
     network = _filled()
     with torch.inference_mode():
         both = network.encode(image, masks)
-        logits = network.refine(both, network.match(both, both.coarsest))
+        logits = network.decode(both, network.match(both, both.coarsest))
         for o in range(2):
             one = network.encode(image, masks[o : o + 1])
-            alone = network.refine(one, network.match(one, one.coarsest))
+            alone = network.decode(one, network.match(one, one.coarsest))
             torch.testing.assert_close(logits[o : o + 1], alone, rtol=1e-3, atol=1e-3)
 
 

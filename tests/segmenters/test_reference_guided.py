@@ -93,7 +93,7 @@ def test_equals_the_network_used_by_hand(kind, request):
         reference = network.encode(images[:1], mask).coarsest
         for t in (1, 2):
             target = network.encode(images[t : t + 1], mask)
-            mask = torch.sigmoid(network.refine(target, network.match(target, reference)))
+            mask = torch.sigmoid(network.decode(target, network.match(target, reference)))
     answer = _last(_segmenter(network), frames, labels[0].astype(int))
     assert np.abs(answer[1] - mask[0].numpy()).max() < 1e-5
     assert np.abs(answer[0] - 1 + mask[0].numpy()).max() < 1e-5
@@ -269,7 +269,7 @@ def test_observing_is_what_the_network_would_have_seen(kind, request):
         state = network.match(network.encode(images[1:2], masks[:1]), reference)
         target = network.encode(images[2:], masks[1:2])
         matched = network.match(target, reference, state)
-        expected = torch.sigmoid(network.refine(target, matched))
+        expected = torch.sigmoid(network.decode(target, matched))
     assert np.abs(answer[1] - expected[0].numpy()).max() < 1e-5
 
 

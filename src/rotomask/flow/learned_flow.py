@@ -7,7 +7,7 @@ from torch import Tensor
 
 from rotomask.arrays import Frame, check_frame
 from rotomask.flow.optical_flow import Flow, OpticalFlow
-from rotomask.networks.flow_lite import FlowLite, Start
+from rotomask.networks.flow_lite import FlowLite, InitialFlow
 from rotomask.networks.precision import Runtime
 
 
@@ -39,10 +39,10 @@ class LearnedFlow(OpticalFlow):
         found: Flow = flow[0, :, :height, :width].permute(1, 2, 0).float().cpu().numpy()
         return np.ascontiguousarray(found)
 
-    def _start(self, first: Frame, second: Frame) -> Start | None:
+    def _start(self, first: Frame, second: Frame) -> InitialFlow | None:
         if self.start is None:
             return None
-        return Start(self._tensor(self.start.estimate(first, second)))
+        return InitialFlow(self._tensor(self.start.estimate(first, second)))
 
     def _tensor(self, picture: Frame | Flow) -> Tensor:
         """H×W×C -> 1×C×H×W float, continued right and below to a multiple of 32."""

@@ -1,8 +1,8 @@
-"""One set of weights from several: the mean of a run's last checkpoints.
+"""Weight averaging: the mean of the last checkpoints of one training run.
 
-"Towards good practices" (Yu et al. 2019), sec. 4, finds that scores vary seriously from epoch to
-epoch. The mean of checkpoints of one run (Izmailov et al. 2018) varies less than each of them. Runs
-from different starts have no common mean: their average is no network worth having.
+"Towards good practices" (Yu et al. 2019), sec. 4, reports that scores vary seriously from epoch to
+epoch. The mean of several checkpoints of one run (Izmailov et al. 2018) varies less. Do not average
+runs that started from different weights: the mean of two separate optima is not a usable network.
 """
 
 from collections.abc import Sequence
@@ -21,39 +21,42 @@ def average_weights(files: Sequence[Path], out: Path) -> Path:
 
     Args:
         files: Two or more .safetensors, .pth or .pt files with the same parameters.
-        out: A .safetensors file, made or replaced. It has the first file's metadata, so that it
-            rebuilds the network, but for its scores, and the names of the files as ``averaged``.
+        out: The .safetensors file to write; an existing one is replaced. Its metadata are those of
+            the first file without the validation scores, plus the file names as ``averaged``.
 
     Returns:
         `out`.
 
     Raises:
-        OptionError: If there are fewer than two files, or `out` is no .safetensors file.
-        WeightsError: If a file cannot be read or is of another network than the first.
+        OptionError: If there are fewer than two files, or `out` is not a .safetensors file.
+        WeightsError: If a file cannot be read or belongs to another network than the first.
         OutputError: If the file cannot be written.
     """
     if len(files) < 2:
-        raise OptionError(f"an average needs two checkpoints or more, got {len(files)}")
+        raise OptionError(f"averaging needs two checkpoints or more, got {len(files)}")
     if out.suffix != ".safetensors":
-        raise OptionError(f"averaged weights are a .safetensors file, got {out}")
+        raise OptionError(f"averaged weights are written as a .safetensors file, got {out}")
     first, metadata = load_state(files[0]), _metadata(files[0])
+    # Sum in float64: a float32 sum of many checkpoints loses the last digits.
     total = {name: value.double() for name, value in first.items()}
     for file in files[1:]:
         _add(total, file, metadata, files[0])
     mean = {
-        # What is no real number, such as a counter of batch norm, is the first file's.
+        # Integers, such as batch norm's counters, are taken from the first file.
         name: (value / len(files)).float() if first[name].is_floating_point() else first[name]
         for name, value in total.items()
     }
-    kept = {k: v for k, v in metadata.items() if k != "validation"}
-    save_weights(out, mean, {**kept, "averaged": [file.name for file in files]})
+    inherited = {k: v for k, v in metadata.items() if k != "validation"}
+    save_weights(out, mean, {**inherited, "averaged": [file.name for file in files]})
     return out
 
 
 def _add(total: dict[str, Tensor], file: Path, metadata: dict[str, Any], first: Path) -> None:
     state = load_state(file)
     if _shapes(state) != _shapes(total) or _metadata(file).get("config") != metadata.get("config"):
-        raise WeightsError(f"{file} is not of the same network as {first}; average one run's files")
+        raise WeightsError(
+            f"{file} and {first} are checkpoints of different networks; average files of one run"
+        )
     for name, value in state.items():
         total[name] += value
 

@@ -1,7 +1,7 @@
-"""Weights on disk: ours as float16 safetensors, the authors' as they published them.
+"""Weights on disk: our own as float16 safetensors, those of the papers' authors as published.
 
-A .pth or .pt file is read without running code from it. The `module.` that torch puts before every
-name when a network was trained on several GPUs is taken off.
+A .pth or .pt file is read with ``weights_only=True``: no code from it is run. The prefix `module.`,
+which DataParallel puts before every parameter name, is removed.
 """
 
 import contextlib
@@ -27,13 +27,13 @@ def load_state(path: Path) -> dict[str, Tensor]:
     """Parameters of a checkpoint by name, on the CPU.
 
     Args:
-        path: A .safetensors, .pth or .pt file that holds nothing but named tensors.
+        path: A .safetensors, .pth or .pt file that holds only named tensors.
 
     Returns:
-        Floating-point tensors as float32, whatever they are stored as; others as they are.
+        Floating-point tensors converted to float32; others with their stored dtype.
 
     Raises:
-        WeightsError: If the file is missing, damaged or something else.
+        WeightsError: If the file is missing, damaged or not a state dict.
     """
     with _readable(path):
         if path.suffix == ".safetensors":
@@ -42,7 +42,7 @@ def load_state(path: Path) -> dict[str, Tensor]:
             stored = torch.load(path, map_location="cpu", weights_only=True)
     if not isinstance(stored, Mapping) or not all(isinstance(v, Tensor) for v in stored.values()):
         raise WeightsError(
-            f"{path} holds something else than named tensors; give the network's state dict"
+            f"{path} holds more than named tensors; pass a file with only the network's state dict"
         )
     return {
         str(name).removeprefix("module."): value.float() if value.is_floating_point() else value
@@ -51,13 +51,12 @@ def load_state(path: Path) -> dict[str, Tensor]:
 
 
 def load_into(network: nn.Module, path: Path) -> None:
-    """Give the network the parameters of a checkpoint, all of them and no others.
+    """Load a checkpoint into a network; parameter names and shapes must match exactly.
 
-    Counters of batch norm (`num_batches_tracked`) may be absent, as they are from files older than
-    them.
+    Batch norm counters (`num_batches_tracked`) may be missing: PyTorch before 0.4.1 saved none.
 
     Raises:
-        WeightsError: If the file cannot be read or is not of this network.
+        WeightsError: If the file cannot be read or belongs to another network.
     """
     state, own = load_state(path), network.state_dict()
     missing = [
@@ -70,11 +69,11 @@ def load_into(network: nn.Module, path: Path) -> None:
         if name in state and state[name].shape != value.shape
     ]
     faults = {"missing": missing, "unexpected": unexpected, "of another shape": misshaped}
-    found = [f"{fault}: {_first(names)}" for fault, names in faults.items() if names]
-    if found:
+    differences = [f"{fault}: {_first(names)}" for fault, names in faults.items() if names]
+    if differences:
         raise WeightsError(
-            f"{path} is not a checkpoint of {type(network).__name__}, the network asked for; "
-            + "; ".join(found)
+            f"{path} is not a checkpoint of {type(network).__name__}, the requested network; "
+            + "; ".join(differences)
         )
     network.load_state_dict(state, strict=False)
 
@@ -83,31 +82,32 @@ def save_weights(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str,
     """Write parameters as float16 safetensors; the file is complete or absent.
 
     Args:
-        path: A .safetensors file, made or replaced.
+        path: The .safetensors file to write; an existing one is replaced.
         state: Parameters by name.
-        metadata: What JSON can hold, for `read_metadata`: the network's config, how it was trained.
+        metadata: JSON-serialisable settings for `read_metadata`: the network's config, how it was
+            trained.
 
     Raises:
-        WeightsError: If a value does not fit into float16, or is not a number.
+        WeightsError: If a value is not finite or exceeds the range of float16.
         OutputError: If the file cannot be written.
     """
     stored = {}
     for name, value in state.items():
-        small = value.half() if value.is_floating_point() else value
-        if not small.isfinite().all():
+        half = value.half() if value.is_floating_point() else value
+        if not half.isfinite().all():
             raise WeightsError(
-                f"cannot save {name} as float16: it holds values that are not finite or beyond "
-                "65504; did the training diverge?"
+                f"cannot save {name} as float16: some values are not finite or beyond 65504; "
+                "check whether the training diverged"
             )
-        # A copy: safetensors takes no tensors that share memory.
-        stored[name] = small.detach().cpu().clone(memory_format=torch.contiguous_format)
+        # Clone: safetensors refuses tensors that share memory.
+        stored[name] = half.detach().cpu().clone(memory_format=torch.contiguous_format)
     content = safetensors.torch.save(stored, {METADATA_KEY: json.dumps(dict(metadata))})
     with complete_or_absent(path) as temporary:
         temporary.write_bytes(content)
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
-    """What `save_weights` was given beside the parameters; empty for a file not written by it.
+    """The `metadata` passed to `save_weights`; empty for files from elsewhere.
 
     Raises:
         WeightsError: If the file is missing, damaged or not safetensors.
@@ -119,18 +119,18 @@ def read_metadata(path: Path) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _readable(path: Path) -> Iterator[None]:
-    """Check that the file is there, and turn whatever reading it raises into a `WeightsError`."""
+    """Check that the file exists, and convert any exception of its reader to `WeightsError`."""
     if path.suffix not in (".safetensors", *PICKLE_SUFFIXES):
         raise WeightsError(f"weights must be a .safetensors, .pth or .pt file, got {path}")
     if not path.is_file():
-        raise WeightsError(f"no weights at {path}: it is missing or not a file")
+        raise WeightsError(f"no weights at {path}: the path is missing or not a file")
     try:
         yield
     except OSError as error:
         raise WeightsError(f"cannot read weights {path}: {error.strerror or error}") from error
     except Exception as error:  # a damaged pickle raises anything, from EOFError to IndexError
         raise WeightsError(
-            f"{path} is damaged or not a {path.suffix} file of plain tensors; get it anew"
+            f"{path} is damaged or not a {path.suffix} file of plain tensors; download it again"
         ) from error
 
 

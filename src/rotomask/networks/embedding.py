@@ -1,17 +1,18 @@
-"""The instance-embedding network: for every pixel, which instance it is of and whether of any.
+"""The instance-embedding network: an embedding and an objectness for every pixel.
 
 Fathi et al. 2017 and Li et al. 2018 (instance embedding transfer), sec. 3.1, on the light backbone.
-Trained on still images alone; what finds the object of a video in its output is `unsupervised/`.
+Pixels of one instance have similar embeddings. The network is trained on still images only;
+`unsupervised/` uses its output to segment the objects of a video.
 """
 
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rotomask.errors import OptionError
 from rotomask.networks.layers.efficientnet_lite import STRIDE32_CHANNELS, EfficientNetLite0
+from rotomask.networks.layers.prediction_head import PredictionHead
 from rotomask.networks.stm_lite import Upsample
 
 
@@ -26,24 +27,26 @@ class EmbeddingConfig:
 
     def __post_init__(self) -> None:
         if self.embedding_channels < 1:
-            raise OptionError(f"an embedding has 1 channel or more, got {self.embedding_channels}")
+            raise OptionError(
+                f"embedding_channels must be at least 1, got {self.embedding_channels}"
+            )
 
 
 class EmbeddingMaps(NamedTuple):
-    """What the network says of B frames, at stride 4."""
+    """Outputs of the network for B frames, at stride 4."""
 
     embedding: Tensor
-    """B×E×H/4×W/4; pixels of one instance are near each other."""
+    """B×E×H/4×W/4 float32; the embeddings of one instance's pixels are close to each other."""
     objectness: Tensor
-    """B×H/4×W/4: logit of being part of any object."""
+    """Logit that a pixel belongs to any object, B×H/4×W/4 float32."""
 
 
 class EmbeddingNet(nn.Module):
-    """The network: tensors in, tensors out."""
+    """The embedding network: images to embeddings and objectness."""
 
     stride = 4
     multiple = 32
-    """Sides of the input are multiples of it."""
+    """The height and width of the input must be multiples of this."""
 
     def __init__(self, config: EmbeddingConfig | None = None) -> None:
         super().__init__()
@@ -55,29 +58,16 @@ class EmbeddingNet(nn.Module):
         self.up16 = Upsample(STRIDE32_CHANNELS, c16, d16)
         self.up8 = Upsample(d16, c8, d8)
         self.up4 = Upsample(d8, c4, d4)
-        self.embed = Head(d4, self.config.embedding_channels)
-        self.detect = Head(d4, 1)
+        self.embed = PredictionHead(d4, self.config.embedding_channels)
+        self.detect = PredictionHead(d4, 1)
 
     def forward(self, image: Tensor) -> EmbeddingMaps:
-        """Maps of RGB images B×3×H×W, float 0..1, sides multiples of 32; float32."""
+        """Embeddings and objectness of RGB images B×3×H×W, float 0..1, sides multiples of 32."""
         pyramid = self.encoder(image)
         deep = self.encoder.deepen(pyramid)
-        # What the whole frame shows decides what counts as an object in it.
+        # Add a projection of the global mean, B×192×1×1, to every cell: what counts as an object
+        # depends on the rest of the frame.
         deep = deep + self.scene(deep.mean((2, 3)))[:, :, None, None]
         x = self.up16(deep, pyramid.stride16)
         x = self.up4(self.up8(x, pyramid.stride8), pyramid.stride4)
         return EmbeddingMaps(self.embed(x).float(), self.detect(x)[:, 0].float())
-
-
-class Head(nn.Module):
-    """From shared features to one output."""
-
-    def __init__(self, c_in: int, c_out: int) -> None:
-        super().__init__()
-        self.mix = nn.Conv2d(c_in, c_in, 3, padding=1)
-        self.predict = nn.Conv2d(c_in, c_out, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """B×C×h×w -> B×C'×h×w."""
-        predicted: Tensor = self.predict(F.relu(self.mix(F.relu(x))))
-        return predicted

@@ -1,14 +1,14 @@
-"""edges-lite: holistically nested object edges on the light PSPNet, with or without flow.
+"""edges-lite (HED-PSPNet): holistically nested edge detection on the light PSPNet.
 
-Xie and Tu 2015 (HED): every stride has an edge output of its own, each supervised by class-balanced
-cross-entropy, fused by a learned 1×1 convolution. Their sides come from the stages of a VGG-16;
-here, as the DAVIS-2017 report on OSVOS, PSPNet, edges and flow puts it, from a PSPNet, in its light
-form. Edges are object outlines: what separates an object from the rest and from the next object. A
-foreground output beside them masks the motion edges of `edges.motion_edges`.
+Xie and Tu 2015 (HED): every stride has a side output of edges, each supervised by class-balanced
+cross-entropy, and a learned 1×1 convolution fuses them. HED takes its side outputs from the stages
+of a VGG-16; this network takes them from a light PSPNet, after the DAVIS-2017 report on OSVOS,
+PSPNet, edges and flow. Edges are object outlines: they separate an object from the background and
+from other objects. A foreground output masks the motion edges of `edges.motion_edges`.
 
-The report guesses that training with flow as input performs better than merging by hand. With
-`flow` a small encoder of the flow less the camera's motion is added to the image's features,
-through filters that start at zero.
+The report expects that training with flow as input works better than merging motion edges by hand.
+With ``flow=True`` a small encoder of the stabilised flow adds to the image's features, through
+convolutions that are initialised to zero.
 """
 
 from dataclasses import dataclass
@@ -22,9 +22,9 @@ from rotomask.networks.layers.efficientnet_lite import EfficientNetLite0, Pyrami
 from rotomask.networks.layers.pyramid_decoder import PyramidDecoder, upsample_logits
 
 FLOW_CHANNELS = 3
-"""What `edges.motion_edges.flow_channels` gives."""
+"""Channels of the flow input: x, y and length, from `edges.motion_edges.flow_channels`."""
 FLOW_WIDTHS = (24, 40, 48)
-"""Width of the flow's encoder at strides 4, 8 and 16."""
+"""Channels of the flow encoder at strides 4, 8 and 16."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,21 +34,22 @@ class EdgeConfig:
     decoder_channels: tuple[int, int, int] = (96, 64, 48)
     """Width of the decoder at strides 16, 8 and 4."""
     flow: bool = False
-    """Whether it sees flow beside the image."""
+    """Use optical flow as a second input."""
 
 
 class EdgeLogits(NamedTuple):
-    """What the network says of images B×3×H×W, each B×1×H×W float32."""
+    """Outputs of the network for images B×3×H×W, each B×1×H×W float32."""
 
     fused: Tensor
-    """The edges."""
+    """Logits of edges, fused from the side outputs."""
     sides: tuple[Tensor, ...]
-    """Those of strides 16, 8 and 4 by themselves, for deep supervision."""
+    """Logits of edges from strides 16, 8 and 4, for deep supervision."""
     foreground: Tensor
+    """Logits of any object."""
 
 
 class HEPSPNet(nn.Module):
-    """The network: tensors in, tensors out."""
+    """The edge network: images, and optionally flow, to logits of edges and foreground."""
 
     def __init__(self, config: EdgeConfig | None = None) -> None:
         super().__init__()
@@ -59,21 +60,21 @@ class HEPSPNet(nn.Module):
         self.flow_encoder = FlowEncoder() if self.config.flow else None
         self.side = nn.ModuleList(nn.Conv2d(width, 1, 1) for width in widths)
         self.fuse = nn.Conv2d(len(widths), 1, 1)
-        nn.init.constant_(self.fuse.weight, 1 / len(widths))  # as HED starts
+        nn.init.constant_(self.fuse.weight, 1 / len(widths))  # HED's initialisation: the mean
         self.foreground = nn.Conv2d(widths[-1], 1, 3, padding=1)
 
     def forward(self, image: Tensor, flow: Tensor | None = None) -> EdgeLogits:
         """Edge and foreground logits.
 
         Args:
-            image: RGB, B×3×H×W, 0..1, sides multiples of 16.
-            flow: B×3×H×W, as `flow_channels` has them; None: nothing is known of motion. A network
-                without flow does not look at it.
+            image: RGB images, B×3×H×W, float 0..1, sides multiples of 16.
+            flow: Output of `flow_channels`, B×3×H×W; None if there is no flow. Ignored by a network
+                without ``flow``.
         """
         pyramid: Pyramid = self.encoder(image)
         if self.flow_encoder is not None and flow is not None:
             pyramid = self.flow_encoder(flow, pyramid)
-        decoded = [F.relu(x) for x in self.decoder.decode(pyramid, pyramid.stride16)]
+        decoded = [F.relu(x) for x in self.decoder.decode(pyramid, pyramid.stride16)]  # 16, 8, 4
         size = (image.shape[-2], image.shape[-1])
         sides = [upsample_logits(head(x), size) for head, x in zip(self.side, decoded, strict=True)]
         fused = self.fuse(torch.cat(sides, 1)).float()
@@ -82,7 +83,7 @@ class HEPSPNet(nn.Module):
 
 
 class FlowEncoder(nn.Module):
-    """Features of the flow, added to the image's; at first nothing is added."""
+    """Encode flow and add it to the image's features; untrained, it adds zero."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -102,7 +103,7 @@ class FlowEncoder(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def forward(self, flow: Tensor, pyramid: Pyramid) -> Pyramid:
-        """The pyramid with what B×3×H×W flow channels add to it."""
+        """The pyramid plus the features of the flow channels B×3×H×W, at the same shapes."""
         x = F.relu(self.stem(flow))
         joined = []
         steps = (self.to_stride4, self.to_stride8, self.to_stride16)

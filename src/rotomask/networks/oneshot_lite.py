@@ -1,9 +1,10 @@
-"""oneshot-lite: an appearance network on the light backbone, to be fine-tuned on one frame.
+"""oneshot-lite: OSVOS on the light backbone, fine-tuned on one annotated frame on a CPU.
 
-The idea of Caelles et al. 2017 (OSVOS) for a plain CPU: EfficientNet-Lite0 sees a frame once, and
-fine-tuning changes the decoder alone, so that the features of the annotated frame and its augmented
-views are computed once. With `pooling` its deepest features pass a pyramid pooling module (Zhao et
-al. 2017, PSPNet), the light form of the network in section 2 of the DAVIS-2017 report.
+One-shot fine-tuning as in Caelles et al. 2017 (OSVOS), but only the decoder is trained: the
+features of the annotated frame and its augmented views are then computed only once, by
+EfficientNet-Lite0. With ``pooling`` the deepest features pass through pyramid pooling (Zhao et al.
+2017, PSPNet), a light form of the network in section 2 of the DAVIS-2017 report on OSVOS, PSPNet,
+edges and flow.
 """
 
 from dataclasses import dataclass
@@ -24,23 +25,25 @@ class OneShotLiteConfig:
     decoder_channels: tuple[int, int, int] = (128, 96, 48)
     """Width of the decoder at strides 16, 8 and 4."""
     pooling: bool = True
-    """Whether the deepest features are pooled over parts of the frame (PSPNet)."""
+    """Apply pyramid pooling to the deepest features (PSPNet)."""
     sides: bool = True
-    """Whether strides 16 and 8 have outputs of their own, for deep supervision."""
+    """Add side outputs at strides 16 and 8, for deep supervision."""
 
 
 class AppearanceFeatures(NamedTuple):
-    """What the encoder knows of B frames: all that fine-tuning needs of them."""
+    """The encoder's output for B frames: the input of the decoder, which fine-tuning trains."""
 
     pyramid: Pyramid
+    """Features at strides 4, 8 and 16."""
     deep: Tensor
     """B×192×H/32×W/32."""
 
 
 class OneShotLite(nn.Module):
-    """The network: tensors in, tensors out."""
+    """The appearance network: images to foreground logits."""
 
     stride = 32
+    """The height and width of the input must be multiples of this."""
 
     def __init__(self, config: OneShotLiteConfig | None = None) -> None:
         super().__init__()
@@ -54,13 +57,13 @@ class OneShotLite(nn.Module):
         return logits
 
     def encode(self, image: Tensor) -> AppearanceFeatures:
-        """Features of RGB images B×3×H×W, 0..1."""
+        """Features of RGB images B×3×H×W, float 0..1, sides multiples of 32."""
         pyramid = self.encoder(image)
         return AppearanceFeatures(pyramid, self.encoder.deepen(pyramid))
 
 
 class AppearanceDecoder(PyramidDecoder):
-    """From the encoder's features to foreground logits, coarse to fine."""
+    """Decoder from the encoder's features to foreground logits, coarse to fine."""
 
     def __init__(self, config: OneShotLiteConfig) -> None:
         super().__init__(STRIDE32_CHANNELS, config.decoder_channels, pooling=config.pooling)
@@ -70,7 +73,7 @@ class AppearanceDecoder(PyramidDecoder):
         self.side = nn.ModuleList(nn.Conv2d(width, 1, 1) for width in widths)
 
     def forward(self, features: AppearanceFeatures) -> SideLogits:
-        """Features -> logits at the images' size, B×1×H×W float32."""
+        """Logits at the size of the images, each B×1×H×W float32."""
         pyramid, deep = features
         x16, x8, x4 = self.decode(pyramid, deep)
         height, width = pyramid.stride4.shape[-2:]

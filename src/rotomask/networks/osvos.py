@@ -1,13 +1,13 @@
-"""OSVOS: a one-shot appearance network.
+"""OSVOS: one-shot video object segmentation with a VGG-16.
 
-Caelles et al. 2017, "One-shot video object segmentation". A VGG-16 classifies every pixel as object
-or not; a parent network, trained on many videos, is fine-tuned on the one annotated frame of the
-video at hand. Each stage but the first has a side output of its own, which training supervises; the
-answer is fused from the side features.
+Caelles et al. 2017, "One-shot video object segmentation". A VGG-16 classifies every pixel as
+foreground or background. A parent network, trained on many videos, is fine-tuned on the annotated
+frame of each test video. Every stage but the first has a side output, which training supervises;
+the final output is fused from the side features.
 
-Parameters bear the names of the authors' PyTorch code, so that `checkpoints.load_into` takes their
-parent network as it is. `SLIM` is the simpler form of "One-shot segmentation with detector boxes"
-(paper 4, sec. 3.1 and 4): side features one channel deep, fused, without losses of their own.
+Parameters have the names of the authors' PyTorch code, so that `checkpoints.load_into` loads their
+parent network unchanged. `SLIM` is the simpler variant of "One-shot segmentation with detector
+boxes" (paper 4, sec. 3.1 and 4): side features with one channel, fused, without side losses.
 """
 
 from dataclasses import dataclass
@@ -24,31 +24,30 @@ MEAN_BGR = (104.00699, 116.66877, 122.67892)
 
 @dataclass(frozen=True, kw_only=True)
 class OSVOSConfig:
-    """The shape of the network; as published unless said otherwise."""
+    """The shape of the network; the defaults are the published values."""
 
     side_channels: int = 16
-    """Depth of the side features."""
+    """Channels of the side features."""
     side_kernel: int = 3
-    """Side of the convolutions that make them, px."""
+    """Kernel size of the convolutions that compute the side features, px."""
     supervised_sides: bool = True
-    """Whether each side has an output of its own, for deep supervision."""
+    """Predict logits from each side's features too, for deep supervision."""
 
 
 SLIM = OSVOSConfig(side_channels=1, side_kernel=1, supervised_sides=False)
 
 
 class SideLogits(NamedTuple):
-    """Foreground logits of images B×3×H×W, all at the images' size."""
+    """Foreground logits of images B×3×H×W, all at the size of the images."""
 
     fused: Tensor
-    """B×1×H×W, the answer."""
+    """The network's output, B×1×H×W."""
     sides: tuple[Tensor, ...]
-    """B×1×H×W of each stage but the first, finest first; training supervises them too. None without
-    supervised sides."""
+    """Side outputs, each B×1×H×W, for deep supervision; empty in a network without them."""
 
 
 class OSVOS(nn.Module):
-    """The network: tensors in, tensors out; images of any size."""
+    """The VGG-16 network: images of any size to foreground logits."""
 
     def __init__(self, config: OSVOSConfig | None = None) -> None:
         super().__init__()
@@ -74,17 +73,19 @@ class OSVOS(nn.Module):
         """Foreground logits.
 
         Args:
-            image: B×3×H×W, float, as `preprocess` gives it.
+            image: Output of `preprocess`, B×3×H×W, float.
 
         Returns:
-            The fused logits and those of each side output, B×1×H×W.
+            Fused logits and those of the side outputs, finest first, each B×1×H×W.
         """
         height, width = image.shape[-2:]
+        # The first stage has no side output: side i belongs to stage i + 1, at stride 2^(i + 1).
         x = self.stages[0](image)
         features, sides = [], []
         for i, stage in enumerate(self.stages[1:]):
             x = stage(x)
             side = self.side_prep[i](x)
+            # A transposed convolution overshoots the image by up to two strides: crop to it.
             features.append(center_crop(self.upscale[i](side), height, width))
             if self.config.supervised_sides:
                 score = self.upscale_[i](self.score_dsn[i](side))
@@ -94,15 +95,15 @@ class OSVOS(nn.Module):
 
 
 def preprocess(image: Tensor) -> Tensor:
-    """RGB images B×3×H×W, 0..1, as the published weights want them: BGR, 0-255, mean taken out."""
+    """RGB images B×3×H×W, 0..1, in the published weights' form: BGR, 0..255, mean subtracted."""
     mean = torch.tensor(MEAN_BGR, dtype=image.dtype, device=image.device).view(1, 3, 1, 1)
     return image.flip(1) * 255 - mean
 
 
 class Upscale(nn.ConvTranspose2d):
-    """Bilinear upsampling by `stride` as a transposed convolution, each channel on its own.
+    """Bilinear upsampling by `stride`, as a transposed convolution that is never trained.
 
-    The weights are kept dense and are never trained: published files hold them so.
+    Channels do not mix, but the weight is stored dense, C×C×2s×2s, as in the published files.
     """
 
     def __init__(self, channels: int, stride: int) -> None:
@@ -112,13 +113,15 @@ class Upscale(nn.ConvTranspose2d):
     def reset_parameters(self) -> None:
         """Set the weights to the bilinear kernel."""
         kernel = bilinear_kernel(self.kernel_size[0])
-        identity = torch.eye(self.in_channels)
+        identity = torch.eye(
+            self.in_channels
+        )  # the kernel from each channel to itself, 0 elsewhere
         with torch.no_grad():
             self.weight.copy_(identity[:, :, None, None] * kernel)
 
 
 def bilinear_kernel(size: int) -> Tensor:
-    """Weights of a transposed convolution that upsamples by size / 2 bilinearly, size×size.
+    """Kernel of a transposed convolution that upsamples bilinearly by size / 2: size×size.
 
     Example:
         >>> bilinear_kernel(4)[0] * 16
@@ -130,7 +133,7 @@ def bilinear_kernel(size: int) -> Tensor:
 
 
 def center_crop(x: Tensor, height: int, width: int) -> Tensor:
-    """The middle height×width of B×C×H×W; of an odd surplus, the larger half goes at the end."""
+    """The central height×width of B×C×H×W; an odd excess is cut more at the bottom and right."""
     top = (x.shape[-2] - height) // 2
     left = (x.shape[-1] - width) // 2
     return x[..., top : top + height, left : left + width]
@@ -139,7 +142,7 @@ def center_crop(x: Tensor, height: int, width: int) -> Tensor:
 def _stage(c_in: int, widths: tuple[int, ...], *, halve: bool) -> nn.Sequential:
     layers: list[nn.Module] = []
     if halve:
-        # Odd sizes round up, so that the upsampled maps cover the image.
+        # Odd sizes round up, so that the upsampled maps cover the whole image.
         layers.append(nn.MaxPool2d(2, stride=2, ceil_mode=True))
     for c_out in widths:
         layers += [nn.Conv2d(c_in, c_out, 3, padding=1), nn.ReLU(inplace=True)]

@@ -1,12 +1,13 @@
 """RGMP: reference-guided mask propagation.
 
-Oh et al. 2018, "Fast video object segmentation by reference-guided mask propagation". One ResNet-50
-sees the reference frame with its mask, and the frame being segmented with the mask of the frame
-before; a global convolution matches the two, and a decoder refines the match. So the network both
-detects what the reference shows and propagates where it was last.
+Oh et al. 2018, "Fast video object segmentation by reference-guided mask propagation". A siamese
+ResNet-50 encodes two streams: the reference frame with its mask, and the target frame (the one
+being segmented) with the mask of the previous frame. A global convolution block matches them, and a
+decoder refines the match to a mask. The network so combines detection, by the reference, with
+propagation, by the previous mask.
 
-Parameters bear the names of the authors' code, so that `checkpoints.load_into` takes their
-`weights.pth` as it is.
+Parameters have the names of the authors' code, so that `checkpoints.load_into` loads their
+`weights.pth` unchanged.
 """
 
 from dataclasses import dataclass
@@ -21,18 +22,19 @@ from rotomask.networks.layers.global_convolution import GlobalConvolution
 from rotomask.networks.layers.resnet import ResNet50
 
 CHANNELS = 256
+"""Channels of the global convolution block and of the decoder."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RGMPConfig:
-    """The shape of the network; the defaults are the published one's."""
+    """The shape of the network; the defaults are the published values."""
 
     visual_memory: bool = False
-    """Whether a convolutional GRU follows the global convolution block (sec. 4.3)."""
+    """Add a convolutional GRU after the global convolution block (sec. 4.3)."""
 
 
 class FrameFeatures(NamedTuple):
-    """What the encoder knows of B pairs of frame and mask."""
+    """The encoder's features of B pairs of frame and mask."""
 
     stride32: Tensor
     """B×2048×H/32×W/32."""
@@ -45,15 +47,15 @@ class FrameFeatures(NamedTuple):
 
     @property
     def coarsest(self) -> Tensor:
-        """What of a reference frame is matched with the frame being segmented."""
+        """The features that are matched between reference and target, B×2048×H/32×W/32."""
         return self.stride32
 
 
 class PyramidLogits(NamedTuple):
-    """Logits of background and foreground at each stride; training looks at all of them."""
+    """Logits of background and foreground at each stride; training supervises all of them."""
 
     stride4: Tensor
-    """B×2×H/4×W/4, the answer."""
+    """B×2×H/4×W/4, the network's output."""
     stride8: Tensor
     """B×2×H/8×W/8."""
     stride16: Tensor
@@ -63,29 +65,30 @@ class PyramidLogits(NamedTuple):
 
 
 class RGMP(nn.Module):
-    """The network: tensors in, tensors out."""
+    """The RGMP network: frames with masks to foreground logits."""
 
     stride = 32
+    """The height and width of the input must be multiples of this."""
 
     def __init__(self, config: RGMPConfig | None = None) -> None:
         super().__init__()
         self.config = config or RGMPConfig()
         self.Encoder = Encoder()
         self.Decoder = Decoder()
-        # Not a name of the authors: their published network has no visual memory.
+        # Our own name: the published network has no visual memory.
         self.visual_memory = ConvGRU(CHANNELS) if self.config.visual_memory else None
 
     @property
     def has_memory(self) -> bool:
-        """Whether `match` needs what it gave for the frame before."""
+        """True if `match` uses its output for the previous frame as a recurrent state."""
         return self.visual_memory is not None
 
     def encode(self, image: Tensor, masks: Tensor) -> FrameFeatures:
-        """Features of a frame with each object's mask: the reference stream and the target stream.
+        """Features of a frame with each object's mask; both streams use this encoder.
 
         Args:
-            image: RGB, 1×3×H×W for all objects or B×3×H×W, float 0..1, sides multiples of 32.
-            masks: B×H×W, 0..1: the reference mask, or the probabilities of the frame before.
+            image: RGB image, 1×3×H×W for all objects or B×3×H×W, float 0..1, sides multiples of 32.
+            masks: Reference masks, or the previous frame's probabilities, B×H×W, 0..1.
 
         Returns:
             Features of the B objects.
@@ -95,12 +98,12 @@ class RGMP(nn.Module):
     def match(
         self, target: FrameFeatures, reference: Tensor, state: Tensor | None = None
     ) -> Tensor:
-        """What the global convolution block makes of the two streams.
+        """Match of the target stream with the reference stream, by the global convolution block.
 
         Args:
-            target: Of the frame being segmented, with the guidance masks.
-            reference: `coarsest` of the reference frame with its masks, of as many objects.
-            state: What `match` gave for the frame before; only a visual memory looks at it.
+            target: Features of the target frame with the guidance masks of B objects.
+            reference: `coarsest` of the reference frame with its B masks.
+            state: Output of `match` for the previous frame; ignored without visual memory.
 
         Returns:
             B×256×H/32×W/32.
@@ -110,34 +113,32 @@ class RGMP(nn.Module):
             matched = self.visual_memory(matched, state)
         return matched
 
-    def refine(self, target: FrameFeatures, matched: Tensor) -> Tensor:
-        """Foreground logit: foreground minus background of the two published ones.
+    def decode(self, target: FrameFeatures, matched: Tensor) -> Tensor:
+        """Foreground logits of the B objects at the size of the frame, B×H×W float32.
 
-        Its sigmoid is the published softmax's foreground probability.
+        The published network has a background and a foreground logit; this is their difference, the
+        sigmoid of which equals the foreground probability of their softmax.
 
         Args:
-            target: As for `match`.
-            matched: What it gave.
-
-        Returns:
-            B×H×W, float32.
+            target: Features of the target frame, as for `match`.
+            matched: Output of `match`.
         """
-        pair = self.refine_pyramid(target, matched).stride4.float()
+        pair = self.decode_pyramid(target, matched).stride4.float()  # B×2×H/4×W/4
         pair = F.interpolate(pair, scale_factor=4, mode="bilinear", align_corners=False)
         return pair[:, 1] - pair[:, 0]
 
-    def refine_pyramid(self, target: FrameFeatures, matched: Tensor) -> PyramidLogits:
+    def decode_pyramid(self, target: FrameFeatures, matched: Tensor) -> PyramidLogits:
         """Logits of background and foreground at every stride, as published."""
         logits: PyramidLogits = self.Decoder(target, matched)
         return logits
 
     def side_logits(self, target: FrameFeatures, matched: Tensor) -> list[Tensor]:
-        """Foreground logits B×h×w at every stride, finest first: what training looks at."""
-        return [p[:, 1] - p[:, 0] for p in self.refine_pyramid(target, matched)]
+        """Foreground logits B×h×w at every stride, finest first, for deep supervision."""
+        return [p[:, 1] - p[:, 0] for p in self.decode_pyramid(target, matched)]
 
 
 class Encoder(ResNet50):
-    """Features of a frame with one mask in a fourth channel (sec. 3.1, Siamese encoder)."""
+    """The siamese encoder: features of a frame with one mask as a fourth channel (sec. 3.1)."""
 
     def __init__(self) -> None:
         super().__init__(last_stage=5)
@@ -145,12 +146,14 @@ class Encoder(ResNet50):
 
     def forward(self, image: Tensor, masks: Tensor) -> list[Tensor]:
         """Images 1×3×H×W or B×3×H×W, masks B×H×W -> features at strides 4, 8, 16, 32."""
+        # Two convolutions and a sum equal one convolution of four channels, and keep the names of
+        # the published weights. One image, 1×64×H/2×W/2, broadcasts over the B masks.
         x = self.conv1(self.normalize(image)) + self.conv1_p(masks[:, None])
         return self.stages(x)
 
 
 class Decoder(nn.Module):
-    """Match target and reference, then refine with skips from the target stream (sec. 3.1)."""
+    """Match of target and reference, then refinement with skips from the target (sec. 3.1)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -173,7 +176,7 @@ class Decoder(nn.Module):
         return matched
 
     def forward(self, target: FrameFeatures, m5: Tensor) -> PyramidLogits:
-        """Target features and what `match` gave -> logits at each stride."""
+        """Target features and the match B×256×H/32×W/32 -> logits at each stride."""
         m4 = self.RF4(target.stride16, m5)
         m3 = self.RF3(target.stride8, m4)
         m2 = self.RF2(target.stride4, m3)
@@ -186,7 +189,7 @@ class Decoder(nn.Module):
 
 
 class Refine(nn.Module):
-    """Coarse features at twice the size, joined with a skip; a residual block before and after."""
+    """Upsample coarse features, add a skip connection; a residual block before and after."""
 
     def __init__(self, c_skip: int) -> None:
         super().__init__()

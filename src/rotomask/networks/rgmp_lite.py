@@ -1,14 +1,13 @@
 """rgmp-lite: reference-guided mask propagation for a plain CPU.
 
-The idea of Oh et al. 2018 (RGMP) on the light backbone: one encoder, shared by both streams, sees
-the reference frame with its mask and the frame being segmented with the mask of the frame before; a
-global convolution block matches the two, refinement modules decode the match, and every one of them
-makes a side prediction. Nothing has batch norm.
+RGMP (Oh et al. 2018; `networks/rgmp.py`) on the light backbone: one encoder for both streams, a
+global convolution block that matches them, and refinement modules that decode the match, each with
+a side output. There is no batch norm.
 
-The mask is an added input with filters that start at zero, so that the pre-trained encoder first
-works as it did. The paper adds it to the image; here it may join at stride 4 instead, and then the
-layers before that, half of the encoder's time, see a frame once for all its objects and both
-streams can train with them frozen.
+The mask is an additional input with filters initialised to zero, so that the pre-trained encoder is
+unchanged at first. In the paper it joins at the image. Here it can join at stride 4 instead: the
+layers before that, half of the encoder's time, then run once per frame for all objects, and can
+stay frozen in training.
 """
 
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ from rotomask.networks.layers.resnet import ResidualBlock
 from rotomask.networks.layers.scale_refinement import ScaleRefinement
 
 SHARED_STAGES = 2
-"""Encoder stages down to stride 4."""
+"""Encoder stages up to stride 4, which do not see the mask when ``mask_stride`` is 4."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,8 +33,8 @@ class RGMPLiteConfig:
     """The shape of the network."""
 
     mask_stride: Literal[1, 4] = 4
-    """Where the mask joins: 1, with the image, as in the paper; 4, with the features at stride 4,
-    which are computed once a frame, whatever the number of objects."""
+    """Stride at which the mask joins: 1, the image, as in the paper; or 4, after features that are
+    computed once per frame for any number of objects."""
     coarsest: Literal[16, 32] = 32
     """Stride at which the two streams are matched."""
     match_channels: int = 128
@@ -43,9 +42,9 @@ class RGMPLiteConfig:
     decoder_channels: tuple[int, int, int] = (128, 96, 48)
     """Width of the refinement modules at strides 16, 8 and 4."""
     visual_memory: bool = False
-    """Whether a convolutional GRU follows the global convolution block (RGMP, sec. 4.3)."""
+    """Add a convolutional GRU after the global convolution block (RGMP, sec. 4.3)."""
     refine_channels: int = 0
-    """Width at which the encoder's strides are refined together, as in Refine-50; 0: not."""
+    """Channels of scale refinement of the encoder's features, as in Refine-50; 0: none."""
 
     def __post_init__(self) -> None:
         if self.mask_stride not in (1, 4) or self.coarsest not in (16, 32):
@@ -56,7 +55,7 @@ class RGMPLiteConfig:
 
 
 class FrameFeatures(NamedTuple):
-    """What the encoder knows of B pairs of frame and mask."""
+    """The encoder's features of B pairs of frame and mask."""
 
     stride4: Tensor
     """B×24×H/4×W/4."""
@@ -65,12 +64,12 @@ class FrameFeatures(NamedTuple):
     stride16: Tensor
     """B×112×H/16×W/16."""
     coarsest: Tensor
-    """B×192×H/32×W/32, or `stride16` again: what of a reference frame is matched with the frame
-    being segmented."""
+    """The features that are matched between reference and target: B×192×H/32×W/32, or `stride16`
+    where the streams are matched at stride 16."""
 
 
 class RGMPLite(nn.Module):
-    """The network: tensors in, tensors out."""
+    """The light RGMP network: frames with masks to foreground logits."""
 
     def __init__(self, config: RGMPLiteConfig | None = None) -> None:
         super().__init__()
@@ -94,22 +93,22 @@ class RGMPLite(nn.Module):
 
     @property
     def stride(self) -> int:
-        """Sides of images are multiples of it."""
+        """The height and width of the input must be multiples of this."""
         return self.config.coarsest
 
     @property
     def has_memory(self) -> bool:
-        """Whether `match` needs what it gave for the frame before."""
+        """True if `match` uses its output for the previous frame as a recurrent state."""
         return self.visual_memory is not None
 
     def encode_image(self, image: Tensor) -> Tensor:
-        """What the encoder knows of a frame before it sees a mask: once for all objects.
+        """Features of a frame before the mask joins; compute them once for all objects.
 
         Args:
-            image: RGB, B×3×H×W, float 0..1, sides multiples of `stride`.
+            image: RGB images, B×3×H×W, float 0..1, sides multiples of `stride`.
 
         Returns:
-            B×24×H/4×W/4; with `mask_stride` 1 the images as they are.
+            B×24×H/4×W/4; with `mask_stride` 1 the images themselves.
         """
         if self.config.mask_stride == 1:
             return image
@@ -118,11 +117,11 @@ class RGMPLite(nn.Module):
             x = stage(x)
         return x
 
-    def encode_masks(self, seen: Tensor, masks: Tensor) -> FrameFeatures:
-        """Features of frames with each object's mask.
+    def encode_masks(self, image_features: Tensor, masks: Tensor) -> FrameFeatures:
+        """Features of a frame with each object's mask.
 
         Args:
-            seen: What `encode_image` gave, for one frame or for as many as there are masks.
+            image_features: Output of `encode_image`, for one frame or for B.
             masks: B×H×W, 0..1.
 
         Returns:
@@ -131,13 +130,15 @@ class RGMPLite(nn.Module):
         stages = self.encoder.stages
         if self.config.mask_stride == 1:
             conv, activation = self.encoder.stem
-            x = activation(conv(self.encoder.normalize(seen)) + self.mask_filters(masks[:, None]))
+            filtered_image = conv(self.encoder.normalize(image_features))
+            x = activation(filtered_image + self.mask_filters(masks[:, None]))
             for stage in stages[:SHARED_STAGES]:
                 x = stage(x)
         else:
-            # A 4×4 block of the mask becomes 16 channels at stride 4: no detail is lost.
-            x = seen + self.mask_filters(F.pixel_unshuffle(masks[:, None], 4))
-        levels = [x]
+            # B×1×H×W -> B×16×H/4×W/4: a 4×4 block of the mask becomes 16 channels, so that no
+            # detail is lost. The sum broadcasts one frame's features over the B masks.
+            x = image_features + self.mask_filters(F.pixel_unshuffle(masks[:, None], 4))
+        levels = [x]  # then strides 8, 16 (two stages) and 32
         levels.append(stages[2](levels[-1]))
         levels.append(stages[4](stages[3](levels[-1])))
         if self.config.coarsest == 32:
@@ -147,11 +148,12 @@ class RGMPLite(nn.Module):
         return FrameFeatures(levels[0], levels[1], levels[2], levels[-1])
 
     def encode(self, image: Tensor, masks: Tensor) -> FrameFeatures:
-        """Features of a frame with each object's mask: the reference stream and the target stream.
+        """Features of a frame with each object's mask; both streams use this encoder.
 
         Args:
-            image: RGB, 1×3×H×W for all objects or B×3×H×W, float 0..1, sides multiples of `stride`.
-            masks: B×H×W, 0..1: the reference mask, or the probabilities of the frame before.
+            image: RGB image, 1×3×H×W for all objects or B×3×H×W, float 0..1, sides multiples of
+                `stride`.
+            masks: Reference masks, or the previous frame's probabilities, B×H×W, 0..1.
 
         Returns:
             Features of the B objects.
@@ -161,49 +163,49 @@ class RGMPLite(nn.Module):
     def match(
         self, target: FrameFeatures, reference: Tensor, state: Tensor | None = None
     ) -> Tensor:
-        """What the global convolution block makes of the two streams.
+        """Match of the target stream with the reference stream, by the global convolution block.
 
         Args:
-            target: Of the frame being segmented, with the guidance masks.
-            reference: `coarsest` of the reference frame with its masks, of as many objects.
-            state: What `match` gave for the frame before; only a visual memory looks at it.
+            target: Features of the target frame with the guidance masks of B objects.
+            reference: `coarsest` of the reference frame with its B masks.
+            state: Output of `match` for the previous frame; ignored without visual memory.
 
         Returns:
             B×C×h×w at the coarsest stride.
         """
-        joined = torch.cat([target.coarsest, reference.to(target.coarsest.dtype)], dim=1)
-        matched: Tensor = self.match_residual(self.match_filters(joined))
+        streams = torch.cat([target.coarsest, reference.to(target.coarsest.dtype)], dim=1)
+        matched: Tensor = self.match_residual(self.match_filters(streams))
         if self.visual_memory is not None:
             matched = self.visual_memory(matched, state)
         return matched
 
-    def refine(self, target: FrameFeatures, matched: Tensor) -> Tensor:
-        """Foreground logit of each object, B×H×W, float32.
+    def decode(self, target: FrameFeatures, matched: Tensor) -> Tensor:
+        """Foreground logits of the B objects at the size of the frame, B×H×W float32.
 
         Args:
-            target: As for `match`.
-            matched: What it gave.
+            target: Features of the target frame, as for `match`.
+            matched: Output of `match`.
         """
         logits = self.side_logits(target, matched)[0][:, None].float()
         return F.interpolate(logits, scale_factor=4, mode="bilinear", align_corners=False)[:, 0]
 
     def side_logits(self, target: FrameFeatures, matched: Tensor) -> list[Tensor]:
-        """Foreground logits B×h×w at every stride, finest first: what training looks at."""
+        """Foreground logits B×h×w at every stride, finest first, for deep supervision."""
         logits: list[Tensor] = self.decoder(target, matched)
         return logits
 
 
 class Decoder(nn.Module):
-    """From the match to masks, coarse to fine, with skips from the target stream.
+    """Decoder from the match to logits, coarse to fine, with skips from the target stream.
 
-    Parameters that stm-lite has too bear its names, so that training may start from them.
+    Parameters that stm-lite also has share its names, so that training can start from its weights.
     """
 
     def __init__(self, channels: tuple[int, int, int], config: RGMPLiteConfig) -> None:
         super().__init__()
         c4, c8, c16 = channels
         d16, d8, d4 = config.decoder_channels
-        # Matched at stride 16, this one only joins the skip: nothing is enlarged.
+        # If the streams are matched at stride 16, this step only adds the skip.
         self.up16 = Refine(config.match_channels, c16, d16)
         self.up8 = Refine(d16, c8, d8)
         self.up4 = Refine(d8, c4, d4)
@@ -213,7 +215,7 @@ class Decoder(nn.Module):
         )
 
     def forward(self, target: FrameFeatures, matched: Tensor) -> list[Tensor]:
-        """Target features and B×C×h×w -> logits B×h×w, finest first."""
+        """Target features and the match B×C×h×w -> logits B×h×w per stride, finest first."""
         x16 = self.up16(matched, target.stride16)
         x8 = self.up8(x16, target.stride8)
         finest = self.predict(self.up4(x8, target.stride4))
@@ -222,7 +224,7 @@ class Decoder(nn.Module):
 
 
 class Refine(nn.Module):
-    """A refinement module: coarse features at the skip's size, joined with it."""
+    """A refinement module (RGMP, sec. 3.1): upsample coarse features and add a skip connection."""
 
     def __init__(self, c_in: int, c_skip: int, c_out: int) -> None:
         super().__init__()
@@ -240,7 +242,11 @@ class Refine(nn.Module):
 
 
 def _mask_filters(stride: int) -> nn.Conv2d:
-    """Filters of the added input channel, zero to begin with."""
+    """Convolution of the mask up to the features it is added to, initialised to zero.
+
+    At stride 1 its output matches that of the encoder's stem, 32 channels at stride 2; at stride 4
+    its input is the mask unshuffled to 16 channels and its output has the stage's 24 channels.
+    """
     filters = (
         nn.Conv2d(1, 32, 3, stride=2, padding=1, bias=False)
         if stride == 1

@@ -1,16 +1,16 @@
-"""The size at which a frame is processed."""
+"""The size at which a frame is processed, from its own size and the options."""
 
 
 def working_size(
     size: tuple[int, int], short_side: int | None, enlarge: bool, scale: float = 1.0
 ) -> tuple[int, int]:
-    """Height and width at which a frame is processed.
+    """Height and width at which a frame is processed, with its aspect ratio.
 
     Args:
-        size: Height and width of the frame.
-        short_side: Larger frames are reduced to it, px; None: none is.
-        enlarge: Whether smaller ones are enlarged to it.
-        scale: Factor on what would be the size, to test at several scales.
+        size: Height and width of the frame, px.
+        short_side: Short side to which larger frames are reduced, px; None: keep the frame's size.
+        enlarge: Enlarge smaller frames to `short_side` too.
+        scale: Further factor on both sides, for multi-scale inference.
     """
     short = min(size)
     target = short

@@ -1,12 +1,13 @@
-"""STM at the paper's size.
+"""STM: the space-time memory network, at the paper's size.
 
-Oh et al. 2019, "Video object segmentation using space-time memory networks". Past frames with
-their masks are encoded into keys (where to look) and values (what is there); the frame being
-segmented looks its own key up in them and decodes what it reads. There are two ResNet-50: one for
-the query, one for the memory, which sees the object's mask and the other objects' beside the image.
+Oh et al. 2019, "Video object segmentation using space-time memory networks". Past frames with their
+masks are encoded into keys and values. The query frame (the one being segmented) is encoded into a
+key too; attention over the memory's keys reads values, which a decoder turns into a mask. There are
+two ResNet-50 encoders: one for the query, and one for the memory that also sees the mask of the
+object and the mask of all other objects.
 
-Parameters bear the names of the authors' code, so that `checkpoints.load_into` takes their
-`STM_weights.pth` as it is. They kept batch norm in evaluation mode in training too.
+Parameters have the names of the authors' code, so that `checkpoints.load_into` loads their
+`STM_weights.pth` unchanged. Batch norm stays in evaluation mode in training, as in their code.
 """
 
 from dataclasses import dataclass
@@ -22,34 +23,36 @@ from rotomask.networks.layers.resnet import ResidualBlock, ResNet50
 
 @dataclass(frozen=True, kw_only=True)
 class STMConfig:
-    """The shape of the network; the defaults are the published one's."""
+    """The shape of the network; the defaults are the published values."""
 
     key_channels: int = 128
-    """Width of the keys."""
+    """Channels of the keys, Ck."""
     value_channels: int = 512
-    """Width of each object's values."""
+    """Channels of each object's values, Cv."""
     decoder_channels: int = 256
-    """Width of the decoder, the same at every stride."""
+    """Channels of the decoder, the same at every stride."""
 
 
 class FrameFeatures(NamedTuple):
-    """What the query encoder knows of B frames."""
+    """The query encoder's output for B frames."""
 
     key: Tensor
-    """B×Ck×H/16×W/16."""
+    """Query key, B×Ck×H/16×W/16."""
     value: Tensor
-    """B×Cv×H/16×W/16, decoded beside what is read from memory."""
+    """Query value, B×Cv×H/16×W/16; the decoder sees it concatenated with the memory readout."""
     stride8: Tensor
-    """B×512×H/8×W/8."""
+    """Skip features, B×512×H/8×W/8."""
     stride4: Tensor
-    """B×256×H/4×W/4."""
+    """Skip features, B×256×H/4×W/4."""
 
 
 class STM(nn.Module):
-    """The network: tensors in, tensors out."""
+    """The STM network; `memory_read` does the attention between its keys."""
 
     stride = 16
+    """The height and width of the input must be multiples of this."""
     similarity: Similarity = "dot"
+    """Similarity of keys for `memory_read`."""
 
     def __init__(self, config: STMConfig | None = None) -> None:
         super().__init__()
@@ -62,7 +65,7 @@ class STM(nn.Module):
         self.Decoder = Decoder(2 * c_value, self.config.decoder_channels)
 
     def encode_frame(self, image: Tensor) -> FrameFeatures:
-        """Key, value and skips of RGB images B×3×H×W, float 0..1, sides multiples of 16."""
+        """Query key, value and skips of RGB images B×3×H×W, float 0..1, sides multiples of 16."""
         stride4, stride8, stride16 = self.Encoder_Q(image)
         key, value = self.KV_Q_r4(stride16)
         return FrameFeatures(key, value, stride8, stride4)
@@ -70,18 +73,18 @@ class STM(nn.Module):
     def encode_value(
         self, image: Tensor, features: FrameFeatures, masks: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Memory keys and values of one frame, each object its own.
+        """Memory keys and values of a frame, separate for each object.
 
         Args:
-            image: As for `encode_frame`.
-            features: Not used: the memory encoder sees the image itself. Part of the interface.
+            image: RGB images as for `encode_frame`, B×3×H×W.
+            features: Not used; stm-lite, which has the same interface, needs it.
             masks: Soft masks of the objects, O×H×W (B = 1) or B×O×H×W, 0..1.
 
         Returns:
-            The keys O×Ck×h×w or B×O×Ck×h×w, and values O×Cv×h×w or B×O×Cv×h×w.
+            Keys, O×Ck×h×w or B×O×Ck×h×w, and values, O×Cv×h×w or B×O×Cv×h×w, at stride 16.
         """
         batched = masks if masks.ndim == 4 else masks[None]
-        key, value = self.KV_M_r4(self.Encoder_M(image, batched))
+        key, value = self.KV_M_r4(self.Encoder_M(image, batched))  # B·O×C×h×w
         if masks.ndim == 3:
             return key, value
         batch = masks.shape[:2]
@@ -90,14 +93,15 @@ class STM(nn.Module):
     def decode(
         self, readout: Tensor, features: FrameFeatures, guidance: Tensor | None = None
     ) -> Tensor:
-        """Foreground logit of each object: foreground minus background of the two published ones.
+        """Foreground logits of the objects at the size of the frame.
 
-        Its sigmoid is the published softmax's foreground probability.
+        The published network has a background and a foreground logit; this is their difference, the
+        sigmoid of which equals the foreground probability of their softmax.
 
         Args:
-            readout: What was read from memory, O×Cv×h×w (B = 1) or B×O×Cv×h×w.
-            features: Of the query frames.
-            guidance: Not used. Part of the interface of stm-lite.
+            readout: Values read from memory, O×Cv×h×w (B = 1) or B×O×Cv×h×w.
+            features: Output of `encode_frame` for the B query frames.
+            guidance: Not used; stm-lite, which has the same interface, needs it.
 
         Returns:
             O×H×W or B×O×H×W, float32.
@@ -107,19 +111,19 @@ class STM(nn.Module):
         return logits if readout.ndim == 5 else logits[0]
 
     def decode_pair(self, readout: Tensor, features: FrameFeatures) -> Tensor:
-        """Logits of background and foreground as published: B×O×Cv×h×w -> B×O×2×H×W, float32."""
-        joined = with_query_value(readout, features).flatten(0, 1)
-        pair = self.Decoder(joined, features.stride8, features.stride4).float()
+        """Logits of background and foreground as published: B×O×Cv×h×w -> B×O×2×H×W float32."""
+        decoder_input = with_query_value(readout, features).flatten(0, 1)  # B·O×2·Cv×h×w
+        pair = self.Decoder(decoder_input, features.stride8, features.stride4).float()
         pair = F.interpolate(pair, scale_factor=4, mode="bilinear", align_corners=False)
         return torch.unflatten(pair, 0, readout.shape[:2])
 
 
 def with_query_value(readout: Tensor, features: FrameFeatures) -> Tensor:
-    """What each object reads, beside what the query frame says itself (sec. 3.2, eq. 1).
+    """The memory readout of each object, concatenated with the query value (sec. 3.2, eq. 1).
 
     Args:
-        readout: B×O×Cv×h×w.
-        features: Of the B query frames.
+        readout: Values read from memory, B×O×Cv×h×w.
+        features: Output of `encode_frame` for the B query frames.
 
     Returns:
         B×O×2·Cv×h×w.
@@ -129,7 +133,7 @@ def with_query_value(readout: Tensor, features: FrameFeatures) -> Tensor:
 
 
 class QueryEncoder(ResNet50):
-    """Features of the frame being segmented."""
+    """ResNet-50 features of the query frame."""
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """B×3×H×W -> features at strides 4, 8, 16."""
@@ -137,7 +141,7 @@ class QueryEncoder(ResNet50):
 
 
 class MemoryEncoder(ResNet50):
-    """Features of a frame with one object's mask and the other objects'."""
+    """ResNet-50 features of a memory frame with one object's mask and the other objects' mask."""
 
     def __init__(self, last_stage: int = 4) -> None:
         super().__init__(last_stage)
@@ -148,16 +152,19 @@ class MemoryEncoder(ResNet50):
         """Images B×3×H×W, masks B×O×H×W -> features B·O×1024×H/16×W/16."""
         batch, objects = masks.shape[:2]
         others = (masks.sum(1, keepdim=True) - masks).clamp(0, 1)
-        seen = self.conv1_m(masks.reshape(batch * objects, 1, *masks.shape[2:]))
-        seen = seen + self.conv1_o(others.reshape(batch * objects, 1, *masks.shape[2:]))
-        # The image is the same for all its objects: its part of the first layer is computed once.
-        of_image = self.conv1(self.normalize(image))
-        x = of_image[:, None] + torch.unflatten(seen, 0, (batch, objects))
+        # B·O×64×H/2×W/2: each object's mask and the sum of the others through their own filters.
+        filtered_masks = self.conv1_m(masks.reshape(batch * objects, 1, *masks.shape[2:]))
+        filtered_masks = filtered_masks + self.conv1_o(
+            others.reshape(batch * objects, 1, *masks.shape[2:])
+        )
+        # The convolution is linear, so its image term is computed once for all objects of a frame.
+        filtered_image = self.conv1(self.normalize(image))  # B×64×H/2×W/2
+        x = filtered_image[:, None] + torch.unflatten(filtered_masks, 0, (batch, objects))
         return self.stages(x.flatten(0, 1))[-1]
 
 
 class KeyValue(nn.Module):
-    """Key and value of every position (sec. 3.1)."""
+    """Convolutions to a key and a value at every position (sec. 3.1)."""
 
     def __init__(self, c_in: int, c_key: int, c_value: int) -> None:
         super().__init__()
@@ -170,7 +177,7 @@ class KeyValue(nn.Module):
 
 
 class Decoder(nn.Module):
-    """From memory readout to logits at stride 4, with skips from the query encoder (sec. 3.3)."""
+    """Decoder from the readout to logits at stride 4, with the query encoder's skips (sec. 3.3)."""
 
     def __init__(self, c_in: int, channels: int) -> None:
         super().__init__()
@@ -181,7 +188,7 @@ class Decoder(nn.Module):
         self.pred2 = nn.Conv2d(channels, 2, 3, padding=1)
 
     def forward(self, readout: Tensor, stride8: Tensor, stride4: Tensor) -> Tensor:
-        """Readout B·O×C×H/16×W/16, skips B×C'×h×w -> background, foreground B·O×2×H/4×W/4."""
+        """Readout B·O×C×H/16×W/16 and skips B×C'×h×w -> logits B·O×2×H/4×W/4."""
         x = self.ResMM(self.convFM(readout))
         x = self.RF2(stride4, self.RF3(stride8, x))
         logits: Tensor = self.pred2(F.relu(x))
@@ -189,7 +196,7 @@ class Decoder(nn.Module):
 
 
 class Refine(nn.Module):
-    """Coarse features at twice the size, joined with a skip."""
+    """Upsample coarse features to twice the size and add a skip connection."""
 
     def __init__(self, c_skip: int, channels: int) -> None:
         super().__init__()
@@ -198,9 +205,9 @@ class Refine(nn.Module):
         self.ResMM = ResidualBlock(channels)
 
     def forward(self, skip: Tensor, coarse: Tensor) -> Tensor:
-        """Skip B×C'×2h×2w of frames, coarse B·O×C×h×w of their objects -> B·O×C×2h×2w."""
-        fine = self.ResFS(self.convFS(skip))
+        """Skips B×C'×2h×2w of the frames, coarse B·O×C×h×w of the objects -> B·O×C×2h×2w."""
+        fine = self.ResFS(self.convFS(skip))  # once per frame, B×C×2h×2w
         up = F.interpolate(coarse, scale_factor=2, mode="bilinear", align_corners=False)
-        joined = fine[:, None] + torch.unflatten(up, 0, (len(skip), -1))
+        joined = fine[:, None] + torch.unflatten(up, 0, (len(skip), -1))  # B×O×C×2h×2w
         refined: Tensor = self.ResMM(joined.flatten(0, 1))
         return refined

@@ -1,10 +1,9 @@
-"""STM on Refine-50.
+"""STM with the Refine-50 backbone.
 
-Yu et al. 2019, "Towards good practices for video object segmentation": the space-time memory
-network with a backbone that handles objects of very different size. Here both ResNet-50 go on to
-stride 32, and their features of all four strides are refined together before keys, values and
-decoder see them; nothing else differs from `STM`. The paper does not describe the backbone:
-`docs/refine-50.md` has our reading.
+Yu et al. 2019, "Towards good practices for video object segmentation": STM with a backbone for
+objects of very different sizes. The paper does not describe the backbone; `docs/refine-50.md`
+explains this interpretation: both ResNet-50 encoders go down to stride 32, and scale refinement
+mixes the features of all four strides before they are used. The rest is `STM`.
 """
 
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from rotomask.networks.layers.scale_refinement import ScaleRefinement
 from rotomask.networks.stm import STM, MemoryEncoder, QueryEncoder, STMConfig
 
 CHANNELS = tuple(width * EXPANSION for width, _, _ in RESNET50_STAGES)
+"""Channels of ResNet-50's features at strides 4, 8, 16 and 32."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,11 +23,11 @@ class STMRefine50Config(STMConfig):
     """The shape of the network."""
 
     refine_channels: int = 256
-    """Common width of the strides while they are refined."""
+    """Common number of channels in scale refinement."""
 
 
 class STMRefine50(STM):
-    """The network: tensors in, tensors out, as `STM`."""
+    """STM with refined encoders; the interface is that of `STM`."""
 
     stride = 32
 
@@ -39,26 +39,26 @@ class STMRefine50(STM):
 
 
 class RefinedQueryEncoder(QueryEncoder):
-    """Features of the frame being segmented, at strides 4, 8 and 16."""
+    """Refined features of the query frame at strides 4, 8 and 16."""
 
     def __init__(self, width: int) -> None:
         super().__init__(last_stage=5)
         self.refinement = ScaleRefinement(CHANNELS, width, refined=(0, 1, 2))
 
     def stages(self, x: Tensor) -> list[Tensor]:
-        """Of `ResNet50` the first three, refined by all four."""
+        """Features at strides 4, 8 and 16, refined with those of all four strides."""
         refined: list[Tensor] = self.refinement(super().stages(x))
         return refined
 
 
 class RefinedMemoryEncoder(MemoryEncoder):
-    """Features of a frame with one object's mask and the other objects', at stride 16."""
+    """Refined features at stride 16 of a memory frame with masks."""
 
     def __init__(self, width: int) -> None:
         super().__init__(last_stage=5)
         self.refinement = ScaleRefinement(CHANNELS, width, refined=(2,))
 
     def stages(self, x: Tensor) -> list[Tensor]:
-        """Of `ResNet50` the third, refined by all four."""
+        """Features at stride 16, refined with those of all four strides."""
         refined: list[Tensor] = self.refinement(super().stages(x))
         return refined

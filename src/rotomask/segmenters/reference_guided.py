@@ -51,7 +51,7 @@ class ReferenceGuidedNetwork(Protocol):
         self, target: Any, reference: Tensor, state: Tensor | None = None
     ) -> Tensor: ...
 
-    def refine(self, target: Any, matched: Tensor) -> Tensor: ...  # noqa: D102
+    def decode(self, target: Any, matched: Tensor) -> Tensor: ...  # noqa: D102
 
     def side_logits(self, target: Any, matched: Tensor) -> list[Tensor]: ...  # noqa: D102
 
@@ -249,7 +249,7 @@ class ReferenceGuidedSegmenter(Segmenter):
         size = (image.shape[2], image.shape[3])
         total = torch.zeros((), device=image.device)
         for kept, scale in zip(self._scales, self.config.scales, strict=True):
-            logits = [self.network.refine(*pair) for pair in self._matches(kept, image, scale)]
+            logits = [self.network.decode(*pair) for pair in self._matches(kept, image, scale)]
             total = total + _resize(torch.sigmoid(torch.cat(logits))[:, None], size)[:, 0]
         rows = total / len(self._scales)
         if self.config.reach is not None and self.config.use_previous:

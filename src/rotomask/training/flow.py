@@ -18,7 +18,7 @@ from rotomask.flow.optical_flow import DISFlow, Flow, OpticalFlow
 from rotomask.networks.flow_lite import (
     FlowLite,
     FlowLiteConfig,
-    Start,
+    InitialFlow,
     end_point_error,
     level_weights,
 )
@@ -113,7 +113,7 @@ class FlowTask(Task):
         truth = batch["flow"].float() / FLOW_SCALE
         counts = torch.where(batch["visible"], 1.0, recipe.hidden_weight)[:, None]
         first, second = batch["first"].float() / 255, batch["second"].float() / 255
-        start = Start(batch["start"].float() / FLOW_SCALE, batch["started"].float())
+        start = InitialFlow(batch["start"].float() / FLOW_SCALE, batch["started"].float())
         levels = network.levels(first, second, start)
         total = truth.new_zeros(())
         for flow, weight in zip(levels, level_weights(len(levels)), strict=True):

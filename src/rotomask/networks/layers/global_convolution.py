@@ -1,4 +1,4 @@
-"""A large kernel at the cost of thin ones."""
+"""Global convolution: a 7×7 kernel from separable 7×1 and 1×7 convolutions."""
 
 from torch import Tensor, nn
 

@@ -1,4 +1,4 @@
-"""Memory reading: values gathered from past frames by similarity of keys."""
+"""Memory read: attention from the query frame's positions to those of past frames."""
 
 import math
 from typing import Literal
@@ -22,21 +22,22 @@ def memory_read(
 ) -> Tensor:
     """Values gathered from memory by affinity with the query.
 
-    Oh et al. 2019 (STM), sec. 3.2, with the dot product divided by √C as in their code. ``l2`` is
-    the negative squared distance of Cheng et al. 2021 (STCN, sec. 3.3), likewise divided by √C.
+    The affinity is the softmax of the similarity over memory positions. ``dot`` is the dot product
+    of Oh et al. 2019 (STM), sec. 3.2, divided by √C as in their code but not in their paper. ``l2``
+    is the negative squared distance of Cheng et al. 2021 (STCN), sec. 3.3, also divided by √C.
 
     Args:
-        query_key: B×C×N, N positions of the query frame.
-        memory_key: B×C×M, M positions of the memory.
-        memory_value: B×V×M.
-        similarity: How two keys are compared.
-        top_k: Read only from the k most similar memory positions of each query position.
+        query_key: Keys at the N positions of the query frame, B×C×N.
+        memory_key: Keys at the M positions of the memory, B×C×M.
+        memory_value: Values of the memory, B×V×M.
+        similarity: ``dot`` or ``l2``.
+        top_k: Read only from the k most similar memory positions of each query position; None: all.
 
     Returns:
-        B×V×N, of the value's dtype.
+        B×V×N, with the dtype of the keys.
 
     Raises:
-        ShapeError: If batch or channels of query and memory differ.
+        ShapeError: If the shapes of keys and values do not match.
         OptionError: If the similarity is unknown.
     """
     if query_key.shape[:2] != memory_key.shape[:2] or memory_key.shape[2] != memory_value.shape[2]:
@@ -47,7 +48,7 @@ def memory_read(
     if similarity not in ("dot", "l2"):
         raise OptionError(f"unknown similarity {similarity!r}; use dot or l2")
     scale = 1 / math.sqrt(query_key.shape[1])
-    query, key = query_key.mT, memory_key.mT
+    query, key = query_key.mT, memory_key.mT  # B×N×C, B×M×C
     if similarity == "l2":
         query, key = _as_dot_product(query, key)
     value = memory_value.mT.to(query.dtype)
@@ -57,11 +58,21 @@ def memory_read(
 
 
 def _as_dot_product(query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
-    """Longer vectors whose dot product is 2 q·k - |k|²: -|q - k|² up to a constant of the query.
+    """Keys with two more channels whose dot product is 2 q·k - |k|².
 
-    The norm is split in a rounded part and the rest, so that bfloat16 loses neither.
+    That is -|q - k|² + |q|², and the softmax over memory positions ignores |q|², which is constant
+    for a query. So the fused attention kernel, which knows only dot products, computes ``l2`` too.
+    |k|² is stored as a rounded value plus a remainder, because bfloat16 has only 8 bits of
+    mantissa.
+
+    Args:
+        query: B×N×C.
+        key: B×M×C.
+
+    Returns:
+        B×N×C+2 and B×M×C+2.
     """
-    norm = key.float().square().sum(-1, keepdim=True)
+    norm = key.float().square().sum(-1, keepdim=True)  # B×M×1
     coarse = norm.to(key.dtype)
     fine = (norm - coarse.float()).to(key.dtype)
     ones = torch.ones_like(query[..., :1])
@@ -69,27 +80,36 @@ def _as_dot_product(query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _read_all(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
-    """Softmax over all memory: B×N×V.
+    """Attention over all memory positions, B×N×V, by the fused kernel.
 
-    The fused kernel needs equal widths of key and value, and channels side by side in memory:
-    values are cut into heads, and keys padded with zeros, which change no dot product. Without it
-    this takes many times as long on a CPU.
+    The fused CPU kernel needs keys and values of equal width with contiguous channels, so the V
+    value channels are split into heads of the keys' width, and keys are padded with zeros, which do
+    not change dot products. Without the fused kernel a read takes many times as long on a CPU.
+
+    Args:
+        query: B×N×C.
+        key: B×M×C.
+        value: B×M×V.
+        scale: Factor on the dot products.
     """
     width = key.shape[-1] if key.shape[-1] > 128 else 128
-    heads = -(-value.shape[-1] // width)
+    heads = -(-value.shape[-1] // width)  # rounded up; the last head is padded with zeros
     padded = F.pad(value, (0, heads * width - value.shape[-1])).contiguous()
     batch, positions, _ = value.shape
-    value_heads = padded.view(batch, positions, heads, width).transpose(1, 2)
+    value_heads = padded.view(batch, positions, heads, width).transpose(1, 2)  # B×heads×M×width
+    # Every head has the same keys: expand, B×heads×N×width, does not copy them.
     query_heads = F.pad(query, (0, width - query.shape[-1]))[:, None].expand(-1, heads, -1, -1)
     key_heads = F.pad(key, (0, width - key.shape[-1]))[:, None].expand(-1, heads, -1, -1)
-    read = F.scaled_dot_product_attention(query_heads, key_heads, value_heads, scale=scale)
-    return read.transpose(1, 2).flatten(2)[..., : value.shape[-1]]
+    readout = F.scaled_dot_product_attention(query_heads, key_heads, value_heads, scale=scale)
+    # B×heads×N×width -> B×N×heads×width -> B×N×heads·width, without the padding.
+    return readout.transpose(1, 2).flatten(2)[..., : value.shape[-1]]
 
 
 def _read_top_k(query: Tensor, key: Tensor, value: Tensor, scale: float, top_k: int) -> Tensor:
-    """Softmax over the k most similar positions only: B×N×V."""
-    similarity = query @ key.mT * scale
-    best, index = similarity.topk(top_k, dim=-1, sorted=False)
+    """Attention over the k most similar memory positions of each query position, B×N×V."""
+    similarity = query @ key.mT * scale  # B×N×M
+    best, index = similarity.topk(top_k, dim=-1, sorted=False)  # B×N×k
     weight = torch.softmax(best.float(), dim=-1).to(value.dtype)
+    # Scatter into a dense affinity, B×N×M: gathering the values would take B×N×k×V memory.
     affinity = torch.zeros_like(similarity, dtype=value.dtype).scatter_(-1, index, weight)
     return affinity @ value

@@ -1,4 +1,4 @@
-"""The light PSPNet's body: pooled deep features brought back to stride 4, coarse to fine."""
+"""The decoder of the light PSPNet: pooled deep features upsampled to stride 4, coarse to fine."""
 
 from typing import NamedTuple
 
@@ -12,15 +12,24 @@ from rotomask.networks.layers.resnet import ResidualBlock
 
 
 class DecodedPyramid(NamedTuple):
-    """Features before their last activation, as `ResidualBlock` gives them; coarse to fine."""
+    """Decoded features, coarse to fine; apply ReLU before a prediction, as `ResidualBlock` does."""
 
     stride16: Tensor
+    """B×d16×H/16×W/16."""
     stride8: Tensor
+    """B×d8×H/8×W/8."""
     stride4: Tensor
+    """B×d4×H/4×W/4."""
 
 
 class PyramidDecoder(nn.Module):
-    """From the encoder's features to decoded ones, with the deepest pooled (PSPNet)."""
+    """Decode the encoder's features, the deepest after pyramid pooling (PSPNet).
+
+    Args:
+        deep_channels: Channels of the deepest features.
+        widths: Channels (d16, d8, d4) of the decoder at strides 16, 8 and 4.
+        pooling: Apply pyramid pooling to the deepest features.
+    """
 
     def __init__(
         self, deep_channels: int, widths: tuple[int, int, int], *, pooling: bool = True
@@ -37,10 +46,16 @@ class PyramidDecoder(nn.Module):
         self.refine4 = ResidualBlock(d4)
 
     def decode(self, pyramid: Pyramid, deep: Tensor) -> DecodedPyramid:
-        """Features of B frames, the deepest B×C×h×w at any stride, decoded."""
+        """Decoded features of B frames.
+
+        Args:
+            pyramid: The encoder's features at strides 4, 8 and 16; skip connections.
+            deep: The deepest features, B×C×h×w, at stride 16 or 32.
+        """
         stride4, stride8, stride16 = pyramid
         if self.pool is not None:
-            deep = self.pool(deep)
+            deep = self.pool(deep)  # B×d16×h×w
+        # Each step resizes to the next skip and concatenates with it.
         x16 = self.refine16(self.fuse16(torch.cat([_resize(deep, stride16), stride16], 1)))
         x8 = self.refine8(self.fuse8(torch.cat([_resize(x16, stride8), stride8], 1)))
         x4 = self.refine4(self.fuse4(torch.cat([_resize(x8, stride4), stride4], 1)))
@@ -48,7 +63,7 @@ class PyramidDecoder(nn.Module):
 
 
 def upsample_logits(logits: Tensor, size: tuple[int, int]) -> Tensor:
-    """B×C×h×w -> B×C×H×W float32, bilinearly."""
+    """Logits B×C×h×w -> B×C×H×W float32, bilinear."""
     return F.interpolate(logits.float(), size, mode="bilinear", align_corners=False)
 
 

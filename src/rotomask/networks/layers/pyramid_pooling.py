@@ -1,4 +1,4 @@
-"""Pyramid pooling: context from the frame as a whole and from parts of it (PSPNet)."""
+"""Pyramid pooling: context from the whole frame and from its regions (PSPNet)."""
 
 import torch
 import torch.nn.functional as F
@@ -8,9 +8,9 @@ BINS = (1, 2, 3, 6)
 
 
 class PyramidPooling(nn.Module):
-    """Means over grids of 1, 2, 3 and 6 cells a side, beside the features (Zhao et al. 2017).
+    """The features concatenated with their means over grids of 1, 2, 3 and 6 cells a side.
 
-    As in section 3.2 there, without batch norm.
+    Zhao et al. 2017 (PSPNet), sec. 3.2, without batch norm.
     """
 
     def __init__(self, c_in: int, c_out: int) -> None:

@@ -1,15 +1,15 @@
-"""ResNet-50 features as the published video networks hold them.
+"""ResNet-50 features, with the parameter names of the published STM and RGMP networks.
 
 He et al. 2016, with each stage's stride on its first 3×3 convolution. STM and RGMP name the stages
-res2 to res5 and keep ImageNet's mean and deviation beside the weights; so do we, to load their
-checkpoints.
+res2 to res5 and store ImageNet's mean and standard deviation as buffers. This module does the same,
+so that their checkpoints load.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-# Of each stage, res2 first: width inside the blocks, number of blocks, stride.
+# For each stage, res2 first: width inside the blocks, number of blocks, stride.
 RESNET50_STAGES = ((64, 3, 1), (128, 4, 2), (256, 6, 2), (512, 3, 2))
 EXPANSION = 4
 
@@ -18,13 +18,13 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 class ResNet50(nn.Module):
-    """The network from the normalised image to the features of each stage, without classifier.
+    """ResNet-50 without the classifier; returns the features of each stage.
 
-    A method's encoder derives from it, adds what else its first layer sees to `conv1`'s output, and
-    gives the sum to `stages`.
+    A method's encoder is a subclass: it adds the convolution of its other inputs, such as a mask,
+    to the output of `conv1`, and passes the sum to `stages`.
 
     Args:
-        last_stage: 4 (features down to stride 16) or 5 (stride 32).
+        last_stage: 4 (features down to stride 16) or 5 (down to stride 32).
     """
 
     mean: Tensor
@@ -45,17 +45,18 @@ class ResNet50(nn.Module):
         self.last_stage = last_stage
 
     def normalize(self, image: Tensor) -> Tensor:
-        """RGB images B×3×H×W, 0..1, with ImageNet's mean and deviation taken out."""
+        """RGB images B×3×H×W, 0..1, normalised by ImageNet's mean and standard deviation."""
         return (image - self.mean) / self.std
 
     def stages(self, x: Tensor) -> list[Tensor]:
         """Features of every stage, finest first.
 
         Args:
-            x: What the first convolution gave, B×64×H/2×W/2.
+            x: Output of the first convolution, B×64×H/2×W/2.
 
         Returns:
-            B×256×H/4×W/4, B×512×H/8×W/8, B×1024×H/16×W/16 and, of five stages, B×2048×H/32×W/32.
+            B×256×H/4×W/4, B×512×H/8×W/8, B×1024×H/16×W/16 and, with `last_stage` 5,
+            B×2048×H/32×W/32.
         """
         x = F.max_pool2d(F.relu(self.bn1(x)), 3, stride=2, padding=1)
         features = []
@@ -66,7 +67,7 @@ class ResNet50(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """Narrow, filter, widen; added to its input."""
+    """A bottleneck block: 1×1 reduction, 3×3 convolution, 1×1 expansion, residual connection."""
 
     def __init__(self, c_in: int, width: int, stride: int = 1) -> None:
         super().__init__()
@@ -91,7 +92,7 @@ class Bottleneck(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Two 3×3 convolutions with activations in front, no norm (Oh et al. 2018, sec. 3.1)."""
+    """Pre-activation block: twice ReLU and 3×3 convolution, no norm (Oh et al. 2018, sec. 3.1)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -99,6 +100,6 @@ class ResidualBlock(nn.Module):
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """B×C×H×W -> the same."""
+        """B×C×H×W -> B×C×H×W."""
         residual: Tensor = self.conv2(F.relu(self.conv1(F.relu(x))))
         return x + residual

@@ -1,8 +1,8 @@
-"""Features of several strides that have seen each other: the scale-aware part of Refine-50.
+"""Scale refinement: mix the features of several strides, the scale-aware part of Refine-50.
 
-Yu et al. 2019 ("Towards good practices for video object segmentation", sec. 2) name a backbone
-that "can well handle the scale variant cases" and say no more of it. `docs/refine-50.md` has our
-reading.
+Yu et al. 2019 ("Towards good practices for video object segmentation", sec. 2) name a backbone that
+"can well handle the scale variant cases" but do not describe it. `docs/refine-50.md` explains this
+interpretation.
 """
 
 from collections.abc import Sequence
@@ -15,18 +15,18 @@ from rotomask.networks.layers.resnet import ResidualBlock
 
 
 class ScaleRefinement(nn.Module):
-    """Adds to levels of a pyramid what all its levels together say.
+    """Add to each level of a feature pyramid a learned mixture of all levels.
 
-    Every level is brought to a common width. At each of its positions a refined level then takes a
-    weighted mean over all levels, resized to its own stride; the weights, which sum to 1 over the
-    levels, are predicted there: an object of any size can be read at the stride that shows it best.
-    A residual block refines the mean, and a projection that starts at zero adds it to the level, so
-    that a pre-trained backbone first works as it did.
+    Every level is projected to a common width. A refined level then takes, at each position, the
+    weighted mean of all levels resized to its own stride. The weights are predicted at that
+    position and sum to 1 over the levels, so that an object of any size can be read at the stride
+    that shows it best. A residual block refines the mean, and a projection initialised to zero adds
+    it to the level, so that a pre-trained backbone is unchanged at first.
 
     Args:
-        channels: Of each level, finest first.
-        width: Common width of the levels while they are refined.
-        refined: Places of the levels that are refined; the others are only read.
+        channels: Channels of each level, finest first.
+        width: Common width at which the levels are mixed.
+        refined: Indices of the levels to refine; the others are only read.
     """
 
     def __init__(self, channels: Sequence[int], width: int, refined: Sequence[int]) -> None:
@@ -36,14 +36,14 @@ class ScaleRefinement(nn.Module):
         self.branches = nn.ModuleList(Branch(channels[i], width, len(channels)) for i in refined)
 
     def forward(self, levels: Sequence[Tensor]) -> list[Tensor]:
-        """Levels B×C×h×w, finest first -> the refined ones, of the same shapes."""
+        """Levels B×C×h×w, finest first -> the levels to refine, with unchanged shapes."""
         common = [lateral(level) for lateral, level in zip(self.lateral, levels, strict=True)]
-        places = zip(self.branches, self.refined, strict=True)
-        return [branch(levels[i], common[i], common) for branch, i in places]
+        branches = zip(self.branches, self.refined, strict=True)
+        return [branch(levels[i], common[i], common) for branch, i in branches]
 
 
 class Branch(nn.Module):
-    """Refines one level."""
+    """The refinement of one level."""
 
     def __init__(self, channels: int, width: int, levels: int) -> None:
         super().__init__()
@@ -53,7 +53,15 @@ class Branch(nn.Module):
         nn.init.zeros_(self.project.weight)
 
     def forward(self, level: Tensor, own: Tensor, common: Sequence[Tensor]) -> Tensor:
-        """The level B×C×h×w, the same at the common width, and all levels at that width."""
+        """The refined level, B×C×h×w.
+
+        Args:
+            level: The level to refine, B×C×h×w.
+            own: The same level at the common width, B×D×h×w.
+            common: All levels at the common width, each with its own height and width.
+        """
+        # One weight per level at each position, B×levels×h×w. Summed level by level: stacking the
+        # resized levels would hold B×levels×D×h×w at once.
         weights = torch.softmax(self.choose(own).float(), 1).to(own.dtype)
         mixed = torch.zeros_like(own)
         for index, other in enumerate(common):
@@ -65,7 +73,7 @@ class Branch(nn.Module):
 
 
 def _resize(level: Tensor, size: tuple[int, int]) -> Tensor:
-    """Enlarged bilinearly, or reduced to the mean of what each position covers."""
+    """The level at another size: bilinear to enlarge, mean of the covered cells to reduce."""
     if level.shape[-2:] == size:
         return level
     if level.shape[-2] > size[0]:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from rotomask.arrays import Frame, check_frame
 from rotomask.edges.frame_runner import FrameRunner
 from rotomask.errors import ShapeError
-from rotomask.networks.checkpoints import load_into
+from rotomask.networks.checkpoints import load_into, read_metadata
 from rotomask.networks.layers.efficientnet_lite import EfficientNetLite0
 from rotomask.networks.layers.pyramid_decoder import PyramidDecoder, upsample_logits
 from rotomask.networks.precision import choose_runtime
@@ -108,7 +108,7 @@ class DistanceEstimator(FrameRunner[DistanceNet]):
 
 def load_distance_estimator(
     *,
-    weights: Path = WEIGHTS,
+    weights: Path | None = None,
     device: str = "auto",
     precision: str = "auto",
     size: int | None = 480,
@@ -116,7 +116,7 @@ def load_distance_estimator(
     """Network and weights, ready to `estimate`.
 
     Args:
-        weights: A checkpoint.
+        weights: A checkpoint; None: the trained weights in `studies/weights`.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         precision: ``auto``, ``float32`` or ``bfloat16``.
         size: Short side to which larger frames are reduced, px; None: they are not.
@@ -125,8 +125,11 @@ def load_distance_estimator(
         OptionError: If device or precision is unknown.
         WeightsError: If the weights cannot be read or are of another network.
     """
-    network = DistanceNet()
-    load_into(network, weights)
+    path = weights or WEIGHTS
+    config = read_metadata(path).get("config", {}) if path.suffix == ".safetensors" else {}
+    shape = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
+    network = DistanceNet(DistanceConfig(**shape))
+    load_into(network, path)
     return DistanceEstimator(network, choose_runtime(device, precision), size=size)
 
 

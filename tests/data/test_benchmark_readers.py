@@ -162,7 +162,7 @@ def test_youtube_vos_splits(tmp_path):
 def test_the_split_tool_writes_the_names_of_both_parts(tmp_path):
     videos = {f"v{i:03d}": moving_labels(i, 2, 1) for i in range(5)}
     write_youtube_vos(tmp_path / "data", videos, {name: ["person"] for name in videos})
-    script = Path(__file__).parents[2] / "benchmarks" / "youtube_vos_split.py"
+    script = Path(__file__).parents[2] / "tools" / "youtube_vos_split.py"
     parts: dict[str, dict[str, list[str]]] = {}
     for seed in ("0", "1", "1"):
         options = ["--root", tmp_path / "data", "--out", tmp_path / seed, "--count", "2"]

@@ -61,11 +61,9 @@ def test_a_flow_of_another_size_is_refused():
         EdgeDetector(HEPSPNet(SMALL)).detect(frame, np.zeros((32, 40, 2), np.float32))
 
 
-def test_names_that_are_unknown_or_of_another_kind_are_refused():
+def test_unknown_names_are_refused():
     with pytest.raises(OptionError, match="known models: edges-lite"):
         load_edge_detector("edges")
-    with pytest.raises(OptionError, match="use edges-lite or edges-flow-lite"):
-        load_edge_detector("distance-lite")
 
 
 @pytest.mark.parametrize("name", FRAME_MODELS)

@@ -106,7 +106,7 @@ def test_contact_sheet():
 
 def test_sizes_must_agree():
     for render in (overlay, cutout):
-        with pytest.raises(ShapeError, match="of one size"):
+        with pytest.raises(ShapeError, match="of the same size"):
             render(GREY, np.zeros((4, 4), np.uint8))
 
 

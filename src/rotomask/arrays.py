@@ -1,4 +1,4 @@
-"""Array types that every part of the package shares, and checks of what callers give."""
+"""Array types that the whole package shares, and checks for arrays that callers pass in."""
 
 import numpy as np
 import numpy.typing as npt
@@ -12,11 +12,19 @@ Mask = npt.NDArray[np.integer]
 """Integer labels of one frame, H×W: 0 background, k = object id k."""
 
 Probabilities = npt.NDArray[np.float32]
-"""Distribution over background (row 0) and objects (in the order of `object_ids`), O+1×H×W."""
+"""(O+1)×H×W, 0 to 1, sum 1 over axis 0: background, then objects in the order of `object_ids`."""
 
 
 def check_frame(frame: Frame, size: tuple[int, int] | None = None) -> None:
-    """Raise unless this is an H×W×3 uint8 frame (of the given height and width)."""
+    """Check that a frame is H×W×3 uint8.
+
+    Args:
+        frame: The array to check.
+        size: (height, width) that the frame must have; by default any.
+
+    Raises:
+        ShapeError: If the shape, the type or the size differs.
+    """
     if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
         raise ShapeError(
             f"a frame must be H×W×3 uint8 RGB, got {frame.shape} {frame.dtype}; "
@@ -30,7 +38,11 @@ def check_frame(frame: Frame, size: tuple[int, int] | None = None) -> None:
 
 
 def check_mask(mask: Mask, frame: Frame) -> None:
-    """Raise unless this is an H×W integer mask of the frame's size."""
+    """Check that a mask is H×W integers, none negative, of the same size as its frame.
+
+    Raises:
+        ShapeError: If it is not.
+    """
     if mask.ndim != 2 or not np.issubdtype(mask.dtype, np.integer):
         raise ShapeError(
             f"a mask must be H×W integers (0 background, k = object k), got {mask.shape} "
@@ -38,8 +50,8 @@ def check_mask(mask: Mask, frame: Frame) -> None:
         )
     if mask.shape != frame.shape[:2]:
         raise ShapeError(
-            f"the mask is {mask.shape[1]}x{mask.shape[0]} but its frame "
-            f"{frame.shape[1]}x{frame.shape[0]}; give a mask of the frame's own size"
+            f"the mask is {mask.shape[1]}x{mask.shape[0]} but its frame is "
+            f"{frame.shape[1]}x{frame.shape[0]}; scale the mask to the frame's size"
         )
     if mask.size and int(mask.min()) < 0:
-        raise ShapeError(f"a mask holds ids >= 0, got {int(mask.min())}")
+        raise ShapeError(f"object ids in a mask must be >= 0, got {int(mask.min())}")

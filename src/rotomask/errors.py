@@ -1,65 +1,66 @@
-"""Every error that rotomask raises on purpose.
+"""The exceptions that rotomask raises.
 
     RotomaskError
-    ├── InputError            what the user gave cannot be used
-    │   ├── VideoError        no such video, not a video, no frames
-    │   │   └── TruncatedVideoError   it ends early; the frames before were delivered
-    │   ├── MaskError         a mask that cannot be read, or does not fit its frame
-    │   ├── FlowFileError     a .flo file that cannot be read
-    │   ├── DatasetError      a data set folder that is missing or incomplete
-    │   └── OptionError       an unknown name, a number out of range
-    ├── OutputError           the place to write to is missing, not writable or full
-    ├── WeightsError          a checkpoint that does not fit its network
-    └── ShapeError            arrays of the wrong shape or dtype, given by Python code
+    ├── InputError            invalid input
+    │   ├── VideoError        a video that is missing, not a video, or empty
+    │   │   └── TruncatedVideoError   a video that ends early
+    │   ├── MaskError         a mask that is unreadable or does not match its frame
+    │   ├── FlowFileError     a .flo file that is unreadable
+    │   ├── DatasetError      a data set that is missing or incomplete
+    │   └── OptionError       an unknown name or a value out of range
+    ├── OutputError           output that cannot be written
+    ├── WeightsError          a checkpoint that does not match its network
+    └── ShapeError            an array of the wrong shape or dtype
 
-A message says what came, what was expected and what to do, on one line. The command line prints it
-and exits with status 2.
+The message is one line: what was expected, what was given, and what to do. The command line prints
+it and exits with status 2.
 """
 
 
 class RotomaskError(Exception):
-    """Base of every error that rotomask raises on purpose."""
+    """Base class of the exceptions that rotomask raises."""
 
 
 class InputError(RotomaskError):
-    """What the user gave cannot be used."""
+    """Invalid input: a file, a data set or an option."""
 
 
 class VideoError(InputError):
-    """A video that is missing, is not a video, or has no frames."""
+    """A video that is missing, is not a video, or has no frames that can be decoded."""
 
 
 class TruncatedVideoError(VideoError):
-    """A video that ends early or is damaged; the frames before the damage were delivered."""
+    """A video that ends early or is damaged; raised after the readable frames were returned."""
 
     def __init__(self, message: str, frames_read: int) -> None:
+        """Keep the number of frames that were returned before the damage."""
         super().__init__(message)
         self.frames_read = frames_read
 
 
 class MaskError(InputError):
-    """A mask that cannot be read, or does not fit its frame."""
+    """A mask that cannot be read or does not match its frame."""
 
 
 class FlowFileError(InputError):
-    """A .flo file that is missing, damaged or something else."""
+    """A .flo file that is missing, damaged or of another format."""
 
 
 class DatasetError(InputError):
-    """A data set folder that is missing or incomplete; the message names what is missing."""
+    """A data set that is missing or incomplete; the message names the missing files."""
 
 
 class OptionError(InputError):
-    """An unknown name or a number out of range."""
+    """An unknown name or a value out of range."""
 
 
 class OutputError(RotomaskError):
-    """The place to write to is missing, not writable or full."""
+    """Output that cannot be written: the folder is missing or not writable, or the disk is full."""
 
 
 class WeightsError(RotomaskError):
-    """A checkpoint that does not fit its network."""
+    """A checkpoint that does not match its network."""
 
 
 class ShapeError(RotomaskError):
-    """Arrays of the wrong shape or dtype."""
+    """An array of the wrong shape or dtype."""

@@ -1,51 +1,61 @@
-"""What a grey mask means: object ids, or black and white with clean, soft or noisy edges."""
+"""Grey masks: tell object ids from black and white with clean, soft or noisy edges."""
 
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-NEAR = 32
-"""Greys this close to 0 or 255 count as black or white in a noisy or antialiased mask."""
+BINARY_TOLERANCE = 32
+"""Largest difference from 0 or white that counts as black or white in a noisy mask."""
 
-MOST = 0.95
-"""Share of the pixels that must be near black or white for the rest to be its edges."""
+BINARY_FRACTION = 0.95
+"""Least fraction of pixels near black or white for an image to be a noisy binary mask."""
 
-FLAT = 0.8
-"""Share of neighbouring pixels that must agree for an image to be labels and not a photo."""
+MIN_FLATNESS = 0.8
+"""Least fraction of equal neighbouring pixels for an image to be labels and not a photo."""
 
 GreyMeaning = Literal["binary", "soft binary", "ids"]
 
 
 def grey_meaning(grey: npt.NDArray[np.integer], white: int, lossy: bool) -> GreyMeaning | None:
-    """What the greys stand for, or None when that cannot be known.
+    """The kind of a grey mask, or None if it is ambiguous.
 
-    - Only 0 and white: one object, drawn white ("binary").
-    - Nearly all near 0 or white, the rest on thin edges: the same, antialiased or through a lossy
-      codec ("soft binary", to be cut in the middle).
-    - Flat regions of equal values in a lossless file: each value an object id ("ids"). So a mask of
-      0 and 7 is object 7, and 255 beside other ids is an id.
+    - "binary": only 0 and white. One object, drawn white.
+    - "soft binary": nearly all pixels near 0 or white, the others on thin edges. One object whose
+      edges are antialiased or changed by a lossy codec; threshold it at mid grey.
+    - "ids": flat regions in a lossless file. Each value is an object id: a mask of 0 and 7 is
+      object 7, and 255 beside other values is an id too.
 
     Args:
         grey: H×W integers.
         white: The value of white, 255 or 65535.
-        lossy: Whether the file's codec changes values, which makes ids unreadable.
+        lossy: True if the file's codec changes values, so that they cannot be ids.
     """
     between = (grey != 0) & (grey != white)
     if not between.any():
         return "binary"
-    white_like = grey >= white - NEAR
-    black_like = grey <= NEAR
-    extreme = float((white_like | black_like).mean()) >= MOST and white_like.any()
-    if extreme and (lossy or interior_share(grey, between) < 0.2):
+    white_like = grey >= white - BINARY_TOLERANCE
+    black_like = grey <= BINARY_TOLERANCE
+    extreme = float((white_like | black_like).mean()) >= BINARY_FRACTION and white_like.any()
+    # A small object with id 7 beside one with id 255 has as few pixels in between as a soft edge
+    # has, but it is a region: most of its pixels have equal neighbours.
+    if extreme and (lossy or interior_fraction(grey, between) < 0.2):
         return "soft binary"
-    if not lossy and flatness(grey) >= FLAT:
+    if not lossy and flatness(grey) >= MIN_FLATNESS:
         return "ids"
     return None
 
 
-def interior_share(values: npt.NDArray[np.integer], where: npt.NDArray[np.bool_]) -> float:
-    """Of the pixels `where`, the share that equals all four neighbours: near 0 on thin edges."""
+def interior_fraction(values: npt.NDArray[np.integer], where: npt.NDArray[np.bool_]) -> float:
+    """Fraction of the pixels in `where` that equal all four neighbours; near 0 on thin edges.
+
+    Args:
+        values: H×W integers.
+        where: H×W bool.
+
+    Returns:
+        0 to 1; 0 if `where` is empty.
+    """
     padded = np.pad(values.astype(np.int64), 1, mode="edge")
     centre = padded[1:-1, 1:-1]
     inside = (
@@ -58,7 +68,11 @@ def interior_share(values: npt.NDArray[np.integer], where: npt.NDArray[np.bool_]
 
 
 def flatness(values: npt.NDArray[np.integer]) -> float:
-    """Share of the horizontal and vertical neighbours that are equal; 1 for a single pixel."""
+    """Fraction of horizontal and vertical neighbours that are equal; 1 for a single pixel.
+
+    Args:
+        values: H×W integers.
+    """
     across = values[:, 1:] == values[:, :-1]
     down = values[1:] == values[:-1]
     pairs = across.size + down.size

@@ -1,4 +1,4 @@
-"""Masks as people have them: says what the file was taken for, refuses what it cannot know."""
+"""Masks in any common image format, with a description of how the file was interpreted."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,29 +17,29 @@ from rotomask.masks.labels import object_ids
 
 __all__ = ["LabelMask", "MaskKind", "read_mask"]
 
-SUFFIXES = (
+MASK_SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".tga"),
     *(".pgm", ".ppm", ".jp2"),
 )
-"""Names in a folder that end so are taken for masks."""
+"""Suffixes of the files in a folder that are read as masks."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LabelMask:
-    """A mask that was read, and what it was taken for."""
+    """A mask, and the kind of file it was read from."""
 
     labels: npt.NDArray[np.int32]
     """H×W: 0 background, k = object id k."""
     kind: MaskKind | Literal["one file per object"]
-    """What the file was taken for."""
+    """How the file was interpreted."""
     description: str
-    """The same in one line for people, with the mapping of colours to ids."""
+    """The interpretation in one line for users, with the object id of each colour or value."""
     colours: Mapping[Colour, int] = field(default_factory=dict)
-    """Object id of each colour of a coloured mask (black is 0); empty for the other kinds."""
+    """Object id of each colour (black is 0); empty for masks without colours."""
 
     @property
     def object_ids(self) -> tuple[int, ...]:
-        """The ids that appear, rising."""
+        """The object ids in the mask, in rising order."""
         return object_ids(self.labels)
 
 
@@ -50,26 +50,27 @@ def read_mask(
     allow_empty: bool = False,
     colours: Mapping[Colour, int] | None = None,
 ) -> LabelMask:
-    """Read a mask of any common format, saying what it was taken for.
+    """Read a mask of any common format.
 
-    - Indexed: the palette index is the id.
-    - Grey, 8 or 16 bit: black and white is object 1; flat regions of other values are ids.
-    - Black and white with noisy (JPEG) or antialiased edges: object 1, cut at mid grey.
-    - RGB: flat colours on black; DAVIS palette colours have their ids, others are numbered in
-      falling order of RGB value (red 1, green 2, blue 3). Noisy or antialiased ones are snapped.
+    - Indexed: the palette index is the object id.
+    - Grey, 8 or 16 bit: white on black is object 1; flat regions of other values are object ids.
+    - Black and white with noisy (JPEG) or antialiased edges: object 1, thresholded at mid grey.
+    - RGB: flat colours on black. Colours of the DAVIS palette have its ids, others are numbered in
+      falling order of RGB value (red 1, green 2, blue 3). Noisy and antialiased colours are snapped
+      to flat ones.
     - RGBA: flat colours on transparency as in RGB; anything else is object 1 where alpha > 127.
-    - A folder or a list of files: one object a file, its id the number at the end of its name if
-      every name has one, else counted from 1 in natural order. Where objects overlap by at most 1 %
-      of the smaller, the smaller is in front; more is an error.
+    - A folder or a list of files: one file per object. Its id is the number at the end of the file
+      name if every name has one, else files are numbered from 1 in natural order. Objects may
+      overlap by at most 1 % of the smaller one, which is then in front.
 
     Args:
-        source: An image file, a folder of them, or several files.
-        size: (height, width) of the frame that the mask is for, which it must have.
-        allow_empty: Take a mask without objects, as result folders have them.
-        colours: Object ids that colours had in earlier masks of the same video.
+        source: An image file, a folder of image files, or a list of files.
+        size: (height, width) of the frame; the mask must have the same size.
+        allow_empty: Accept a mask without objects.
+        colours: Object ids of colours in earlier masks of the same video.
 
     Raises:
-        MaskError: If it is missing, unreadable, of another size, empty, or cannot be understood.
+        MaskError: If it is missing, unreadable, ambiguous, empty, or of another size.
     """
     if isinstance(source, str | Path):
         path = Path(source)
@@ -77,14 +78,14 @@ def read_mask(
     else:
         files = [Path(file) for file in source]
     if not files:
-        raise MaskError("no mask file was given")
+        raise MaskError("no mask file was given; give an image file or a folder of them")
     if len(files) > 1:
         mask = _one_file_per_object(files, size)
     else:
         mask = _read_file(files[0], size, colours)
     if not allow_empty and not mask.labels.any():
         raise MaskError(
-            f"{files[0]} is empty: every pixel is background (taken for: {mask.description}); "
+            f"{files[0]} is empty: every pixel is background (read as: {mask.description}); "
             "draw the object on it"
         )
     return mask
@@ -95,12 +96,12 @@ def _files_of(folder: Path) -> list[Path]:
         files = [
             file
             for file in sorted(folder.iterdir(), key=lambda file: natural_key(file.name))
-            if file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
+            if file.suffix.lower() in MASK_SUFFIXES and not file.name.startswith(".")
         ]
     except OSError as error:
         raise MaskError(f"cannot read the folder {folder}: {error.strerror}") from error
     if not files:
-        raise MaskError(f"{folder} holds no mask images (PNG, JPEG, TIFF, ...)")
+        raise MaskError(f"{folder} has no mask images (PNG, JPEG, TIFF, ...)")
     return files
 
 
@@ -111,8 +112,9 @@ def _read_file(
         with Image.open(path) as opened:
             lossy = opened.format in ("JPEG", "JPEG2000") or _is_lossy_webp(opened)
             image = ImageOps.exif_transpose(opened) if opened.format == "JPEG" else opened
-            have = image.height, image.width
-            meaning = interpret(image, lossy, colours) if size in (None, have) else None
+            image_size = image.height, image.width
+            fits = size in (None, image_size)
+            mask = interpret(image, lossy, colours) if fits else None
     except MaskError as error:
         raise MaskError(f"{path} cannot be a mask: {error}") from error
     except FileNotFoundError as error:
@@ -120,36 +122,36 @@ def _read_file(
     except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises for a damaged file
         detail = "" if isinstance(error, UnidentifiedImageError) else f" ({error})"
         raise MaskError(f"{path} is not a readable image{detail}") from error
-    check_size(path, have, size)
-    if meaning is None:
+    _check_size(path, image_size, size)
+    if mask is None:
         raise MaskError(
             f"{path} cannot be a mask: it has neither flat labels nor black and white regions; "
-            "give an indexed PNG, or flat colours or white on black"
+            "use an indexed PNG, flat colours on black, or white on black"
         )
     return LabelMask(
-        labels=meaning.labels,
-        kind=meaning.kind,
-        description=meaning.description,
-        colours=meaning.colours,
+        labels=mask.labels, kind=mask.kind, description=mask.description, colours=mask.colours
     )
 
 
-def check_size(path: Path, have: tuple[int, int], want: tuple[int, int] | None) -> None:
-    """Raise unless the mask's (height, width) is the frame's."""
-    if want is None or have == want:
+def _check_size(path: Path, size: tuple[int, int], frame_size: tuple[int, int] | None) -> None:
+    """Raise a MaskError if a mask's (height, width) is not the frame's."""
+    if frame_size is None or size == frame_size:
         return
-    aspect = have[0] / have[1] / (want[0] / want[1])
+    aspect_ratio = size[0] / size[1] / (frame_size[0] / frame_size[1])
     advice = (
         "it has the same aspect: export it at the frame's size, or scale it by nearest neighbour"
-        if abs(aspect - 1) < 0.01
-        else "the sides are swapped: rotate it as the video is"
-        if have == want[::-1]
+        if abs(aspect_ratio - 1) < 0.01
+        else "the sides are swapped: rotate it like the video"
+        if size == frame_size[::-1]
         else "its aspect differs too: it was made for another video or crop"
     )
-    raise MaskError(f"{path} is {have[1]}x{have[0]} but the frame {want[1]}x{want[0]}; {advice}")
+    raise MaskError(
+        f"{path} is {size[1]}x{size[0]} but the frame {frame_size[1]}x{frame_size[0]}; {advice}"
+    )
 
 
 def _is_lossy_webp(image: Image.Image) -> bool:
+    # Pillow does not say; a lossless WebP has a chunk "VP8L", behind any metadata chunks.
     if image.format != "WEBP":
         return False
     with Path(image.filename).open("rb") as file:  # type: ignore[attr-defined]
@@ -159,25 +161,23 @@ def _is_lossy_webp(image: Image.Image) -> bool:
 
 def _one_file_per_object(files: list[Path], size: tuple[int, int] | None) -> LabelMask:
     numbers = [trailing_number(file.stem) for file in files]
-    named = all(numbers) and len(set(numbers)) == len(numbers)  # an id of 0 does not count
-    ids = [int(n or 0) for n in numbers] if named else list(range(1, len(files) + 1))
+    numbered = all(numbers) and len(set(numbers)) == len(numbers)  # 0 is not an object id
+    ids = [int(n or 0) for n in numbers] if numbered else list(range(1, len(files) + 1))
     masks: list[npt.NDArray[np.bool_]] = []
     for file in files:
         mask = _read_file(file, size or (masks[0].shape if masks else None), None)
         if len(mask.object_ids) > 1:
             raise MaskError(
-                f"{file} has {len(mask.object_ids)} objects, but of several files each is to hold "
-                "one; give one mask with all objects, or split it"
+                f"{file} has {len(mask.object_ids)} objects, but several files must have one "
+                "each; give one mask with all objects, or split it"
             )
         masks.append(mask.labels > 0)
     labels = np.zeros(masks[0].shape, np.int32)
     areas = [int(mask.sum()) for mask in masks]
-    for index in sorted(
-        range(len(masks)), key=lambda i: -areas[i]
-    ):  # the smallest comes last, on top
+    for index in sorted(range(len(masks)), key=lambda i: -areas[i]):  # smallest last, in front
         _check_overlap(labels, masks[index], files[index])
         labels[masks[index]] = ids[index]
-    by = "the number at the end of its name" if named else "its place in natural order"
+    by = "the number at the end of its name" if numbered else "its position in natural order"
     listed = ", ".join(f"{file.name} = {k}" for file, k in zip(files[:6], ids, strict=False))
     more = ", ..." if len(files) > 6 else ""
     return LabelMask(
@@ -192,6 +192,6 @@ def _check_overlap(labels: npt.NDArray[np.int32], mask: npt.NDArray[np.bool_], f
     if covered > 0.01 * mask.sum():
         other = int(np.bincount(labels[mask])[1:].argmax()) + 1
         raise MaskError(
-            f"{file} overlaps object {other} on {covered} pixels; a pixel belongs to one object: "
-            "cut the front object out of the one behind"
+            f"{file} overlaps object {other} on {covered} pixels, but a pixel belongs to one "
+            "object; erase the pixels of the object behind"
         )

@@ -1,4 +1,4 @@
-"""Our own mask files: written whole, read back exactly and fast."""
+"""Writing of mask files, and exact, fast reading of the files written here."""
 
 from pathlib import Path
 
@@ -11,14 +11,14 @@ from rotomask.files import complete_or_absent
 from rotomask.masks.palette import davis_palette
 
 LARGEST_ID = 65535
-"""The largest object id a mask file can hold: 16 bits of grey."""
+"""Largest object id in a mask file, which has 16 bits per pixel."""
 
 
 def write_mask(path: str | Path, labels: npt.NDArray[np.integer]) -> None:
     """Write labels as an indexed PNG with the DAVIS palette, or as 16-bit grey above id 255.
 
     Args:
-        path: Where to; its folder is made if need be. The file is complete or absent.
+        path: The file to write. Its folder is created if needed; the file is written atomically.
         labels: H×W integers, 0 background, k = object id k, at most 65535.
 
     Raises:
@@ -26,11 +26,14 @@ def write_mask(path: str | Path, labels: npt.NDArray[np.integer]) -> None:
         OutputError: If the folder cannot be written or the disk is full.
     """
     if labels.ndim != 2 or not np.issubdtype(labels.dtype, np.integer) or labels.size == 0:
-        raise ShapeError(f"labels must be H×W integers, got {labels.shape} {labels.dtype}")
+        raise ShapeError(
+            f"labels must be H×W integers, got {labels.shape} {labels.dtype}; "
+            "use argmax over objects first"
+        )
     smallest, largest = int(labels.min()), int(labels.max())
     if smallest < 0 or largest > LARGEST_ID:
         raise ShapeError(
-            f"a mask file holds ids from 0 to {LARGEST_ID}, got {smallest} to {largest}; "
+            f"object ids in a mask file must be 0 to {LARGEST_ID}, got {smallest} to {largest}; "
             "renumber them with compact_ids"
         )
     if largest <= 255:
@@ -43,7 +46,7 @@ def write_mask(path: str | Path, labels: npt.NDArray[np.integer]) -> None:
 
 
 def read_labels(path: str | Path) -> npt.NDArray[np.int32]:
-    """Labels of a mask that `write_mask` wrote: H×W int32. For masks from elsewhere: `read_mask`.
+    """Labels of a mask written by `write_mask`: H×W int32. Use `read_mask` for other files.
 
     Raises:
         MaskError: If the file is missing, damaged, or neither indexed nor grey.

@@ -14,7 +14,7 @@ from PIL import Image
 
 from rotomask.errors import OptionError, TruncatedVideoError, VideoError
 from rotomask.files import natural_key
-from rotomask.video import VideoFrame, file, open_video
+from rotomask.video import VideoFrame, open_video, video_file
 from tests.clips import (
     SIZE,
     davis_sequence,
@@ -77,7 +77,7 @@ def test_frames_in_are_frames_out_in_any_order(tmp_path, monkeypatch, name, code
     assert_equal_frames(video.frames(9, 33), forwards[9:33])
     for index in (0, 1, 8, 13, 39):
         np.testing.assert_array_equal(video.frame(index).image, forwards[index].image)
-    monkeypatch.setattr(file, "WINDOW_BYTES", 0)  # as for a video too large for one window
+    monkeypatch.setattr(video_file, "WINDOW_BYTES", 0)  # as for a video too large for one window
     assert_equal_frames(video.frames(2, 37, reverse=True), forwards[2:37][::-1])
 
 
@@ -153,7 +153,7 @@ def test_sound_alone_is_not_a_video(tmp_path):
         stream = container.add_stream("libmp3lame", rate=48000)
         for samples in tone(1, stream.codec_context.format.name):
             container.mux(stream.encode(samples))
-    with pytest.raises(VideoError, match="holds only sound"):
+    with pytest.raises(VideoError, match="has only sound"):
         open_video(path)
 
 
@@ -213,7 +213,7 @@ def test_folder_errors(tmp_path):
     with pytest.raises(VideoError, match="has no images"):
         open_video(tmp_path / "empty")
     write_folder(tmp_path / "twins", ["a.png", "a.jpg"])
-    with pytest.raises(VideoError, match="one name; remove one"):
+    with pytest.raises(VideoError, match="the same name; remove one"):
         open_video(tmp_path / "twins")
     folder = write_folder(tmp_path / "sizes", ["1.png", "2.png", "4.png"])
     write_folder(folder, ["3.png"], size=(48, 65))
@@ -288,8 +288,8 @@ def test_memory_does_not_grow_with_length(tmp_path):
     script = f"""
 import resource
 from pathlib import Path
-from rotomask.video import VideoFrame, file, open_video
-file.WINDOW_BYTES = 4 << 20
+from rotomask.video import VideoFrame, open_video, video_file
+video_file.WINDOW_BYTES = 4 << 20
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 video = open_video({str(path)!r})
 for _ in video.frames(0, 40): pass
@@ -309,7 +309,7 @@ def test_size_change_in_mid_stream_is_refused(tmp_path):
     parts = [write_clip(tmp_path / f"{w}.ts", frames=5, size=(48, w)) for w in (64, 96)]
     path = tmp_path / "joined.ts"
     path.write_bytes(b"".join(part.read_bytes() for part in parts))
-    with pytest.raises(VideoError, match="is 96x48 but the first 64x48"):
+    with pytest.raises(VideoError, match="is 96x48 but the first is 64x48"):
         list(open_video(path).frames())
 
 

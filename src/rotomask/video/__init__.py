@@ -1,4 +1,4 @@
-"""Video in and out: the only code that decodes or encodes."""
+"""Decoding and encoding of video files and folders of images."""
 
 from rotomask.video.encodings import PRORES_4444, VP9_ALPHA, Encoding, h264
 from rotomask.video.images import read_image

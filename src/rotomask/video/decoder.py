@@ -1,4 +1,4 @@
-"""One open file being decoded: the packets go in, frames come out in the order they are shown."""
+"""Decoding of an open video file into frames in presentation order."""
 
 import contextlib
 import os
@@ -13,11 +13,11 @@ from av.video.stream import VideoStream
 from rotomask.errors import VideoError
 
 _NOT_VIDEO = ("tty", "bin", "xbin", "adf", "idf")
-"""Demuxers that paint any text or data file as characters on a screen."""
+"""FFmpeg demuxers that accept any text or binary file and render it as characters."""
 
 
 class Decoder:
-    """Decodes the main video stream of a file; a context manager that closes it.
+    """Decoder of a file's main video stream; a context manager that closes the file.
 
     Example:
         with Decoder(path) as decoder:
@@ -45,30 +45,34 @@ class Decoder:
         self.container.close()
 
     def seek(self, pts: int) -> None:
-        """Go on from the last key packet at or before this time, as well as the container knows."""
+        """Seek to the last key packet at or before a time, in the stream's time base.
+
+        Some containers have an inexact index, so the caller must check the first frame's time.
+        """
         self.container.seek(pts, stream=self.stream, backward=True, any_frame=False)
         self._context.flush_buffers()
 
     def frames(self, last_packet: int | None = None) -> Iterator[av.VideoFrame]:
-        """Frames from here on, from the next key packet.
+        """The frames from the current position on, starting at the next key packet.
 
         Args:
-            last_packet: Feed no more packets than this.
+            last_packet: Most packets to decode; by default all.
 
         Raises:
-            av.FFmpegError: Where the file is damaged; frames that were already complete come first.
+            av.FFmpegError: If the file is damaged, after the frames before the damage.
         """
         failure: av.FFmpegError | None = None
-        started = False
+        has_key = False  # without a key frame to start from, decoders return grey pictures
         try:
             for number, packet in enumerate(self.container.demux(self.stream)):
                 if packet.size == 0 or number == last_packet:
                     break
-                started = started or packet.is_keyframe
-                if started:
+                has_key = has_key or packet.is_keyframe
+                if has_key:
                     yield from self._context.decode(packet)
         except av.FFmpegError as error:
             failure = error
+        # Flush the frames that the decoder holds back for reordering, after damage too.
         with contextlib.suppress(av.FFmpegError, EOFError):
             yield from self._context.decode(None)
         if failure is not None:
@@ -76,10 +80,10 @@ class Decoder:
 
 
 def open_container(path: Path) -> InputContainer:
-    """The file, opened for reading.
+    """Open a file for reading.
 
     Raises:
-        VideoError: If it is missing, or nothing that FFmpeg knows.
+        VideoError: If it is missing, or not a format that FFmpeg reads.
     """
     if not path.exists():
         raise VideoError(f"{path} does not exist")
@@ -94,22 +98,25 @@ def open_container(path: Path) -> InputContainer:
 
 
 def _main_stream(container: InputContainer, path: Path) -> VideoStream:
-    """The default video stream, else the largest; a cover picture does not count."""
+    """The default video stream, else the one with the largest frames; cover art is ignored."""
     cover = av.stream.Disposition.attached_pic
     streams = [s for s in container.streams.video if not s.disposition & cover]
     if not streams:
-        what = "only sound" if container.streams.audio else "no video"
-        raise VideoError(f"{path} holds {what}; give a video file or a folder of frames")
-    known = [s for s in streams if s.codec_context is not None]
-    if not known:
-        raise VideoError(f"{path} is damaged, or of a codec that this FFmpeg does not know")
-    default = [s for s in known if s.disposition & av.stream.Disposition.default]
-    return max(default or known, key=lambda s: s.width * s.height)
+        content = "only sound" if container.streams.audio else "no video"
+        raise VideoError(f"{path} has {content}; give a video file or a folder of frames")
+    decodable = [s for s in streams if s.codec_context is not None]
+    if not decodable:
+        raise VideoError(
+            f"{path} is damaged, or its codec is not supported by this FFmpeg; convert it to H.264"
+        )
+    default = [s for s in decodable if s.disposition & av.stream.Disposition.default]
+    return max(default or decodable, key=lambda s: s.width * s.height)
 
 
 def _context(stream: VideoStream) -> VideoCodecContext:
+    """The stream's decoder, with up to 4 threads; one that keeps alpha if the stream has it."""
     context = stream.codec_context
-    # FFmpeg's own VP8 and VP9 decoders drop the alpha that WebM keeps beside each packet.
+    # FFmpeg's own VP8 and VP9 decoders drop the alpha that WebM stores beside each packet.
     with_alpha = {"vp8": "libvpx", "vp9": "libvpx-vp9"}.get(context.name)
     tags = {key.lower(): value for key, value in stream.metadata.items()}
     if with_alpha and tags.get("alpha_mode") == "1":

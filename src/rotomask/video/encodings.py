@@ -1,30 +1,30 @@
-"""How pictures become a file: overlays that browsers play, cut-outs that keep transparency."""
+"""Encodings of video files: H.264 for overlays, VP9 and ProRes with alpha for cut-outs."""
 
 from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, kw_only=True)
 class Encoding:
-    """How pictures become a file."""
+    """Codec, pixel format and container of a video file, by FFmpeg's names."""
 
     codec: str
-    """FFmpeg's name of the encoder."""
+    """The encoder."""
     pixel_format: str
-    """FFmpeg's name of what it encodes."""
+    """The encoder's input format."""
     container: str
-    """FFmpeg's name of the muxer."""
+    """The muxer."""
     options: dict[str, str] = field(default_factory=dict)
-    """For the encoder."""
+    """Options of the encoder."""
     container_options: dict[str, str] = field(default_factory=dict)
-    """For the muxer."""
+    """Options of the muxer."""
     even: bool = False
-    """Whether width and height must be even."""
+    """True if width and height must be even."""
     alpha: bool = False
-    """Whether pictures have four channels, RGBA with straight alpha."""
+    """True if frames have four channels, RGBA with straight alpha."""
 
 
 def h264(crf: int = 18) -> Encoding:
-    """H.264 4:2:0 in MP4 that starts to play before it is loaded; a lower crf looks better."""
+    """H.264 4:2:0 in MP4, playable while it loads; a lower crf gives higher quality."""
     return Encoding(
         codec="libx264",
         pixel_format="yuv420p",
@@ -39,12 +39,12 @@ VP9_ALPHA = Encoding(
     codec="libvpx-vp9",
     pixel_format="yuva420p",
     container="webm",
-    # Hidden reference frames would lose their alpha. On real footage "realtime" at speed 8 takes a
-    # fifth of the time of "good" at 5, for a file 8 % larger.
+    # auto-alt-ref=0: hidden reference frames would lose their alpha. On real footage "realtime" at
+    # speed 8 takes a fifth of the time of "good" at speed 5, for a file 8 % larger.
     options={"crf": "24", "b": "0", "deadline": "realtime", "cpu-used": "8", "auto-alt-ref": "0"},
     alpha=True,
 )
-"""VP9 in WebM with alpha: browsers show it over the page."""
+"""VP9 with alpha in WebM, which browsers show over the page."""
 
 PRORES_4444 = Encoding(
     codec="prores_ks",
@@ -53,4 +53,4 @@ PRORES_4444 = Encoding(
     options={"profile": "4444", "alpha_bits": "16", "vendor": "apl0"},
     alpha=True,
 )
-"""ProRes 4444 in QuickTime with alpha: for editing programs."""
+"""ProRes 4444 with alpha in QuickTime, for video editors."""

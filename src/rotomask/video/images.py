@@ -1,4 +1,4 @@
-"""Still images of any type as frames: RGB of 8 bits, upright, with alpha where there is one."""
+"""Reading of still images of any type as upright 8-bit RGB, with alpha if there is any."""
 
 from pathlib import Path
 
@@ -9,24 +9,24 @@ from PIL import Image, ImageOps
 
 from rotomask.errors import VideoError
 
-SUFFIXES = (
+IMAGE_SUFFIXES = (
     *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".bmp", ".dib"),
     *(".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".jp2", ".j2k", ".avif", ".sgi", ".rgb", ".ras"),
     *(".pcx", ".dds", ".gif", ".ico", ".hdr"),
 )
-"""Names that end so are taken for images, in any letter case."""
+"""Suffixes of image files, in lower case."""
 
 Pixels = npt.NDArray[np.uint8]
 
 
 def read_image(path: Path) -> tuple[Pixels, Pixels | None]:
-    """Read an image file as H×W×3 uint8 RGB and, where it has one, its H×W uint8 alpha.
+    """The pixels of an image file: H×W×3 uint8 RGB, and alpha H×W uint8 or None.
 
-    16-bit values are scaled to 8 bits, floats are taken to go from 0 to 1, grey becomes RGB, and
-    the EXIF orientation is honoured. Of an animation it is the first picture.
+    16-bit values are scaled to 8 bits, floats are clipped to 0..1 and scaled, grey becomes RGB, and
+    the EXIF orientation is applied. An animation gives its first frame.
 
     Raises:
-        VideoError: If it is missing, damaged or of an unknown type.
+        VideoError: If the file is missing, damaged or of an unknown type.
     """
     try:
         with Image.open(path) as opened:
@@ -34,15 +34,15 @@ def read_image(path: Path) -> tuple[Pixels, Pixels | None]:
     except FileNotFoundError as error:
         raise VideoError(f"{path} does not exist") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        # OpenCV knows types that Pillow does not: 16-bit RGB TIFF, Radiance HDR.
+        # OpenCV reads types that Pillow does not: 16-bit RGB TIFF, Radiance HDR.
         pixels = _read_opencv(path)
         if pixels is None:
-            raise VideoError(f"{path} is not a readable image: {_brief(error, path)}") from error
+            raise VideoError(f"{path} is not a readable image: {_reason(error, path)}") from error
         return pixels
 
 
 def stored_size(path: Path) -> tuple[int, int] | None:
-    """(height, width) from the header, before any EXIF rotation; None if Pillow cannot tell."""
+    """(height, width) from the header, before EXIF rotation; None if Pillow cannot read it."""
     try:
         with Image.open(path) as image:
             return image.height, image.width
@@ -69,12 +69,13 @@ def _read_opencv(path: Path) -> tuple[Pixels, Pixels | None] | None:
     if pixels is None:
         return None
     if pixels.ndim == 3:
-        order = [2, 1, 0, 3][: pixels.shape[2]]
+        order = [2, 1, 0, 3][: pixels.shape[2]]  # BGR or BGRA to RGB or RGBA
         pixels = pixels[..., order]
     return _to_rgb(_to_eight_bits(pixels))
 
 
 def _to_eight_bits(pixels: npt.NDArray[np.generic]) -> Pixels:
+    """Values scaled to 0-255: floats from 0..1, other integers than uint8 from 0..65535."""
     if pixels.dtype == np.uint8:
         return pixels.astype(np.uint8)
     if np.issubdtype(pixels.dtype, np.floating):
@@ -84,11 +85,13 @@ def _to_eight_bits(pixels: npt.NDArray[np.generic]) -> Pixels:
 
 
 def _to_rgb(pixels: Pixels) -> tuple[Pixels, Pixels | None]:
+    """RGB and alpha of H×W grey, H×W×3 or H×W×4 pixels."""
     if pixels.ndim == 2:
         return np.repeat(pixels[..., None], 3, axis=2), None
     alpha = pixels[..., 3].copy() if pixels.shape[2] == 4 else None
     return np.ascontiguousarray(pixels[..., :3]), alpha
 
 
-def _brief(error: Exception, path: Path) -> str:
+def _reason(error: Exception, path: Path) -> str:
+    """The first line of an error's message, without the path."""
     return str(error).replace(str(path), "it").splitlines()[0] if str(error) else "damaged"

@@ -1,26 +1,27 @@
-"""Which kind of video a path is."""
+"""Opening of a video file, a folder of images or an image as a `Video`."""
 
 from fractions import Fraction
 from pathlib import Path
 
 from rotomask.errors import OptionError, VideoError
-from rotomask.video.file import VideoFile
-from rotomask.video.folder import ImageSequence, open_folder
-from rotomask.video.images import SUFFIXES
+from rotomask.video.image_sequence import ImageSequence, open_folder
+from rotomask.video.images import IMAGE_SUFFIXES
 from rotomask.video.video import Video
+from rotomask.video.video_file import VideoFile
 
 FOLDER_FPS = Fraction(24)
-"""Frames a second of a folder, which itself does not tell."""
+"""Default frames per second of a folder of images."""
 
-_MAYBE_MOVING = frozenset([".gif", ".apng"])
+_ANIMATION_SUFFIXES = frozenset([".gif", ".apng"])
+"""Image types that may have several frames, and that FFmpeg reads as videos."""
 
 
 def open_video(path: str | Path, fps: Fraction | float | None = None) -> Video:
     """Open a video file, a folder of images, or one image as a video of one frame.
 
     Args:
-        path: What to open.
-        fps: Frames a second of a folder (24 by default); a file has its own.
+        path: The file or folder.
+        fps: Frames per second of a folder, 24 by default; ignored for a video file.
 
     Raises:
         VideoError: If it is missing, cannot be read, is not a video, or has no frames.
@@ -41,6 +42,6 @@ def open_video(path: str | Path, fps: Fraction | float | None = None) -> Video:
     if path.is_dir():
         return open_folder(path, folder_fps)
     suffix = path.suffix.lower()
-    if suffix in SUFFIXES and suffix not in _MAYBE_MOVING:
+    if suffix in IMAGE_SUFFIXES and suffix not in _ANIMATION_SUFFIXES:
         return ImageSequence(path, [path], folder_fps)
     return VideoFile(path)

@@ -1,4 +1,4 @@
-"""The sound of one file beside the pictures of another."""
+"""Copying of a video's sound into another file."""
 
 from collections.abc import Iterator
 from fractions import Fraction
@@ -10,55 +10,65 @@ from av.container import OutputContainer
 
 from rotomask.video.decoder import open_container
 
-COPIED = frozenset(["aac", "mp3", "opus"])
-"""Codecs that MP4 holds and browsers play; any other is encoded again, as AAC."""
+COPIED_CODECS = frozenset(["aac", "mp3", "opus"])
+"""Codecs that MP4 allows and browsers play; others are encoded as AAC."""
 
 
 class SoundTrack:
-    """Gives packets of a file's sound in step with the pictures, without decoding where possible.
+    """The packets of a file's sound in step with written frames, copied where possible.
 
-    Times count from the first picture of the source. The sound is cut at packets, so it may begin
-    and end some hundredths of a second outside the pictures; players start the two together.
+    Times count from the first frame that is written. The sound is cut at packet boundaries, so it
+    may begin and end some hundredths of a second outside the frames; players start both together.
     """
 
     def __init__(self, source: Path, output: OutputContainer) -> None:
         """Add the source's first audio stream to the output.
+
+        Args:
+            source: A file with an audio stream.
+            output: The container to add it to, before its first packet is written.
 
         Raises:
             VideoError: If the source cannot be opened.
         """
         self._source = open_container(source)
         self._input = self._source.streams.audio[0]
-        self._copied = self._input.codec_context.codec.canonical_name in COPIED
+        self._copied = self._input.codec_context.codec.canonical_name in COPIED_CODECS
         self._output: AudioStream
         if self._copied:
             self._output = output.add_stream_from_template(self._input)
         else:
             self._output = output.add_stream("aac", rate=self._input.codec_context.sample_rate)
             self._output.codec_context.layout = self._input.codec_context.layout
-        self._zero_s = 0.0
-        self._pending: Iterator[tuple[float, list[av.Packet]]] | None = None  # type: ignore[type-arg]
-        self._held: tuple[float, list[av.Packet]] | None = None  # type: ignore[type-arg]
+        self._start_s = 0.0
+        """Time of the first frame on the clock of the source file."""
+        self._remaining: Iterator[tuple[float, list[av.Packet]]] | None = None  # type: ignore[type-arg]
+        self._next: tuple[float, list[av.Packet]] | None = None  # type: ignore[type-arg]
 
     def start(self, time_s: float, origin_s: float) -> None:
-        """Begin with the sound at `time_s`, where the source's first picture is at `origin_s`."""
-        self._zero_s = time_s + origin_s
-        if self._zero_s > 2:  # seeking is not exact: begin a little early, then drop
-            self._source.seek(int((self._zero_s - 1) * av.time_base))
-        self._pending = self._packets()
+        """Start the sound at a time of the source.
+
+        Args:
+            time_s: Time of the first frame that is written, from the source's first frame.
+            origin_s: Time of the source's first frame on the clock of its file.
+        """
+        self._start_s = time_s + origin_s
+        if self._start_s > 2:  # seeking is inexact: begin a second early, then drop packets
+            self._source.seek(int((self._start_s - 1) * av.time_base))
+        self._remaining = self._packets()
 
     def until(self, time_s: float) -> Iterator[av.Packet]:  # type: ignore[type-arg]
-        """Packets, not given yet, of the sound that begins before `time_s` from the start."""
-        while self._pending is not None:
-            if self._held is None:
-                self._held = next(self._pending, None)
-                if self._held is None:
-                    self._pending = None
+        """The next packets whose sound begins before a time, seconds from the start."""
+        while self._remaining is not None:
+            if self._next is None:
+                self._next = next(self._remaining, None)
+                if self._next is None:
+                    self._remaining = None
                     return
-            begin_s, packets = self._held
+            begin_s, packets = self._next
             if begin_s >= time_s:
                 return
-            self._held = None
+            self._next = None
             yield from packets
 
     def close(self) -> None:
@@ -66,11 +76,11 @@ class SoundTrack:
         self._source.close()
 
     def flush(self) -> list[av.Packet]:  # type: ignore[type-arg]
-        """What an encoder still holds, after the last `until`."""
+        """The last packets of the encoder; call it after the last `until`."""
         return [] if self._copied else list(self._output.encode(None))
 
     def _packets(self) -> Iterator[tuple[float, list[av.Packet]]]:  # type: ignore[type-arg]
-        """Begin (s from the start) and packets of the sound; damaged sound ends it."""
+        """Begin (seconds from the start) and packets of the sound, up to the end or any damage."""
         try:
             yield from self._copy() if self._copied else self._encode()
         except av.FFmpegError:
@@ -78,14 +88,14 @@ class SoundTrack:
 
     def _copy(self) -> Iterator[tuple[float, list[av.Packet]]]:  # type: ignore[type-arg]
         base = self._input.time_base or 1
-        shift = round(self._zero_s / base)
+        shift = round(self._start_s / base)
         for packet in self._source.demux(self._input):
             if packet.size == 0 or packet.pts is None or packet.dts is None:
                 continue
             packet.pts -= shift
             packet.dts -= shift
             begin, end = packet.pts * base, (packet.pts + (packet.duration or 0)) * base
-            if end < 0:  # one that ends at 0 primes the decoder
+            if end < 0:  # not <=: the packet that ends at 0 primes the decoder of the next one
                 continue
             packet.stream = self._output
             yield float(begin), [packet]
@@ -97,12 +107,14 @@ class SoundTrack:
         for decoded in self._source.decode(self._input):
             if decoded.pts is None or decoded.time_base is None:
                 continue
-            begin_s = float(decoded.pts * decoded.time_base) - self._zero_s
+            begin_s = float(decoded.pts * decoded.time_base) - self._start_s
             if begin_s + decoded.samples / decoded.sample_rate <= 0:
                 continue
             if written == 0:
                 written = round(begin_s * rate)
             packets = []
+            # Times are counted in samples written, not copied: rounded times would leave gaps and
+            # overlaps of a sample, which are heard as clicks.
             decoded.pts = None
             for frame in resampler.resample(decoded):
                 frame.pts, frame.time_base = written, Fraction(1, rate)

@@ -1,4 +1,4 @@
-"""What a video is to the rest of the program: named frames in order, read when asked for."""
+"""The interface of a video: named frames in order, read lazily."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -14,24 +14,24 @@ from rotomask.errors import OptionError
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class VideoFrame:
-    """One frame, upright."""
+    """One upright frame of a video."""
 
     index: int
-    """Its place in the video, from 0."""
+    """Index in the video, from 0."""
     name: str
-    """Stem of the files made from it: the image's own, or the index in five digits."""
+    """Stem of the files made from it: the image file's stem, or the index in five digits."""
     image: npt.NDArray[np.uint8]
     """H×W×3 RGB, 0-255."""
     alpha: npt.NDArray[np.uint8] | None
-    """H×W, 0 transparent, 255 opaque; None where the source has none."""
+    """H×W, 0 transparent, 255 opaque; None if the source has no alpha."""
     time_s: float
-    """When it is shown, from the first frame of the video on."""
+    """Presentation time, seconds from the first frame of the video."""
 
 
 class Video(ABC):
-    """A video file or a folder of frames; `open_video` makes one.
+    """A video file or a folder of images; open one with `open_video`.
 
-    Frames are read as they are asked for: memory does not grow with the length of the video.
+    Frames are read lazily, so memory does not grow with the length of the video.
     """
 
     path: Path
@@ -41,48 +41,47 @@ class Video(ABC):
     size: tuple[int, int]
     """(height, width) of every frame, after rotation."""
     fps: Fraction
-    """Frames a second, on average."""
+    """Average frames per second."""
     pixel_aspect: Fraction = Fraction(1)
-    """Width of a pixel over its height when shown; frames are given as they are stored."""
+    """Displayed width of a pixel over its height; frames are returned as stored."""
     origin_s: float = 0.0
-    """Time of the first frame on the clock of the file, by which its sound is timed."""
+    """Time of the first frame on the clock of the file, which its sound shares, seconds."""
     has_sound: bool = False
-    """Whether the file at `path` has an audio stream."""
+    """True if the file at `path` has an audio stream."""
 
     @property
     @abstractmethod
     def frame_count(self) -> int:
-        """How many frames there are.
+        """Number of frames.
 
-        Exact for a folder. For a file it is counted on first use by a pass over the packets, which
-        reads the file once but decodes nothing; of a damaged file it counts what is left.
+        A file is counted on first use: its packets are read once, but not decoded. A damaged file
+        has the frames before the damage.
         """
 
     @abstractmethod
     def frame_name(self, index: int) -> str:
-        """Stem for files made from a frame: its image's stem, or the index in five digits."""
+        """Stem of the files made from a frame: its image's stem, or the index in five digits."""
 
     @abstractmethod
     def frames(
         self, start: int = 0, stop: int | None = None, *, reverse: bool = False
     ) -> Iterator[VideoFrame]:
-        """The frames start, start + 1, ... before stop, as a slice has them; or the same backwards.
+        """The frames from `start` up to but not including `stop`, in order or reversed.
 
         Args:
-            start: First frame, from 0.
-            stop: One past the last frame; None or too large means to the end.
-            reverse: Give the last first. Memory stays bounded; each frame is identical to forward
-                reading's.
+            start: Index of the first frame.
+            stop: Index after the last frame; None or too large: up to the end.
+            reverse: Return the last frame first. The frames are identical to those read forwards,
+                and memory stays bounded.
 
         Raises:
             OptionError: If start or stop is negative.
-            TruncatedVideoError: If the video turns out to be damaged, after the frames before the
-                damage were given.
+            TruncatedVideoError: If the video is damaged, after the frames before the damage.
             VideoError: If a frame has another size than the first.
         """
 
     def frame(self, index: int) -> VideoFrame:
-        """One frame by its index.
+        """The frame at an index.
 
         Raises:
             OptionError: If there is no such frame.
@@ -94,6 +93,10 @@ class Video(ABC):
 
 
 def check_range(start: int, stop: int | None) -> None:
-    """Raise unless start and stop count from the beginning."""
+    """Check that start and stop are not negative.
+
+    Raises:
+        OptionError: If one is.
+    """
     if start < 0 or (stop is not None and stop < 0):
         raise OptionError(f"frames count from 0, got start {start} and stop {stop}")

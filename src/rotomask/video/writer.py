@@ -1,4 +1,4 @@
-"""Pictures into a video file, with the sound of another beside them."""
+"""Writing of video files, with the sound of another video."""
 
 import contextlib
 from collections.abc import Iterator
@@ -22,12 +22,12 @@ from rotomask.video.video import Video
 _BT709 = 1
 """FFmpeg's code for BT.709 as matrix, primaries and transfer."""
 
-_LEAST_TICKS = 10_000
-"""Ticks a second of the time base at least, so that variable frame rates are kept to 0.1 ms."""
+_MIN_TICKS_PER_S = 10_000
+"""Least ticks per second of the time base, which store variable frame times to 0.1 ms."""
 
 
 class VideoWriter:
-    """Encodes pictures to a file that is complete or absent.
+    """Writer of a video file, which appears under its name only when it is complete.
 
     As a context manager it completes the file at the end of the block, or removes it on an error.
     """
@@ -42,18 +42,17 @@ class VideoWriter:
         sound_from: Video | None = None,
         pixel_aspect: Fraction = Fraction(1),
     ) -> None:
-        """Begin the file.
+        """Create a temporary file beside the output.
 
         Args:
-            path: Where to; it appears under this name when it is complete.
-            size: (height, width) of the pictures. Where the encoding asks for even sizes an odd one
-                gains a row or column, repeated from its edge.
-            fps: Frames a second, for frames that come without a time, and as the file's own figure.
+            path: The file to write; its folder is created if needed.
+            size: (height, width) of the frames. If the encoding needs even sizes, the last row or
+                column of an odd one is repeated.
+            fps: Frames per second, for frames without a time and for the file's header.
             encoding: `h264()`, `VP9_ALPHA`, `PRORES_4444` or another.
-            sound_from: Video whose sound goes beside the pictures: copied where MP4 and browsers
-                take its codec, else encoded as AAC, and cut to the pictures' times. Without
-                sound in it there is none.
-            pixel_aspect: Width of a pixel over its height when shown.
+            sound_from: Video whose sound is added, cut to the times of the frames. It is copied if
+                MP4 and browsers support its codec, else encoded as AAC.
+            pixel_aspect: Displayed width of a pixel over its height.
 
         Raises:
             OutputError: If the file cannot be written.
@@ -61,7 +60,7 @@ class VideoWriter:
         self.path, self._temporary = Path(path), temporary_name(Path(path))
         self._size, self._encoding = size, encoding
         self._fps = Fraction(fps).limit_denominator(1001)
-        self._count, self._last_pts, self._zero_s = 0, -1, 0.0
+        self._count, self._last_pts, self._start_s = 0, -1, 0.0
         self._closed = False
         self._sound: SoundTrack | None = None
         self._origin_s = sound_from.origin_s if sound_from else 0.0
@@ -97,12 +96,12 @@ class VideoWriter:
             self.discard()
 
     def write(self, image: npt.NDArray[np.uint8], time_s: float | None = None) -> None:
-        """Add a picture.
+        """Add a frame.
 
         Args:
             image: H×W×3 uint8 RGB, or H×W×4 with straight alpha if the encoding has alpha.
-            time_s: When it is shown, in the source's time; the first picture's is the beginning. By
-                default pictures follow each other at fps.
+            time_s: Its presentation time in the source, seconds; the file starts at the first
+                frame's time. By default one frame follows the other at fps.
 
         Raises:
             ShapeError: If the image has another shape.
@@ -115,24 +114,24 @@ class VideoWriter:
                 f"{image.shape} {image.dtype}"
             )
         if time_s is None:
-            time_s = self._zero_s + float(self._count / self._fps)
+            time_s = self._start_s + float(self._count / self._fps)
         if self._count == 0:
-            self._zero_s = time_s
+            self._start_s = time_s
             if self._sound:
                 self._sound.start(time_s, self._origin_s)
         try:
             with self._errors():
-                self._encode(image, time_s - self._zero_s)
+                self._encode(image, time_s - self._start_s)
         except BaseException:
             self.discard()
             raise
         self._count += 1
 
     def close(self) -> None:
-        """Complete the file, unless it was closed or discarded already.
+        """Complete the file; does nothing if it was closed or discarded before.
 
         Raises:
-            OutputError: If no picture was written, or the disk is full; the file is removed.
+            OutputError: If no frame was written, or the disk is full; the file is removed.
         """
         if self._closed:
             return
@@ -154,7 +153,7 @@ class VideoWriter:
             self._sound.close()
 
     def discard(self) -> None:
-        """Drop what was written, unless it is complete."""
+        """Remove the temporary file; does nothing if the file is complete."""
         if self._closed:
             return
         self._closed = True
@@ -180,12 +179,14 @@ class VideoWriter:
         context.gop_size = max(1, round(2 * self._fps))  # a browser seeks to within two seconds
         if pixel_aspect != 1:
             context.sample_aspect_ratio = pixel_aspect
-        finer = -(-_LEAST_TICKS // self._fps.numerator)
-        self._ticks = self._fps.denominator * finer
-        self._time_base = Fraction(1, self._fps.numerator * finer)
+        # At n/d fps a frame lasts d/n s, which is exactly d k ticks of 1/(n k) s. k is the smallest
+        # that gives enough ticks per second; -(-a // b) rounds up.
+        k = -(-_MIN_TICKS_PER_S // self._fps.numerator)
+        self._ticks = self._fps.denominator * k
+        self._time_base = Fraction(1, self._fps.numerator * k)
         context.time_base = self._time_base
         if encoding.alpha and encoding.container == "webm":
-            stream.metadata["alpha_mode"] = "1"  # tells players to look for it
+            stream.metadata["alpha_mode"] = "1"  # players ignore the alpha without it
         return stream
 
     def _encode(self, image: npt.NDArray[np.uint8], time_s: float) -> None:
@@ -193,14 +194,15 @@ class VideoWriter:
         pad_x = self._stream.width - image.shape[1]
         if pad_y or pad_x:
             image = np.pad(image, ((0, pad_y), (0, pad_x), (0, 0)), mode="edge")
-        picture = av.VideoFrame.from_ndarray(
+        rgb_frame = av.VideoFrame.from_ndarray(
             np.ascontiguousarray(image), "rgba" if self._encoding.alpha else "rgb24"
         )
-        frame = picture.reformat(
+        frame = rgb_frame.reformat(
             format=self._encoding.pixel_format,
             dst_colorspace=Colorspace.ITU709,
             dst_color_range=ColorRange.MPEG,
         )
+        # Muxers reject times that do not rise.
         frame.pts = max(round(time_s / self._time_base), self._last_pts + 1)
         frame.time_base = self._time_base
         self._last_pts = frame.pts
@@ -210,12 +212,12 @@ class VideoWriter:
 
     def _mux(self, packets: list[av.Packet]) -> None:  # type: ignore[type-arg]
         for packet in packets:
-            packet.duration = self._ticks  # else the last picture has none and is not shown
+            packet.duration = self._ticks  # without one the last frame is not shown
             self._container.mux(packet)
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
-        """What FFmpeg and the operating system refuse, as an `OutputError` about the path."""
+        """Context that turns errors of FFmpeg and the operating system into an `OutputError`."""
         try:
             with output_errors(self.path):
                 yield

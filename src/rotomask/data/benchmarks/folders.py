@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rotomask.errors import DatasetError
 from rotomask.files import natural_key
-from rotomask.video.images import SUFFIXES
+from rotomask.video.images import IMAGE_SUFFIXES
 
 
 def require_folder(path: Path, what: str) -> Path:
@@ -28,7 +28,9 @@ def subfolders(path: Path) -> list[Path]:
 def image_files(path: Path) -> list[Path]:
     """The images within a folder, of any type, in natural order."""
     found = [
-        p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")
+        p
+        for p in path.iterdir()
+        if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".")
     ]
     return sorted(found, key=lambda p: natural_key(p.name))
 

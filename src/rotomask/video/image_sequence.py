@@ -1,4 +1,4 @@
-"""A folder of images as a video."""
+"""Reading of a folder of images as a video."""
 
 from collections.abc import Iterator
 from fractions import Fraction
@@ -6,15 +6,20 @@ from pathlib import Path
 
 from rotomask.errors import TruncatedVideoError, VideoError
 from rotomask.files import natural_key
-from rotomask.video.images import SUFFIXES, read_image, stored_size
+from rotomask.video.images import IMAGE_SUFFIXES, read_image, stored_size
 from rotomask.video.video import Video, VideoFrame, check_range
 
 
 class ImageSequence(Video):
-    """Images in order, one a frame; `frame_name` is the image's stem."""
+    """A video with one image file per frame; `frame_name` is the file's stem."""
 
     def __init__(self, path: Path, images: list[Path], fps: Fraction) -> None:
-        """Take these images as the frames of `path`.
+        """Check the images' sizes by their headers.
+
+        Args:
+            path: The folder, or the image file.
+            images: The files of the frames, in order; at least one.
+            fps: Frames per second.
 
         Raises:
             VideoError: If the first image cannot be read, or the images differ in size.
@@ -28,7 +33,7 @@ class ImageSequence(Video):
 
     @property
     def frame_count(self) -> int:
-        """How many images there are."""
+        """Number of images."""
         return len(self._images)
 
     def frame_name(self, index: int) -> str:
@@ -51,44 +56,44 @@ class ImageSequence(Video):
         except VideoError as error:
             raise TruncatedVideoError(f"{error}; frames before: {index}", index) from error
         if image.shape[:2] != self.size:
-            raise self._odd_size(path, image.shape[:2])
+            raise self._size_error(path, image.shape[:2])
         return VideoFrame(
             index=index, name=path.stem, image=image, alpha=alpha, time_s=float(index / self.fps)
         )
 
     def _check_headers(self) -> None:
-        """Find an image of another size now, not after an hour's work."""
+        """Raise a VideoError now, not after an hour of work, if an image has another size."""
         for path in self._images[1:]:
-            stored = stored_size(path)
-            if stored is None or stored == self.size:
+            size = stored_size(path)
+            if size is None or size == self.size:
                 continue
-            if stored == self.size[::-1]:  # perhaps upright only after its EXIF rotation
-                stored = read_image(path)[0].shape[:2]
-            if stored != self.size:
-                raise self._odd_size(path, stored)
+            if size == self.size[::-1]:  # the EXIF orientation may swap the sides
+                size = read_image(path)[0].shape[:2]
+            if size != self.size:
+                raise self._size_error(path, size)
 
-    def _odd_size(self, path: Path, size: tuple[int, ...]) -> VideoError:
+    def _size_error(self, path: Path, size: tuple[int, ...]) -> VideoError:
         return VideoError(
             f"{path} is {size[1]}x{size[0]} but the first frame is {self.size[1]}x{self.size[0]}; "
-            "all images of a folder must have one size"
+            "scale all images of the folder to one size"
         )
 
 
 def open_folder(folder: Path, fps: Fraction) -> ImageSequence:
-    """The images of a folder in natural order; hidden files and other types are ignored.
+    """Open the images of a folder, in natural order; hidden files and other types are ignored.
 
     Raises:
-        VideoError: If there are none, two share a stem, or they differ in size.
+        VideoError: If there are no images, two have the same stem, or they differ in size.
     """
     try:
         files = [file for file in folder.iterdir() if not file.name.startswith(".")]
     except OSError as error:
         raise VideoError(f"cannot read the folder {folder}: {error.strerror}") from error
-    images = [file for file in files if file.suffix.lower() in SUFFIXES]
+    images = [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES]
     if not images:
-        found = f"it has {sorted(file.name for file in files)[0]}" if files else "it is empty"
+        content = f"it has {sorted(file.name for file in files)[0]}" if files else "it is empty"
         raise VideoError(
-            f"{folder} has no images ({found}); give a video file or a folder of frames"
+            f"{folder} has no images ({content}); give a video file or a folder of frames"
         )
     images.sort(key=lambda file: natural_key(file.name))
     stems: dict[str, Path] = {}
@@ -96,7 +101,7 @@ def open_folder(folder: Path, fps: Fraction) -> ImageSequence:
         other = stems.setdefault(image.stem, image)
         if other is not image:
             raise VideoError(
-                f"{folder} has both {other.name} and {image.name}, whose masks would have one "
+                f"{folder} has both {other.name} and {image.name}, whose masks would have the same "
                 "name; remove one of them"
             )
     return ImageSequence(folder, images, fps)

@@ -1,8 +1,9 @@
-"""A video file as a video: lazy reading, exact seeking, and backwards in bounded memory."""
+"""Reading of video files: lazy, with exact seeking, and backwards in bounded memory."""
 
 import contextlib
 import functools
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,15 +17,15 @@ from rotomask.video.pixels import display_matrix, to_pixels
 from rotomask.video.video import Video, VideoFrame, check_range
 
 WINDOW_BYTES = 96 << 20
-"""Decoded frames held at once while reading backwards."""
+"""Memory for decoded frames while reading backwards, bytes."""
 
-Indexed = tuple[int, av.VideoFrame]
+IndexedFrame = tuple[int, av.VideoFrame]
 
 
 class VideoFile(Video):
-    """A file of any container and codec that FFmpeg reads.
+    """A video file of any container and codec that FFmpeg reads.
 
-    Each reader opens the file for itself, so several can be read from at once.
+    Every iterator opens the file again, so several can run at the same time.
     """
 
     def __init__(self, path: Path) -> None:
@@ -62,8 +63,8 @@ class VideoFile(Video):
     ) -> Iterator[VideoFrame]:
         """See `Video.frames`.
 
-        Backwards, a window of frames is decoded at a time; where key frames are further apart than
-        a window holds, the stretch from the key frame is decoded again for each window.
+        Backwards, frames are decoded in windows of bounded size. Where key frames are further apart
+        than a window, each window is decoded from the key frame before it.
         """
         check_range(start, stop)
         end = self.frame_count if stop is None else min(stop, self.frame_count)
@@ -78,38 +79,33 @@ class VideoFile(Video):
         with Decoder(self.path) as decoder:
             packets = index_packets(decoder.container, decoder.stream)
         if packets.pts is not None and self._first_pts != packets.pts[0]:
-            # The decoder gives other times than the container: count frames instead.
-            none = np.empty(0, np.int64)
-            packets = PacketIndex(
-                count=packets.count,
-                pts=None,
-                keys=none,
-                packets=packets.packets,
-                damage=packets.damage,
-            )
+            # The decoder's times differ from the container's: count frames instead.
+            packets = replace(packets, pts=None, keys=np.empty(0, np.int64))
         return packets
 
-    def _forwards(self, start: int, end: int) -> Iterator[Indexed]:
+    def _forwards(self, start: int, end: int) -> Iterator[IndexedFrame]:
         """Frames start to end - 1 with their indices, decoded from the key frame before."""
         if start >= end:
             return
-        reached = start
+        position = start  # index of the next frame
         for index, frame in self._from(start):
             if index >= end:
                 return
-            reached = index + 1
+            position = index + 1
             yield index, frame
-            if reached == end:
+            if position == end:
                 return
         if self._packets.pts is not None or self._packets.damage:
-            raise self._truncated("the file is damaged", reached)
+            raise self._truncated("the file is damaged", position)
 
-    def _backwards(self, start: int, end: int) -> Iterator[Indexed]:
+    def _backwards(self, start: int, end: int) -> Iterator[IndexedFrame]:
+        """Frames end - 1 to start with their indices, decoded window by window."""
         if start >= end:
             return
-        size = self.size[0] * self.size[1] * 3 // 2  # of a frame in 4:2:0
-        window = max(16, WINDOW_BYTES // size)
+        frame_bytes = self.size[0] * self.size[1] * 3 // 2  # 4:2:0, as most files are decoded
+        window = max(16, WINDOW_BYTES // frame_bytes)
         while end > start:
+            # A window that begins at a key frame is decoded without the frames before it.
             begin = self._key_within(max(start, end - window), end)
             frames = list(self._forwards(begin, end))
             while frames:
@@ -117,7 +113,7 @@ class VideoFile(Video):
             end = begin
 
     def _key_within(self, begin: int, end: int) -> int:
-        """The first frame of a window that can be decoded without what lies before it."""
+        """Index of the first key frame from `begin` to `end` - 1, else `begin`."""
         packets = self._packets
         if packets.pts is None:
             return begin
@@ -126,33 +122,38 @@ class VideoFile(Video):
             return begin
         return int(np.searchsorted(packets.pts, later[0]))
 
-    def _from(self, start: int) -> Iterator[Indexed]:
-        """Frames from start on, exactly numbered."""
+    def _from(self, start: int) -> Iterator[IndexedFrame]:
+        """Frames from start on with their exact indices."""
         packets = self._packets
         if packets.pts is None:
             for index, frame in enumerate(self._decode(None)):
                 if index >= start:
                     yield index, frame
             return
-        wanted = int(packets.pts[start])
-        for key in self._ways_to(wanted):
-            arrived = False
+        # Numbered by presentation time, not by counting: after a seek the decoder may return frames
+        # from before the key frame, or skip some that refer to frames it has not seen.
+        start_pts = int(packets.pts[start])
+        for key in self._seek_times(start_pts):
+            reached_start = False
             for frame in self._decode(key):
-                if frame.pts is None or frame.pts < wanted:
+                if frame.pts is None or frame.pts < start_pts:
                     continue
-                if not arrived and frame.pts > wanted and key is not None:
-                    break  # the seek went too far, or this key frame does not suffice
-                arrived = True
+                if not reached_start and frame.pts > start_pts and key is not None:
+                    break  # the seek went too far, or the frame refers to one before this key frame
+                reached_start = True
                 index = int(np.searchsorted(packets.pts, frame.pts))
                 if index < packets.count and packets.pts[index] == frame.pts:
                     yield index, frame
-            if arrived:
+            if reached_start:
                 return
 
-    def _ways_to(self, wanted: int) -> Iterator[int | None]:
-        """Key times to try in turn: the last before the frame, earlier ones, None (the start)."""
+    def _seek_times(self, pts: int) -> Iterator[int | None]:
+        """Key times to try in turn for the frame at `pts`; None is the beginning of the file.
+
+        The last key frame comes first, then those 1, 3, 7, ... before it.
+        """
         keys = self._packets.keys
-        last = int(np.searchsorted(keys, wanted, side="right")) - 1
+        last = int(np.searchsorted(keys, pts, side="right")) - 1
         step = 0
         while last - step > 0:
             yield int(keys[last - step])
@@ -160,7 +161,7 @@ class VideoFile(Video):
         yield None
 
     def _decode(self, key: int | None) -> Iterator[av.VideoFrame]:
-        """Frames from a key time on, or from the beginning, as far as they can be decoded."""
+        """Frames from a key time on (None: from the beginning), up to the end or the damage."""
         with Decoder(self.path) as decoder, contextlib.suppress(av.FFmpegError):
             if key is None:
                 yield from decoder.frames(self._packets.packets)
@@ -173,7 +174,7 @@ class VideoFile(Video):
         if image.shape[:2] != self.size:
             raise VideoError(
                 f"frame {index} of {self.path} is {image.shape[1]}x{image.shape[0]} but the first "
-                f"{self.size[1]}x{self.size[0]}; convert the video to one size first"
+                f"is {self.size[1]}x{self.size[0]}; convert the video to one size"
             )
         return VideoFrame(
             index=index,
@@ -189,8 +190,8 @@ class VideoFile(Video):
             return float(index / self.fps)
         return float((int(pts[index]) - int(pts[0])) * self._time_base)
 
-    def _truncated(self, why: str, frames_read: int) -> TruncatedVideoError:
-        return TruncatedVideoError(f"{self.path}: {why}; {frames_read} frames read", frames_read)
+    def _truncated(self, reason: str, frames_read: int) -> TruncatedVideoError:
+        return TruncatedVideoError(f"{self.path}: {reason}; {frames_read} frames read", frames_read)
 
 
 def _first_frame(decoder: Decoder, path: Path) -> av.VideoFrame:

@@ -349,3 +349,30 @@ def test_natural_order_counts(left, right):
 def test_bad_fps(tmp_path: Path):
     with pytest.raises(OptionError, match="fps must be above 0"):
         open_video(tmp_path, fps=0)
+
+
+def test_a_file_that_names_other_files_is_not_opened(tmp_path):
+    """A script with the name of a video must not make rotomask decode another file."""
+    write_clip(tmp_path / "secret.mp4")
+    scripts = {
+        "concat.mp4": "ffconcat version 1.0\nfile secret.mp4\n",
+        "playlist.m3u8": (
+            "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nsecret.mp4\n#EXT-X-ENDLIST\n"
+        ),
+        "session.sdp": (
+            "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\n"
+            "m=video 5004 RTP/AVP 96\na=rtpmap:96 H264/90000\n"
+        ),
+        "manifest.mpd": '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011"></MPD>',
+    }
+    assert open_video(tmp_path / "secret.mp4").frame_count > 0
+    for name, text in scripts.items():
+        (tmp_path / name).write_text(text)
+        with pytest.raises(VideoError, match="name other files are not read"):
+            open_video(tmp_path / name)
+
+
+def test_a_relative_name_with_a_colon_is_a_file(tmp_path, monkeypatch):
+    write_clip(tmp_path / "Interview: take 2.mp4")
+    monkeypatch.chdir(tmp_path)
+    assert open_video("Interview: take 2.mp4").frame_count > 0

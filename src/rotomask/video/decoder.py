@@ -12,8 +12,19 @@ from av.video.stream import VideoStream
 
 from rotomask.errors import VideoError
 
-_NOT_VIDEO = ("tty", "bin", "xbin", "adf", "idf")
-"""FFmpeg demuxers that accept any text or binary file and render it as characters."""
+FORMATS = (
+    "apng,asf,asf_o,av1,avi,cavsvideo,cine,dirac,dnxhd,dv,evc,flv,gif,gxf,h261,h263,h264,hevc,"
+    "ivf,ivr,jpegxl_anim,kux,live_flv,lxf,m4v,matroska,mj2,mjpeg,mjpeg_2000,mlv,mov,mpeg,mpegts,"
+    "mpegvideo,mpjpeg,mxf,nsv,nut,nuv,obu,ogg,pva,r3d,rm,smjpeg,ty,vc1,vc1test,vvc,webm,wtv,"
+    "yuv4mpegpipe,aac,flac,mp3,wav"
+)
+"""FFmpeg's names of the containers that are read; the last four hold sound, for a clear message.
+
+Every one keeps its frames in its own file. Playlists and scripts (concat, HLS, DASH, SDP, image
+patterns) are left out on purpose: they name other files or addresses, so that a text file called
+x.mp4 could make rotomask read any file of the user's. So are the demuxers that paint any text as
+characters on a screen (tty, bin, ...).
+"""
 
 
 class Decoder:
@@ -88,13 +99,18 @@ def open_container(path: Path) -> InputContainer:
     if not path.exists():
         raise VideoError(f"{path} does not exist")
     try:
-        container = av.open(str(path), metadata_errors="replace")
+        # Absolute, because FFmpeg takes what stands before a colon for a protocol: "Take: 2.mp4".
+        return av.open(
+            str(path.absolute()),
+            metadata_errors="replace",
+            options={"format_whitelist": FORMATS},
+        )
     except (av.FFmpegError, OSError) as error:
-        raise VideoError(f"{path} is not a video that can be opened: {error.strerror}") from error
-    if container.format.name in _NOT_VIDEO:
-        container.close()
-        raise VideoError(f"{path} is text or data, not a video")
-    return container
+        raise VideoError(
+            f"{path} is not a video that can be opened ({error.strerror}); give a video file such "
+            "as .mp4, .mov, .mkv or .webm, or a folder of frames. Playlists and scripts that name "
+            "other files are not read"
+        ) from error
 
 
 def _main_stream(container: InputContainer, path: Path) -> VideoStream:

@@ -1,10 +1,10 @@
-"""CPU time a frame of J and F: ours beside the official method written plainly, in one run.
+"""CPU time a frame of J and F: rotomask compared with a plain version of the official method.
 
     python benchmarks/evaluation_speed.py --root DAVIS --results MASKS
 
 The plain method works on the full frame: boundary maps of whole arrays, and a dilation by
 scikit-image's disk through OpenCV, as the davis2017 tool does. Both get the same arrays in memory
-and must give the same figures. Reading the PNG files is timed apart.
+and must give the same figures. Reading the PNG files is timed separately.
 """
 
 import argparse
@@ -82,10 +82,12 @@ def cpu_ms(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--root", type=Path, required=True, help="DAVIS-2016")
     parser.add_argument("--results", type=Path, required=True, help="folder of masks")
-    parser.add_argument("--every", type=int, default=5, help="take each n-th frame")
+    parser.add_argument("--every", type=int, default=5, help="use one frame in so many")
     parser.add_argument("--repeat", type=int, default=5)
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
@@ -102,7 +104,7 @@ def main() -> None:
     print(f"reading two PNG files  {1000 * (time.process_time() - started) / len(pairs):6.2f} ms")
 
     times: dict[str, list[float]] = {"plain": [], "ours": []}
-    for _ in range(arguments.repeat):  # by turns, so that both meet the same neighbours
+    for _ in range(arguments.repeat):  # in turns, so that other load on the machine slows both
         plain_ms, plain_figures = cpu_ms(plain, pairs)
         our_ms, our_figures = cpu_ms(ours, pairs)
         times["plain"].append(plain_ms)

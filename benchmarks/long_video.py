@@ -1,4 +1,4 @@
-"""Cut a long video in flat memory and flat time: measure it and plot it.
+"""Memory and time a frame while a long video is cut, measured and plotted.
 
 Loops the demo clip to any length, cuts it with the command line in a process of its own, and
 samples that process's memory and the number of masks on disk.
@@ -23,7 +23,7 @@ DEMO = Path(str(resources.files("rotomask") / "assets" / "demo"))
 
 
 def loop_clip(path: Path, frames: int) -> None:
-    """The demo clip there and back again until it has so many frames: no jump where it turns."""
+    """Write the demo clip forwards and backwards until it has so many frames, without a jump."""
     images = [frame.image for frame in open_video(DEMO / "clip.mp4").frames()]
     there_and_back = images + images[-2:0:-1]
     with VideoWriter(path, images[0].shape[:2], 24, h264(23)) as writer:
@@ -32,7 +32,7 @@ def loop_clip(path: Path, frames: int) -> None:
 
 
 def resident_mib(pid: int) -> float:
-    """Memory of a running process."""
+    """Resident memory of a running process, MiB."""
     status = Path(f"/proc/{pid}/status").read_text()
     line = next(line for line in status.splitlines() if line.startswith("VmRSS"))
     return int(line.split()[1]) / 1024
@@ -57,6 +57,7 @@ def measure(video: Path, out: Path) -> list[tuple[float, int, float]]:
 
 
 def plot(samples: list[tuple[float, int, float]], path: Path) -> None:
+    """Plot memory and the time of a frame over the frames done."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -83,7 +84,9 @@ def plot(samples: list[tuple[float, int, float]], path: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--frames", type=int, default=3000)
     parser.add_argument("--plot", type=Path)
     parser.add_argument("--json", type=Path)

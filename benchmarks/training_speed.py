@@ -1,7 +1,7 @@
-"""Training throughput, with and without what makes it fast, in one run on generated clips.
+"""Training throughput as its optimisations are added one by one, on generated clips.
 
-Each line adds one thing to the line before. The last ones are whole steps of the loop: clips made
-in the training process, then in a loader process beside it, then two processes with a core each.
+Each line adds one optimisation to the line before. The last two are whole steps of the loop: with
+clips made in the training process, then in a loader process.
 
     python benchmarks/training_speed.py
 """
@@ -9,8 +9,11 @@ in the training process, then in a loader process beside it, then two processes 
 import argparse
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TypedDict
 
 import cv2
 import numpy as np
@@ -29,8 +32,55 @@ BATCH = 4
 PARTS = ("reading and planning", "rendering", "forward", "backward")
 
 
+class Options(TypedDict):
+    """Settings of `network_alone`."""
+
+    precision: Precision
+    channels_last: bool
+    frozen_stages: int
+    float_depthwise: bool
+    """Whether depthwise layers run in float32 under bfloat16, where the CPU is faster so."""
+
+
+PLAIN: Options = {
+    "precision": "32-true",
+    "channels_last": False,
+    "frozen_stages": 0,
+    "float_depthwise": False,
+}
+NETWORK_ALONE: dict[str, Options] = {
+    "float32": PLAIN,
+    "+ channels_last": {**PLAIN, "channels_last": True},
+    "+ bfloat16": {**PLAIN, "channels_last": True, "precision": "bf16-mixed"},
+    "+ early encoder stages frozen": {
+        **PLAIN,
+        "channels_last": True,
+        "precision": "bf16-mixed",
+        "frozen_stages": 2,
+    },
+    "+ depthwise layers in float32": {
+        "channels_last": True,
+        "precision": "bf16-mixed",
+        "frozen_stages": 2,
+        "float_depthwise": True,
+    },
+}
+
+
+@contextmanager
+def plain_depthwise(active: bool) -> Iterator[None]:
+    """Depthwise layers in PyTorch's own way while active."""
+    own = DepthwiseConv2d.forward
+    if active:
+        setattr(DepthwiseConv2d, "forward", nn.Conv2d.forward)  # noqa: B010
+    try:
+        yield
+    finally:
+        setattr(DepthwiseConv2d, "forward", own)  # noqa: B010
+
+
 def recipe(steps: int, frozen_stages: int = 2) -> SpaceTimeRecipe:
-    """Clips of three 256 px frames from stills, as the first stage of stm-lite has them."""
+    """A recipe with clips of three 256 px frames from stills, as in the first stage of stm-lite."""
     return SpaceTimeRecipe(
         name="speed",
         schedule=Schedule(steps=steps, validate_every=0),
@@ -41,10 +91,15 @@ def recipe(steps: int, frozen_stages: int = 2) -> SpaceTimeRecipe:
 
 
 def network_alone(
-    data: dict[str, Path], *, precision: Precision, channels_last: bool, frozen_stages: int
+    data: dict[str, Path],
+    *,
+    precision: Precision,
+    channels_last: bool,
+    frozen_stages: int,
+    float_depthwise: bool,
 ) -> float:
-    """Clips a second of forward and backward passes, the clips made before."""
-    with tempfile.TemporaryDirectory() as folder:
+    """Clips a second of forward and backward passes alone, on a batch made beforehand."""
+    with tempfile.TemporaryDirectory() as folder, plain_depthwise(not float_depthwise):
         fabric = open_fabric(Hardware(accelerator="cpu", precision=precision), Path(folder))
         task = recipe(100, frozen_stages).task(data)
         run = Run(task, Path(folder), fabric)
@@ -60,7 +115,7 @@ def network_alone(
 
 
 def where_time_goes(data: dict[str, Path], steps: int = 4) -> dict[str, float]:
-    """Milliseconds a step of each of `PARTS`, medians."""
+    """Median milliseconds a step of each of `PARTS`."""
     spent: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         fabric = open_fabric(Hardware(accelerator="cpu"), Path(folder))
@@ -84,7 +139,7 @@ def where_time_goes(data: dict[str, Path], steps: int = 4) -> dict[str, float]:
 
 
 def whole_steps(data: dict[str, Path], hardware: Hardware, steps: int = 10) -> float:
-    """Clips a second of the whole loop, once it is under way."""
+    """Clips a second of the whole loop, without its first three steps."""
     times = []
     with tempfile.TemporaryDirectory() as folder:
         fit(
@@ -97,7 +152,7 @@ def whole_steps(data: dict[str, Path], hardware: Hardware, steps: int = 10) -> f
 
 
 def stills(folder: Path, count: int = 24) -> dict[str, Path]:
-    """Images of the size of DUTS's with a mask each."""
+    """Write images with masks, of about the size of those of DUTS."""
     for name in ("images", "masks"):
         (folder / name).mkdir()
     for i in range(count):
@@ -108,34 +163,15 @@ def stills(folder: Path, count: int = 24) -> dict[str, Path]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--threads", type=int, default=1)
     torch.set_num_threads(parser.parse_args().threads)
     with tempfile.TemporaryDirectory() as folder:
         data = stills(Path(folder))
-        ours = DepthwiseConv2d.forward
-        DepthwiseConv2d.forward = nn.Conv2d.forward  # type: ignore[method-assign]
-        show(
-            "float32",
-            network_alone(data, precision="32-true", channels_last=False, frozen_stages=0),
-        )
-        show(
-            "+ channels_last",
-            network_alone(data, precision="32-true", channels_last=True, frozen_stages=0),
-        )
-        show(
-            "+ bfloat16",
-            network_alone(data, precision="bf16-mixed", channels_last=True, frozen_stages=0),
-        )
-        show(
-            "+ early encoder stages frozen",
-            network_alone(data, precision="bf16-mixed", channels_last=True, frozen_stages=2),
-        )
-        DepthwiseConv2d.forward = ours  # type: ignore[method-assign]
-        show(
-            "+ depthwise layers in float32",
-            network_alone(data, precision="bf16-mixed", channels_last=True, frozen_stages=2),
-        )
+        for name, options in NETWORK_ALONE.items():
+            show(name, network_alone(data, **options))
         cpu = Hardware(accelerator="cpu", workers=0)
         print(f"\none step of {BATCH} clips:")
         for name, milliseconds in where_time_goes(data).items():
@@ -146,6 +182,7 @@ def main() -> None:
 
 
 def show(name: str, rate: float) -> None:
+    """Print one line of the table."""
     print(f"{name:38} {rate:5.1f} clips/s", flush=True)
 
 

@@ -1,29 +1,29 @@
 """Grid search of the dense CRF's parameters, as in RGMP (Oh et al. 2018), sec. 4.3.
 
-Segments the sequences kept out of training once, keeps the probabilities of one frame in `--every`,
-and prints J and F of those frames under every combination of parameters, the best J&F first.
-The fine grid lies around the best of the coarse one, as in DeepLab (Chen et al. 2016).
+Segments the held-out sequences once, stores the probabilities of one frame in `--every`, and prints
+J and F of those frames for every combination of parameters, the best J&F first. The fine grid lies
+around the best point of the coarse one, as in DeepLab (Chen et al. 2016).
 
     python -m studies.dense_crf_search --davis DAVIS-TRAIN [--model NAME] [--weights FILE]
 """
 
-import argparse
 import itertools
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
+import numpy.typing as npt
 
 from rotomask import load_model
 from rotomask.arrays import Frame, Probabilities
 from rotomask.data.benchmarks.sequences import VideoSequence
-from rotomask.evaluation import boundary_accuracy, open_benchmark, region_similarity
+from rotomask.evaluation import boundary_accuracy, region_similarity
 from rotomask.refine import DenseCRFConfig, dense_crf
 from rotomask.segmenters.base import Segmenter
+from studies.measuring import follow_sequence
+from studies.scripts import add_davis, open_davis, parse, script_parser
 
-HELD_OUT = ["dog-agility", "hike", "motorbike", "swing"]
 GRIDS: dict[str, dict[str, tuple[float, ...]]] = {
     "coarse": {
         "smoothness_weight": (0.0, 3.0),
@@ -39,25 +39,23 @@ GRIDS: dict[str, dict[str, tuple[float, ...]]] = {
     },
 }
 
-Sample = tuple[Probabilities, Frame, np.ndarray]
+Sample = tuple[Probabilities, Frame, npt.NDArray[np.bool_]]
+"""Probabilities, frame and the true mask H×W."""
 
 
 def samples(segmenter: Segmenter, sequence: VideoSequence, every: int) -> list[Sample]:
-    """Probabilities, frame and true mask (H×W bool) of one scored frame in so many."""
-    kept = []
-    for index, frame in enumerate(sequence.frames()):
-        if index == 0:
-            segmenter.start(frame, sequence.prompts()[0][0])
-            continue
-        probabilities = segmenter.step(frame)
-        if index % every == 0 and index < len(sequence) - 1:
-            truth = sequence.annotation(sequence.frame_names[index]) > 0
-            kept.append((probabilities, frame, truth))
-    return kept
+    """One scored frame in so many: DAVIS scores neither the first nor the last."""
+    collected = []
+    for one in follow_sequence(segmenter, sequence):
+        is_scored = 0 < one.index < len(sequence) - 1
+        if one.probabilities is not None and is_scored and one.index % every == 0:
+            truth = sequence.annotation(sequence.frame_names[one.index]) > 0
+            collected.append((one.probabilities, one.frame, truth))
+    return collected
 
 
 def scores(groups: list[list[Sample]], config: DenseCRFConfig | None) -> tuple[float, float, float]:
-    """Mean J and F over the sequences, and seconds a frame; None: without a CRF."""
+    """Mean J and F over the sequences, and seconds a frame; None stands for no CRF."""
     region, boundary = [], []
     spent = 0.0
     for group in groups:
@@ -75,30 +73,43 @@ def scores(groups: list[list[Sample]], config: DenseCRFConfig | None) -> tuple[f
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--davis", type=Path, required=True)
+    parser = script_parser(__doc__)
+    add_davis(parser, split="held-out")
     parser.add_argument("--model", default="stm-lite")
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--grid", choices=list(GRIDS), default="coarse")
-    parser.add_argument("--every", type=int, default=4)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--best", type=int, default=10, help="how many to print")
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
+    parser.add_argument("--every", type=int, default=4, help="use one frame in so many")
+    parser.add_argument("--best", type=int, default=10, help="how many combinations to print")
+    arguments = parse(parser)
     segmenter = load_model(arguments.model, weights=arguments.weights)
-    dataset = open_benchmark("davis2016", arguments.davis, "train").select(HELD_OUT)
+    dataset = open_davis(arguments)
     groups = [samples(segmenter, sequence, arguments.every) for sequence in dataset]
-    found, grid = [], GRIDS[arguments.grid]
+    grid = GRIDS[arguments.grid]
+    results = []
     for values in itertools.product(*grid.values()):
-        config = replace(DenseCRFConfig(), **dict(zip(grid, values, strict=True)))
-        found.append((scores(groups, config), values))
-    found.sort(key=lambda item: -sum(item[0][:2]))
-    print(f"{sum(map(len, groups))} frames of {', '.join(HELD_OUT)}; {len(found)} combinations")
+        config = crf_config(dict(zip(grid, values, strict=True)))
+        results.append((scores(groups, config), " ".join(f"{v:>10}" for v in values)))
+    results.sort(key=lambda result: -sum(result[0][:2]))
+    names = ", ".join(sequence.name for sequence in dataset)
+    print(f"{sum(map(len, groups))} frames of {names}; {len(results)} combinations")
     print(f"{'':>44} {'J':>7} {'F':>7} {'ms/frame':>9}")
-    for (j, f, seconds), values in [(scores(groups, None), ("without",)), *found[: arguments.best]]:
-        named = " ".join(f"{v:>10}" for v in values)
-        print(f"{named:>44} {j:7.4f} {f:7.4f} {1000 * seconds:9.0f}")
+    for (j, f, seconds), values_text in [
+        (scores(groups, None), "without"),
+        *results[: arguments.best],
+    ]:
+        print(f"{values_text:>44} {j:7.4f} {f:7.4f} {1000 * seconds:9.0f}")
     print(", ".join(grid))
+
+
+def crf_config(parameters: dict[str, float]) -> DenseCRFConfig:
+    """The default CRF with some of its parameters replaced."""
+    return replace(
+        DenseCRFConfig(),
+        smoothness_weight=parameters["smoothness_weight"],
+        appearance_weight=parameters["appearance_weight"],
+        appearance_sigma_px=parameters["appearance_sigma_px"],
+        appearance_sigma_rgb=parameters["appearance_sigma_rgb"],
+    )
 
 
 if __name__ == "__main__":

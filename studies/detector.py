@@ -1,46 +1,44 @@
-"""How well a detector finds the objects of annotated videos: average precision and recall.
+"""Average precision and recall of a detector on annotated videos.
 
-An annotated video names few of its objects, so that boxes of other things count as wrong: recall
-says more than precision. The best box is the one of the first ten that overlaps the object most.
+Only a few of a video's objects are annotated, so boxes of other things count as wrong: recall says
+more than precision. The best box is the one of the first ten that overlaps the object most.
 
     python -m studies.detector --davis DAVIS [--detector detector-lite] [--split train] [--write]
 
-With --ship a run's weights go into the package, with the scores of their validation.
+`--ship WEIGHTS` copies a run's weights into the package, with the scores of their validation.
 """
 
-import argparse
 import json
 import time
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from rotomask.data.benchmarks.sequences import VideoDataset
 from rotomask.detection import Detections, load_detector
 from rotomask.detection.boxes import Boxes, box_iou, label_boxes
 from rotomask.detection.loading import shipped_detector
-from rotomask.evaluation import open_benchmark
 from rotomask.evaluation.measures.detection import average_precision, recall
 from rotomask.networks.checkpoints import load_state, read_metadata, save_weights
-from studies.results_page import markdown_table, write_block
+from studies.results_page import markdown_table
+from studies.scripts import add_davis, add_write, open_davis, parse, publish, script_parser
 
 COLUMNS = ["AP50", "AP75", "recall of 1", "of 10", "of 10 at 0.75", "overlap of the best"]
 
 
-def figures(found: list[Detections], truths: list[Boxes]) -> list[float]:
-    """Those of the columns."""
+def figures(detections: list[Detections], truths: list[Boxes]) -> list[float]:
+    """One figure for each of `COLUMNS`."""
     best = [
         float(box_iou(d.boxes[:10], t).max(initial=0))
-        for d, t in zip(found, truths, strict=True)
+        for d, t in zip(detections, truths, strict=True)
         if len(t)
     ]
     return [
-        average_precision(found, truths),
-        average_precision(found, truths, 0.75),
-        recall(found, truths, 1),
-        recall(found, truths),
-        recall(found, truths, overlap=0.75),
+        average_precision(detections, truths),
+        average_precision(detections, truths, 0.75),
+        recall(detections, truths, 1),
+        recall(detections, truths),
+        recall(detections, truths, overlap=0.75),
         float(np.mean(best)),
     ]
 
@@ -50,25 +48,26 @@ def measure(name: str, dataset: VideoDataset, stride: int) -> tuple[dict[str, li
     detector = load_detector(name)
     detector.detect(dataset.sequences[0].frame(0))  # the first pass of a network is slower
     rows: dict[str, list[float]] = {}
-    all_found: list[Detections] = []
+    all_detections: list[Detections] = []
     all_truths: list[Boxes] = []
     seconds = 0.0
     for sequence in dataset:
-        found: list[Detections] = []
+        detections: list[Detections] = []
         truths: list[Boxes] = []
         for index in range(0, len(sequence), stride):
             frame = sequence.frame(index)
             began = time.process_time()
-            found.append(detector.detect(frame))
+            detections.append(detector.detect(frame))
             seconds += time.process_time() - began
             truths.append(label_boxes(sequence.annotation(sequence.frame_names[index])))
-        rows[sequence.name] = figures(found, truths)
-        all_found, all_truths = all_found + found, all_truths + truths
-    return {**rows, "all": figures(all_found, all_truths)}, seconds / len(all_found)
+        rows[sequence.name] = figures(detections, truths)
+        all_detections += detections
+        all_truths += truths
+    return {**rows, "all": figures(all_detections, all_truths)}, seconds / len(all_detections)
 
 
 def ship(weights: Path) -> None:
-    """Put a run's weights into the package, with what they say of themselves."""
+    """Copy a run's weights into the package, with a summary of their card."""
     card, state = read_metadata(weights), load_state(weights)
     data, held_out = card["data"], card["validation"]
     summary = {
@@ -83,40 +82,28 @@ def ship(weights: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--davis", type=Path)
-    parser.add_argument("--split", default="val")
-    parser.add_argument("--sequences", help="with commas between")
+    parser = script_parser(__doc__)
+    add_davis(parser, required=False)
     parser.add_argument("--detector", default="detector-lite")
-    parser.add_argument("--stride", type=int, default=1, help="look at every so many-th frame")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--write", action="store_true", help="renew docs/results.md")
-    parser.add_argument("--ship", type=Path, help="a run's weights, to be put into the package")
-    arguments = parser.parse_args()
+    parser.add_argument("--stride", type=int, default=1, help="use one frame in so many")
+    add_write(parser)
+    parser.add_argument("--ship", type=Path, help="copy these weights into the package")
+    arguments = parse(parser)
     if arguments.ship:
         ship(arguments.ship)
     if arguments.davis is None:
         return
-    torch.set_num_threads(arguments.threads)
-    dataset = open_benchmark("davis2016", arguments.davis, arguments.split)
-    if arguments.sequences:
-        dataset = dataset.select(arguments.sequences.split(","))
-    rows, seconds = measure(arguments.detector, dataset, arguments.stride)
+    rows, seconds = measure(arguments.detector, open_davis(arguments), arguments.stride)
     cells = [[name, *(f"{value:.3f}" for value in values)] for name, values in rows.items()]
     table = markdown_table(["sequence", *COLUMNS], cells)
-    text = f"""## Detector
-
-    python -m studies.detector --davis DAVIS --write
-
-{arguments.detector} on {len(rows) - 1} sequences of DAVIS-2016 {arguments.split},
-one object in a frame, intersection over union of at least 0.5 (0.75). Other things that it finds
+    text = f"""{arguments.detector} on {len(rows) - 1} sequences of DAVIS-2016 {arguments.split},
+one object in a frame, intersection over union of at least 0.5 (0.75). Other objects that it detects
 are not annotated and count as wrong.
 {seconds:.3f} CPU seconds a frame on {arguments.threads} thread(s).
 
 {table}"""
-    print(text)
-    if arguments.write:
-        write_block("detector", text)
+    command = "python -m studies.detector --davis DAVIS --write"
+    publish(arguments, "detector", "Detector", text, command=command)
 
 
 if __name__ == "__main__":

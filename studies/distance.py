@@ -1,4 +1,10 @@
-"""Training of distance-lite: depth inside instances, as bins and as a number, and foreground."""
+"""Training of distance-lite: depth inside instances, as bins and as a number, and foreground.
+
+    python -m studies.distance --duts DUTS-TR --davis DAVIS-TRAIN --out RUN
+
+The encoder starts from that of the shipped stm-lite. The same command resumes an interrupted run.
+`studies.distance_transform --weights RUN/weights.safetensors measure ...` scores the result.
+"""
 
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -11,6 +17,7 @@ from torch import Tensor, nn
 
 from rotomask.training.clip_data import open_clip_data
 from rotomask.training.recipes import EDGES_LITE
+from rotomask.training.run import train
 from rotomask.training.single_frames import SingleFrameRecipe, SingleFrameTask, foreground_loss
 from rotomask.training.space_time import HELD_OUT
 from rotomask.training.task import Batch, Data, Schedule, Task
@@ -21,6 +28,7 @@ from studies.distance_network import (
     DistanceNet,
     normalised_distance,
 )
+from studies.scripts import parse, script_parser
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,3 +111,23 @@ DISTANCE_LITE = DistanceRecipe(
     schedule=Schedule(steps=400, learning_rate=8e-4, warmup=30, ema=0.99, validate_every=0),
     stage=replace(EDGES_LITE.stage, real=0.25, objects=(0.3, 0.4, 0.3), paste=0.8),
 )
+
+
+def main() -> None:
+    parser = script_parser(__doc__)
+    parser.add_argument("--duts", type=Path, required=True, help="DUTS-TR")
+    parser.add_argument("--davis", type=Path, required=True, help="DAVIS-2016 train")
+    parser.add_argument("--initial", type=Path, help="weights to start from")
+    parser.add_argument("--out", type=Path, default=Path("runs/distance-lite"))
+    parser.add_argument("--steps", type=int, help="default: those of the recipe")
+    arguments = parse(parser)
+    recipe = DISTANCE_LITE
+    if arguments.steps:
+        recipe = replace(recipe, schedule=replace(recipe.schedule, steps=arguments.steps))
+    resume = (arguments.out / "recipe.json").is_file()
+    data = {"duts": arguments.duts, "davis": arguments.davis}
+    print(train(recipe, data, arguments.out, resume=resume, initial=arguments.initial))
+
+
+if __name__ == "__main__":
+    main()

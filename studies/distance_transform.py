@@ -1,19 +1,18 @@
-"""Whether distance maps tell touching objects apart; and a picture of them.
+"""Separation of touching objects by distance maps, measured; and a picture of the maps.
 
     python -m studies.distance_transform measure --train DAVIS-TRAIN --davis DAVIS --write
     python -m studies.distance_transform picture --davis DAVIS
 
 DAVIS-2016 marks one object a video, so scenes are composed: the object of one video is pasted on a
 frame of another, in front of its object and touching it. A scene is separated if each of the two
-has an instance that overlaps it by an IoU of 0.5 or more. The frames as they are tell what that
-costs: an object is whole if one instance overlaps it so much. The level of a core is chosen on the
-four videos of DAVIS-2016 train that no training sees. --write renews docs/results.md. `picture`
-makes docs/images/distance-transform.jpg after figure 4 of the DAVIS-2017 report on OSVOS, PSPNet,
+objects has an instance that overlaps it by an IoU of 0.5 or more. The unchanged frames show what
+that costs: an object is whole if one instance overlaps it so much. The level of a core is selected
+on the held-out videos of DAVIS-2016 train. `--write` updates docs/results.md. `picture` makes
+docs/images/distance-transform.jpg after figure 4 of the DAVIS-2017 report on OSVOS, PSPNet,
 edges and flow.
 """
 
 import argparse
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -21,7 +20,6 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from rotomask.arrays import Frame
 from rotomask.data.training.clips import AnnotatedVideo, find_videos
@@ -35,7 +33,8 @@ from studies.distance_network import (
     normalised_distance,
 )
 from studies.panels import grey, save_panels
-from studies.results_page import markdown_table, write_block
+from studies.results_page import markdown_table
+from studies.scripts import add_write, parse, publish, script_parser, write_json
 from studies.watershed import separate_instances
 
 PICTURE = Path(__file__).parents[1] / "docs" / "images" / "distance-transform.jpg"
@@ -44,11 +43,11 @@ PANEL = (340, 192)
 TITLES = ("RGB", "four bins", "regression", "regression, masked", "instances")
 CORES = tuple(float(x) for x in np.arange(0.25, 0.86, 0.05).round(2))
 LARGEST_OVERLAP = 0.25
-"""Part of the object behind that the one in front may hide."""
+"""Largest fraction of the object behind that the one in front may hide."""
 SMALLEST = 0.002
-"""Part of its frame that an object covers at least."""
+"""Smallest fraction of its frame that an object covers."""
 OVERLAP = 0.5
-"""IoU from which an instance is that of an object."""
+"""IoU from which an instance counts as the object's."""
 
 Instances = npt.NDArray[np.int32]
 
@@ -65,7 +64,7 @@ def compose(behind: tuple[Image, Labels], front: tuple[Image, Labels], seed: int
     """The object of one picture pasted in front of that of another, so that they touch.
 
     Returns:
-        None where the object is missing in one of them, or no place was found.
+        None where the object is missing in one of them, or no position suits.
     """
     rng = np.random.default_rng(seed)
     image, mask = behind[0], behind[1] > 0
@@ -109,7 +108,8 @@ def _touch(one: npt.NDArray[np.bool_], other: npt.NDArray[np.bool_]) -> bool:
 
 def scenes_of(videos: list[AnnotatedVideo], count: int) -> tuple[list[Scene], list[Scene]]:
     """Composed scenes, `count` of every video with others' objects in front, and real frames."""
-    composed, real = [], []
+    composed: list[Scene] = []
+    real: list[Scene] = []
     for number, video in enumerate(videos):
         wanted = len(composed) + count
         for attempt in range(6 * count):
@@ -123,8 +123,8 @@ def scenes_of(videos: list[AnnotatedVideo], count: int) -> tuple[list[Scene], li
     return composed, real
 
 
-def found(scene: Scene, instances: Instances) -> bool:
-    """Whether each object of the scene has an instance of its own."""
+def is_separated(scene: Scene, instances: Instances) -> bool:
+    """Return whether each object of the scene has an instance of its own."""
     for k in np.unique(scene.labels[scene.labels > 0]):
         truth = scene.labels == k
         best = 0.0
@@ -160,8 +160,7 @@ METHODS: dict[str, Method] = {
 
 
 def measure(arguments: argparse.Namespace) -> None:
-    torch.set_num_threads(arguments.threads)
-    cv2.setNumThreads(arguments.threads)
+    """Print the table of all methods."""
     estimator = load_distance_estimator(weights=arguments.weights)
     held_out = [v for v in find_videos(arguments.train) if v.name in HELD_OUT]
     parts = {
@@ -174,12 +173,13 @@ def measure(arguments: argparse.Namespace) -> None:
     }
 
     def rates(part: str, method: Method, core: float) -> tuple[float, float]:
-        """Parts of the scenes that are separated, and of the real objects that are whole."""
-        shares = [
-            float(np.mean([found(s, method(s, m, core)) for s, m in zip(kind, seen, strict=True)]))
-            for kind, seen in zip(parts[part], maps[part], strict=True)
-        ]
-        return shares[0], shares[1]
+        """Fractions of the scenes that are separated, and of the real objects that are whole."""
+        fractions = []
+        for scenes, outputs in zip(parts[part], maps[part], strict=True):
+            pairs = zip(scenes, outputs, strict=True)
+            right = [is_separated(scene, method(scene, m, core)) for scene, m in pairs]
+            fractions.append(float(np.mean(right)))
+        return fractions[0], fractions[1]
 
     rows, figures = [], {}
     for name, method in METHODS.items():
@@ -202,23 +202,20 @@ def measure(arguments: argparse.Namespace) -> None:
         f"({errors['commonest bin']:.0%} are in the commonest one); the regressed distance is off "
         f"by {errors['distance']:.2f} on average, a constant by {errors['constant']:.2f}."
     )
-    print(result)
-    if arguments.json:
-        arguments.json.write_text(json.dumps({"rows": figures, "errors": errors}, indent=1))
-    if arguments.write:
-        write_block("distance", f"## Distance maps\n\n{INTRODUCTION}\n\n{result}")
+    write_json(arguments, {"rows": figures, "errors": errors})
+    publish(arguments, "distance", "Distance maps", f"{INTRODUCTION}\n\n{result}")
 
 
 INTRODUCTION = (
-    "Whether the distance transform of instances, predicted by `distance-lite` "
-    "([what it is](edges.md#distance-maps)), tells two touching objects apart: the share of "
-    "composed scenes in which both have an instance of their own (IoU 0.5), and the share of "
-    "real frames whose one object stays whole. `python -m studies.distance_transform measure`."
+    "Separation of two touching objects by the distance transform of instances, predicted by\n"
+    "[distance-lite](edges.md#distance-maps): the fraction of composed scenes in which both have\n"
+    "an instance of their own (IoU 0.5), and the fraction of real frames whose one object stays\n"
+    "whole. `python -m studies.distance_transform measure`."
 )
 
 
 def accuracy(scenes: list[Scene], maps: list[DistanceMaps]) -> dict[str, float]:
-    """How right bins and distance are within objects, beside the best constant answer."""
+    """Accuracy of bins and distance within objects, and that of the best constants."""
     truth = np.concatenate([normalised_distance(s.labels)[s.labels > 0] for s in scenes])
     bins = np.concatenate(
         [m.bins.argmax(0)[s.labels > 0] for s, m in zip(scenes, maps, strict=True)]
@@ -234,8 +231,7 @@ def accuracy(scenes: list[Scene], maps: list[DistanceMaps]) -> dict[str, float]:
 
 
 def picture(arguments: argparse.Namespace) -> None:
-    torch.set_num_threads(arguments.threads)
-    cv2.setNumThreads(arguments.threads)
+    """Write the picture."""
     estimator = load_distance_estimator(weights=arguments.weights)
     videos = {video.name: video for video in find_videos(arguments.davis)}
     rows = []
@@ -258,23 +254,21 @@ def picture(arguments: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--weights", type=Path, help="in place of the shipped ones")
-    parser.add_argument("--threads", type=int, default=1)
+    parser = script_parser(__doc__)
+    parser.add_argument("--weights", type=Path, help="used instead of studies/weights")
     commands = parser.add_subparsers(required=True)
     measuring = commands.add_parser("measure")
-    measuring.add_argument("--train", type=Path, required=True, help="with the held-out videos")
-    measuring.add_argument("--davis", type=Path, required=True, help="what is measured on")
+    measuring.add_argument("--train", type=Path, required=True, help="DAVIS-2016 train")
+    measuring.add_argument("--davis", type=Path, required=True, help="videos to measure on")
     measuring.add_argument("--scenes", type=int, default=10, help="composed scenes a video")
-    measuring.add_argument("--json", type=Path)
-    measuring.add_argument("--write", action="store_true", help="renew docs/results.md")
+    add_write(measuring, json_file=True)
     measuring.set_defaults(run=measure)
     picturing = commands.add_parser("picture")
     picturing.add_argument("--davis", type=Path, required=True)
-    picturing.add_argument("--core", type=float, default=0.3)
+    picturing.add_argument("--core", type=float, default=0.3, help="level of a core, 0 to 1")
     picturing.add_argument("--out", type=Path, default=PICTURE)
     picturing.set_defaults(run=picture)
-    arguments = parser.parse_args()
+    arguments = parse(parser)
     arguments.run(arguments)
 
 

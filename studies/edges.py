@@ -1,23 +1,22 @@
-"""Edges of appearance, of motion and of both, against object outlines; and a picture of them.
+"""Edges from appearance, from motion and from both, scored against object outlines; a picture.
 
     python -m studies.edges measure --train DAVIS-TRAIN --davis DAVIS --write
     python -m studies.edges picture --davis DAVIS
 
-`measure` chooses every threshold on the four videos of DAVIS-2016 train that no training sees, and
-reports F at it on the other data, beside F at the best threshold there (ODS). --write renews
-docs/results.md. `picture` makes docs/images/edges.jpg, the four panels of figure 3 of the
+`measure` selects every threshold on the held-out videos of DAVIS-2016 train and reports F at it on
+the other data, with F at the best threshold there (ODS). `--write` updates docs/results.md.
+`picture` makes docs/images/edges.jpg, the four panels of figure 3 of the
 DAVIS-2017 report on OSVOS, PSPNet, edges and flow, and a fifth.
 """
 
 import argparse
-import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import cv2
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from rotomask.arrays import Frame
@@ -32,7 +31,8 @@ from rotomask.networks.osvos import preprocess
 from rotomask.training.space_time import HELD_OUT
 from studies.hed import load_hed
 from studies.panels import grey, save_panels
-from studies.results_page import markdown_table, write_block
+from studies.results_page import markdown_table
+from studies.scripts import add_write, parse, publish, script_parser, write_json
 
 PICTURE = Path(__file__).parents[1] / "docs" / "images" / "edges.jpg"
 SHOWN = (("car-roundabout", 20), ("motocross-jump", 14), ("dance-twirl", 40))
@@ -41,8 +41,8 @@ TITLES = ("RGB", "appearance", "motion", "merge", "flow as input")
 
 
 @dataclass
-class Seen:
-    """What the methods share of a frame; each part is made once."""
+class FrameOutputs:
+    """Flow and edge maps of a frame, which the methods share."""
 
     frame: Frame
     flow: Flow
@@ -52,8 +52,8 @@ class Seen:
     seconds: dict[str, float] = field(default_factory=dict)
 
 
-class Eyes:
-    """The networks."""
+class Networks:
+    """Every network that the table compares."""
 
     def __init__(self, weights: Path | None, flow_weights: Path | None, hed: bool = True) -> None:
         self.plain = load_edge_detector("edges-lite", weights=weights)
@@ -61,8 +61,8 @@ class Eyes:
         self.estimator = DISFlow()
         self.hed = load_hed() if hed else None
 
-    def look(self, frame: Frame, neighbour: Frame) -> Seen:
-        """Everything of a frame but HED's edges."""
+    def run(self, frame: Frame, neighbour: Frame) -> FrameOutputs:
+        """All outputs for a frame but HED's edges."""
         begin = time.perf_counter()
         flow = self.estimator.estimate(frame, neighbour)
         after_flow = time.perf_counter()
@@ -75,36 +75,50 @@ class Eyes:
             "edges-lite": after_plain - after_flow,
             "edges-flow-lite": after_both - after_plain,
         }
-        return Seen(frame, flow, plain, with_flow, self.flow.detect(frame), seconds)
+        without_flow = self.flow.detect(frame)
+        return FrameOutputs(frame, flow, plain, with_flow, without_flow, seconds)
 
-    def look_with_hed(self, seen: Seen) -> EdgeMap:
+    def run_hed(self, outputs: FrameOutputs) -> EdgeMap:
         """HED's edges, at the frame's own size."""
         assert self.hed is not None
         begin = time.perf_counter()
-        image = torch.from_numpy(seen.frame).permute(2, 0, 1)[None].float() / 255
+        image = torch.from_numpy(outputs.frame).permute(2, 0, 1)[None].float() / 255
         with torch.inference_mode():
             edges = torch.sigmoid(self.hed(preprocess(image))[0])[0, 0].numpy()
-        seen.seconds["HED"] = time.perf_counter() - begin
+        outputs.seconds["HED"] = time.perf_counter() - begin
         return np.asarray(edges, np.float32)
 
 
-def methods(weights: tuple[float, ...]) -> dict[str, Callable[[Seen], EdgeMap]]:
-    """Every row but HED's, by name."""
-    rows: dict[str, Callable[[Seen], EdgeMap]] = {
+Method = Callable[[FrameOutputs], EdgeMap]
+
+
+def methods(weights: tuple[float, ...]) -> dict[str, Method]:
+    """Every row of the table but HED's, by name."""
+    rows: dict[str, Method] = {
         "appearance (edges-lite)": lambda s: s.plain.edges,
         "motion, not masked": lambda s: motion_edges(s.flow),
         "motion, masked by foreground": lambda s: motion_edges(s.flow, s.plain.foreground),
     }
     for weight in weights:
-        rows[f"merged, weight {weight:g}"] = lambda s, w=weight: merge_edges(  # type: ignore[misc]
-            s.plain.edges, motion_edges(s.flow, s.plain.foreground), w
-        )
+        rows[f"merged, weight {weight:g}"] = merged(weight)
     rows["flow as input (edges-flow-lite)"] = lambda s: s.with_flow.edges
     rows["the same, flow withheld"] = lambda s: s.without_flow.edges
     return rows
 
 
-def pairs(video: AnnotatedVideo, every: int) -> Iterator[tuple[Frame, Frame, np.ndarray]]:
+def merged(weight: float) -> Method:
+    """Appearance and motion merged, motion with this weight."""
+
+    def merge(outputs: FrameOutputs) -> EdgeMap:
+        motion = motion_edges(outputs.flow, outputs.plain.foreground)
+        return merge_edges(outputs.plain.edges, motion, weight)
+
+    return merge
+
+
+def pairs(
+    video: AnnotatedVideo, every: int
+) -> Iterator[tuple[Frame, Frame, npt.NDArray[np.bool_]]]:
     """Some frames with the next one and the objects' mask; DAVIS scores no first or last frame."""
     for index in range(1, len(video) - 1, every):
         frame, labels = video.read(index)
@@ -112,9 +126,8 @@ def pairs(video: AnnotatedVideo, every: int) -> Iterator[tuple[Frame, Frame, np.
 
 
 def measure(arguments: argparse.Namespace) -> None:
-    torch.set_num_threads(arguments.threads)
-    cv2.setNumThreads(arguments.threads)
-    eyes = Eyes(arguments.weights, arguments.flow_weights)
+    """Print the table of all methods."""
+    networks = Networks(arguments.weights, arguments.flow_weights)
     rows = methods(tuple(arguments.merge_weights))
     counts: dict[str, dict[str, dict[str, list[EdgeCounts]]]] = {"train": {}, "test": {}}
     seconds: dict[str, list[float]] = {}
@@ -122,15 +135,15 @@ def measure(arguments: argparse.Namespace) -> None:
     for part, videos in (("train", held_out), ("test", find_videos(arguments.davis))):
         for video in videos:
             for frame, neighbour, mask in pairs(video, arguments.every):
-                seen = eyes.look(frame, neighbour)
-                maps = {name: make(seen) for name, make in rows.items()}
-                hed = eyes.look_with_hed(seen)
+                outputs = networks.run(frame, neighbour)
+                maps = {name: make(outputs) for name, make in rows.items()}
+                hed = networks.run_hed(outputs)
                 maps["HED (reference)"] = hed
-                maps["HED, masked by foreground"] = hed * seen.plain.foreground
+                maps["HED, masked by foreground"] = hed * outputs.plain.foreground
                 for name, edges in maps.items():
-                    of_video = counts[part].setdefault(name, {}).setdefault(video.name, [])
-                    of_video.append(edge_counts(thin_edges(edges), mask))
-                for name, value in seen.seconds.items():
+                    by_video = counts[part].setdefault(name, {})
+                    by_video.setdefault(video.name, []).append(edge_counts(thin_edges(edges), mask))
+                for name, value in outputs.seconds.items():
                     seconds.setdefault(name, []).append(value)
             print(f"{part} {video.name}", flush=True)
     report(counts, seconds, arguments)
@@ -141,17 +154,17 @@ def report(
     seconds: dict[str, list[float]],
     arguments: argparse.Namespace,
 ) -> None:
-    """Print the table; keep it as JSON and, if asked, in docs/results.md."""
+    """Print the table; write it as JSON and into docs/results.md if asked."""
     table, figures = [], {}
-    for name, of_videos in counts["test"].items():
-        chosen = edge_score([c for v in counts["train"][name].values() for c in v])
-        everything = [c for v in of_videos.values() for c in v]
-        score = edge_score(everything, chosen.threshold)
-        per_video = [edge_score(v, chosen.threshold).f for v in of_videos.values()]
-        best = edge_score(everything)
+    for name, by_video in counts["test"].items():
+        held_out = edge_score([c for v in counts["train"][name].values() for c in v])
+        frames = [c for v in by_video.values() for c in v]
+        score = edge_score(frames, held_out.threshold)
+        per_video = [edge_score(v, held_out.threshold).f for v in by_video.values()]
+        best = edge_score(frames)
         figures[name] = {
-            "held-out F": chosen.f,
-            "threshold": chosen.threshold,
+            "held-out F": held_out.f,
+            "threshold": held_out.threshold,
             "F": score.f,
             "precision": score.precision,
             "recall": score.recall,
@@ -159,69 +172,62 @@ def report(
             "best F": best.f,
         }
         table.append([name, *(f"{value:.3f}" for value in figures[name].values())])
-    frames = sum(len(v) for v in next(iter(counts["test"].values())).values())
+    count = sum(len(v) for v in next(iter(counts["test"].values())).values())
     heading = ["edges", "F held out", "threshold", "F", "precision", "recall", "F by video", "ODS"]
     times = {name: float(np.median(values)) for name, values in seconds.items()}
     text = (
-        f"{frames} frames of {len(counts['test'][table[0][0]])} videos of DAVIS-2016 val (one in "
+        f"{count} frames of {len(counts['test'][table[0][0]])} videos of DAVIS-2016 val (one in "
         f"{arguments.every}); median seconds a frame with {arguments.threads} thread: "
         + ", ".join(f"{name} {value:.2f}" for name, value in times.items())
         + "."
     )
     result = f"{markdown_table(heading, table)}\n\n{text}"
-    print(result)
-    if arguments.json:
-        arguments.json.write_text(json.dumps({"rows": figures, "seconds": times}, indent=1))
-    if arguments.write:
-        write_block("edges", f"## Object edges\n\n{INTRODUCTION}\n\n{result}")
+    write_json(arguments, {"rows": figures, "seconds": times})
+    publish(arguments, "edges", "Object edges", f"{INTRODUCTION}\n\n{result}")
 
 
 INTRODUCTION = (
-    "How well edge maps agree with the outline of the annotated object "
-    "([what they are](edges.md)): F of all frames' edge pixels together, thinned, with the "
-    "tolerance of DAVIS. Thresholds are chosen on the four held-out videos of DAVIS-2016 train; "
-    "ODS is F at the threshold that would have been best. HED marks every edge there is, not "
-    "those of objects: it is a reference for its kind, not a rival. "
+    "Agreement of [edge maps](edges.md) with the outline of the annotated object: F of all\n"
+    "frames' edge pixels together, thinned, with the tolerance of DAVIS. Thresholds are selected\n"
+    "on the four held-out videos of DAVIS-2016 train; ODS is F at the threshold that would have\n"
+    "been best. HED marks all edges, not those of objects: it is a reference, not a competitor.\n"
     "`python -m studies.edges measure`."
 )
 
 
 def picture(arguments: argparse.Namespace) -> None:
-    cv2.setNumThreads(arguments.threads)
-    torch.set_num_threads(arguments.threads)
-    eyes = Eyes(arguments.weights, arguments.flow_weights, hed=False)
+    """Write the picture."""
+    networks = Networks(arguments.weights, arguments.flow_weights, hed=False)
     videos = {video.name: video for video in find_videos(arguments.davis)}
     rows = []
     for name, index in SHOWN:
         frame, neighbour = videos[name].read(index)[0], videos[name].read(index + 1)[0]
-        seen = eyes.look(frame, neighbour)
-        motion = motion_edges(seen.flow, seen.plain.foreground)
-        merged = merge_edges(seen.plain.edges, motion)
-        maps = (seen.plain.edges, motion, merged, seen.with_flow.edges)
+        outputs = networks.run(frame, neighbour)
+        motion = motion_edges(outputs.flow, outputs.plain.foreground)
+        both = merge_edges(outputs.plain.edges, motion)
+        maps = (outputs.plain.edges, motion, both, outputs.with_flow.edges)
         rows.append([frame, *(grey(edges) for edges in maps)])
     save_panels(arguments.out, TITLES, rows, PANEL)
     print(arguments.out)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--weights", type=Path, help="of edges-lite, in place of the shipped ones")
+    parser = script_parser(__doc__)
+    parser.add_argument("--weights", type=Path, help="of edges-lite, used instead of the shipped")
     parser.add_argument("--flow-weights", type=Path, help="of edges-flow-lite")
-    parser.add_argument("--threads", type=int, default=1)
     commands = parser.add_subparsers(required=True)
     measuring = commands.add_parser("measure")
-    measuring.add_argument("--train", type=Path, required=True, help="with the held-out videos")
-    measuring.add_argument("--davis", type=Path, required=True, help="what is measured on")
-    measuring.add_argument("--every", type=int, default=8, help="one frame in so many")
+    measuring.add_argument("--train", type=Path, required=True, help="DAVIS-2016 train")
+    measuring.add_argument("--davis", type=Path, required=True, help="videos to measure on")
+    measuring.add_argument("--every", type=int, default=8, help="use one frame in so many")
     measuring.add_argument("--merge-weights", type=float, nargs="+", default=[0.2, 0.35, 0.5])
-    measuring.add_argument("--json", type=Path)
-    measuring.add_argument("--write", action="store_true", help="renew docs/results.md")
+    add_write(measuring, json_file=True)
     measuring.set_defaults(run=measure)
     picturing = commands.add_parser("picture")
     picturing.add_argument("--davis", type=Path, required=True)
     picturing.add_argument("--out", type=Path, default=PICTURE)
     picturing.set_defaults(run=picture)
-    arguments = parser.parse_args()
+    arguments = parse(parser)
     arguments.run(arguments)
 
 

@@ -1,15 +1,14 @@
-"""How fast the parent networks of one-shot segmentation learn what objects are (paper 4, table 2).
+"""Learning curves of the parent networks of one-shot segmentation (paper 4, table 2).
 
-OSVOS with side features 16 deep and deep supervision, against the slim form with one channel and
-one loss: the same VGG-16, clips, rates and seed. After every few steps the mean J of the parent
-itself, without fine-tuning, on frames of the sequences kept out of training.
+OSVOS with side features 16 deep and deep supervision, compared with the slim form with one channel
+and one loss: the same VGG-16, clips, rates and seed. After every few steps the mean J of the parent
+itself, without fine-tuning, is measured on frames of the held-out sequences.
 
     python -m studies.one_shot_convergence --davis DAVIS-TRAIN --picture convergence.png --write
 
-A run that was stopped goes on. --write renews the table in docs/results.md.
+The same command resumes an interrupted run. `--write` updates the table in docs/results.md.
 """
 
-import argparse
 import csv
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,9 +16,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
+from rotomask.arrays import Frame
 from rotomask.evaluation.measures.region import region_similarity
 from rotomask.networks.osvos import SLIM, OSVOSConfig, preprocess
 from rotomask.training.clip_data import Stage, open_clip_data
@@ -27,7 +28,8 @@ from rotomask.training.foreground import ForegroundRecipe, ForegroundTask
 from rotomask.training.loop import Hardware
 from rotomask.training.run import train
 from rotomask.training.task import Data, Schedule, Task
-from studies.results_page import markdown_table, write_block
+from studies.results_page import markdown_table
+from studies.scripts import add_write, parse, publish, script_parser
 
 FRAMES_EVERY = 8
 SHORT_SIDE = 240
@@ -35,16 +37,16 @@ LEVELS = (0.1, 0.15, 0.2, 0.25)
 
 
 class ParentTask(ForegroundTask):
-    """Validated by what the parent itself takes for object."""
+    """A task that validates the parent itself, without fine-tuning."""
 
     def validate(self, network: nn.Module) -> dict[str, float]:
-        """Mean J over frames of the videos kept out."""
+        """Mean J over frames of the held-out videos."""
         similarities = []
         for video in self.held_out:
             for index in range(0, len(video), FRAMES_EVERY):
                 frame, labels = video.read(index)
-                found = foreground(network, frame)
-                similarities.append(region_similarity(found, labels != 0))
+                mask = foreground(network, frame)
+                similarities.append(region_similarity(mask, labels != 0))
         mean = float(np.mean(similarities))
         return {"score": mean, "J": mean}
 
@@ -59,15 +61,15 @@ class ParentRecipe(ForegroundRecipe):
         return ParentTask(self, clips, videos, initial)
 
 
-def foreground(network: nn.Module, frame: np.ndarray) -> np.ndarray:
-    """Where a parent network sees an object, H×W bool."""
+def foreground(network: nn.Module, frame: Frame) -> npt.NDArray[np.bool_]:
+    """The object mask of a parent network without fine-tuning, H×W."""
     height, width = frame.shape[:2]
     factor = SHORT_SIDE / min(height, width)
     small = cv2.resize(frame, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
     image = torch.from_numpy(np.asarray(small)).permute(2, 0, 1)[None].float() / 255
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         logits = network(preprocess(image)).fused[0, 0].float().numpy()
-    return cv2.resize(logits, (width, height)) > 0
+    return np.asarray(cv2.resize(logits, (width, height)) > 0)
 
 
 def recipes(steps: int, every: int) -> dict[str, ParentRecipe]:
@@ -96,18 +98,18 @@ def recipes(steps: int, every: int) -> dict[str, ParentRecipe]:
 
 
 def curve(folder: Path) -> list[tuple[int, float]]:
-    """Steps and J of a run."""
+    """(step, J) at every validation of a run."""
     with (folder / "validation.csv").open() as file:
         return [(int(row["step"]), float(row["J"])) for row in csv.DictReader(file)]
 
 
 def steps_to(points: Sequence[tuple[int, float]], level: float) -> str:
-    """The first measured step at which a level was reached."""
+    """The first measured step at which J reached a level."""
     return next((str(step) for step, j in points if j >= level), "-")
 
 
 def draw(curves: dict[str, list[tuple[int, float]]], path: Path) -> None:
-    """J over steps."""
+    """Write a plot of J over steps."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -123,16 +125,14 @@ def draw(curves: dict[str, list[tuple[int, float]]], path: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = script_parser(__doc__, threads=2)
     parser.add_argument("--davis", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--every", type=int, default=25)
     parser.add_argument("--out", type=Path, default=Path("runs/convergence"))
-    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--picture", type=Path)
-    parser.add_argument("--write", action="store_true", help="renew docs/results.md")
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
+    add_write(parser)
+    arguments = parse(parser)
     curves = {}
     for name, recipe in recipes(arguments.steps, arguments.every).items():
         folder = arguments.out / recipe.network
@@ -156,13 +156,11 @@ def main() -> None:
         f"is above 0.79.\n\n{markdown_table(header, rows)}\n\n"
         "![J over steps](images/one-shot-convergence.png)"
     )
-    print(text)
     if arguments.picture:
         draw(curves, arguments.picture)
-    if arguments.write:
-        command = "python -m studies.one_shot_convergence --davis DAVIS-TRAIN --write"
-        title = "## One-shot: how fast parents learn (paper 4, table 2)"
-        write_block("one-shot-convergence", f"{title}\n\n    {command}\n\n{text}")
+    title = "One-shot: how fast parents learn (paper 4, table 2)"
+    command = "python -m studies.one_shot_convergence --davis DAVIS-TRAIN --write"
+    publish(arguments, "one-shot-convergence", title, text, command=command)
 
 
 if __name__ == "__main__":

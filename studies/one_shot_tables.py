@@ -3,20 +3,20 @@
     rotomask benchmark davis2016 --root DAVIS --model oneshot --seconds 60 --out a --json a.json
     python -m studies.one_shot_tables "oneshot, 60 s=a.json" "stm-lite=b.json" --write
 
-One line a system: J, F and seconds a frame, fine-tuning among them; then J and F by sequence, as
-table 1 of the DAVIS-2017 report has them. --write renews docs/results.md.
+One line a system: J, F and seconds a frame, fine-tuning included; then J and F by sequence, as in
+table 1 of the DAVIS-2017 report. `--write` updates docs/results.md.
 """
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any
 
-from studies.results_page import markdown_table, write_block
+from studies.results_page import markdown_table
+from studies.scripts import add_write, parse, publish, script_parser
 
 
 def systems(results: dict[str, dict[str, Any]]) -> str:
-    """J, F and time of each."""
+    """A table of J, F and time of each system."""
     rows = []
     for name, result in results.items():
         figures, run = result["figures"], result["run"]
@@ -26,7 +26,7 @@ def systems(results: dict[str, dict[str, Any]]) -> str:
 
 
 def sequences(results: dict[str, dict[str, Any]]) -> str:
-    """J / F of each, a column a sequence."""
+    """A table of J / F of each system, a column a sequence."""
     names = [s["name"] for s in next(iter(results.values()))["sequences"]]
     rows = []
     for label, result in results.items():
@@ -37,11 +37,11 @@ def sequences(results: dict[str, dict[str, Any]]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = script_parser(__doc__)
     parser.add_argument("results", nargs="+", metavar="NAME=FILE")
     parser.add_argument("--note", default="", help="how it was measured")
-    parser.add_argument("--write", action="store_true", help="renew docs/results.md")
-    arguments = parser.parse_args()
+    add_write(parser)
+    arguments = parse(parser)
     results = {}
     for text in arguments.results:
         name, _, file = text.rpartition("=")
@@ -51,10 +51,8 @@ def main() -> None:
         parser.error(f"the results are of different numbers of sequences: {sorted(count)}")
     intro = f"{count.pop()} sequences of DAVIS-2016 val. {arguments.note}".strip()
     text = f"{intro}\n\n{systems(results)}\n\nBy sequence:\n\n{sequences(results)}"
-    print(text)
-    if arguments.write:
-        command = "python -m studies.one_shot_tables NAME=run.json ... --write"
-        write_block("one-shot", f"## One-shot systems\n\n    {command}\n\n{text}")
+    command = "python -m studies.one_shot_tables NAME=run.json ... --write"
+    publish(arguments, "one-shot", "One-shot systems", text, command=command)
 
 
 if __name__ == "__main__":

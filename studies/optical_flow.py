@@ -1,10 +1,10 @@
-"""flow-lite against DIS: error on simulated pairs, masks moved by the flow on DAVIS, a picture.
+"""flow-lite compared with DIS: error on simulated pairs, masks moved by flow on DAVIS, a picture.
 
     python -m studies.optical_flow --duts DUTS-TR --davis DAVIS-TRAIN --write
 
 The pairs are simulated from the one still in twenty that flow-lite is not trained on. The masks are
-those of DAVIS-2016 train, of which the network has seen nothing: the mask of a frame, moved to the
-next one by the flow, against the mask there (intersection over union).
+those of DAVIS-2016 train, which the network was not trained on: the mask of a frame, moved to the
+next one by the flow, is compared with the mask there (intersection over union).
 """
 
 import argparse
@@ -15,10 +15,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from rotomask.data.simulation.flow_pairs import FlowPairConfig, simulate_flow_pair
 from rotomask.data.training.clips import AnnotatedVideo, find_videos
@@ -30,7 +28,8 @@ from rotomask.flow.optical_flow import OpticalFlow, consistent, flow_colours, wa
 from rotomask.networks.checkpoints import load_state, read_metadata, save_weights
 from rotomask.render import contact_sheet
 from rotomask.training.flow import split_stills
-from studies.results_page import markdown_table, write_block
+from studies.results_page import markdown_table
+from studies.scripts import add_write, parse, publish, save_jpeg, script_parser
 
 BINS_PX = (0, 2, 8, 24, 64, np.inf)
 SEED = 2026
@@ -51,27 +50,27 @@ def simulated(estimators: Estimators, duts: Path, pairs: int, size: int) -> dict
     """Errors on the same held-out pairs."""
     _, stills = split_stills(find_stills(duts))
     rng = np.random.default_rng(SEED)
-    found = {name: Errors() for name in estimators}
+    results = {name: Errors() for name in estimators}
     for _ in range(pairs):
         pair = simulate_flow_pair(stills, FlowPairConfig(size=size), rng)
-        place = np.digitize(np.linalg.norm(pair.flow, axis=-1), BINS_PX[1:-1])[pair.visible]
+        bins = np.digitize(np.linalg.norm(pair.flow, axis=-1), BINS_PX[1:-1])[pair.visible]
         for name, estimator in estimators.items():
             began = time.perf_counter()
             flow = estimator.estimate(pair.first, pair.second)
-            errors = found[name]
+            errors = results[name]
             errors.seconds += (time.perf_counter() - began) / pairs
             error = np.linalg.norm(flow - pair.flow, axis=-1)
-            errors.total += np.bincount(place, error[pair.visible], len(BINS_PX) - 1)
-            errors.count += np.bincount(place, minlength=len(BINS_PX) - 1)
+            errors.total += np.bincount(bins, error[pair.visible], len(BINS_PX) - 1)
+            errors.count += np.bincount(bins, minlength=len(BINS_PX) - 1)
             errors.hidden += error[~pair.visible].tolist()
-    return found
+    return results
 
 
 def moved_masks(
     estimators: Estimators, videos: Sequence[AnnotatedVideo], every: int
 ) -> dict[str, dict[str, list[float]]]:
     """Overlap of moved and true masks by estimator and video; ``no motion`` leaves the mask."""
-    found: dict[str, dict[str, list[float]]] = {name: {} for name in ("no motion", *estimators)}
+    overlaps: dict[str, dict[str, list[float]]] = {}
     for video in videos:
         for index in range(0, len(video) - 1, every):
             (frame, labels), (after, truth) = video.read(index), video.read(index + 1)
@@ -80,24 +79,26 @@ def moved_masks(
             mask = (labels > 0).astype(np.float32)
             moved = {"no motion": mask}
             for name, estimator in estimators.items():
-                # Seen from the later frame: each of its pixels asks where it was.
+                # From the later frame backwards, so that each of its pixels has one source.
                 flow = estimator.estimate(after, frame)
                 moved[name] = np.asarray(warp_back(mask, flow), np.float32)
             for name, soft in moved.items():
                 score = region_similarity(soft >= 0.5, truth > 0)
-                found[name].setdefault(video.name, []).append(score)
-    return found
+                overlaps.setdefault(name, {}).setdefault(video.name, []).append(score)
+    return overlaps
 
 
-def simulated_table(found: dict[str, Errors]) -> str:
+def simulated_table(results: dict[str, Errors]) -> str:
+    """End-point errors by length of the true motion, a line an estimator."""
     ranges = [
         f"{low:g} to {high:g} px" if np.isfinite(high) else f"{low:g} px and more"
         for low, high in pairwise(BINS_PX)
     ]
     rows = []
-    shares = next(iter(found.values())).count / next(iter(found.values())).count.sum()
-    rows.append(["part of the pixels", "", *(f"{share:.0%}" for share in shares), "", ""])
-    for name, errors in found.items():
+    count = next(iter(results.values())).count
+    fractions = (f"{value:.0%}" for value in count / count.sum())
+    rows.append(["fraction of the pixels", "", *fractions, "", ""])
+    for name, errors in results.items():
         mean = errors.total.sum() / errors.count.sum()
         by_length = (f"{v:.2f}" for v in errors.total / np.maximum(errors.count, 1))
         hidden = f"{np.mean(errors.hidden):.2f}"
@@ -105,11 +106,12 @@ def simulated_table(found: dict[str, Errors]) -> str:
     return markdown_table(["error in px", "all seen", *ranges, "hidden", "s a pair"], rows)
 
 
-def masks_table(found: dict[str, dict[str, list[float]]]) -> str:
+def masks_table(overlaps: dict[str, dict[str, list[float]]]) -> str:
+    """Mean and worst overlap of moved masks, a line an estimator."""
     rows = []
-    names = list(found)
-    videos = list(found["no motion"])
-    means = {name: [float(np.mean(found[name][v])) for v in videos] for name in names}
+    names = list(overlaps)
+    videos = list(overlaps["no motion"])
+    means = {name: [float(np.mean(overlaps[name][v])) for v in videos] for name in names}
     for name in names:
         better = sum(a > b for a, b in zip(means[name], means["dis"], strict=True))
         against = "" if name == "dis" else f"{better} of {len(videos)}"
@@ -120,7 +122,7 @@ def masks_table(found: dict[str, dict[str, list[float]]]) -> str:
 def picture(
     estimators: Estimators, videos: Sequence[AnnotatedVideo], names: Sequence[str]
 ) -> Image:
-    """Rows of a frame, the flow of each estimator in the same colours, and what is consistent."""
+    """Rows of a frame, the flow of each estimator in the same colours, and consistent pixels."""
     images, titles = [], []
     for video in (v for v in videos if v.name in names):
         middle = len(video) // 2
@@ -138,65 +140,81 @@ def picture(
     return contact_sheet(images, titles, columns=2 + len(estimators), cell_width_px=240)
 
 
+def simulated_block(
+    arguments: argparse.Namespace, estimators: Estimators
+) -> tuple[str, dict[str, str]]:
+    """The table of end-point errors, and its line in the summary."""
+    errors = simulated(estimators, arguments.duts, arguments.pairs, arguments.size)
+    text = (
+        f"{arguments.pairs} pairs simulated at {arguments.size} px from stills of DUTS-TR that "
+        "flow-lite is not trained on; mean end-point error by the length of the true motion, "
+        "of pixels that the second frame shows, and of those that it hides; one thread.\n\n"
+        + simulated_table(errors)
+    )
+    means = {name: e.total.sum() / e.count.sum() for name, e in errors.items()}
+    line = ", ".join(f"{name} {value:.2f} px" for name, value in means.items())
+    return text, {"simulated pairs": line}
+
+
+def masks_block(
+    arguments: argparse.Namespace, estimators: Estimators
+) -> tuple[str, dict[str, str]]:
+    """The table of moved masks, and its line in the summary; the picture, if asked for."""
+    videos = find_videos(arguments.davis)
+    if arguments.picture:
+        save_jpeg(arguments.picture, picture(estimators, videos, arguments.videos.split(",")))
+    overlaps = moved_masks(estimators, videos, arguments.every)
+    count = sum(len(values) for values in overlaps["dis"].values())
+    text = (
+        f"{count} pairs of frames of {len(overlaps['dis'])} videos of DAVIS-2016 train (every "
+        "second frame, 384p): the mask of a frame moved to the next by the flow.\n\n"
+        + masks_table(overlaps)
+    )
+    means = {k: np.mean([np.mean(v) for v in by.values()]) for k, by in overlaps.items()}
+    line = ", ".join(f"{name} {value:.3f}" for name, value in means.items())
+    return text, {"masks moved on DAVIS-2016 train": line}
+
+
+def ship(weights: Path, summary: dict[str, str]) -> None:
+    """Copy flow-lite's weights into the package, with the measured figures."""
+    state, card = load_state(weights), read_metadata(weights)
+    parameters = f"{sum(v.numel() for v in state.values()) / 1e6:.2f} M"
+    summary = {"parameters": parameters} | summary
+    save_weights(flow_lite_weights(), state, {**card, "summary": summary})
+    print(json.dumps(summary, indent=1))
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = script_parser(__doc__)
     parser.add_argument("--duts", type=Path)
     parser.add_argument("--davis", type=Path, help="DAVIS-2016 train")
-    parser.add_argument("--weights", type=Path, help="of flow-lite, in place of the shipped ones")
+    parser.add_argument("--weights", type=Path, help="of flow-lite, used instead of the shipped")
     parser.add_argument("--pairs", type=int, default=60)
     parser.add_argument("--size", type=int, default=448, help="side of the simulated pairs, px")
     parser.add_argument("--every", type=int, default=8, help="one pair of frames in so many")
     parser.add_argument("--picture", type=Path, help="write the picture here")
     parser.add_argument("--videos", default="bear,breakdance-flare,hockey,motorbike")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--write", action="store_true", help="put the tables into docs/results.md")
-    parser.add_argument("--ship", action="store_true", help="put --weights into the package")
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    cv2.setNumThreads(arguments.threads)
+    add_write(parser)
+    parser.add_argument("--ship", action="store_true", help="copy --weights into the package")
+    arguments = parse(parser)
+    if arguments.ship and arguments.weights is None:
+        parser.error("--ship needs --weights FILE")
     estimators = {
         name: load_flow(name, weights=None if name == "dis" else arguments.weights, device="cpu")
         for name in ESTIMATORS
     }
-    blocks, summary = [], {}
-    if arguments.duts:
-        errors = simulated(estimators, arguments.duts, arguments.pairs, arguments.size)
-        blocks.append(
-            f"{arguments.pairs} pairs simulated at {arguments.size} px from stills of DUTS-TR that "
-            "flow-lite is not trained on; mean end-point error by the length of the true motion, "
-            "of pixels that the second frame shows, and of those that it hides; one thread.\n\n"
-            + simulated_table(errors)
-        )
-        mean = {k: e.total.sum() / e.count.sum() for k, e in errors.items()}
-        summary["simulated pairs"] = ", ".join(f"{k} {v:.2f} px" for k, v in mean.items())
-    if arguments.davis:
-        videos = find_videos(arguments.davis)
-        if arguments.picture:
-            sheet = picture(estimators, videos, arguments.videos.split(","))
-            quality = [cv2.IMWRITE_JPEG_QUALITY, 82]
-            cv2.imwrite(str(arguments.picture), sheet[..., ::-1], quality)
-        masks = moved_masks(estimators, videos, arguments.every)
-        count = sum(len(scores) for scores in masks["dis"].values())
-        blocks.append(
-            f"{count} pairs of frames of {len(masks['dis'])} videos of DAVIS-2016 train (every "
-            "second frame, 384p): the mask of a frame moved to the next by the flow.\n\n"
-            + masks_table(masks)
-        )
-        scores = {k: np.mean([np.mean(v) for v in found.values()]) for k, found in masks.items()}
-        summary["masks moved on DAVIS-2016 train"] = ", ".join(
-            f"{k} {v:.3f}" for k, v in scores.items()
-        )
+    blocks: list[str] = []
+    summary: dict[str, str] = {}
+    for wanted, make in ((arguments.duts, simulated_block), (arguments.davis, masks_block)):
+        if wanted:
+            text, line = make(arguments, estimators)
+            blocks.append(text)
+            summary |= line
+    command = "python -m studies.optical_flow --duts DUTS-TR --davis DAVIS-TRAIN --write"
     text = "\n\n".join(blocks)
-    print(text)
-    if arguments.write:
-        command = "    python -m studies.optical_flow --duts DUTS-TR --davis DAVIS-TRAIN --write"
-        write_block("optical-flow", f"## Optical flow\n\n{command}\n\n{text}")
+    publish(arguments, "optical-flow", "Optical flow", text, command=command)
     if arguments.ship:
-        state, card = load_state(arguments.weights), read_metadata(arguments.weights)
-        parameters = f"{sum(v.numel() for v in state.values()) / 1e6:.2f} M"
-        summary = {"parameters": parameters} | summary
-        save_weights(flow_lite_weights(), state, {**card, "summary": summary})
-        print(json.dumps(summary, indent=1))
+        ship(arguments.weights, summary)
 
 
 if __name__ == "__main__":

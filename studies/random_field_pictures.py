@@ -2,30 +2,28 @@
 
     python -m studies.random_field_pictures --davis DAVIS-TRAIN --out random-field.jpg
 
-Of each sequence the frame in which the fields change most, cropped around the object, at the size
-at which the field is solved. Takes unaries and studies from the --cache of random_field_search.py.
+For each sequence the frame in which the fields change most, cropped around the object, at the size
+at which the field is solved. Reads unaries and studies from the `--cache` of `random_field_search`.
 """
 
-import argparse
 from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from rotomask.evaluation import open_benchmark, region_similarity
-from rotomask.flow.optical_flow import DISFlow
+from rotomask.evaluation import region_similarity
 from rotomask.refine.random_field import RandomFieldConfig, solve_field
 from rotomask.render import Pixels, contact_sheet
-from rotomask.training.space_time import HELD_OUT
-from studies.field_policy import FieldClip, make_clip
-from studies.random_field_search import SOLVERS, WINDOW, best_field, search, unaries
+from studies.field_policy import FieldClip
+from studies.random_field_search import SOLVERS, WINDOW, best_field, search, unaries, window
+from studies.scripts import add_davis, open_davis, parse, save_jpeg, script_parser
 
 MIDDLE = WINDOW // 2
 ENLARGED_PX = 400
 MARGIN_PX = 8
 SHAPE = 1.2
-"""Width of a picture to its height."""
+"""Width of a picture divided by its height."""
 
 
 def most_changed(clips: list[FieldClip], field: RandomFieldConfig) -> FieldClip:
@@ -46,7 +44,7 @@ def heat(probability: npt.NDArray[np.float32]) -> Pixels:
 
 
 def outlined(frame: Pixels, mask: npt.NDArray[np.bool_]) -> Pixels:
-    """A frame, darker outside of the mask and with its outline."""
+    """The frame with the mask's outline, darker outside of it."""
     picture = frame.copy()
     picture[~mask] = picture[~mask] // 3
     contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
@@ -55,7 +53,7 @@ def outlined(frame: Pixels, mask: npt.NDArray[np.bool_]) -> Pixels:
 
 
 def around(clip: FieldClip) -> tuple[slice, slice]:
-    """A box of one shape for all clips around what is object by the truth or the unaries."""
+    """A box around the object, of one aspect ratio for all clips."""
     seen = clip.truths[MIDDLE] | (clip.probabilities[MIDDLE][1] > 0.3)
     x, y, width, height = cv2.boundingRect(seen.astype(np.uint8))
     full_height, full_width = seen.shape
@@ -67,7 +65,7 @@ def around(clip: FieldClip) -> tuple[slice, slice]:
 
 
 def row(clip: FieldClip, fields: dict[str, RandomFieldConfig]) -> tuple[list[Pixels], list[str]]:
-    """Pictures of a clip's middle frame, and what they are."""
+    """Pictures of a clip's middle frame, and their titles."""
     frame, truth = clip.frames[MIDDLE], clip.truths[MIDDLE]
     unary = clip.probabilities[MIDDLE][1]
     solved = {
@@ -83,48 +81,40 @@ def row(clip: FieldClip, fields: dict[str, RandomFieldConfig]) -> tuple[list[Pix
         "unary": heat(unary),
         titled("unary", unary > 0.5): outlined(frame, unary > 0.5),
     }
-    for name, chance in solved.items():
-        pictures[titled(name, chance > 0.5)] = outlined(frame, chance > 0.5)
+    for name, probability in solved.items():
+        pictures[titled(name, probability > 0.5)] = outlined(frame, probability > 0.5)
     pictures["mean-field"] = heat(solved["mean-field"])
     pictures["truth"] = outlined(frame, truth)
     return [picture[around(clip)] for picture in pictures.values()], list(pictures)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--davis", type=Path, required=True, help="DAVIS-2016 train")
+    parser = script_parser(__doc__)
+    add_davis(parser, split="held-out")
     parser.add_argument("--model", default="stm-lite")
     parser.add_argument("--cache", type=Path, default=Path("runs/random-field"))
-    parser.add_argument("--sequences", default=",".join(HELD_OUT))
-    parser.add_argument("--every", type=int, default=3, help="one frame in so many is looked at")
+    parser.add_argument("--every", type=int, default=3, help="try one frame in so many")
     parser.add_argument("--out", type=Path, default=Path("docs/images/random-field.jpg"))
-    arguments = parser.parse_args()
+    arguments = parse(parser)
     fields = {s: best_field(search([], s, 0, arguments.cache), s) for s in SOLVERS}
-    images, titles = [], []
-    dataset = open_benchmark("davis2016", arguments.davis, "train")
-    for sequence in dataset.select(arguments.sequences.split(",")):
-        frames, probabilities, truths = unaries(sequence, arguments.model, arguments.cache)
-        clips = []
-        for start in range(1, len(frames) - WINDOW + 1, arguments.every):
-            part = slice(start, start + WINDOW)
-            clips.append(
-                make_clip(
-                    f"{sequence.name} {start + MIDDLE}",
-                    list(frames[part]),
-                    list(probabilities[part]),
-                    list(truths[part]),
-                    DISFlow(),
-                )
-            )
+    images: list[Pixels] = []
+    titles: list[str] = []
+    dataset = open_davis(arguments)
+    for sequence in dataset:
+        stored = unaries(sequence, arguments.model, arguments.cache)
+        clips = [
+            window(f"{sequence.name} {start + MIDDLE}", stored, start, WINDOW)
+            for start in range(1, len(sequence) - WINDOW + 1, arguments.every)
+        ]
         pictures, names = row(most_changed(clips, fields["mean-field"]), fields)
         for picture in pictures:
             factor = ENLARGED_PX / max(picture.shape[:2])
             method = cv2.INTER_NEAREST
-            images.append(cv2.resize(picture, None, fx=factor, fy=factor, interpolation=method))
+            large = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=method)
+            images.append(np.asarray(large, np.uint8))
         titles += names
-    columns = len(titles) // len(arguments.sequences.split(","))
-    sheet = contact_sheet(images, titles, columns=columns, cell_width_px=170)
-    cv2.imwrite(str(arguments.out), sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 82])
+    sheet = contact_sheet(images, titles, columns=len(titles) // len(dataset), cell_width_px=170)
+    save_jpeg(arguments.out, sheet)
 
 
 if __name__ == "__main__":

@@ -1,18 +1,16 @@
-"""A learnt policy for the random field's parameters (paper 1), against fixed ones.
+"""A learnt policy for the random field's parameters (paper 1), compared with fixed ones.
 
     python -m studies.random_field_policy --davis DAVIS-TRAIN --write
 
-Advantage actor-critic on DAVIS-2016 train without the held-out sequences; measured on these. Needs
-the study of `random_field_search.py` in --cache: the policy starts from the field found there.
+Trains advantage actor-critic on DAVIS-2016 train without the held-out sequences and measures on
+these. Run `studies.random_field_search` first: the policy starts from its field, which is stored in
+`--cache`.
 """
 
-import argparse
 from dataclasses import asdict, replace
 from pathlib import Path
 
-import cv2
 import numpy as np
-import torch
 
 from rotomask.evaluation import open_benchmark
 from rotomask.refine.random_field import RandomFieldConfig
@@ -26,12 +24,14 @@ from studies.field_policy import (
     clip_j,
 )
 from studies.random_field_search import best_field, search, windows
-from studies.results_page import markdown_table, write_block
+from studies.results_page import markdown_table
+from studies.scripts import add_write, parse, publish, script_parser
 
 FRAMES = 3
 
 
 def row(name: str, clips: list[FieldClip], values: list[float]) -> list[str]:
+    """A line of the table: J, its change, and on how many clips it is better or worse."""
     before = [clip_j(clip, None) for clip in clips]
     better = sum(a > b + 1e-6 for a, b in zip(values, before, strict=True))
     worse = sum(a < b - 1e-6 for a, b in zip(values, before, strict=True))
@@ -43,6 +43,7 @@ def row(name: str, clips: list[FieldClip], values: list[float]) -> list[str]:
 def rows(
     part: str, clips: list[FieldClip], start: FieldEnvironment, policy: Policy
 ) -> list[list[str]]:
+    """Lines for no field, the field of the search, random actions and the policy."""
     rng = np.random.default_rng(0)
 
     def draw(_: State) -> int:
@@ -64,24 +65,21 @@ def _j(clips: list[FieldClip], fields: list[RandomFieldConfig]) -> list[float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = script_parser(__doc__)
     parser.add_argument("--davis", type=Path, required=True, help="DAVIS-2016 train")
     parser.add_argument("--model", default="stm-lite")
     parser.add_argument("--cache", type=Path, default=Path("runs/random-field"))
     parser.add_argument("--updates", type=int, default=60)
-    parser.add_argument("--windows", type=int, default=1, help="of each training sequence")
-    parser.add_argument("--held-out", default=",".join(HELD_OUT), help="what it is measured on")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--write", action="store_true", help="put the table into docs/results.md")
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    cv2.setNumThreads(arguments.threads)
-    kept_out = arguments.held_out.split(",")
+    parser.add_argument("--windows", type=int, default=1, help="windows of each training sequence")
+    parser.add_argument("--held-out", default=",".join(HELD_OUT), help="sequences to measure on")
+    add_write(parser)
+    arguments = parse(parser)
+    measured_on = arguments.held_out.split(",")
     dataset = open_benchmark("davis2016", arguments.davis, "train")
-    names = [s.name for s in dataset if s.name not in kept_out]
-    made = {"model": arguments.model, "cache": arguments.cache, "frames": FRAMES}
-    training = windows(dataset.select(names), count=arguments.windows, **made)
-    held_out = windows(dataset.select(kept_out), count=4, **made)
+    names = [s.name for s in dataset if s.name not in measured_on]
+    model, cache = arguments.model, arguments.cache
+    training = windows(dataset.select(names), model, cache, count=arguments.windows, frames=FRAMES)
+    held_out = windows(dataset.select(measured_on), model, cache, count=4, frames=FRAMES)
     study = search([], "mean-field", 0, arguments.cache)
     start = replace(best_field(study, "mean-field"), iterations=5)
     config = FieldPolicyConfig(start=start)
@@ -102,15 +100,13 @@ def main() -> None:
     header = ["windows", "J", "change in %", "better", "worse"]
     text = (
         f"{len(training)} windows of {FRAMES} frames of as many training sequences, "
-        f"{len(held_out)} of {len(kept_out)} held-out ones; unaries of {arguments.model}, "
+        f"{len(held_out)} of {len(measured_on)} held-out ones; unaries of {arguments.model}, "
         f"mean-field, {arguments.updates} updates of {learning.episodes} episodes.\n\n"
         + markdown_table(header, table)
     )
-    print(text)
-    if arguments.write:
-        title = "## Random field: a learnt policy (paper 1, sec. 5)"
-        command = "    python -m studies.random_field_policy --davis DAVIS-TRAIN --write"
-        write_block("random-field-policy", f"{title}\n\n{command}\n\n{text}")
+    title = "Random field: a learnt policy (paper 1, sec. 5)"
+    command = "python -m studies.random_field_policy --davis DAVIS-TRAIN --write"
+    publish(arguments, "random-field-policy", title, text, command=command)
 
 
 if __name__ == "__main__":

@@ -4,13 +4,12 @@
     python -m studies.random_field_search --davis DAVIS-TRAIN --trials 0 --measure held-out
     python -m studies.random_field_search --davis DAVIS-TRAIN --trials 0 --measure DAVIS-VAL
 
-The unaries are the probabilities of a segmenter; they are computed once and kept in --cache. The
-search is Optuna's (TPE); its study lies in --cache too, and the same command goes on with it. What
-is searched is the mean of J and F of a few windows of each sequence at reduced size; what is
-measured are all frames at full size.
+The unaries are the probabilities of a segmenter; they are computed once and stored in `--cache`.
+The search is Optuna's (TPE); its study is stored there too, and the same command resumes it. The
+search maximises the mean of J and F of a few windows of each sequence at reduced size; `--measure`
+scores all frames at full size.
 """
 
-import argparse
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, replace
@@ -20,7 +19,6 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import optuna
-import torch
 
 from rotomask import load_model
 from rotomask.arrays import Frame
@@ -37,7 +35,9 @@ from rotomask.refine.random_field import RandomFieldConfig
 from rotomask.segmenters.base import Segmenter
 from rotomask.training.space_time import HELD_OUT
 from studies.field_policy import FieldClip, make_clip, refined_masks
-from studies.results_page import markdown_table, write_block
+from studies.measuring import follow_sequence, truths_of
+from studies.results_page import markdown_table
+from studies.scripts import add_write, parse, publish, script_parser
 
 SOLVERS = ("graph-cut", "mean-field")
 SIZE = FieldWindowConfig().size
@@ -45,66 +45,69 @@ WINDOW = FieldWindowConfig().window
 Array = npt.NDArray[np.float32]
 
 
-def answers(segmenter: Segmenter, sequence: VideoSequence) -> Iterator[tuple[Frame, Array]]:
-    """Every frame of a sequence with the segmenter's two probabilities; the first is given."""
-    for index, frame in enumerate(sequence.frames()):
-        if index == 0:
-            mask = sequence.prompts()[0][0]
-            segmenter.start(frame, mask)
-            yield frame, np.stack([mask == 0, mask > 0]).astype(np.float32)
+def with_probabilities(
+    segmenter: Segmenter, sequence: VideoSequence
+) -> Iterator[tuple[Frame, Array]]:
+    """Every frame of a sequence with its probabilities, 2×H×W; 0 or 1 in the annotated first."""
+    for one in follow_sequence(segmenter, sequence):
+        if one.probabilities is None:
+            yield one.frame, np.stack([one.labels == 0, one.labels > 0]).astype(np.float32)
         else:
-            yield frame, np.asarray(segmenter.step(frame), np.float32)
+            yield one.frame, np.asarray(one.probabilities, np.float32)
 
 
 def unaries(
     sequence: VideoSequence, model: str, cache: Path
 ) -> tuple[npt.NDArray[np.uint8], Array, npt.NDArray[np.bool_]]:
-    """Reduced frames T×h×w×3, probabilities T×2×h×w and truth T×h×w, kept on disk."""
+    """Reduced frames T×h×w×3, probabilities T×2×h×w and truth T×h×w, stored on disk."""
     path = cache / f"{model}-{SIZE}" / f"{sequence.name}.npz"
     if not path.is_file():
-        frames, chances, truths = [], [], []
-        for index, (frame, probabilities) in enumerate(answers(load_model(model), sequence)):
+        frames, objects, truths = [], [], []
+        run = with_probabilities(load_model(model), sequence)
+        for (frame, probabilities), labels in zip(run, truths_of(sequence), strict=True):
             size = reduced_size((frame.shape[0], frame.shape[1]), SIZE)
-            truth = (sequence.annotation(sequence.frame_names[index]) > 0).astype(np.float32)
+            truth = (labels > 0).astype(np.float32)
             frames.append(cv2.resize(frame, size[::-1], interpolation=cv2.INTER_AREA))
-            chances.append(reduce_probabilities(probabilities, size)[1])
+            objects.append(reduce_probabilities(probabilities, size)[1])
             truths.append(cv2.resize(truth, size[::-1], interpolation=cv2.INTER_AREA) >= 0.5)
         path.parent.mkdir(parents=True, exist_ok=True)
         np.savez_compressed(
             path,
             frames=frames,
-            chance=np.round(255 * np.stack(chances)).astype(np.uint8),
+            chance=np.round(255 * np.stack(objects)).astype(np.uint8),
             truth=truths,
         )
     with np.load(path) as stored:
-        chance = stored["chance"].astype(np.float32) / 255
-        return stored["frames"], np.stack([1 - chance, chance], 1), stored["truth"]
+        probability = stored["chance"].astype(np.float32) / 255
+        return stored["frames"], np.stack([1 - probability, probability], 1), stored["truth"]
 
 
 def windows(
     dataset: VideoDataset, model: str, cache: Path, *, count: int, frames: int
 ) -> list[FieldClip]:
-    """Some windows of each sequence, evenly spaced; the given frame is in none."""
+    """Some windows of each sequence, evenly spaced; none has the annotated first frame."""
     clips = []
     for sequence in dataset:
-        pictures, probabilities, truths = unaries(sequence, model, cache)
-        for start in np.linspace(1, len(pictures) - frames, count).astype(int):
-            part = slice(start, start + frames)
-            clips.append(
-                make_clip(
-                    f"{sequence.name} {start}",
-                    list(pictures[part]),
-                    list(probabilities[part]),
-                    list(truths[part]),
-                    DISFlow(),
-                )
-            )
+        stored = unaries(sequence, model, cache)
+        for start in np.linspace(1, len(sequence) - frames, count).astype(int):
+            clips.append(window(f"{sequence.name} {start}", stored, int(start), frames))
     return clips
 
 
+def window(
+    name: str,
+    stored: tuple[npt.NDArray[np.uint8], Array, npt.NDArray[np.bool_]],
+    start: int,
+    frames: int,
+) -> FieldClip:
+    """Consecutive frames of a sequence, from its `unaries`."""
+    pictures, probabilities, truths = (list(part[start : start + frames]) for part in stored)
+    return make_clip(name, pictures, probabilities, truths, DISFlow())
+
+
 def window_score(clips: list[FieldClip], config: RandomFieldConfig | None) -> tuple[float, float]:
-    """Mean J and F over the clips' frames at reduced size; None: without a field."""
-    found = []
+    """Mean J and F over the clips' frames at reduced size; None stands for no field."""
+    values = []
     for clip in clips:
         masks = (
             [p[1] > p[0] for p in clip.probabilities]
@@ -112,8 +115,8 @@ def window_score(clips: list[FieldClip], config: RandomFieldConfig | None) -> tu
             else refined_masks(clip, config)
         )
         for mask, truth in zip(masks, clip.truths, strict=True):
-            found.append((region_similarity(mask, truth), boundary_accuracy(mask, truth)))
-    j, f = np.mean(found, axis=0)
+            values.append((region_similarity(mask, truth), boundary_accuracy(mask, truth)))
+    j, f = np.mean(values, axis=0)
     return float(j), float(f)
 
 
@@ -147,6 +150,7 @@ def search(clips: list[FieldClip], solver: str, trials: int, cache: Path) -> opt
 
 
 def best_field(study: optuna.Study, solver: str) -> RandomFieldConfig:
+    """The field of the study's best trial."""
     return RandomFieldConfig(solver=solver, **study.best_params)  # type: ignore[arg-type]
 
 
@@ -158,9 +162,10 @@ def measure(
     seconds = dict.fromkeys(fields, 0.0)
     frames = 0
     for sequence in dataset:
-        given = [(f, p.astype(np.float16)) for f, p in answers(load_model(model), sequence)]
+        run = with_probabilities(load_model(model), sequence)
+        given = [(frame, p.astype(np.float16)) for frame, p in run]
         frames += len(given)
-        truths = [sequence.annotation(name) > 0 for name in sequence.frame_names]
+        truths = [truth > 0 for truth in truths_of(sequence)]
         results = {"before": [p[1] > p[0] for _, p in given]}
         for name, config in fields.items():
             began = time.perf_counter()
@@ -181,10 +186,10 @@ def measured_table(
     scores: dict[str, dict[str, tuple[float, float]]], seconds: dict[str, float]
 ) -> str:
     rows = []
-    for name, found in scores.items():
-        j, f = np.mean(list(found.values()), axis=0)
-        better = sum(sum(found[k]) > sum(scores["before"][k]) for k in found)
-        against = "" if name == "before" else f"{better} of {len(found)}"
+    for name, by_sequence in scores.items():
+        j, f = np.mean(list(by_sequence.values()), axis=0)
+        better = sum(sum(by_sequence[k]) > sum(scores["before"][k]) for k in by_sequence)
+        against = "" if name == "before" else f"{better} of {len(by_sequence)}"
         time_s = f"{seconds[name]:.2f}" if name in seconds else ""
         rows.append([name, f"{(j + f) / 2:.4f}", f"{j:.4f}", f"{f:.4f}", against, time_s])
     return markdown_table(["", "J&F", "J", "F", "better on", "s a frame"], rows)
@@ -205,26 +210,25 @@ def searched_table(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = script_parser(__doc__)
     parser.add_argument("--davis", type=Path, required=True, help="DAVIS-2016 train")
     parser.add_argument("--model", default="stm-lite")
     parser.add_argument("--cache", type=Path, default=Path("runs/random-field"))
-    parser.add_argument("--trials", type=int, default=25, help="of each solver, in all")
-    parser.add_argument("--windows", type=int, default=3, help="of each sequence")
-    parser.add_argument("--held-out", default=",".join(HELD_OUT), help="what is searched on")
+    parser.add_argument("--trials", type=int, default=25, help="trials of each solver, in all")
+    parser.add_argument("--windows", type=int, default=3, help="windows of each sequence")
+    parser.add_argument("--held-out", default=",".join(HELD_OUT), help="sequences to search on")
     parser.add_argument("--measure", help="held-out, or a DAVIS folder whose val split is measured")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--write", action="store_true", help="put the tables into docs/results.md")
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    cv2.setNumThreads(arguments.threads)
+    add_write(parser)
+    arguments = parse(parser)
     names = arguments.held_out.split(",")
     held_out = open_benchmark("davis2016", arguments.davis, "train").select(names)
-    options = {"count": arguments.windows, "frames": WINDOW}
-    clips = windows(held_out, arguments.model, arguments.cache, **options)
+    clips = windows(
+        held_out, arguments.model, arguments.cache, count=arguments.windows, frames=WINDOW
+    )
     studies = {s: search(clips, s, arguments.trials, arguments.cache) for s in SOLVERS}
     fields = {s: best_field(study, s) for s, study in studies.items()}
-    command = "    python -m studies.random_field_search --davis DAVIS-TRAIN"
+    print({name: asdict(config) for name, config in fields.items()})
+    command = "python -m studies.random_field_search --davis DAVIS-TRAIN"
     if arguments.measure is None:
         counts = {s: len(study.trials) for s, study in studies.items()}
         text = (
@@ -232,27 +236,24 @@ def main() -> None:
             f"px, unaries of {arguments.model}, the mean of J and F there.\n\n"
             + searched_table(clips, fields, counts)
         )
-        block, title = "random-field-search", "## Random field: search of its parameters"
-    else:
-        is_held_out = arguments.measure == "held-out"
-        dataset = held_out if is_held_out else open_benchmark("davis2016", arguments.measure)
-        of = "held-out sequences" if is_held_out else "sequences of DAVIS-2016 val"
-        where = f"{len(dataset)} {of}"
-        command += f" --measure {'held-out' if is_held_out else 'DAVIS'}"
-        scores, seconds = measure(dataset, arguments.model, fields)
-        text = (
-            f"{arguments.model} before and after the field of the search, {where}, all frames at "
-            "full size, one thread; the time is that of the field alone.\n\n"
-            + measured_table(scores, seconds)
-        )
-        for name, found in scores.items():
-            print(name, {k: tuple(round(v, 4) for v in pair) for k, pair in found.items()})
-        part = "held-out" if is_held_out else "val"
-        block, title = f"random-field-{part}", f"## Random field: effect on {where}"
-    print({name: asdict(config) for name, config in fields.items()})
-    print(text)
-    if arguments.write:
-        write_block(block, f"{title}\n\n{command}\n\n{text}")
+        title = "Random field: search of its parameters"
+        publish(arguments, "random-field-search", title, text, command=command)
+        return
+    is_held_out = arguments.measure == "held-out"
+    dataset = held_out if is_held_out else open_benchmark("davis2016", arguments.measure)
+    split = "held-out sequences" if is_held_out else "sequences of DAVIS-2016 val"
+    where = f"{len(dataset)} {split}"
+    scores, seconds = measure(dataset, arguments.model, fields)
+    for name, by_sequence in scores.items():
+        print(name, {k: tuple(round(v, 4) for v in pair) for k, pair in by_sequence.items()})
+    text = (
+        f"{arguments.model} before and after the field of the search, {where}, all frames at "
+        "full size, one thread; the time is that of the field alone.\n\n"
+        + measured_table(scores, seconds)
+    )
+    block = f"random-field-{'held-out' if is_held_out else 'val'}"
+    command += f" --measure {'held-out' if is_held_out else 'DAVIS'}"
+    publish(arguments, block, f"Random field: effect on {where}", text, command=command)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Tables of the RGMP paper (Oh et al. 2018) with our networks in them.
+"""Tables of the RGMP paper (Oh et al. 2018) with the networks of rotomask added.
 
     python -m studies.rgmp_tables scales --davis DAVIS-TRAIN --split held-out
     rotomask benchmark davis2016 --root DAVIS --model rgmp-lite --out run --json run.json
@@ -11,7 +11,7 @@ overall: table 1, DAVIS-2016. scales: the same network at one scale and at sever
 table 5, of the shipped weights with a stream switched off, and of the weights of every run in
 RUNS/ABLATION (-Ref, -Prev, -PT, -FT, -Rec, full). addons: table 6, online learning, a dense CRF and
 a visual memory (weights of recipe rgmp-lite-gru or rgmp-lite-gru-all). objects: seconds a frame for
-one to three objects. --write renews the table in docs/results.md.
+one to three objects. `--write` updates the table in docs/results.md.
 """
 
 import argparse
@@ -22,12 +22,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 
 from rotomask.catalog import load_model
-from rotomask.data.training.clips import AnnotatedVideo, find_videos
 from rotomask.data.training.synthetic import moving_shapes
 from rotomask.networks.precision import choose_runtime
 from rotomask.networks.rgmp_lite import RGMPLite, RGMPLiteConfig
@@ -36,10 +34,10 @@ from rotomask.segmenters.base import Segmenter
 from rotomask.segmenters.reference_guided import ReferenceGuidedConfig, ReferenceGuidedSegmenter
 from rotomask.segmenters.wrappers import Refined
 from rotomask.training.online import OnlineConfig, OnlineLearned
-from rotomask.training.validation import validate
-from studies.results_page import markdown_table, write_block
+from studies.measuring import Measured, measure, step_seconds
+from studies.results_page import markdown_table
+from studies.scripts import add_davis, add_write, open_davis, parse, publish, script_parser
 
-HELD_OUT = ("dog-agility", "hike", "motorbike", "swing")
 ABLATIONS = ("-Ref", "-Prev", "-PT", "-FT", "-Rec")
 
 # Table 1 of the paper: online learning, post-processing, optical flow, J, F, seconds a frame.
@@ -76,42 +74,10 @@ TABLE6 = (
 )
 
 
-class Timed:
-    """A segmenter that adds up what its steps take."""
-
-    def __init__(self, segmenter: Segmenter) -> None:
-        self.segmenter, self.seconds, self.frames = segmenter, 0.0, 0
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.segmenter, name)
-
-    def start(self, frame: Any, mask: Any) -> None:
-        began = time.process_time()
-        self.segmenter.start(frame, mask)
-        self.seconds += time.process_time() - began
-
-    def step(self, frame: Any) -> Any:
-        began = time.process_time()
-        answer = self.segmenter.step(frame)
-        self.seconds += time.process_time() - began
-        self.frames += 1
-        return answer
-
-
-def videos_of(arguments: argparse.Namespace) -> tuple[AnnotatedVideo, ...]:
-    """The videos that are measured; weights and settings are chosen on the held-out ones only."""
-    videos = find_videos(arguments.davis)
-    if arguments.split == "held-out":
-        videos = tuple(video for video in videos if video.name in HELD_OUT)
-    return videos
-
-
-def measure(arguments: argparse.Namespace, **settings: object) -> tuple[float, float, float]:
-    """J, F and seconds a frame of rgmp-lite."""
+def measure_rgmp(arguments: argparse.Namespace, **settings: Any) -> Measured:
+    """J, F and CPU seconds a frame of rgmp-lite with these settings."""
     settings = {"device": "cpu", "enlarge": arguments.split == "held-out"} | settings
-    timed = Timed(load_model("rgmp-lite", **settings))  # type: ignore[arg-type]
-    scores = validate(lambda: timed, videos_of(arguments))  # type: ignore[arg-type, return-value]
-    return scores["J"], scores["F"], timed.seconds / timed.frames
+    return measure(load_model("rgmp-lite", **settings), open_davis(arguments))
 
 
 def overall(arguments: argparse.Namespace) -> str:
@@ -134,10 +100,10 @@ def overall(arguments: argparse.Namespace) -> str:
 def scales(arguments: argparse.Namespace) -> str:
     """One network at several sets of scales."""
     rows = []
-    for chosen in ((1.0,), (0.5,), (0.5, 0.75), (0.75, 1.0), (0.5, 0.75, 1.0)):
-        j, f, seconds = measure(arguments, scales=chosen)
-        name = ", ".join(map(str, chosen))
-        rows.append([name, f"{(j + f) / 2:.3f}", f"{j:.3f}", f"{f:.3f}", f"{seconds:.2f}"])
+    for factors in ((1.0,), (0.5,), (0.5, 0.75), (0.75, 1.0), (0.5, 0.75, 1.0)):
+        m = measure_rgmp(arguments, scales=factors)
+        figures = [f"{value:.3f}" for value in (m.both, m.region, m.boundary)]
+        rows.append([", ".join(map(str, factors)), *figures, f"{m.frame_s:.2f}"])
         print(rows[-1], flush=True)
     return markdown_table(["scales", "J&F", "J", "F", "CPU s a frame"], rows)
 
@@ -146,39 +112,44 @@ def ablations(arguments: argparse.Namespace) -> str:
     """Table 5, switched at test time and trained, beside the paper's."""
     rows = [_row("paper", TABLE5)]
     switched = {
-        "full": measure(arguments),
-        "-Ref": measure(arguments, use_reference=False),
-        "-Prev": measure(arguments, use_previous=False),
+        "full": _j_and_f(arguments),
+        "-Ref": _j_and_f(arguments, use_reference=False),
+        "-Prev": _j_and_f(arguments, use_previous=False),
     }
     rows.append(_row("rgmp-lite, switched off at test time", switched))
-    trained = {}
+    trained: dict[str, tuple[float, float]] = {}
     for name in ("full", *ABLATIONS):
         weights = arguments.runs / name / "weights.safetensors" if arguments.runs else None
         if weights is not None and weights.is_file():
             inputs = {"-Ref": {"use_reference": False}, "-Prev": {"use_previous": False}}
-            trained[name] = measure(arguments, weights=weights, **inputs.get(name, {}))
+            trained[name] = _j_and_f(arguments, weights=weights, **inputs.get(name, {}))
     if trained:
         rows.append(_row("rgmp-lite-short, trained so", trained))
     header = ["J / F (change of their mean)", "full", *ABLATIONS]
     return markdown_table(header, rows)
 
 
-def _row(name: str, results: dict[str, Any]) -> list[str]:
-    """J / F and what the mean of both loses against the full model."""
-    full = sum(results["full"][:2]) / 2
+def _j_and_f(arguments: argparse.Namespace, **settings: Any) -> tuple[float, float]:
+    measured = measure_rgmp(arguments, **settings)
+    return measured.region, measured.boundary
+
+
+def _row(name: str, results: dict[str, tuple[float, float]]) -> list[str]:
+    """J / F, and the change of their mean from the full model, in percent."""
+    full = sum(results["full"]) / 2
     cells = []
     for column in ("full", *ABLATIONS):
         if column not in results:
             cells.append("")
             continue
-        j, f = results[column][:2]
+        j, f = results[column]
         change = "" if column == "full" else f" ({100 * ((j + f) / 2 - full):+.1f})"
         cells.append(f"{j:.3f} / {f:.3f}{change}")
     return [name, *cells]
 
 
 def addons(arguments: argparse.Namespace) -> str:
-    """Table 6: what each add-on gives and costs; its own time is spread over the frames."""
+    """Table 6: J, F and extra time of each add-on; its start is spread over the frames."""
     load = partial(load_model, "rgmp-lite", device="cpu", enlarge=arguments.split == "held-out")
     plain = load()
     made: dict[str, Segmenter] = {
@@ -191,12 +162,10 @@ def addons(arguments: argparse.Namespace) -> str:
     rows: list[list[str]] = []
     first = 0.0
     for name, segmenter in made.items():
-        timed = Timed(segmenter)
-        scores = validate(lambda t=timed: t, videos_of(arguments))  # type: ignore[misc, arg-type, return-value]
-        seconds = timed.seconds / timed.frames
-        cost = f"+ {seconds - first:.2f}" if rows else f"{seconds:.2f}"
-        first = first or seconds
-        rows.append([name, f"{scores['J']:.3f}", f"{scores['F']:.3f}", cost])
+        m = measure(segmenter, open_davis(arguments))
+        cost = f"+ {m.frame_s - first:.2f}" if rows else f"{m.frame_s:.2f}"
+        first = first or m.frame_s
+        rows.append([name, f"{m.region:.3f}", f"{m.boundary:.3f}", cost])
         print(rows[-1], flush=True)
     header = ["", "J mean", "F mean", "s a frame"]
     where = "the held-out sequences of DAVIS-2016 train" if arguments.split == "held-out" else ""
@@ -240,15 +209,10 @@ def objects(arguments: argparse.Namespace) -> str:
 
 
 def seconds_per_frame(segmenter: Segmenter, count: int) -> float:
-    """Median over moving shapes."""
+    """Median CPU seconds of a 480p frame with so many moving shapes."""
     frames, labels = moving_shapes(0, frames=6, size=(480, 854), objects=count)
-    segmenter.start(frames[0], labels[0].astype(int))
-    times = []
-    for frame in frames[1:]:
-        began = time.process_time()
-        segmenter.step(frame)
-        times.append(time.process_time() - began)
-    return float(np.median(times[1:]))
+    times = step_seconds(segmenter, frames, labels[0].astype(np.int32), time.process_time)
+    return float(np.median(times[1:]))  # the first step warms up
 
 
 TABLES: dict[str, tuple[str, Callable[[argparse.Namespace], str]]] = {
@@ -261,35 +225,27 @@ TABLES: dict[str, tuple[str, Callable[[argparse.Namespace], str]]] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = script_parser(__doc__)
     parser.add_argument("table", choices=TABLES)
-    parser.add_argument("--davis", type=Path, help="annotated videos in the DAVIS layout")
-    parser.add_argument("--results", type=Path, help="what `rotomask benchmark --json` wrote")
-    parser.add_argument("--split", choices=("all", "held-out"), default="all")
+    add_davis(parser, required=False)
+    parser.add_argument("--results", type=Path, help="the file of `rotomask benchmark --json`")
     parser.add_argument("--runs", type=Path, help="folder of ablation runs")
     parser.add_argument("--gru", type=Path, help="weights with a visual memory")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--write", action="store_true", help="renew docs/results.md")
-    arguments = parser.parse_args()
+    add_write(parser)
+    arguments = parse(parser)
     if arguments.table == "overall" and arguments.results is None:
         parser.error("overall needs --results FILE")
     if arguments.table in ("scales", "ablations", "addons") and arguments.davis is None:
         parser.error(f"{arguments.table} needs --davis FOLDER")
-    torch.set_num_threads(arguments.threads)
-    cv2.setNumThreads(arguments.threads)
-    heading, make = TABLES[arguments.table]
+    title, make = TABLES[arguments.table]
+    command = f"python -m studies.rgmp_tables {arguments.table}"
+    command += " --davis DAVIS" if arguments.davis else ""
+    command += " --results run.json" if arguments.results else ""
+    command += f" --split {arguments.split}" if arguments.split != "val" else ""
+    command += " --runs RUNS" if arguments.runs else ""
+    command += " --gru RUN/weights.safetensors" if arguments.gru else ""
     text = make(arguments)
-    print(text)
-    if arguments.write:
-        options = " --davis DAVIS" if arguments.davis else ""
-        options += " --results run.json" if arguments.results else ""
-        options += f" --split {arguments.split}" if arguments.split != "all" else ""
-        options += " --runs RUNS" if arguments.runs else ""
-        options += " --gru RUN/weights.safetensors" if arguments.gru else ""
-        command = f"    python -m studies.rgmp_tables {arguments.table}{options} --write"
-        write_block(f"rgmp-{arguments.table}", f"## {heading}\n\n{command}\n\n{text}")
+    publish(arguments, f"rgmp-{arguments.table}", title, text, command=f"{command} --write")
 
 
 if __name__ == "__main__":

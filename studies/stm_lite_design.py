@@ -1,4 +1,4 @@
-"""What each part of stm-lite's design is worth: short trainings that differ in one thing.
+"""Ablation of stm-lite's design: short trainings that differ in one thing.
 
 Trains every variant for the same 320 steps of eight 192 px clips, seeded alike, and prints J on the
 four sequences kept out of training, parameters, and the milliseconds of a 480p frame with six
@@ -7,13 +7,8 @@ frames in memory. Short trainings rank designs; they do not say how good a fully
     python -m studies.stm_lite_design --duts DUTS-TR --davis DAVIS-TRAIN --out runs/design
 """
 
-import argparse
-import time
 from dataclasses import replace
 from pathlib import Path
-
-import numpy as np
-import torch
 
 from rotomask.networks.checkpoints import read_metadata
 from rotomask.networks.precision import choose_runtime
@@ -21,6 +16,9 @@ from rotomask.networks.stm_lite import STMLite, STMLiteConfig
 from rotomask.segmenters.space_time import SpaceTimeConfig, SpaceTimeSegmenter
 from rotomask.training.recipes import RECIPES, STM_LITE
 from rotomask.training.run import train
+from rotomask.training.space_time import SpaceTimeRecipe
+from studies.measuring import noise_milliseconds
+from studies.scripts import parse, script_parser
 
 BASE = STMLiteConfig()
 VARIANTS = {
@@ -36,41 +34,31 @@ VARIANTS = {
 }
 
 
-def milliseconds(config: STMLiteConfig, frames: int = 20) -> float:
-    """Median time of a 480p frame, once six frames are remembered."""
+def milliseconds(config: STMLiteConfig) -> float:
+    """Median time of a 480p frame, with six frames in memory."""
     segmenter = SpaceTimeSegmenter(
         STMLite(config), SpaceTimeConfig(memory_every=1), choose_runtime("cpu")
     )
-    rng = np.random.default_rng(0)
-    frame = rng.integers(0, 256, (480, 854, 3), np.uint8)
-    mask = np.zeros((480, 854), np.int32)
-    mask[100:300, 200:500] = 1
-    segmenter.start(frame, mask)
-    times = []
-    for _ in range(frames + 8):
-        began = time.perf_counter()
-        segmenter.step(frame)
-        times.append(time.perf_counter() - began)
-    return float(np.median(times[8:])) * 1000
+    return noise_milliseconds(segmenter, warm=8, frames=20)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = script_parser(__doc__, threads=2)
     parser.add_argument("--duts", type=Path)
     parser.add_argument("--davis", type=Path)
     parser.add_argument("--out", type=Path, default=Path("runs/design"))
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--only", help="these variants, with commas between")
+    parser.add_argument("--only", help="only these variants, comma-separated")
     parser.add_argument("--time-only", action="store_true", help="do not train")
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
+    arguments = parse(parser)
+    base = RECIPES["stm-lite-short"]
+    assert isinstance(base, SpaceTimeRecipe)
     print(f"{'variant':20} {'J':>6} {'parameters':>11} {'ms/frame':>9}")
     names = arguments.only.split(",") if arguments.only else list(VARIANTS)
     for name, config in ((name, VARIANTS[name]) for name in names):
         score = float("nan")
         if not arguments.time_only:
             folder = arguments.out / name.replace(" ", "-").replace("/", "-")
-            recipe = replace(RECIPES["stm-lite-short"], model=config)
+            recipe = replace(base, model=config)
             data = {"duts": arguments.duts, "davis": arguments.davis}
             weights = train(recipe, data, folder, resume=(folder / "recipe.json").is_file())
             score = read_metadata(weights)["validation"]["J"]

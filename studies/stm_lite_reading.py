@@ -1,28 +1,20 @@
-"""What the segmenter's settings are worth: one network, run in different ways.
+"""Settings of stm-lite's segmenter compared: one network, run in different ways.
 
-Prints J and F on the sequences kept out of training, or with --all on all of a data set, and the
-median milliseconds of a 480p frame.
+Prints J and F, by default on the held-out sequences, and the median milliseconds of a 480p frame.
 
     python -m studies.stm_lite_reading --davis DAVIS-TRAIN [--weights FILE]
-    python -m studies.stm_lite_reading --davis DAVIS-VAL --all --only "every 5th and previous"
+    python -m studies.stm_lite_reading --davis DAVIS --split val --only "every 5th and previous"
 """
 
-import argparse
-import time
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-import torch
-
-from rotomask.catalog import shipped_weights
-from rotomask.data.training.clips import find_videos
-from rotomask.networks.checkpoints import load_into, read_metadata
+from rotomask.catalog import load_network
 from rotomask.networks.precision import choose_runtime
-from rotomask.networks.stm_lite import STMLite, STMLiteConfig
+from rotomask.networks.stm_lite import STMLite
 from rotomask.segmenters.space_time import SpaceTimeConfig, SpaceTimeSegmenter
-from rotomask.training.space_time import HELD_OUT
-from rotomask.training.validation import validate
+from studies.measuring import measure, noise_milliseconds
+from studies.scripts import add_davis, open_davis, parse, script_parser
 
 SHIPPED = SpaceTimeConfig(enlarge=True)
 VARIANTS = {
@@ -43,44 +35,28 @@ VARIANTS = {
 }
 
 
-def milliseconds(network: STMLite, config: SpaceTimeConfig, frames: int = 41) -> float:
+def milliseconds(network: STMLite, config: SpaceTimeConfig) -> float:
     """Median time of a 480p frame once the memory is full."""
     segmenter = SpaceTimeSegmenter(network, config, choose_runtime("cpu"))
-    rng = np.random.default_rng(0)
-    frame = rng.integers(0, 256, (480, 854, 3), np.uint8)
-    mask = np.zeros((480, 854), np.int32)
-    mask[100:300, 200:500] = 1
-    segmenter.start(frame, mask)
     full = config.memory_every * config.memory_frames
-    times = []
-    for _ in range(frames + full):
-        began = time.perf_counter()
-        segmenter.step(frame)
-        times.append(time.perf_counter() - began)
-    return float(np.median(times[full:])) * 1000
+    return noise_milliseconds(segmenter, warm=full, frames=41)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--davis", type=Path, required=True)
-    parser.add_argument("--weights", type=Path, default=shipped_weights("stm-lite"))
-    parser.add_argument("--all", action="store_true", help="not only the held-out sequences")
-    parser.add_argument("--only", choices=VARIANTS, help="one way of running it")
-    parser.add_argument("--threads", type=int, default=2)
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    config = read_metadata(arguments.weights)["config"]
-    config["decoder_channels"] = tuple(config["decoder_channels"])
-    network = STMLite(STMLiteConfig(**config))
-    load_into(network, arguments.weights)
-    videos = [v for v in find_videos(arguments.davis) if arguments.all or v.name in HELD_OUT]
+    parser = script_parser(__doc__, threads=2)
+    add_davis(parser, split="held-out")
+    parser.add_argument("--weights", type=Path, help="used instead of the shipped ones")
+    parser.add_argument("--only", choices=VARIANTS, help="run this variant alone")
+    arguments = parse(parser)
+    network = load_network("stm-lite", arguments.weights)
+    assert isinstance(network, STMLite)
+    dataset = open_davis(arguments)
     print(f"{'variant':26} {'J':>6} {'F':>6} {'ms/frame':>9}")
-    chosen = [arguments.only] if arguments.only else list(VARIANTS)
-    for name in chosen:
+    for name in [arguments.only] if arguments.only else VARIANTS:
         variant = VARIANTS[name]
-        scores = validate(lambda v=variant: SpaceTimeSegmenter(network, v), videos)  # type: ignore[misc]
+        m = measure(SpaceTimeSegmenter(network, variant), dataset)
         cost = milliseconds(network, variant)
-        print(f"{name:26} {scores['J']:6.3f} {scores['F']:6.3f} {cost:9.1f}", flush=True)
+        print(f"{name:26} {m.region:6.3f} {m.boundary:6.3f} {cost:9.1f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,16 +1,17 @@
-"""What each test-time refinement costs and gains, beside the papers' rows.
+"""Cost and gain of each test-time refinement, with the papers' rows.
 
-Every part that a refinement averages (a network, at a scale, of the video or of its mirror image)
-follows each sequence once, all in step. A row of the table is the mean of some parts' probabilities
-as `Ensemble` has it, perhaps refined; its cost is the time of its parts and of what is done to
-their answers, in proportion to the plain model's in the same run. Learning online is part of it.
+Every part that a refinement averages (a network, at a scale, on the video or on its mirror image)
+follows each sequence once, all of them frame by frame together. A row of the table is the mean of
+some parts' probabilities, as in `Ensemble`, with or without post-processing. Its cost is the time
+of its parts, online learning included, and of the averaging and post-processing, divided by the
+time of the plain model in the same run.
 
     python -m studies.test_time_refinements --davis DAVIS --ensemble-with rgmp-lite --write
 
-One JSON a sequence in --out: a run that was stopped goes on. --write renews docs/results.md.
+Writes one JSON file a sequence into `--out`; the same command resumes an interrupted run. `--write`
+updates docs/results.md.
 """
 
-import argparse
 import json
 import time
 from collections.abc import Sequence
@@ -19,17 +20,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
-from rotomask.arrays import Probabilities
+from rotomask.arrays import Mask, Probabilities
 from rotomask.data.benchmarks.sequences import VideoSequence
-from rotomask.evaluation import open_benchmark, score_sequence
+from rotomask.evaluation import score_sequence
 from rotomask.refine import dense_crf, filter_components
 from rotomask.segmenters.base import Segmenter
+from rotomask.segmenters.follow import follow
 from rotomask.segmenters.refinements import Refinements, has_own_scales, load_segmenter
 from rotomask.segmenters.wrappers import Mirrored, Refine
 from rotomask.training.online import OnlineConfig
-from studies.results_page import markdown_table, write_block
+from studies.measuring import annotations_of, timed, truths_of
+from studies.results_page import markdown_table
+from studies.scripts import add_davis, add_write, open_davis, parse, publish, script_parser
 
 MODEL, OTHER = "model", "other"
 
@@ -37,7 +40,7 @@ REFINE: dict[str, Refine] = {"components": filter_components, "CRF": dense_crf}
 
 
 class Part(NamedTuple):
-    """What follows the video on its own."""
+    """A segmenter that follows the video on its own."""
 
     network: str
     scale: float
@@ -57,7 +60,7 @@ class Row:
     refine: str = ""
 
     def parts(self, own_scales: frozenset[str]) -> list[list[Part]]:
-        """Of each network; one that averages over scales itself (RGMP) has one part for all."""
+        """The parts by network; one with scales of its own (RGMP) has one part for all."""
         views = (False, True) if self.flip else (False,)
         return [
             [
@@ -118,19 +121,19 @@ def load_parts(
     *,
     enlarge: bool,
 ) -> dict[Part, Segmenter]:
-    """Every part of some row, once; enlarge: whether smaller frames are enlarged to 480 px."""
+    """Every part of every row, once; `enlarge` enlarges smaller frames to 480 px."""
     parts: dict[Part, Segmenter] = {}
     wanted = {part for row in rows for network in row.parts(own_scales) for part in network}
     for part in sorted(wanted, key=lambda p: p.mirrored):
         if part.mirrored:
             parts[part] = Mirrored(parts[part._replace(mirrored=False)].twin())
             continue
-        chosen = Refinements(
+        refinements = Refinements(
             scales=None if part.scale == 1 else (part.scale,),
             online_steps=OnlineConfig().steps if part.learns else 0,
         )
         name, file = names[part.network], weights[part.network]
-        parts[part] = load_segmenter(name, chosen, weights=file, device="cpu", enlarge=enlarge)
+        parts[part] = load_segmenter(name, refinements, weights=file, device="cpu", enlarge=enlarge)
     return parts
 
 
@@ -142,44 +145,45 @@ def measure(
 ) -> list[dict[str, float]]:
     """J, F and seconds a frame of every row on one sequence."""
     seconds = np.zeros(len(rows))
-    mask = sequence.prompts()[0][0]
-    starting: dict[Part, float] = {}
-    for name, part in parts.items():
-        began = time.perf_counter()
-        part.start(sequence.frame(0), mask)
-        starting[name] = time.perf_counter() - began
-    predictions = [[mask.astype(np.uint8)] for _ in rows]
-    for index in range(1, len(sequence)):
-        frame = sequence.frame(index)
-        answers: dict[Part, Probabilities] = {}
+    predictions: list[list[Mask]] = [[] for _ in rows]
+    frames = list(sequence.frames())
+    given = annotations_of(sequence)
+    # One frame at a time through all parts: the probabilities of one frame are in memory, not T.
+    runs = {
+        part: timed(follow(segmenter, enumerate(frames), given), time.perf_counter)
+        for part, segmenter in parts.items()
+    }
+    for frame in frames:
+        outputs: dict[Part, Probabilities] = {}
         spent: dict[Part, float] = {}
-        for name, part in parts.items():
-            began = time.perf_counter()
-            answers[name] = part.step(frame)
-            spent[name] = time.perf_counter() - began
+        for part, run in runs.items():
+            one, spent[part] = next(run)
+            if one.probabilities is not None:
+                outputs[part] = one.probabilities
         for i, row in enumerate(rows):
             networks = row.parts(own_scales)
-            began = time.perf_counter()
-            means = [np.mean([answers[p] for p in network], axis=0) for network in networks]
-            answer = np.mean(means, axis=0)
-            if row.refine:
-                answer = REFINE[row.refine](answer, frame)
-            predictions[i].append(answer.argmax(0).astype(np.uint8))
-            seconds[i] += time.perf_counter() - began
             seconds[i] += sum(spent[p] for network in networks for p in network)
-    for i, row in enumerate(rows):
-        seconds[i] += sum(starting[p] for network in row.parts(own_scales) for p in network)
-    truths = [sequence.annotation(name) for name in sequence.frame_names]
+            if not outputs:  # the annotated frame
+                predictions[i].append(one.labels.astype(np.uint8))
+                continue
+            began = time.perf_counter()
+            means = [np.mean([outputs[p] for p in network], axis=0) for network in networks]
+            combined = np.mean(means, axis=0)
+            if row.refine:
+                combined = REFINE[row.refine](combined, frame)
+            predictions[i].append(combined.argmax(0).astype(np.uint8))
+            seconds[i] += time.perf_counter() - began
+    truths = truths_of(sequence)
     results = []
-    for kept, spent_s in zip(predictions, seconds, strict=True):
-        figures = score_sequence(kept, truths).figures
+    for labels, spent_s in zip(predictions, seconds, strict=True):
+        figures = score_sequence(labels, truths).figures
         cost = float(spent_s) / (len(sequence) - 1)
         results.append({"J": figures["J_mean"], "F": figures["F_mean"], "seconds": cost})
     return results
 
 
 def table(rows: Sequence[Row], results: list[list[dict[str, float]]], names: dict[str, str]) -> str:
-    """In the layout of paper 2's table 3: ticks, then figures."""
+    """A table in the layout of paper 2's table 3: ticks, then figures."""
     mean = [
         {key: float(np.mean([r[i][key] for r in results])) for key in ("J", "F", "seconds")}
         for i in range(len(rows))
@@ -198,34 +202,28 @@ def table(rows: Sequence[Row], results: list[list[dict[str, float]]], names: dic
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--davis", type=Path, required=True, help="DAVIS-2016")
+    parser = script_parser(__doc__)
+    add_davis(parser)
     parser.add_argument("--model", default="stm-lite")
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--ensemble-with", metavar="MODEL[:FILE]")
     parser.add_argument("--scales", default="0.75,1")
-    parser.add_argument("--sequences", help="only these, with commas between")
-    parser.add_argument("--split", default="val")
     parser.add_argument("--out", type=Path, default=Path("runs/test-time"))
     parser.add_argument("--enlarge", action="store_true", help="smaller frames to 480 px")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--write", action="store_true", help="renew docs/results.md")
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
+    add_write(parser)
+    arguments = parse(parser)
     names, weights = {MODEL: arguments.model}, {MODEL: arguments.weights}
     if arguments.ensemble_with:
         name, _, file = arguments.ensemble_with.partition(":")
-        # Other weights of the same network are told apart by their file.
+        # Two sets of weights of one network are told apart by their file.
         names[OTHER] = f"{name} ({Path(file).stem})" if name == arguments.model else name
         weights[OTHER] = Path(file) if file else None
     models = {key: name.partition(" ")[0] for key, name in names.items()}
     own_scales = frozenset(key for key, name in models.items() if has_own_scales(name))
-    scales = tuple(float(part) for part in arguments.scales.split(","))
+    scales = tuple(float(factor) for factor in arguments.scales.split(","))
     rows = [row for row in rows_of(scales) if set(row.networks) <= set(names)]
     parts = load_parts(rows, own_scales, models, weights, enlarge=arguments.enlarge)
-    dataset = open_benchmark("davis2016", arguments.davis, arguments.split)
-    if arguments.sequences:
-        dataset = dataset.select(arguments.sequences.split(","))
+    dataset = open_davis(arguments)
     arguments.out.mkdir(parents=True, exist_ok=True)
     results = []
     for sequence in dataset:
@@ -236,13 +234,11 @@ def main() -> None:
         print(f"{sequence.name}: " + " ".join(f"{r['J']:.3f}" for r in results[-1]), flush=True)
     text = (
         f"{len(dataset)} sequences of DAVIS-2016 {arguments.split}, one thread; time is in "
-        f"proportion to the first row's.\n\n{table(rows, results, names)}"
+        f"proportion to the first row's.\n\n{table(rows, results, names)}\n{PAPERS}"
     )
-    print(text)
-    if arguments.write:
-        with_other = f" --ensemble-with {arguments.ensemble_with}" if OTHER in names else ""
-        command = f"python -m studies.test_time_refinements --davis DAVIS{with_other} --write"
-        write_block("test-time", f"## Test-time refinements\n\n    {command}\n\n{text}\n{PAPERS}")
+    with_other = f" --ensemble-with {arguments.ensemble_with}" if OTHER in names else ""
+    command = f"python -m studies.test_time_refinements --davis DAVIS{with_other} --write"
+    publish(arguments, "test-time", "Test-time refinements", text, command=command)
 
 
 if __name__ == "__main__":

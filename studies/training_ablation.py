@@ -1,4 +1,4 @@
-"""What each stage of training is worth: equal budgets, one thing left out at a time.
+"""Ablation of the stages of training: equal budgets, one thing left out at a time.
 
 The rows of the papers (STM, table 1; RGMP, table 5) for stm-lite at short length: every variant has
 the same number of steps and clips, starts from ImageNet and the same seed, and is validated on the
@@ -8,11 +8,8 @@ trained one is.
     python -m studies.training_ablation --duts DUTS-TR --davis DAVIS-TRAIN --out runs/ablation
 """
 
-import argparse
 from dataclasses import replace
 from pathlib import Path
-
-import torch
 
 from rotomask.networks.checkpoints import read_metadata
 from rotomask.networks.stm_lite import STMLiteConfig
@@ -22,7 +19,8 @@ from rotomask.training.recipes import STM_LITE
 from rotomask.training.run import train
 from rotomask.training.space_time import Recurrence, SpaceTimeRecipe
 from rotomask.training.task import Schedule
-from studies.results_page import markdown_table, write_block
+from studies.results_page import markdown_table
+from studies.scripts import add_write, parse, publish, script_parser
 
 STEPS = 240
 STILLS = Stage(steps=STEPS, batch=6, frames=4, size=192, real=0.0, objects=(1.0,))
@@ -71,14 +69,12 @@ pre-training only: ResNet-50 0.667, Refine-50 0.708.
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = script_parser(__doc__, threads=2)
     parser.add_argument("--duts", type=Path, required=True)
     parser.add_argument("--davis", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path("runs/ablation"))
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--write", action="store_true", help="renew docs/results.md")
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
+    add_write(parser)
+    arguments = parse(parser)
     data = {"duts": arguments.duts, "davis": arguments.davis}
     hardware = Hardware(accelerator="cpu")
     print(f"{'variant':22} {'J':>6} {'F':>6}")
@@ -91,12 +87,13 @@ def main() -> None:
         print(f"{name:22} {scores['J']:6.3f} {scores['F']:6.3f}", flush=True)
         overall = (scores["J"] + scores["F"]) / 2
         rows.append([name, f"{overall:.3f}", f"{scores['J']:.3f}", f"{scores['F']:.3f}"])
-    if arguments.write:
-        title = "## Stages of training and refined strides (paper 2, tables 1 and 2)"
-        command = "python -m studies.training_ablation --duts DUTS-TR --davis DAVIS --write"
-        table = markdown_table(["stm-lite", "J&F", "J", "F"], rows)
-        text = f"{STEPS} steps of six 192 px clips each; the four held-out sequences.\n\n{table}"
-        write_block("training", f"{title}\n\n    {command}\n\n{text}\n{TABLES}")
+    table = markdown_table(["stm-lite", "J&F", "J", "F"], rows)
+    text = (
+        f"{STEPS} steps of six 192 px clips each; the four held-out sequences.\n\n{table}\n{TABLES}"
+    )
+    title = "Stages of training and refined strides (paper 2, tables 1 and 2)"
+    command = "python -m studies.training_ablation --duts DUTS-TR --davis DAVIS --write"
+    publish(arguments, "training", title, text, command=command)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,13 @@
-"""What the parts of unsupervised segmentation are worth, as in Li et al. 2018, sec. 4.4 and A.3.
+"""Ablations of unsupervised segmentation, as in Li et al. 2018, sec. 4.4 and A.3.
 
-Prints table 3 (how often the sets are made anew), table 4 (what tracks are ranked by, and how often
-the first seed is on the object), embeddings against plain backbone features, and the
-semi-supervised form; draws the drift of embeddings (fig. 6 and 8). No CRF, as there. A run that was
-stopped goes on after the sequences that are finished.
+Prints table 3 (how often the sets are recomputed), table 4 (the ranking of tracks, and how often
+the first seed is on the object), embeddings compared with plain backbone features, and the
+semi-supervised form; plots the drift of embeddings (fig. 6 and 8). Without a CRF, as in the paper.
+The same command resumes an interrupted run.
 
-python -m studies.unsupervised_ablations --davis DAVIS --split train --out runs/ablations
+    python -m studies.unsupervised_ablations --davis DAVIS --split train --out runs/ablations
 """
 
-import argparse
 import itertools
 import json
 from collections.abc import Iterable, Sequence
@@ -23,9 +22,7 @@ import torch
 import torch.nn.functional as F
 
 from rotomask.catalog import load_network
-from rotomask.data.benchmarks.davis import davis2016
 from rotomask.data.benchmarks.sequences import VideoSequence
-from rotomask.evaluation.measures.embeddings import embedding_drift, seed_accuracy
 from rotomask.evaluation.measures.region import region_similarity
 from rotomask.files import complete_or_absent
 from rotomask.networks.embedding import EmbeddingNet
@@ -40,6 +37,9 @@ from rotomask.unsupervised.frame import FrameSeeds, SeedSets, seed_sets, summari
 from rotomask.unsupervised.score import soft_scores
 from rotomask.unsupervised.stored import enlarge_scores
 from rotomask.unsupervised.tracks import Ranking, rank_tracks
+from studies.embedding_measures import embedding_drift, seed_accuracy
+from studies.measuring import truths_of
+from studies.scripts import add_davis, open_davis, parse, script_parser
 
 ADAPTATION = {"1": 1, "5": 5, "10": 10, "20": 20, "40": 40, "never": None}
 RANKINGS: tuple[Ranking, ...] = ("motion", "objectness", "both")
@@ -52,14 +52,14 @@ Labels = npt.NDArray[np.integer]
 
 
 class Study:
-    """One sequence: its maps, its flow and its truth, and what each variant makes of them."""
+    """Maps, flow and annotations of one sequence, and the scores of each variant."""
 
     def __init__(
         self, sequence: VideoSequence, discoverer: EmbeddingDiscoverer, backbone: EfficientNetLite0
     ) -> None:
         self.config = discoverer.config
         frames = list(sequence.frames())
-        self.truths: list[Labels] = [sequence.annotation(name) for name in sequence.frame_names]
+        self.truths = truths_of(sequence)
         self.maps = [discoverer.maps(frame) for frame in frames]
         self.plain = [
             _backbone_maps(backbone, frame, maps)
@@ -69,14 +69,14 @@ class Study:
         self.flows.append(-discoverer.motion(frames[-1], frames[-2]))
 
     def figures(self) -> dict[str, Any]:
-        """Everything that is reported of the sequence."""
+        """All figures of the sequence."""
         seeds = self._seeds(self.maps)
         accuracy, similarity = {}, {}
         for ranking in RANKINGS:
             config = replace(self.config, ranking=ranking)
-            chosen = self._track(seeds, config)
-            accuracy[ranking] = self._seed_accuracy(seeds, chosen)
-            sets = self._sets(self.maps, seeds, chosen)
+            track = self._track(seeds, config)
+            accuracy[ranking] = self._seed_accuracy(seeds, track)
+            sets = self._sets(self.maps, seeds, track)
             similarity[ranking] = self._similarity(self.maps, sets)
             if ranking == self.config.ranking:
                 adaptation = {
@@ -101,12 +101,12 @@ class Study:
     def _track(self, seeds: Sequence[FrameSeeds], config: DiscoveryConfig) -> list[int]:
         points, scores = [s.seeds.points for s in seeds], [s.scores(config) for s in seeds]
         best = rank_tracks(points, scores, spread(len(seeds), config.track_starts))[0]
-        return best.seeds.tolist()
+        return [int(seed) for seed in best.seeds]
 
     def _sets(
-        self, maps: Sequence[FrameMaps], seeds: Sequence[FrameSeeds], chosen: Sequence[int]
+        self, maps: Sequence[FrameMaps], seeds: Sequence[FrameSeeds], track: Sequence[int]
     ) -> list[SeedSets]:
-        frames = zip(maps, seeds, chosen, strict=True)
+        frames = zip(maps, seeds, track, strict=True)
         return [seed_sets(m, s, [k], self.config) for m, s, k in frames]
 
     def _similarity(self, maps: Sequence[FrameMaps], sets: Sequence[SeedSets]) -> float:
@@ -121,30 +121,25 @@ class Study:
         background, objects = annotated_sets(
             self.maps[0], self.truths[0], [1], AnnotatedConfig(window=self.config.window)
         )
-        owner = np.zeros(self.maps[0].objectness.shape, np.intp)  # there is but one object
+        owner = np.zeros(self.maps[0].objectness.shape, np.intp)  # of the only object
         sets = SeedSets(background=background, objects=(objects[1],), owner=owner)
         return self._similarity(self.maps, [sets] * len(self.maps))
 
-    def _seed_accuracy(self, seeds: Sequence[FrameSeeds], chosen: Sequence[int]) -> float:
+    def _seed_accuracy(self, seeds: Sequence[FrameSeeds], track: Sequence[int]) -> float:
         cells, size = self.maps[0].objectness.shape, self.truths[0].shape
-        places = []
-        for frame, k in zip(seeds, chosen, strict=True):
+        positions = []
+        for frame, k in zip(seeds, track, strict=True):
             y, x = divmod(int(frame.seeds.places[k]), cells[1])
             row, column = (y + 0.5) * size[0] / cells[0], (x + 0.5) * size[1] / cells[1]
-            places.append((int(row), int(column)))
-        return seed_accuracy(places, self.truths)
+            positions.append((int(row), int(column)))
+        return seed_accuracy(positions, self.truths)
 
     def _drift(self) -> dict[str, list[float]]:
         step = DRIFT_CELLS
         indices = spread(len(self.maps), DRIFT_STEPS)
         cells = self.maps[0].objectness.shape
         small = [self.maps[i].embedding[1::step, 1::step] for i in indices]
-        truths = [
-            cv2.resize(np.asarray(self.truths[i] != 0, np.uint8), cells[::-1], interpolation=0)[
-                1::step, 1::step
-            ]
-            for i in indices
-        ]
+        truths = [_reduced(self.truths[i] != 0, cells)[1::step, 1::step] for i in indices]
         drift = embedding_drift(small, truths)
         grid = np.linspace(0, 1, DRIFT_STEPS)
         return {
@@ -153,8 +148,14 @@ class Study:
         }
 
 
+def _reduced(mask: npt.NDArray[np.bool_], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+    """The mask at another (height, width), by its nearest pixels."""
+    reduced = cv2.resize(mask.astype(np.uint8), size[::-1], interpolation=cv2.INTER_NEAREST)
+    return np.asarray(reduced, np.uint8)
+
+
 def _held(sets: Sequence[SeedSets], every: int | None) -> list[SeedSets]:
-    """The sets that are in force at each frame when they are made anew every so often."""
+    """The sets in use at each frame if they are recomputed every so many frames."""
     return [sets[0 if every is None else t - t % every] for t in range(len(sets))]
 
 
@@ -166,7 +167,7 @@ def _j(scores: npt.NDArray[np.float32], truth: Labels) -> float:
 def _backbone_maps(
     backbone: EfficientNetLite0, frame: npt.NDArray[np.uint8], maps: FrameMaps
 ) -> FrameMaps:
-    """ImageNet features of strides 16 and 32 in place of embeddings, spread out as widely."""
+    """ImageNet features of strides 16 and 32 as embeddings, scaled to the same spread."""
     height, width = maps.objectness.shape
     small = cv2.resize(frame, (4 * width, 4 * height), interpolation=cv2.INTER_AREA)
     image = torch.from_numpy(np.asarray(small)).permute(2, 0, 1)[None].float() / 255
@@ -189,21 +190,15 @@ def _spread_of(embedding: npt.NDArray[np.floating]) -> float:
 
 
 def _print_tables(results: dict[str, dict[str, Any]]) -> None:
-    every = list(results.values())
-
-    def mean(*path: str) -> float:
-        values = []
-        for value in every:
-            for key in path:
-                value = value[key]
-            values.append(value)
+    def mean(figure: str, key: str | None = None) -> float:
+        values = [r[figure] if key is None else r[figure][key] for r in results.values()]
         return float(np.mean(values))
 
     def row(title: str, group: str, keys: Iterable[str]) -> None:
         print(f"{title:26}" + "".join(f"{mean(group, key):12.3f}" for key in keys))
 
     print(f"{len(results)} sequences, without CRF")
-    print(f"\n{'made anew every k frames':26}" + "".join(f"{k:>12}" for k in ADAPTATION))
+    print(f"\n{'recomputed every k frames':26}" + "".join(f"{k:>12}" for k in ADAPTATION))
     row("J", "J by adaptation", ADAPTATION)
     print(f"\n{'ranked by':26}" + "".join(f"{r:>12}" for r in RANKINGS))
     row("seed on the object", "seed accuracy", RANKINGS)
@@ -238,27 +233,19 @@ def _draw_drift(results: dict[str, dict[str, Any]], path: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--davis", type=Path, required=True)
-    parser.add_argument("--split", default="train")
-    parser.add_argument("--sequences", help="only these, with commas between")
+    parser = script_parser(__doc__, threads=2)
+    add_davis(parser, split="train")
     parser.add_argument("--weights", type=Path)
-    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("runs/ablations"))
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    cv2.setNumThreads(arguments.threads)
+    arguments = parse(parser)
     network = load_network("embedding", arguments.weights)
     assert isinstance(network, EmbeddingNet)
     discoverer = EmbeddingDiscoverer(network, DiscoveryConfig(), choose_runtime("cpu"))
     backbone = EfficientNetLite0(with_stride32=True).eval()
     backbone.load_imagenet(lite0_imagenet_weights())
-    dataset = davis2016(arguments.davis, arguments.split)
-    if arguments.sequences:
-        dataset = dataset.select(arguments.sequences.split(","))
     arguments.out.mkdir(parents=True, exist_ok=True)
     results = {}
-    for sequence in dataset:
+    for sequence in open_davis(arguments):
         file = arguments.out / f"{sequence.name}.json"
         if not file.is_file():
             figures = Study(sequence, discoverer, backbone).figures()

@@ -3,10 +3,8 @@
 python -m studies.unsupervised_stages VIDEO --frame 20 --out stages.jpg
 """
 
-import argparse
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -18,16 +16,17 @@ from rotomask.unsupervised.discoverers import load_discoverer
 from rotomask.unsupervised.discovery import EmbeddingDiscoverer, EmbeddingDiscovery
 from rotomask.unsupervised.frame import seed_sets, summarise
 from rotomask.unsupervised.graph import embedding_edges, embedding_graph
-from rotomask.unsupervised.proposal_sheet import (
+from rotomask.unsupervised.saliency import region_flows
+from rotomask.unsupervised.seeds import candidate_points, seed_regions
+from rotomask.unsupervised.sets import initial_foreground
+from studies.map_pictures import (
     embedding_picture,
     enlarged,
     mark_points,
     region_picture,
     value_picture,
 )
-from rotomask.unsupervised.saliency import region_flows
-from rotomask.unsupervised.seeds import candidate_points, seed_regions
-from rotomask.unsupervised.sets import initial_foreground
+from studies.scripts import parse, save_jpeg, script_parser
 
 MAGENTA, BLUE, RED, WHITE = (255, 0, 255), (60, 90, 255), (255, 60, 60), (255, 255, 255)
 
@@ -35,30 +34,31 @@ MAGENTA, BLUE, RED, WHITE = (255, 0, 255), (60, 90, 255), (255, 60, 60), (255, 2
 def stages(
     discoverer: EmbeddingDiscoverer, discovery: EmbeddingDiscovery, frames: list[Pixels], index: int
 ) -> dict[str, Pixels]:
-    """Stage name -> picture, of the first object found."""
+    """Stage name -> picture, of the first object."""
     frame, config = frames[index], discoverer.config
     size = (frame.shape[0], frame.shape[1])
     maps = discoverer.maps(frame)
     backward = index + 1 == len(frames)
     other = frames[index - 1 if backward else index + 1] if len(frames) > 1 else None
     flow = None if other is None else discoverer.motion(frame, other) * (-1 if backward else 1)
-    kept = summarise(maps, flow, config)
-    seeds, cells = kept.seeds, maps.objectness.shape
+    summary = summarise(maps, flow, config)
+    seeds, cells = summary.seeds, maps.objectness.shape
     edges = embedding_edges(maps.embedding)
     regions = seed_regions(maps.embedding, seeds)
-    chosen = int(discovery.tracks[0].seeds[index])
+    seed = int(discovery.tracks[0].seeds[index])
     foreground = initial_foreground(
         embedding_graph(maps.embedding),
-        seeds.places[[chosen]],
-        seeds.places[np.setdiff1d(kept.background, [chosen])],
+        seeds.places[[seed]],
+        seeds.places[np.setdiff1d(summary.background, [seed])],
     )
-    sets = seed_sets(maps, kept, [chosen], config)
+    sets = seed_sets(maps, summary, [seed], config)
     members = [
-        _places(seeds.points, seeds.places, points) for points in (sets.background, sets.objects[0])
+        _positions(seeds.points, seeds.places, points)
+        for points in (sets.background, sets.objects[0])
     ]
     scores = discovery.masks_at(index)
     marked = mark_points(
-        mark_points(frame, seeds.places, cells, RED), seeds.places[kept.background], cells, BLUE
+        mark_points(frame, seeds.places, cells, RED), seeds.places[summary.background], cells, BLUE
     )
     pictures = {
         "frame": frame,
@@ -74,11 +74,11 @@ def stages(
         longest = float(np.percentile(np.linalg.norm(flow, axis=-1), 99))
         pictures["flow less the camera's"] = enlarged(flow_colours(flow, longest), size)
         pictures["flow of regions"] = enlarged(flow_colours(means[regions], longest), size)
-    if kept.saliency is not None:
-        pictures["motion saliency"] = enlarged(value_picture(kept.saliency[regions]), size)
+    if summary.saliency is not None:
+        pictures["motion saliency"] = enlarged(value_picture(summary.saliency[regions]), size)
     initial = enlarged(value_picture(foreground.reshape(cells)), size)
     pictures |= {
-        "seed and initial foreground": mark_points(initial, seeds.places[[chosen]], cells, MAGENTA),
+        "seed and initial foreground": mark_points(initial, seeds.places[[seed]], cells, MAGENTA),
         "sets": mark_points(
             mark_points(frame, members[0], cells, BLUE), members[1], cells, MAGENTA
         ),
@@ -88,12 +88,12 @@ def stages(
     return pictures
 
 
-def _places(
+def _positions(
     points: npt.NDArray[np.float32], places: npt.NDArray[np.intp], members: npt.NDArray[np.float32]
 ) -> npt.NDArray[np.intp]:
-    """Where the members of a set are."""
-    known = {point.tobytes(): place for point, place in zip(points, places, strict=True)}
-    return np.array([known[point.tobytes()] for point in members], np.intp)
+    """Positions of a set's members in the flattened map."""
+    positions = {point.tobytes(): place for point, place in zip(points, places, strict=True)}
+    return np.array([positions[point.tobytes()] for point in members], np.intp)
 
 
 def _colours(count: int) -> npt.NDArray[np.uint8]:
@@ -101,19 +101,19 @@ def _colours(count: int) -> npt.NDArray[np.uint8]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = script_parser(__doc__)
     parser.add_argument("video", type=Path)
     parser.add_argument("--frame", type=int, default=0)
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--out", type=Path, default=Path("stages.jpg"))
-    arguments = parser.parse_args()
+    arguments = parse(parser)
     discoverer = load_discoverer("embedding", weights=arguments.weights)
     assert isinstance(discoverer, EmbeddingDiscoverer)
     frames = [frame.image for frame in open_video(arguments.video).frames()]
     discovery = discoverer.discover(FrameList(frames))
     pictures = stages(discoverer, discovery, frames, arguments.frame)
     sheet = contact_sheet(list(pictures.values()), list(pictures), columns=4)
-    cv2.imwrite(str(arguments.out), sheet[..., ::-1])
+    save_jpeg(arguments.out, sheet, quality=95)
 
 
 if __name__ == "__main__":

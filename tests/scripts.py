@@ -1,7 +1,9 @@
 """Running the commands in benchmarks/, studies/ and tools/, and small data sets for them."""
 
+import itertools
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -15,11 +17,25 @@ ROOT = Path(__file__).parents[1]
 def run_script(module: str, *arguments: object) -> str:
     """Output of `python -m MODULE ARGUMENTS`, such as studies.edges; it must succeed."""
     command = [sys.executable, "-m", module, *arguments]
-    answer = subprocess.run(
+    process = subprocess.run(
         [str(part) for part in command], cwd=ROOT, capture_output=True, text=True, timeout=300
     )
-    assert answer.returncode == 0, answer.stderr
-    return answer.stdout
+    assert process.returncode == 0, process.stderr
+    return process.stdout
+
+
+def read_table(printed: str) -> list[list[str]]:
+    """Cells of the first Markdown table that a command printed, without its header."""
+    lines = printed[printed.index("|") :].splitlines()
+    rows = itertools.takewhile(lambda line: line.startswith("|"), lines)
+    return [[cell.strip() for cell in row.split("|")[1:-1]] for row in rows][2:]
+
+
+def write_davis(root: Path, names: Sequence[str], frames: int) -> Path:
+    """A data set of such videos in the layout of DAVIS."""
+    for number, name in enumerate(names):
+        write_video(root, name, seed=50 + number, frames=frames)
+    return root
 
 
 def write_video(root: Path, name: str, seed: int, frames: int) -> None:

@@ -1,9 +1,9 @@
-"""Put a run's weights of edges-lite, edges-flow-lite or distance-lite into the package.
+"""Copy a run's weights of edges-lite or edges-flow-lite into the package.
 
     python tools/ship_frame_weights.py runs/edges/weights.safetensors --name edges-lite \\
         --figures edges.json --row "appearance (edges-lite)"
 
-The figures are what studies/edges.py or studies/distance_transform.py wrote with --json.
+The figures are the file of `python -m studies.edges measure --json`.
 """
 
 import argparse
@@ -15,11 +15,13 @@ from rotomask.networks.checkpoints import load_state, read_metadata, save_weight
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("weights", type=Path)
     parser.add_argument("--name", choices=FRAME_MODELS, required=True)
     parser.add_argument("--figures", type=Path)
-    parser.add_argument("--row", help="of the figures")
+    parser.add_argument("--row", help="row of the figures")
     arguments = parser.parse_args()
     card, state = read_metadata(arguments.weights), load_state(arguments.weights)
     if card["model"] != arguments.name:

@@ -1,4 +1,4 @@
-"""Put a run's weights into the package, with the scores that `rotomask benchmark` measured.
+"""Copy a run's weights into the package, with the scores that `rotomask benchmark` measured.
 
 python tools/ship_weights.py runs/long/weights.safetensors --benchmark run.json
 """
@@ -12,10 +12,14 @@ from rotomask.networks.checkpoints import load_state, read_metadata, save_weight
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("weights", type=Path)
-    parser.add_argument("--benchmark", type=Path, help="what benchmark --json wrote")
-    parser.add_argument("--origin", default="encoder from ImageNet", help="what it started from")
+    parser.add_argument("--benchmark", type=Path, help="the file of `rotomask benchmark --json`")
+    parser.add_argument(
+        "--origin", default="encoder from ImageNet", help="what the run started from"
+    )
     parser.add_argument("--name", default="stm-lite")
     arguments = parser.parse_args()
     card = read_metadata(arguments.weights)

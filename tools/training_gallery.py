@@ -1,6 +1,6 @@
 """A picture of training clips as the network sees them, objects outlined.
 
-Made from videos alone, their frames serving as stills too, so that it can be published with DAVIS.
+Made from videos alone, with their frames as stills too, so that it can be published with DAVIS.
 
     python tools/training_gallery.py --davis DAVIS-TRAIN --out docs/images/training-clips.jpg
 """
@@ -44,9 +44,9 @@ def row(clips: ClipData, title: str, stage: Stage, seed: int) -> npt.NDArray[np.
         image = (frame.permute(1, 2, 0).numpy() * 255).astype(np.uint8).copy()
         for k in range(1, int(labels.max()) + 1):
             mask = (labels.numpy() == k).astype(np.uint8)
-            found = cv2.findContours(mask, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)[0]
+            contours = cv2.findContours(mask, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)[0]
             colour = tuple(int(c) + 100 if c else 0 for c in palette[k])
-            cv2.drawContours(image, found, -1, colour, 1, cv2.LINE_AA)
+            cv2.drawContours(image, contours, -1, colour, 1, cv2.LINE_AA)
         cells += [image, np.full((SIZE, GAP, 3), 255, np.uint8)]
     strip = np.concatenate(cells[:-1], 1)
     head = np.full((TITLE, strip.shape[1], 3), 255, np.uint8)
@@ -55,7 +55,9 @@ def row(clips: ClipData, title: str, stage: Stage, seed: int) -> npt.NDArray[np.
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--davis", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path("docs/images/training-clips.jpg"))
     parser.add_argument("--seed", type=int, default=3)

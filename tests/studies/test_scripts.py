@@ -1,33 +1,31 @@
-"""The commands in benchmarks/ that make tables of the documentation, on small data."""
+"""The scripts of studies/ that make tables of the documentation, on small data."""
 
+import json
 from pathlib import Path
 
 import cv2
 import pytest
 
 from rotomask.catalog import shipped_weights
-from tests.scripts import run_script, write_video
+from tests.scripts import read_table, run_script, write_davis
 
 
 @pytest.fixture(scope="module")
 def davis(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("davis")
-    for number, name in enumerate(("first", "second")):
-        write_video(root, name, seed=50 + number, frames=4)
-    return root
+    return write_davis(tmp_path_factory.mktemp("davis"), ("first", "second"), frames=4)
 
 
 def test_the_table_of_refinements(davis, tmp_path):
     other = f"stm-lite:{shipped_weights('stm-lite')}"
     options = ["--davis", davis, "--ensemble-with", other, "--out", tmp_path]
     printed = run_script("studies.test_time_refinements", *options)
-    rows = [line.split("|")[1:-1] for line in printed.splitlines() if line.startswith("|")][2:]
+    rows = read_table(printed)
     figures = [[float(cell) for cell in row[-4:]] for row in rows]
     assert all(0.3 < value <= 1 for *scores, _ in figures for value in scores)
     times = [time for *_, time in figures]
     assert times[0] == 1
     assert all(time > 1 for row, time in zip(rows, times, strict=True) if "✓" in "".join(row))
-    # A run that was stopped takes what is finished, and the same weights twice are no ensemble.
+    # A second run reads the finished sequences; an ensemble of equal weights equals one of them.
     assert run_script("studies.test_time_refinements", *options) == printed
     alone, together = figures[0][:3], figures[5][:3]
     assert alone == pytest.approx(together, abs=2e-3)
@@ -46,17 +44,14 @@ def test_the_spread_of_checkpoints(davis, tmp_path):
 def test_the_table_of_box_filters(davis, tmp_path):
     options = ["--davis", davis, "--models", "stm-lite", "--cache", tmp_path]
     printed = run_script("studies.box_filters", *options)
-    rows = [line.split("|")[1:-1] for line in printed.splitlines() if line.startswith("|")]
-    figures = {row[0].strip(): [float(cell) for cell in row[-2:]] for row in rows[2:10]}
+    figures = {row[0]: [float(cell) for cell in row[-2:]] for row in read_table(printed)}
+    assert len(figures) == 8
     assert figures["appearance map"][0] > 0.5
-    assert all(0 <= value <= 1 for both in figures.values() for value in both)
     perfect = figures["the last, true boxes (a perfect detector)"]
     assert perfect[0] > figures["appearance map"][0] - 0.1
     assert len(list((tmp_path / "stm-lite").glob("*.npz"))) == 2
-    # The maps are kept: made of nothing else, the table is the same.
-    assert (
-        run_script("studies.box_filters", *options) == printed.partition("\n")[2].partition("\n")[2]
-    )
+    # A second run reads the stored maps: its table is the same.
+    assert read_table(run_script("studies.box_filters", *options)) == read_table(printed)
     picture = tmp_path / "stages.jpg"
     where = ["--davis", davis, "--model", "stm-lite", "--cache", tmp_path]
     run_script(
@@ -69,19 +64,87 @@ def test_the_table_of_box_filters(davis, tmp_path):
 
 def test_the_figures_of_the_detector(davis):
     printed = run_script("studies.detector", "--davis", davis)
-    rows = [line.split("|")[1:-1] for line in printed.splitlines() if line.startswith("|")][2:]
-    assert [row[0].strip() for row in rows] == ["first", "second", "all"]
-    assert all(0 <= float(cell) <= 1 for row in rows for cell in row[1:])
+    rows = read_table(printed)
+    assert [row[0] for row in rows] == ["first", "second", "all"]
+    recalls = {row[0]: float(row[4]) for row in rows}  # of ten boxes
+    assert recalls["all"] == pytest.approx((recalls["first"] + recalls["second"]) / 2, abs=2e-3)
 
 
 def test_the_ablations_without_annotation(davis, tmp_path):
     options = ["--davis", davis, "--split", "val", "--threads", "1", "--out", tmp_path]
     printed = run_script("studies.unsupervised_ablations", *options)
     rows = {line[:26].strip(): line[26:].split() for line in printed.splitlines()}
-    assert len(rows["made anew every k frames"]) == 6
-    assert all(0 <= float(value) <= 1 for value in (*rows["J"], *rows["seed on the object"]))
+    assert len(rows["recomputed every k frames"]) == 6
+    assert len(rows["seed on the object"]) == 3
     assert "J of backbone features" in printed
     assert float(printed.splitlines()[-1].split()[-1]) > 0.3, "with the first mask"
     assert cv2.imread(str(tmp_path / "drift.png")) is not None
-    # Finished sequences are taken as they are.
+    # A second run reads the finished sequences.
     assert run_script("studies.unsupervised_ablations", *options) == printed
+
+
+def test_learning_from_the_reference_frame(davis):
+    options = ["--davis", davis, "--sequences", "first", "--tried", "2:1e-4"]
+    lines = run_script("studies.online_learning", *options).splitlines()
+    rows = {line[:20].strip(): [float(value) for value in line[20:].split()] for line in lines[2:]}
+    assert list(rows) == ["without", "2 steps at 1e-4"]
+    assert rows["without"][0] == pytest.approx(sum(rows["without"][1:3]) / 2, abs=1e-4)
+    assert rows["2 steps at 1e-4"][0] != rows["without"][0]
+    assert rows["2 steps at 1e-4"][3] > rows["without"][3], "seconds to learn"
+
+
+def test_a_grid_of_crf_parameters(davis):
+    options = ["--davis", davis, "--sequences", "first", "--every", "2", "--best", "100"]
+    lines = run_script("studies.dense_crf_search", *options).splitlines()
+    assert lines[0] == "1 frames of first; 54 combinations"
+    both = [sum(map(float, line[44:].split()[:2])) for line in lines[3:-1]]
+    assert len(both) == 54
+    assert both == sorted(both, reverse=True)
+
+
+def test_the_settings_of_the_segmenter(davis):
+    options = ["--davis", davis, "--sequences", "second", "--only", "first frame only"]
+    (row,) = run_script("studies.stm_lite_reading", *options).splitlines()[1:]
+    j, f, _ = map(float, row[26:].split())
+    assert j > 0.5
+    assert f > 0.5
+
+
+def test_the_tables_of_rgmp(davis):
+    options = ["ablations", "--davis", davis, "--sequences", "first"]
+    paper, ours = read_table(run_script("studies.rgmp_tables", *options))
+    assert paper[1] == "0.815 / 0.820"
+    full, without_reference = ours[1], ours[2]
+    assert full != without_reference.partition(" (")[0]
+
+
+def test_the_figures_of_optical_flow(davis):
+    rows = read_table(run_script("studies.optical_flow", "--davis", davis, "--every", "1"))
+    overlap = {row[0]: float(row[1]) for row in rows}
+    assert overlap["dis"] > overlap["no motion"]
+
+
+def test_a_picture_of_every_stage(davis, tmp_path):
+    picture = tmp_path / "stages.jpg"
+    video = davis / "JPEGImages" / "480p" / "first"
+    run_script("studies.unsupervised_stages", video, "--frame", "1", "--out", picture)
+    assert cv2.imread(str(picture)) is not None
+
+
+def test_the_table_of_one_shot_systems(tmp_path):
+    figures = {"J&F": 0.75, "J_mean": 0.7, "F_mean": 0.8}
+    for name, shift in (("a", 0.0), ("b", 0.1)):
+        shifted = {key: value + shift for key, value in figures.items()}
+        result = {
+            "figures": shifted,
+            "run": {"seconds_per_frame": 1.5},
+            "sequences": [{"name": "dog", "figures": shifted}],
+        }
+        (tmp_path / f"{name}.json").write_text(json.dumps(result))
+    pairs = [f"{name}={tmp_path / name}.json" for name in ("a", "b")]
+    printed = run_script("studies.one_shot_tables", *pairs)
+    assert read_table(printed) == [
+        ["a", "0.750", "0.700", "0.800", "1.50"],
+        ["b", "0.850", "0.800", "0.900", "1.50"],
+    ]
+    assert "| b | 0.80 / 0.90 |" in printed

@@ -21,7 +21,6 @@ from rotomask.evaluation.benchmarks import BENCHMARKS, get_benchmark, open_bench
 from rotomask.evaluation.comparison import Comparison, compare
 from rotomask.evaluation.in_memory import score_sequence
 from rotomask.evaluation.measures.boundary import boundary_accuracy, boundary_map, tolerance_px
-from rotomask.evaluation.measures.embeddings import Drift, embedding_drift, seed_accuracy
 from rotomask.evaluation.measures.region import region_similarity
 from rotomask.evaluation.measures.stability import temporal_stability
 from rotomask.evaluation.measures.statistics import Statistics, summarize
@@ -38,7 +37,6 @@ from rotomask.evaluation.running import evaluate_results
 __all__ = [
     "BENCHMARKS",
     "Comparison",
-    "Drift",
     "EvaluationResult",
     "ObjectScore",
     "SequenceScore",
@@ -47,14 +45,12 @@ __all__ = [
     "boundary_accuracy",
     "boundary_map",
     "compare",
-    "embedding_drift",
     "evaluate_results",
     "get_benchmark",
     "open_benchmark",
     "read_result",
     "region_similarity",
     "score_sequence",
-    "seed_accuracy",
     "summarize",
     "temporal_stability",
     "tolerance_px",

@@ -1,74 +1,18 @@
-"""A picture of every stage, for a person to look at."""
+"""A contact sheet of proposals."""
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
-import numpy.typing as npt
 
 from rotomask.arrays import Frame
 from rotomask.render import Pixels, contact_sheet, overlay
 from rotomask.unsupervised.base import Proposal
-from rotomask.unsupervised.graph import Embedding, Indices
 
 PROPOSAL_WIDTH_PX = 360
 
 
-def embedding_picture(embedding: Embedding) -> Pixels:
-    """The three directions in which embeddings differ most as red, green and blue: h×w×3 uint8."""
-    flat = embedding.reshape(-1, embedding.shape[-1])
-    flat = flat - flat.mean(0)
-    axes = np.linalg.svd(flat[:: max(1, len(flat) // 4000)], full_matrices=False)[2][:3]
-    projected = np.zeros((len(flat), 3), np.float32)
-    projected[:, : len(axes)] = flat @ axes.T
-    low, high = np.percentile(projected, (1, 99), axis=0)
-    scaled = np.clip((projected - low) / np.maximum(high - low, 1e-6), 0, 1)
-    return np.asarray(scaled * 255, np.uint8).reshape(*embedding.shape[:2], 3)
-
-
-def value_picture(values: npt.NDArray[np.floating | np.bool_]) -> Pixels:
-    """Values 0 to 1 from dark blue over green to yellow: h×w×3 uint8."""
-    grey = (np.clip(values.astype(np.float32), 0, 1) * 255).astype(np.uint8)
-    coloured = cv2.applyColorMap(grey, cv2.COLORMAP_VIRIDIS)
-    return np.asarray(coloured[..., ::-1], np.uint8)
-
-
-def region_picture(regions: npt.NDArray[np.integer], colours: npt.NDArray[np.uint8]) -> Pixels:
-    """Each region in its colour: h×w×3 uint8 from h×w and n×3."""
-    return np.asarray(colours[regions], np.uint8)
-
-
-def mark_points(
-    picture: Pixels, places: Indices, cells: tuple[int, int], colour: tuple[int, int, int]
-) -> Pixels:
-    """The picture with a dot at every place of a map laid over it.
-
-    Args:
-        picture: H×W×3 uint8.
-        places: Positions in the flattened map.
-        cells: (height, width) of the map.
-        colour: RGB.
-    """
-    marked = picture.copy()
-    height, width = picture.shape[:2]
-    radius = max(2, height // 120)
-    for place in places:
-        y, x = divmod(int(place), cells[1])
-        centre = (round((x + 0.5) * width / cells[1]), round((y + 0.5) * height / cells[0]))
-        cv2.circle(marked, centre, radius + 1, (0, 0, 0), -1, cv2.LINE_AA)
-        cv2.circle(marked, centre, radius, colour, -1, cv2.LINE_AA)
-    return marked
-
-
-def enlarged(picture: Pixels, size: tuple[int, int]) -> Pixels:
-    """The picture at a (height, width), its cells kept sharp."""
-    return np.asarray(cv2.resize(picture, size[::-1], interpolation=cv2.INTER_NEAREST), np.uint8)
-
-
 def proposal_sheet(proposals: Sequence[Proposal]) -> Pixels:
     """The proposals, each over its clearest frame, with number, frame and score below."""
-    pictures: list[Frame] = []
-    for proposal in proposals:
-        pictures.append(overlay(proposal.frame, proposal.mask.astype(np.int32)))
+    pictures: list[Frame] = [overlay(p.frame, p.mask.astype(np.int32)) for p in proposals]
     names = [f"{p.object_id}: frame {p.frame_index}, score {p.score:.2f}" for p in proposals]
     return contact_sheet(pictures, names, columns=3, cell_width_px=PROPOSAL_WIDTH_PX)

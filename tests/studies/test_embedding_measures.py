@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rotomask.errors import ShapeError
-from rotomask.evaluation.measures.embeddings import embedding_drift, seed_accuracy
+from studies.embedding_measures import embedding_drift, seed_accuracy
 from tests.evaluation.small_datasets import moving_labels
 
 

@@ -25,7 +25,7 @@ from studies.scripts import add_write, parse, publish, script_parser
 STEPS = 240
 STILLS = Stage(steps=STEPS, batch=6, frames=4, size=192, real=0.0, objects=(1.0,))
 VIDEO = replace(STILLS, real=1.0)
-NO_RECURRENCE = Recurrence(soft_masks=False)
+NO_RECURRENCE = Recurrence(own_masks=0.0)
 
 
 def both(recurrence: Recurrence, *, seed: int = 0) -> SpaceTimeRecipe:

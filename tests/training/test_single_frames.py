@@ -75,7 +75,7 @@ def test_edges_learn_outlines_of_objects(data, tmp_path):
     by_chance = edge_score([edge_counts(thin_edges(noise), labels[0] > 0)]).f
     assert edge_score([counts]).f > by_chance + 0.2
     inside = labels[0] > 0
-    assert found.foreground[inside].mean() > 2 * found.foreground[~inside].mean()
+    assert found.foreground[inside].mean() > 1.5 * found.foreground[~inside].mean()
     # The first stages of the encoder are as they were, the last is not.
     start = EDGES.task(data).build().state_dict()
     trained = detector.network.state_dict()

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -16,16 +16,26 @@ import torch
 from rotomask.catalog import load_model
 from rotomask.data.training.synthetic import moving_shapes
 from rotomask.errors import DatasetError, OptionError, OutputError, WeightsError
+from rotomask.networks import precision
 from rotomask.networks.checkpoints import read_metadata, save_weights
+from rotomask.networks.layers.aggregation import aggregate
+from rotomask.networks.layers.efficientnet_lite import DepthwiseConv2d
 from rotomask.networks.layers.resnet import ResNet50
 from rotomask.networks.losses import bootstrapped_cross_entropy, class_weights, dice_loss
 from rotomask.networks.stm import STM, STMConfig
 from rotomask.networks.stm_lite import STMLite, STMLiteConfig
 from rotomask.training.clip_data import Difficulty, Stage, draw_frames
-from rotomask.training.loop import Hardware, Progress, choose_hardware, fit
+from rotomask.training.loop import Hardware, Progress, Run, choose_hardware, fit, open_fabric
 from rotomask.training.recipes import RECIPES
 from rotomask.training.run import train
-from rotomask.training.space_time import Recurrence, SpaceTimeRecipe, segment_clip
+from rotomask.training.space_time import (
+    Recurrence,
+    SpaceTimeRecipe,
+    _disturbed,
+    _remembered,
+    read_clip_memory,
+    segment_clip,
+)
 from rotomask.training.starting import start_from
 from rotomask.training.task import Schedule, learning_rate
 
@@ -296,7 +306,7 @@ def test_frames_of_a_clip_skip_reverse_and_fit_the_video():
     assert sorted(short if short is not None else []) == [0, 1, 2, 3]
 
 
-CALM = {
+CALM: dict[str, Any] = {
     "skip_previous": 0.0,
     "guidance_dropped": 0.0,
     "guidance_stale": 0.0,
@@ -328,7 +338,7 @@ def test_gradients_flow_back_through_the_clip_as_far_as_asked(data):
 
 def test_without_recurrence_frames_are_segmented_from_the_true_masks(data):
     _, own = _clip(data)
-    _, true = _clip(data, soft_masks=False)
+    _, true = _clip(data, own_masks=0.0)
     assert torch.allclose(own[:, 0], true[:, 0], atol=1e-5), "the first frame has the true mask"
     assert not torch.allclose(own[:, 1:], true[:, 1:], atol=1e-4)
 
@@ -423,3 +433,122 @@ def test_recipes_fit_together():
             assert recipe.stage_at(recipe.schedule.steps - 1) == (recipe.stages[-1], 1.0)
     with pytest.raises(OptionError, match="stages have 6 steps, the schedule 7"):
         replace(TINY, schedule=Schedule(steps=7))
+
+
+def test_weight_decay_spares_biases(data, tmp_path):
+    fabric = open_fabric(CPU, tmp_path)
+    run = Run(TINY.task(data), tmp_path, fabric)
+    for group in run.optimiser.param_groups:
+        for parameter in group["params"]:
+            assert (group["weight_decay"] > 0) == (parameter.ndim > 1)
+    assert {g["factor"] for g in run.optimiser.param_groups} == {1.0, TINY.encoder_factor}
+
+
+def test_precision_follows_the_processor_as_for_cutting(monkeypatch, tmp_path):
+    for computes, expected in ((True, "bf16-mixed"), (False, "32-true")):
+        monkeypatch.setattr(precision, "_computes_bfloat16", lambda _, known=computes: known)
+        fabric = open_fabric(choose_hardware("cpu", 1, "auto", 0), tmp_path)
+        assert fabric._precision.precision == expected
+    assert choose_hardware("cpu", 1, "bfloat16", 0).precision == "bf16-mixed"
+
+
+def test_each_clip_has_hardest_pixels_of_its_own():
+    """An easy clip beside a hard one: over the batch none of its pixels is among the hardest."""
+    probabilities = torch.full((2, 2, 64, 64), 0.01)
+    probabilities[0, 0], probabilities[1, 0] = 0.98, 0.2
+    labels = torch.zeros(2, 64, 64, dtype=torch.long)
+    probabilities[0, 0, :16] = 0.9
+    over_batch = bootstrapped_cross_entropy(probabilities, labels, 0.2)
+    per_clip = bootstrapped_cross_entropy(probabilities, labels, 0.2, per_clip=True)
+    assert over_batch[0] == 0
+    assert float(per_clip[0]) == pytest.approx(-np.log(0.9), rel=1e-3)
+    assert float(per_clip[1]) == pytest.approx(-np.log(0.2), rel=1e-3)
+
+
+def test_frozen_filters_and_stages_keep_their_weights(data, tmp_path):
+    recipe = replace(TINY, frozen_filters=True, frozen_stages=4)
+    run = Run(recipe.task(data), tmp_path, open_fabric(CPU, tmp_path))
+    before = {k: v.clone() for k, v in run.network.state_dict().items()}
+    for step in range(2):
+        run.learn([run.task.prepare(run.task.batch(step, 0))])
+    changed = {k for k, v in run.network.state_dict().items() if not torch.equal(v, before[k])}
+    layers = dict(run.network.named_modules())
+    for name in before:
+        module = layers[name.rpartition(".")[0]]
+        early = name.startswith(("encoder.stem", *(f"encoder.stages.{i}." for i in range(4))))
+        frozen = early or isinstance(module, DepthwiseConv2d)
+        assert (name not in changed) == frozen, (name, frozen)
+
+
+def _true_masks_one_by_one(network, batch, recurrence):
+    """What the single pass computes, frame after frame."""
+    labels = batch["labels"]
+    ids = torch.arange(1, int(labels.max()) + 1)[:, None, None]
+    masks = [(labels[:, t, None] == ids).float() for t in range(labels.shape[1])]
+    features = [network.encode_frame(frame) for frame in batch["frames"].unbind(1)]
+    memory, outputs = [], []
+    for t in range(1, labels.shape[1]):
+        memory.append(network.encode_value(None, features[t - 1], masks[t - 1]))
+        read = read_clip_memory(network, features[t].key, memory)
+        outputs.append(aggregate(torch.sigmoid(network.decode(read, features[t], masks[t - 1]))))
+    return torch.stack(outputs, 1)
+
+
+@pytest.mark.parametrize("others", [False, True])
+def test_true_masks_in_one_pass_are_as_frame_by_frame(data, others):
+    task = replace(TINY, model=replace(TINY.model, others_guidance=others)).task(data)
+    torch.manual_seed(0)
+    network = cast(STMLite, task.build())
+    batch = task.prepare(task.batch(4, 0))
+    recurrence = replace(Recurrence(**CALM), own_masks=0.0)
+    with torch.no_grad():
+        found = segment_clip(network, batch, recurrence)
+        expected = _true_masks_one_by_one(network, batch, recurrence)
+    assert (found - expected).abs().max() < 1e-3
+
+
+def test_memory_in_training_is_the_first_frame_and_some_of_the_past():
+    recurrence = Recurrence(memory_frames=2, skip_previous=0.5)
+    drawn = set()
+    for seed in range(40):
+        chance = torch.rand(3, 8, 3, generator=torch.Generator().manual_seed(seed))
+        for t in range(1, 8):
+            remembered = _remembered(t, chance, recurrence)
+            assert remembered[0] == 0
+            assert len(remembered) == len(set(remembered)) <= 3
+            assert max(remembered) < t
+            assert _remembered(t, chance, recurrence) == remembered
+            drawn |= {(t, i) for i in remembered}
+    assert {i for t, i in drawn if t == 7} == set(range(7))
+
+
+def test_clips_that_need_their_guidance_keep_it(data):
+    task = TINY.task(data)
+    batch = task.prepare(task.batch(4, 0))
+    masks, stale = torch.rand(2, 1, 64, 64), torch.rand(2, 1, 64, 64)
+    batch["keeps_guidance"] = torch.tensor([True, False])
+    found = _disturbed(masks, stale, batch, 2, Recurrence(guidance_dropped=1.0))
+    assert torch.equal(found[0], masks[0])
+    assert not found[1].any()
+
+
+def test_a_network_that_sees_the_others_continues_one_that_does_not(tmp_path):
+    torch.manual_seed(3)
+    config = STMLiteConfig(key_channels=16, value_channels=32, decoder_channels=(32, 24, 16))
+    plain = STMLite(config).eval()
+    save_weights(tmp_path / "plain.safetensors", plain.state_dict(), {})
+    plain.load_state_dict({k: v.half().float() for k, v in plain.state_dict().items()})
+    seeing = STMLite(replace(config, others_guidance=True)).eval()
+    assert start_from(seeing, tmp_path / "plain.safetensors") == "grown from plain.safetensors"
+    image, masks = torch.rand(1, 3, 64, 96), torch.rand(3, 64, 96)
+    answers = {}
+    for name, network in (("plain", plain), ("seeing", seeing)):
+        with torch.no_grad():
+            features = network.encode_frame(image)
+            _, value = network.encode_value(image, features, masks)
+            answers[name] = network.decode(value, features, masks)
+    assert torch.allclose(answers["plain"], answers["seeing"], atol=1e-5)
+    with torch.no_grad():
+        seeing.decoder.fuse16.weight[:, -1] = 1
+        other = seeing.decode(value, features, masks)
+    assert not torch.allclose(answers["seeing"], other, atol=1e-4)

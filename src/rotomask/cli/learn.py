@@ -34,7 +34,9 @@ def train(
     ] = None,
     accelerator: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     devices: Annotated[int, typer.Option(help="Processes: one a GPU.")] = 1,
-    precision: Annotated[str, typer.Option(help="bfloat16 or float32.")] = "bfloat16",
+    precision: Annotated[
+        str, typer.Option(help="bfloat16, float32, or auto: bfloat16 where it is faster.")
+    ] = "auto",
     workers: Annotated[int, typer.Option(help="Loader processes.")] = 1,
     threads: Annotated[int | None, typer.Option(help="CPU threads; default: all cores.")] = None,
     quiet: Quiet = False,

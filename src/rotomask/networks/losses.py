@@ -8,7 +8,12 @@ LEAST = 1e-7
 
 
 def bootstrapped_cross_entropy(
-    probabilities: Tensor, labels: Tensor, hardest: float, *, balanced: bool = False
+    probabilities: Tensor,
+    labels: Tensor,
+    hardest: float,
+    *,
+    balanced: bool = False,
+    per_clip: bool = False,
 ) -> Tensor:
     """Mean cross-entropy of the hardest pixels of the batch, as each clip's part of it.
 
@@ -18,6 +23,8 @@ def bootstrapped_cross_entropy(
         hardest: Part of the pixels that count, 0 to 1; 1 is the plain mean.
         balanced: Whether every object of a clip, and its background, weighs the same whatever its
             size: pixels weigh the inverse of their class's part of the clip, the mean weight is 1.
+        per_clip: Whether each clip has hardest pixels of its own; otherwise an easy clip in a batch
+            of hard ones has none.
 
     Returns:
         B losses whose mean is the batch's.
@@ -29,9 +36,12 @@ def bootstrapped_cross_entropy(
     if hardest >= 1:
         return each.mean(1)
     # Every 16th pixel gives the threshold: sorting them all takes as long as the decoder.
-    sample = each.detach().flatten()[::16].sort(descending=True).values
-    threshold = sample[min(len(sample) - 1, int(hardest * len(sample)))]
+    pixels = each.detach() if per_clip else each.detach().flatten()[None]
+    sample = pixels[:, ::16].sort(dim=1, descending=True).values
+    threshold = sample[:, min(sample.shape[1] - 1, int(hardest * sample.shape[1])), None]
     hard = (each >= threshold).float()
+    if per_clip:
+        return (each * hard).sum(1) / hard.sum(1)
     return (each * hard).sum(1) / hard.sum() * len(each)
 
 

@@ -38,6 +38,8 @@ class STMLiteConfig:
     """How keys are compared."""
     guidance: bool = True
     """Whether the decoder sees the previous frame's mask."""
+    others_guidance: bool = False
+    """Whether the decoder also sees the other objects' previous masks, added up."""
     context_channels: int = 0
     """Width of the decoder at stride 32, where it sees the whole object at once; 0: not there."""
     refine_channels: int = 0
@@ -160,7 +162,9 @@ class Decoder(nn.Module):
         c4, c8, c16 = channels
         d16, d8, d4 = config.decoder_channels
         self.has_guidance = config.guidance
-        extra = 1 if config.guidance else 0
+        self.has_others = config.guidance and config.others_guidance
+        # Last among the inputs of each layer: there `training.starting.grow` adds channels.
+        extra = int(self.has_guidance) + int(self.has_others)
         self.fuse16 = nn.Conv2d(config.value_channels + c16 + extra, d16, 3, padding=1)
         self.refine16 = ResidualBlock(d16)
         context = config.context_channels
@@ -174,7 +178,11 @@ class Decoder(nn.Module):
         batch, objects = readout.shape[:2]
         skips = [_repeat(level, objects) for level in features.pyramid]
         if self.has_guidance:
-            mask = guidance.flatten(0, 1)[:, None].to(readout.dtype)
+            seen = guidance[:, :, None]
+            if self.has_others:
+                others = (guidance.sum(1, keepdim=True) - guidance).clamp(0, 1)
+                seen = torch.stack([guidance, others], 2)
+            mask = seen.flatten(0, 1).to(readout.dtype)
             mask4 = F.avg_pool2d(mask, 4)
             mask8 = F.avg_pool2d(mask4, 2)
             masks = (mask4, mask8, F.avg_pool2d(mask8, 2))

@@ -5,6 +5,7 @@ and the averaged weights of each validation under ``weights/``.
 """
 
 import csv
+import os
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -23,9 +24,10 @@ from torch.utils.data import DataLoader, Dataset
 from rotomask.errors import OptionError, OutputError
 from rotomask.files import complete_or_absent
 from rotomask.networks.checkpoints import save_weights
+from rotomask.networks.precision import choose_runtime
 from rotomask.training.task import Batch, Schedule, Task, learning_rate
 
-Precision = Literal["bf16-mixed", "32-true"]
+Precision = Literal["auto", "bf16-mixed", "32-true"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +38,8 @@ class Hardware:
     """``auto``, ``cpu``, ``cuda`` or ``mps``."""
     devices: int = 1
     """Processes, one a GPU or, on the CPU, one a group of cores."""
-    precision: Precision = "bf16-mixed"
+    precision: Precision = "auto"
+    """``auto``: bfloat16 where the processor computes in it, as `choose_runtime` says."""
     workers: int = 1
     """Loader processes beside each training process."""
 
@@ -68,11 +71,15 @@ class Objective(nn.Module):
 def _make_optimiser(
     rates: list[tuple[list[nn.Parameter], float]], schedule: Schedule
 ) -> torch.optim.Optimizer:
-    groups = [{"params": params, "factor": factor} for params, factor in rates]
-    decay = schedule.weight_decay
+    groups: list[dict[str, Any]] = []
+    for params, factor in rates:
+        for decay, is_kernel in ((schedule.weight_decay, True), (0.0, False)):
+            chosen = [p for p in params if (p.ndim > 1) == is_kernel]
+            if chosen:
+                groups.append({"params": chosen, "factor": factor, "weight_decay": decay})
     if schedule.optimiser == "sgd":
-        return torch.optim.SGD(groups, lr=schedule.learning_rate, momentum=0.9, weight_decay=decay)
-    return torch.optim.AdamW(groups, lr=schedule.learning_rate, weight_decay=decay)
+        return torch.optim.SGD(groups, lr=schedule.learning_rate, momentum=0.9)
+    return torch.optim.AdamW(groups, lr=schedule.learning_rate)
 
 
 class Run:
@@ -90,6 +97,12 @@ class Run:
         self.average = {k: v.detach().clone() for k, v in network.state_dict().items()}
         self.step = 0
         self.best: dict[str, float] = {}
+        self._core_seconds_before = -_core_seconds()
+
+    @property
+    def core_seconds(self) -> float:
+        """Processor time of the run, this process and its finished loaders, resumed parts too."""
+        return self._core_seconds_before + _core_seconds()
 
     def learn(self, batches: list[Batch]) -> float:
         """One optimiser step on the accumulated batches; its mean loss."""
@@ -139,6 +152,7 @@ class Run:
             "task": self.task.state(),
             "best": self.best,
             "random": torch.get_rng_state(),
+            "core_seconds": self.core_seconds,
         }
         with complete_or_absent(self.folder / "checkpoint.pt") as temporary:
             torch.save(state, temporary)
@@ -164,6 +178,7 @@ class Run:
         self.task.load_state(state["task"])
         self.step, self.best = state["step"], state["best"]
         torch.set_rng_state(state["random"])
+        self._core_seconds_before = state.get("core_seconds", 0.0) - _core_seconds()
 
     def validate(self) -> dict[str, float]:
         """Scores of the averaged weights, which are kept as a file beside; the best are marked."""
@@ -238,9 +253,13 @@ def choose_hardware(accelerator: str, devices: int, precision: str, workers: int
     Raises:
         OptionError: If a name is unknown or a number too small.
     """
-    precisions: dict[str, Precision] = {"bfloat16": "bf16-mixed", "float32": "32-true"}
+    precisions: dict[str, Precision] = {
+        "auto": "auto",
+        "bfloat16": "bf16-mixed",
+        "float32": "32-true",
+    }
     if precision not in precisions:
-        raise OptionError(f"unknown precision {precision!r}; use {' or '.join(precisions)}")
+        raise OptionError(f"unknown precision {precision!r}; use {', '.join(precisions)}")
     if accelerator not in ("auto", "cpu", "cuda", "mps"):
         raise OptionError(f"unknown accelerator {accelerator!r}; use auto, cpu, cuda or mps")
     if devices < 1 or workers < 0:
@@ -267,7 +286,7 @@ def open_fabric(hardware: Hardware, folder: Path) -> Fabric:
             accelerator=hardware.accelerator,
             devices=hardware.devices,
             strategy="ddp" if hardware.devices > 1 else "auto",
-            precision=hardware.precision,
+            precision=_precision(hardware),
             loggers=TensorBoardLogger(root_dir=folder, name="tensorboard", version=""),
         )
     except (RuntimeError, ValueError) as error:
@@ -277,6 +296,14 @@ def open_fabric(hardware: Hardware, folder: Path) -> Fabric:
         ) from error
     fabric.launch()
     return fabric
+
+
+def _precision(hardware: Hardware) -> Literal["bf16-mixed", "32-true"]:
+    """The precision asked for, or the one that `cut` would choose on this device."""
+    if hardware.precision != "auto":
+        return hardware.precision
+    runtime = choose_runtime(hardware.accelerator)
+    return "bf16-mixed" if runtime.precision == "bfloat16" else "32-true"
 
 
 def _after_step(run: Run, save_every: int) -> dict[str, float] | None:
@@ -351,7 +378,9 @@ class _Logs:
     def __enter__(self) -> "_Logs":
         folder, step = self.run.folder, self.run.step
         self._losses = _open_csv(
-            folder / "losses.csv", ["step", "loss", "learning_rate", "samples_per_second"], step
+            folder / "losses.csv",
+            ["step", "loss", "learning_rate", "samples_per_second", "core_hours"],
+            step,
         )
         return self
 
@@ -364,7 +393,10 @@ class _Logs:
         """One step's row, and a validation's where there was one."""
         run = self.run
         lr = learning_rate(run.schedule, run.step - 1)
-        csv.writer(self._losses).writerow([run.step, f"{loss:.5f}", f"{lr:.3e}", f"{rate:.2f}"])
+        hours = f"{run.core_seconds / 3600:.4f}"
+        csv.writer(self._losses).writerow(
+            [run.step, f"{loss:.5f}", f"{lr:.3e}", f"{rate:.2f}", hours]
+        )
         self._losses.flush()
         figures = {"loss": loss, "learning_rate": lr, "samples_per_second": rate}
         if scores:
@@ -385,6 +417,12 @@ def _open_csv(path: Path, header: list[str], last_step: int) -> Any:
     with complete_or_absent(path) as temporary, temporary.open("w", newline="") as file:
         csv.writer(file).writerows([header, *rows])
     return path.open("a", newline="")
+
+
+def _core_seconds() -> float:
+    """Processor seconds of this process and of its children that have ended."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def _seed_everything(seed: int) -> None:

@@ -26,7 +26,7 @@ from rotomask.networks.stm_lite import STMLite, STMLiteConfig
 from rotomask.networks.stm_refine50 import STMRefine50, STMRefine50Config
 from rotomask.segmenters.space_time import SpaceTimeConfig, SpaceTimeNetwork, SpaceTimeSegmenter
 from rotomask.training.clip_data import ClipData, ClipTask, Stage, open_clip_data, stage_of
-from rotomask.training.rates import freeze_early_stages, slower_encoders
+from rotomask.training.rates import freeze_early_stages, freeze_filters, slower_encoders
 from rotomask.training.starting import lite0_imagenet_weights, start_from
 from rotomask.training.task import Batch, Data, Recipe, Schedule, Task
 from rotomask.training.validation import validate
@@ -39,9 +39,12 @@ HELD_OUT = ("dog-agility", "hike", "motorbike", "swing")
 class Recurrence:
     """How a clip's frames depend on each other in training."""
 
-    soft_masks: bool = True
-    """Whether frames are segmented from the network's own soft masks, with gradients through them;
-    without, from the true masks (the paper's ablation -Rec)."""
+    own_masks: float = 1.0
+    """Part of the batches whose frames are segmented from the network's own soft masks, with
+    gradients through them; those of the others are, all at once, from the true masks (the paper's
+    ablation -Rec)."""
+    memory_frames: int | None = None
+    """Frames in memory beside the first, drawn at random from the past; None: all of them."""
     steps: int | None = None
     """Back-propagation goes through so many frames at most; None: through the whole clip."""
     skip_previous: float = 0.5
@@ -70,10 +73,14 @@ class SpaceTimeRecipe(Recipe):
     """Weight of the Dice loss beside it."""
     balanced: bool = False
     """Whether every object weighs the same in the cross-entropy, whatever its size."""
+    hardest_per_clip: bool = False
+    """Whether the hardest pixels are those of each clip, not of the batch."""
     encoder_factor: float = 0.25
     """Learning rate of the pre-trained encoder, as a part of the others'."""
     frozen_stages: int = 2
     """Stages of the light encoder, from the input, that keep the weights they start with."""
+    frozen_filters: bool = False
+    """Whether the depthwise filters of the light encoder keep theirs as well."""
     held_out: tuple[str, ...] = HELD_OUT
     """Videos that are validated on, not trained on."""
 
@@ -129,6 +136,8 @@ class SpaceTimeTask(ClipTask):
         """The pre-trained encoder slower than the rest, its first stages not at all."""
         if isinstance(network, STMLite):
             freeze_early_stages(network.encoder, self.recipe.frozen_stages)
+            if self.recipe.frozen_filters:
+                freeze_filters(network.encoder)
             encoders: list[nn.Module] = [network.encoder]
         else:
             encoders = [m for m in network.modules() if isinstance(m, ResNet50)]
@@ -164,7 +173,9 @@ class SpaceTimeTask(ClipTask):
             step / self.schedule.steps
         )
         classes = probabilities.transpose(1, 2)
-        each = bootstrapped_cross_entropy(classes, truth, hardest, balanced=recipe.balanced)
+        each = bootstrapped_cross_entropy(
+            classes, truth, hardest, balanced=recipe.balanced, per_clip=recipe.hardest_per_clip
+        )
         if recipe.dice > 0:
             overlap = dice_loss(probabilities.flatten(0, 1), truth.flatten(0, 1))
             each = each + recipe.dice * overlap.unflatten(0, truth.shape[:2]).mean(1)
@@ -209,12 +220,22 @@ def segment_clip(
         Probabilities of background and objects in frames 1..T-1, B×T-1×O+1×H×W, float32.
     """
     recurrence = recurrence or Recurrence()
-    frames, chance = batch["frames"], batch["chance"]
-    clips, count = frames.shape[:2]
     objects = max(1, int(batch["labels"].max()))
-    ids = torch.arange(1, objects + 1, device=frames.device)[:, None, None]
-    flat = frames.flatten(0, 1).contiguous(memory_format=torch.channels_last)
-    everything = network.encode_frame(flat)
+    ids = torch.arange(1, objects + 1, device=batch["labels"].device)[:, None, None]
+    # Frame by frame, so that a frame of every clip is a slice, and not a copy.
+    flat = batch["frames"].transpose(0, 1).flatten(0, 1)
+    features = network.encode_frame(flat.contiguous(memory_format=torch.channels_last))
+    if float(batch["chance"][0, 0, 0]) < recurrence.own_masks:
+        return _segment_from_own_masks(network, features, batch, ids, recurrence)
+    return _segment_from_true_masks(network, features, batch, ids, recurrence)
+
+
+def _segment_from_own_masks(
+    network: SpaceTimeNetwork, features: Any, batch: Batch, ids: Tensor, recurrence: Recurrence
+) -> Tensor:
+    """Frame after frame, each with the network's masks of those before."""
+    frames = batch["frames"]
+    clips, count = frames.shape[:2]
     masks = (batch["labels"][:, 0, None] == ids).float()
     guidance = _moved(masks, batch, recurrence.guidance_moved)
     stale = masks
@@ -224,24 +245,69 @@ def segment_clip(
         if recurrence.steps is not None and t > 1 and (t - 1) % recurrence.steps == 0:
             masks, guidance, stale = masks.detach(), guidance.detach(), stale.detach()
             memory = [(key.detach(), value.detach()) for key, value in memory]
-        past, now = (_select(everything, clips, at) for at in (t - 1, t))
+        past, now = (_frames_of(features, clips, at, at + 1) for at in (t - 1, t))
         memory.append(network.encode_value(frames[:, t - 1], past, masks))
-        # One draw for the batch: its clips read from memories of one size.
-        skips = len(memory) > 1 and float(chance[0, t, 0]) < recurrence.skip_previous
-        read = read_clip_memory(network, now.key, memory[:-1] if skips else memory)
+        remembered = [memory[i] for i in _remembered(t, batch["chance"], recurrence)]
+        read = read_clip_memory(network, now.key, remembered)
         if t > 1:
-            draw = chance[:, t, 1, None, None, None]
-            dropped = recurrence.guidance_dropped
-            is_stale = draw < dropped + recurrence.guidance_stale
-            guidance = torch.where(is_stale, stale, masks) * (draw >= dropped)
+            guidance = _disturbed(masks, stale, batch, t, recurrence)
         probabilities = aggregate(torch.sigmoid(network.decode(read, now, guidance)))
         outputs.append(probabilities)
-        stale = masks
-        if recurrence.soft_masks:
-            masks = probabilities[:, 1:]
-        else:
-            masks = (batch["labels"][:, t, None] == ids).float()
+        masks, stale = probabilities[:, 1:], masks
     return torch.stack(outputs, 1)
+
+
+def _segment_from_true_masks(
+    network: SpaceTimeNetwork, features: Any, batch: Batch, ids: Tensor, recurrence: Recurrence
+) -> Tensor:
+    """All frames in one pass: no frame waits for the masks of another."""
+    clips, count = batch["labels"].shape[:2]
+    masks = (batch["labels"].transpose(0, 1)[:-1, :, None] == ids).float()  # T-1×B×O×H×W
+    images = batch["frames"].transpose(0, 1)[:-1].flatten(0, 1)
+    past, queries = (_frames_of(features, clips, *at) for at in ((0, count - 1), (1, count)))
+    keys, values = network.encode_value(images, past, masks.flatten(0, 1))
+    memory = list(zip(keys.split(clips), values.split(clips), strict=True))
+    asked = queries.key.split(clips)
+    read = [
+        read_clip_memory(
+            network, asked[t - 1], [memory[i] for i in _remembered(t, batch["chance"], recurrence)]
+        )
+        for t in range(1, count)
+    ]
+    guidance = [_moved(masks[0], batch, recurrence.guidance_moved)]
+    for t in range(2, count):
+        guidance.append(_disturbed(masks[t - 1], masks[t - 2], batch, t, recurrence))
+    logits = network.decode(torch.cat(read), queries, torch.cat(guidance))
+    probabilities = aggregate(torch.sigmoid(logits))
+    return torch.unflatten(probabilities, 0, (count - 1, clips)).transpose(0, 1)
+
+
+def _remembered(t: int, chance: Tensor, recurrence: Recurrence) -> list[int]:
+    """Numbers of the frames that frame t is read from.
+
+    One draw for the batch, so that its clips read from memories of one size.
+    """
+    skips = t > 1 and float(chance[0, t, 0]) < recurrence.skip_previous
+    past = range(1, t - 1 if skips else t)
+    if recurrence.memory_frames is None or len(past) <= recurrence.memory_frames:
+        return [0, *past]
+    rng = np.random.default_rng(int(float(chance[0, t, 2]) * 2**24))
+    drawn = rng.choice(np.array(past), recurrence.memory_frames, replace=False)
+    return [0, *sorted(drawn.tolist())]
+
+
+def _disturbed(
+    masks: Tensor, stale: Tensor, batch: Batch, t: int, recurrence: Recurrence
+) -> Tensor:
+    """Guidance B×O×H×W of a frame: the masks before it, or of some clips older ones or none.
+
+    Clips that cannot be solved without their guidance (``keeps_guidance``) have it.
+    """
+    draw = batch["chance"][:, t, 1, None, None, None]
+    if "keeps_guidance" in batch:
+        draw = draw.masked_fill(batch["keeps_guidance"][:, None, None, None], torch.inf)
+    is_stale = draw < recurrence.guidance_dropped + recurrence.guidance_stale
+    return torch.where(is_stale, stale, masks) * (draw >= recurrence.guidance_dropped)
 
 
 def read_clip_memory(
@@ -273,13 +339,13 @@ def read_clip_memory(
     return torch.unflatten(read, -1, query.shape[-2:])
 
 
-def _select(features: Any, clips: int, t: int) -> Any:
-    """Frame t of every clip, of features of all frames: tensors B·T×... in nested named tuples."""
+def _frames_of(features: Any, clips: int, first: int, end: int) -> Any:
+    """Frames first..end-1 of every clip, of features T·B×... in nested named tuples."""
     if isinstance(features, Tensor):
-        return features.unflatten(0, (clips, -1))[:, t]
+        return features[first * clips : end * clips]
     if features is None:
         return None
-    return type(features)(*(_select(part, clips, t) for part in features))
+    return type(features)(*(_frames_of(part, clips, first, end) for part in features))
 
 
 def _moved(masks: Tensor, batch: Batch, part: float) -> Tensor:

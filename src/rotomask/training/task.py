@@ -34,6 +34,7 @@ class Schedule:
     warmup: int = 100
     """Steps of linear warm-up."""
     weight_decay: float = 1e-4
+    """Of kernels; biases and the scales of norms are not decayed."""
     ema: float = 0.998
     """Of the averaged weights, which are the ones that are validated and exported."""
     clip_norm: float = 1.0

@@ -1,33 +1,52 @@
 """Plans of several clips as one set of tensors: what travels from the loader to the device."""
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
+import cv2
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from rotomask.data.simulation.plan import ClipPlan, Layer
+from rotomask.data.simulation.motion import Point
+from rotomask.data.simulation.plan import ClipPlan, Layer, Picture
 from rotomask.data.simulation.thin_plate import CONTROL_POINTS
+from rotomask.data.training.images import Labels
 
 ClipBatch = dict[str, Tensor]
 """The tensors that `stack_clips` makes, by name."""
 
 LABELS = 256
+OVERSAMPLING = 1.5
+"""Pixels of a picture that are kept for each pixel across that a clip shows of it."""
+LEAST_REDUCTION = 0.8
+"""Pictures that would be reduced less than to this part are left as they are."""
+
+
+BORDER = 1
+"""Pixels around each picture in its canvas: its edge again, without an object."""
 
 
 def stack_clips(plans: Sequence[ClipPlan]) -> ClipBatch:
     """Plans of equal size and length as tensors: B clips, T frames, up to L layers, N pictures.
 
+    Of each picture only what its clips may show is there: the surroundings of a cut-out object, the
+    part of a scene that its path looks at.
+
     Returns:
-        ``images`` N×3×Hc×Wc uint8 and ``labels`` N×Hc×Wc uint8, each picture at the top left of its
-        canvas; ``extents`` N×2, its height and width; ``index`` B×L×T, the picture of a layer, -1
-        where there is none; ``matrix`` B×L×T×2×3 and ``bending`` B×L×T×P×2; ``ids`` B×L×256, the
-        object id of each label in the picture, 255 where it has none; the fields of `Appearance`,
-        B×T...; ``guidance`` B×2×3; ``source`` B; ``size``, a scalar.
+        ``images`` N×3×Hc×Wc uint8 and ``labels`` N×Hc×Wc uint8, each picture with a border at the
+        top left of its canvas; ``extents`` N×2, height and width of the whole picture, and
+        ``origins`` N×2, where in it the part begins; ``sizes`` N×2, height and width in the canvas,
+        ``scales`` times those of the part; ``index`` B×L×T, the picture of a layer, -1 where there
+        is none; ``matrix`` B×L×T×2×3 and ``bending`` B×L×T×P×2; ``ids`` B×L×256, the object id of
+        each label in the picture, 255 where it has none; the fields of `Appearance`, B×T...;
+        ``guidance`` B×2×3; ``source`` B; ``size``, a scalar.
     """
-    images: list[np.ndarray] = []
-    labels: list[np.ndarray] = []
-    known: dict[int, int] = {}
+    parts = _parts_shown(plans)
+    places = {key: number for number, key in enumerate(parts)}
     clips, frames = len(plans), plans[0].frames
     depth = max(len(plan.layers) for plan in plans)
     index = np.full((clips, depth, frames), -1)
@@ -36,19 +55,19 @@ def stack_clips(plans: Sequence[ClipPlan]) -> ClipBatch:
     ids = np.full((clips, depth, LABELS), NO_ID, np.uint8)
     for b, plan in enumerate(plans):
         for at, layer in enumerate(plan.layers):
-            for t in range(frames):
-                image, mask = layer.picture(t)
-                if id(image) not in known:
-                    known[id(image)] = len(images)
-                    images.append(image)
-                    labels.append(mask)
-                index[b, at, t] = known[id(image)]
             matrix[b, at], bending[b, at] = layer.path.matrix, layer.path.bending
             ids[b, at] = _lookup(layer)
+            for t in range(frames):
+                key = id(layer.picture(t)[0])
+                index[b, at, t] = places[key]
+    cut = [part.cut() for part in parts.values()]
     batch = {
-        "images": _canvas(images).permute(0, 3, 1, 2),
-        "labels": _canvas(labels),
-        "extents": torch.tensor([image.shape[:2] for image in images]),
+        "images": _canvas([image for image, _ in cut], "edge").permute(0, 3, 1, 2),
+        "labels": _canvas([labels for _, labels in cut], "constant"),
+        "extents": torch.tensor([part.picture[1].shape for part in parts.values()]),
+        "origins": torch.tensor([(part.top, part.left) for part in parts.values()]),
+        "sizes": torch.tensor([labels.shape for _, labels in cut]),
+        "scales": torch.tensor([part.scale for part in parts.values()]),
         "index": torch.from_numpy(index),
         "matrix": torch.from_numpy(matrix),
         "bending": torch.from_numpy(bending),
@@ -73,11 +92,102 @@ def _lookup(layer: Layer) -> np.ndarray:
     return table
 
 
-def _canvas(arrays: list[np.ndarray]) -> Tensor:
-    """Arrays of different height and width in one, zeros right and below."""
-    height = max(a.shape[0] for a in arrays)
-    width = max(a.shape[1] for a in arrays)
+@dataclass
+class _Part:
+    """The part of a picture that clips show, and how large they show it."""
+
+    picture: Picture
+    left: int
+    top: int
+    right: int
+    bottom: int
+    scale: float = 0.0
+
+    def extend(self, low: Point, high: Point) -> None:
+        """Show the pixels from (x, y) low to high as well, as far as the picture has them."""
+        height, width = self.picture[1].shape
+        self.left = min(self.left, max(0, int(low[0])))
+        self.top = min(self.top, max(0, int(low[1])))
+        self.right = max(self.right, min(width, int(np.ceil(high[0])) + 1))
+        self.bottom = max(self.bottom, min(height, int(np.ceil(high[1])) + 1))
+
+    def enlarge_to(self, matrix: npt.NDArray[np.float32]) -> None:
+        """Keep the resolution that a map from output to source needs."""
+        magnification = abs(float(np.linalg.det(matrix[:, :2]))) ** -0.5
+        self.scale = min(1.0, max(self.scale, OVERSAMPLING * magnification))
+
+    def cut(self) -> Picture:
+        """Image and labels of the part, reduced where it is shown much smaller."""
+        image, labels = self.picture
+        rows, columns = slice(self.top, self.bottom), slice(self.left, self.right)
+        image, labels = image[rows, columns], labels[rows, columns]
+        if self.scale > LEAST_REDUCTION or min(labels.shape) < 16:
+            self.scale = 1.0
+            return image, labels
+        size = (math.ceil(labels.shape[1] * self.scale), math.ceil(labels.shape[0] * self.scale))
+        # Whole pixels: the picture's edge stays where it is, the last pixel reaches beyond.
+        reach = (round(size[0] / self.scale), round(size[1] / self.scale))
+        wider = ((0, max(0, reach[1] - labels.shape[0])), (0, max(0, reach[0] - labels.shape[1])))
+        image = np.pad(image, (*wider, (0, 0)), mode="edge")
+        labels = np.pad(labels, wider)
+        small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        marks = cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST_EXACT)
+        return small.astype(np.uint8, copy=False), marks.astype(np.uint8, copy=False)
+
+
+def _parts_shown(plans: Sequence[ClipPlan]) -> dict[int, _Part]:
+    """The part of each picture that is needed, by the picture's identity."""
+    parts: dict[int, _Part] = {}
+    for plan in plans:
+        for at, layer in enumerate(plan.layers):
+            for t in range(plan.frames):
+                picture = layer.picture(t)
+                height, width = picture[1].shape
+                part = parts.setdefault(id(picture[0]), _Part(picture, width, height, 0, 0))
+                low, high = _seen(layer, t, plan.size) if at == 0 else _bounds(layer, picture[1])
+                if at == 0:
+                    low, high = _mirrored(low, high, np.array([width - 1.0, height - 1.0]))
+                part.extend(low, high)
+                part.enlarge_to(layer.path.matrix[t])
+    return parts
+
+
+def _seen(layer: Layer, t: int, size: int) -> tuple[Point, Point]:
+    """Least and greatest (x, y) of a picture that a frame looks at, and a little more."""
+    reach = 1.5 * float(np.abs(layer.path.bending[t]).max()) + 1
+    ends = np.array([-reach, size - 1 + reach])
+    corners = np.stack(np.meshgrid(ends, ends), -1).reshape(-1, 2)
+    points = layer.path.source_points(t, corners)
+    return points.min(0) - 2, points.max(0) + 2
+
+
+def _mirrored(low: Point, high: Point, last: Point) -> tuple[Point, Point]:
+    """Least and greatest places 0..last that places low..high are folded to at the edges."""
+    if ((low < -last) | (high > 2 * last)).any():
+        return np.zeros(2), last
+    return (
+        np.where(low < 0, 0, np.minimum(low, 2 * last - high)),
+        np.where(high > last, last, np.maximum(high, -low)),
+    )
+
+
+def _bounds(layer: Layer, labels: Labels) -> tuple[Point, Point]:
+    """Least and greatest (x, y) of what a layer shows of its picture, and a pixel more."""
+    shown = np.zeros(LABELS, bool)
+    shown[list(layer.ids)] = True
+    marks = shown[labels]
+    x, y = np.flatnonzero(marks.any(0)), np.flatnonzero(marks.any(1))
+    if len(x) == 0:
+        return np.zeros(2), np.zeros(2)
+    return np.array([x[0] - 1.0, y[0] - 1.0]), np.array([x[-1] + 1.0, y[-1] + 1.0])
+
+
+def _canvas(arrays: list[np.ndarray], mode: Literal["edge", "constant"]) -> Tensor:
+    """Arrays of different height and width in one, with a border, zeros right and below."""
+    height = max(a.shape[0] for a in arrays) + 2 * BORDER
+    width = max(a.shape[1] for a in arrays) + 2 * BORDER
     out = np.zeros((len(arrays), height, width, *arrays[0].shape[2:]), np.uint8)
     for canvas, array in zip(out, arrays, strict=True):
-        canvas[: array.shape[0], : array.shape[1]] = array
+        padded = np.pad(array, [(BORDER, BORDER)] * 2 + [(0, 0)] * (array.ndim - 2), mode=mode)
+        canvas[: padded.shape[0], : padded.shape[1]] = padded
     return torch.from_numpy(out)

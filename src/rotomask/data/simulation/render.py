@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rotomask.data.simulation import appearance
-from rotomask.data.simulation.batch import NO_ID, ClipBatch
+from rotomask.data.simulation.batch import BORDER, NO_ID, ClipBatch
 from rotomask.data.simulation.thin_plate import displacement
 
 
@@ -34,24 +34,64 @@ def render(batch: ClipBatch) -> RenderedClips:
         (clips, count, size, size), dtype=torch.uint8, device=batch["images"].device
     )
     for layer in range(depth):
-        present = (batch["index"][:, layer, 0] >= 0).nonzero()[:, 0]
-        grid = _grid(batch, present, layer, size, reflect=layer == 0)
-        picture = batch["index"][present, layer].flatten()
-        colour = F.grid_sample(
-            batch["images"][picture].float() / 255, grid, padding_mode="border", align_corners=True
-        ).unflatten(0, (-1, count))
-        ids = _ids(batch, present, layer, picture)
-        if layer == 0:
-            frames[present] = colour
-        else:
-            alpha = _sample_mask(ids != NO_ID, grid).unflatten(0, (-1, count))
-            frames[present] = frames[present].lerp(colour, alpha)
-            labels[present] = labels[present].masked_fill(alpha[:, :, 0] >= 0.5, 0)
-        named = (batch["ids"][present, layer].int() % NO_ID).amax() if len(present) else 0
-        for k in range(1, int(named) + 1):
-            covered = _sample_mask(ids == k, grid).unflatten(0, (-1, count))[:, :, 0] >= 0.5
-            labels[present] = labels[present].masked_fill(covered, k)
+        pictures = batch["index"][:, layer]
+        is_present = pictures[:, 0] >= 0
+        is_still = (pictures == pictures[:, :1]).all(1)
+        for rows in ((is_present & is_still), (is_present & ~is_still)):
+            chosen = rows.nonzero()[:, 0]
+            if len(chosen):
+                _paint(batch, chosen, layer, frames, labels)
     return RenderedClips(_change_appearance(frames, batch), labels)
+
+
+def _paint(batch: ClipBatch, rows: Tensor, layer: int, frames: Tensor, labels: Tensor) -> None:
+    """Paint a layer of some clips over what is there; all of still pictures, or none."""
+    count = batch["index"].shape[2]
+    values = batch["ids"][rows, layer]  # B'×256
+    names = (values != NO_ID).sum(1).amax()
+    # Of each clip, the labels that have an id, in the first columns.
+    has_id = (values != NO_ID).byte()
+    named = torch.argsort(has_id, dim=1, descending=True, stable=True)[:, :names]
+    value = values.gather(1, named)
+    sampled = _sample(batch, rows, layer, named, value).unflatten(0, (len(rows), count))
+    colour, masks = sampled[:, :, :3], sampled[:, :, 3:]
+    below = labels[rows]
+    if layer == 0:
+        frames[rows] = colour
+    else:
+        alpha = masks.sum(2, keepdim=True).clamp_max(1)
+        frames[rows] = frames[rows].lerp(colour, alpha)
+        below = below.masked_fill(alpha[:, :, 0] >= 0.5, 0)
+    for j in range(int(names)):
+        object_id = value[:, j, None, None, None]
+        covered = (masks[:, :, j] >= 0.5) & (object_id != NO_ID) & (object_id > 0)
+        below = torch.where(covered, object_id, below)
+    labels[rows] = below
+
+
+def _sample(batch: ClipBatch, rows: Tensor, layer: int, named: Tensor, value: Tensor) -> Tensor:
+    """Colours and the masks of the named labels as a layer shows them: B'·T×3+J×S×S, 0..1."""
+    size, count = int(batch["size"]), batch["index"].shape[2]
+    grid = _grid(batch, rows, layer, size, reflect=layer == 0)
+    pictures = batch["index"][rows, layer]
+    if bool((pictures == pictures[:, :1]).all()):
+        # One picture for all frames of a clip: its grids are one tall grid.
+        pictures, repeats = pictures[:, 0], 1
+        grid = grid.view(len(rows), count * size, size, 2)
+    else:
+        pictures, repeats = pictures.flatten(), count
+    marks = named.repeat_interleave(repeats, 0)[..., None, None]
+    has_id = value.repeat_interleave(repeats, 0)[..., None, None] != NO_ID
+    height, width = _canvas_size(batch, pictures)
+    labels = batch["labels"][:, :height, :width][pictures]
+    source = torch.empty((len(pictures), 3 + marks.shape[1], height, width), device=grid.device)
+    source[:, :3] = batch["images"][:, :, :height, :width][pictures]
+    source[:, 3:] = (labels[:, None] == marks) & has_id
+    sampled = F.grid_sample(source, grid, padding_mode="border", align_corners=True)
+    sampled[:, :3] /= 255
+    if repeats == 1:
+        sampled = sampled.unflatten(2, (count, size)).transpose(1, 2).flatten(0, 1)
+    return sampled
 
 
 def guidance_grid(batch: ClipBatch) -> Tensor:
@@ -68,19 +108,31 @@ def _grid(batch: ClipBatch, present: Tensor, layer: int, size: int, *, reflect: 
     """Sampling places in the pictures' canvases, B'·T×S×S×2, -1..1 as `F.grid_sample` has them."""
     picture = batch["index"][present, layer].flatten()
     matrix = batch["matrix"][present, layer].flatten(0, 1)
-    bending = displacement(batch["bending"][present, layer].flatten(0, 1), size)
+    bending = batch["bending"][present, layer].flatten(0, 1)
     y, x = _pixels(size, matrix.device)
-    x, y = x + bending[..., 0], y + bending[..., 1]
+    if bending.any():
+        moved = displacement(bending, size)
+        x, y = x + moved[..., 0], y + moved[..., 1]
     m = matrix[..., None, None]
     across = m[:, 0, 0] * x + m[:, 0, 1] * y + m[:, 0, 2]
     down = m[:, 1, 0] * x + m[:, 1, 1] * y + m[:, 1, 2]
     last = (batch["extents"][picture] - 1).float()[..., None, None]
     if reflect:
         across, down = _reflect(across, last[:, 1]), _reflect(down, last[:, 0])
-    height, width = batch["labels"].shape[1:]
+    height, width = _canvas_size(batch, picture)
+    origin = batch["origins"][picture].float()[..., None, None] - 0.5
+    scale = batch["scales"][picture].float()[:, None, None]
+    across = (across - origin[:, 1]) * scale - 0.5 + BORDER
+    down = (down - origin[:, 0]) * scale - 0.5 + BORDER
     return torch.stack(
         [across * (2 / max(1, width - 1)) - 1, down * (2 / max(1, height - 1)) - 1], -1
     )
+
+
+def _canvas_size(batch: ClipBatch, pictures: Tensor) -> tuple[int, int]:
+    """Height and width that hold some pictures and their border."""
+    height, width = (batch["sizes"][pictures.flatten()].amax(0) + 2 * BORDER).tolist()
+    return height, width
 
 
 def _reflect(x: Tensor, last: Tensor) -> Tensor:
@@ -93,19 +145,6 @@ def _reflect(x: Tensor, last: Tensor) -> Tensor:
 def _pixels(size: int, device: torch.device) -> tuple[Tensor, Tensor]:
     line = torch.arange(size, device=device, dtype=torch.float32)
     return line[:, None], line[None, :]
-
-
-def _ids(batch: ClipBatch, present: Tensor, layer: int, picture: Tensor) -> Tensor:
-    """Object ids of the layer's pictures, B'·T×Hc×Wc uint8."""
-    count = batch["index"].shape[2]
-    table = batch["ids"][present, layer].repeat_interleave(count, 0)
-    labels = batch["labels"][picture]
-    return table.gather(1, labels.flatten(1).long()).view_as(labels)
-
-
-def _sample_mask(mask: Tensor, grid: Tensor) -> Tensor:
-    """A boolean mask N×H×W on a grid, N×1×S×S, 0..1; nothing outside."""
-    return F.grid_sample(mask[:, None].float(), grid, align_corners=True)
 
 
 def _change_appearance(frames: Tensor, batch: ClipBatch) -> Tensor:

@@ -25,10 +25,10 @@ from rotomask.arrays import Frame
 from rotomask.data.benchmarks.sequences import VideoDataset, VideoSequence
 from rotomask.evaluation import boundary_accuracy, open_benchmark, region_similarity
 from rotomask.flow.optical_flow import DISFlow
+from rotomask.networks.sizing import working_size
 from rotomask.refine.field_windows import (
     FieldWindowConfig,
     reduce_probabilities,
-    reduced_size,
     refine_video,
 )
 from rotomask.refine.random_field import RandomFieldConfig
@@ -65,7 +65,7 @@ def unaries(
         frames, objects, truths = [], [], []
         run = with_probabilities(load_model(model), sequence)
         for (frame, probabilities), labels in zip(run, truths_of(sequence), strict=True):
-            size = reduced_size((frame.shape[0], frame.shape[1]), SIZE)
+            size = working_size((frame.shape[0], frame.shape[1]), SIZE, enlarge=False)
             truth = (labels > 0).astype(np.float32)
             frames.append(cv2.resize(frame, size[::-1], interpolation=cv2.INTER_AREA))
             objects.append(reduce_probabilities(probabilities, size)[1])

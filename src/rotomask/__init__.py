@@ -9,6 +9,10 @@
     for frame in frames:
         labels = segmenter.labels(segmenter.step(frame))
 
+A command of the command line is a function here. Four have a longer name, because the tools behind
+them are packages: `write_flow` (package `flow`), `write_edges` (`edges`), `refine_cut` (`refine`)
+and `export_cut` (`export`). An unknown keyword is an `OptionError` that lists the known ones.
+
 Importing this package loads nothing heavy: each name below is fetched when it is first used.
 """
 
@@ -18,47 +22,93 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOME = {
-    "cut": "rotomask.jobs.cut",
     "CutOptions": "rotomask.jobs.cut",
-    "load_model": "rotomask.catalog",
-    "load_discoverer": "rotomask.unsupervised.discoverers",
-    "propose": "rotomask.jobs.propose",
     "Discoverer": "rotomask.unsupervised.base",
-    "Segmenter": "rotomask.segmenters.base",
-    "open_video": "rotomask.video",
-    "read_mask": "rotomask.masks",
-    "write_mask": "rotomask.masks",
+    "EdgeOptions": "rotomask.jobs.edges",
+    "FlowOptions": "rotomask.jobs.flow",
+    "Refinements": "rotomask.segmenters.refinements",
     "RotomaskError": "rotomask.errors",
+    "Segmenter": "rotomask.segmenters.base",
+    "benchmark": "rotomask.jobs.benchmark:run_benchmark",
+    "cut": "rotomask.jobs.cut",
+    "detect": "rotomask.jobs.detect",
+    "evaluate": "rotomask.evaluation.running:evaluate_results",
+    "export_cut": "rotomask.export:export",
+    "load_detector": "rotomask.catalog",
+    "load_discoverer": "rotomask.jobs.loading",
+    "load_edge_detector": "rotomask.catalog",
+    "load_flow": "rotomask.catalog",
+    "load_model": "rotomask.jobs.loading",
+    "open_video": "rotomask.video",
+    "parse_refinements": "rotomask.segmenters.refinements",
+    "propose": "rotomask.jobs.propose",
+    "read_mask": "rotomask.masks",
+    "refine_cut": "rotomask.jobs.refine",
+    "train": "rotomask.training.run",
+    "write_edges": "rotomask.jobs.edges",
+    "write_flow": "rotomask.jobs.flow:write_video_flow",
+    "write_mask": "rotomask.masks",
 }
+"""Where each name is: ``MODULE``, or ``MODULE:NAME`` where it has another name there."""
 
 __all__ = [
     "CutOptions",
     "Discoverer",
+    "EdgeOptions",
+    "FlowOptions",
+    "Refinements",
     "RotomaskError",
     "Segmenter",
     "__version__",
+    "benchmark",
     "cut",
+    "detect",
+    "evaluate",
+    "export_cut",
+    "load_detector",
     "load_discoverer",
+    "load_edge_detector",
+    "load_flow",
     "load_model",
     "open_video",
+    "parse_refinements",
     "propose",
     "read_mask",
+    "refine_cut",
+    "train",
+    "write_edges",
+    "write_flow",
     "write_mask",
 ]
 
 if TYPE_CHECKING:
-    from rotomask.catalog import load_model
+    from rotomask.catalog import load_detector, load_edge_detector, load_flow
     from rotomask.errors import RotomaskError
+    from rotomask.evaluation.running import evaluate_results as evaluate
+    from rotomask.export import export as export_cut
+    from rotomask.jobs.benchmark import run_benchmark as benchmark
     from rotomask.jobs.cut import CutOptions, cut
+    from rotomask.jobs.detect import detect
+    from rotomask.jobs.edges import EdgeOptions, write_edges
+    from rotomask.jobs.flow import FlowOptions
+    from rotomask.jobs.flow import write_video_flow as write_flow
+    from rotomask.jobs.loading import load_discoverer, load_model
     from rotomask.jobs.propose import propose
+    from rotomask.jobs.refine import refine_cut
     from rotomask.masks import read_mask, write_mask
     from rotomask.segmenters.base import Segmenter
+    from rotomask.segmenters.refinements import Refinements, parse_refinements
+    from rotomask.training.run import train
     from rotomask.unsupervised.base import Discoverer
-    from rotomask.unsupervised.discoverers import load_discoverer
     from rotomask.video import open_video
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'rotomask' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOME[name]), name)
+    module, _, renamed = _HOME[name].partition(":")
+    return getattr(importlib.import_module(module), renamed or name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from rotomask.catalog import load_edge_detector, names, shipped_weights
 from rotomask.edges.edge_detector import EdgeDetector
-from rotomask.edges.frame_models import FRAME_MODELS, frame_model_weights, load_edge_detector
 from rotomask.errors import OptionError, ShapeError
 from rotomask.networks.hepspnet import EdgeConfig, HEPSPNet
 
@@ -61,11 +61,15 @@ def test_a_flow_of_another_size_is_refused():
         EdgeDetector(HEPSPNet(SMALL)).detect(frame, np.zeros((32, 40, 2), np.float32))
 
 
-def test_unknown_names_are_refused():
-    with pytest.raises(OptionError, match="known models: edges-lite"):
+def test_names_that_are_unknown_or_of_another_kind_are_refused():
+    with pytest.raises(OptionError, match="known edge detectors: edges-lite"):
         load_edge_detector("edges")
+    with pytest.raises(OptionError, match="known edge detectors: edges-lite, edges-flow-lite"):
+        load_edge_detector("stm-lite")
 
 
-@pytest.mark.parametrize("name", FRAME_MODELS)
+@pytest.mark.parametrize("name", names("edges"))
 def test_shipped_weights_are_small(name):
-    assert frame_model_weights(name).stat().st_size < 4_000_000
+    weights = shipped_weights(name)
+    assert weights is not None
+    assert weights.stat().st_size < 4_000_000

@@ -2,15 +2,16 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
+from rotomask.catalog import load_flow, names, shipped_weights
 from rotomask.data.training.synthetic import moving_shapes
 from rotomask.errors import InputError, OptionError, OutputError
-from rotomask.flow.estimators import ESTIMATORS, flow_lite_weights, load_flow
 from rotomask.flow.flo_files import read_flo
 from rotomask.flow.optical_flow import DISFlow, flow_colours, warp_back
 from rotomask.jobs.flow import FlowOptions, write_video_flow
@@ -53,7 +54,9 @@ def test_what_was_stopped_goes_on(clip, tmp_path):
 
 def test_what_cannot_be_is_refused(clip, tmp_path):
     folder, _ = clip
-    with pytest.raises(OptionError, match="unknown flow estimator 'raft'; known: dis"):
+    with pytest.raises(
+        OptionError, match="unknown flow estimator 'raft'; known flow estimators: dis"
+    ):
         write_video_flow(folder, tmp_path, FlowOptions(estimator="raft"))
     with pytest.raises(OptionError, match="flo and png, got gif"):
         FlowOptions(formats=("gif",))
@@ -79,7 +82,7 @@ def test_the_command_writes_flow_and_tells_errors_in_a_line(clip, tmp_path):
     assert failed.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("name", ESTIMATORS)
+@pytest.mark.parametrize("name", names("flow"))
 def test_every_estimator_finds_a_shift(name):
     """On a picture of shapes and texture that moves by (5, -3)."""
     frames, _ = moving_shapes(11, frames=1, size=(160, 200))
@@ -95,4 +98,4 @@ def test_every_estimator_finds_a_shift(name):
 
 
 def test_the_shipped_weights_are_small():
-    assert flow_lite_weights().stat().st_size < 1_500_000
+    assert Path(str(shipped_weights("flow-lite"))).stat().st_size < 1_500_000

@@ -10,7 +10,6 @@ from PIL import Image
 import rotomask
 from rotomask.errors import InputError, OptionError
 from rotomask.masks import read_labels
-from rotomask.unsupervised.config import DiscoveryConfig
 from rotomask.unsupervised.discoverers import load_discoverer
 from tests.cli.test_cli import run
 from tests.unsupervised.pasted import pasted_clip
@@ -92,7 +91,7 @@ def test_options_that_need_a_mask_are_refused(video, tmp_path):
 
 def test_an_empty_picture_has_nothing_to_follow(tmp_path):
     Image.fromarray(np.full((64, 96, 3), 127, np.uint8)).save(tmp_path / "grey.png")
-    discoverer = load_discoverer("flow-saliency", config=DiscoveryConfig(size=64))
+    discoverer = load_discoverer("flow-saliency", size=64)
     with pytest.raises(InputError, match="no object was found"):
         rotomask.propose(tmp_path / "grey.png", tmp_path / "out", discoverer=discoverer)
 

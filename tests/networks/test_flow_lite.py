@@ -117,11 +117,10 @@ def test_still_pictures_of_one_colour_give_no_numbers_that_are_none():
 
 
 def test_weights_of_another_network_are_refused():
-    from rotomask.catalog import shipped_weights
-    from rotomask.flow.estimators import load_flow_network
+    from rotomask.catalog import load_network, shipped_weights
 
-    with pytest.raises((WeightsError, TypeError)):
-        load_flow_network(shipped_weights("embedding"))
+    with pytest.raises(WeightsError, match="checkpoint of embedding, not of flow-lite"):
+        load_network("flow-lite", shipped_weights("embedding"))
 
 
 def test_standardised_features_do_not_depend_on_light():

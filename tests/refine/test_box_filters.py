@@ -14,14 +14,14 @@ from rotomask.refine import ComponentsConfig
 from rotomask.refine.box_filters import (
     BoxFilterConfig,
     Track,
-    begin_track,
-    choose_boxes,
+    best_boxes,
     filter_object,
     join_maps,
     map_overlaps,
-    near_place,
+    near_previous,
     restrict_map,
     select_boxes,
+    start_track,
     track_box,
 )
 
@@ -47,7 +47,7 @@ def _map(*boxes, value=0.95, size=SIZE):
 def _track(box, classes=(CAR,), **changes):
     mask = _map(box) > 0
     empty = np.zeros((0, 4), np.float32)
-    track = Track(classes=None if classes is None else frozenset(classes), place=empty)
+    track = Track(classes=None if classes is None else frozenset(classes), box=empty)
     return replace(track.after(mask), **changes)
 
 
@@ -56,28 +56,28 @@ PLAIN = BoxFilterConfig(components=ComponentsConfig(low=0.4, high=0.8))
 
 def test_the_first_frame_remembers_the_class_of_the_box_that_fits():
     found = _detections((*RIGHT, PERSON), (4, 9, 21, 31, CAR), (0, 0, 60, 40, 7))
-    track = begin_track(found, _map(LEFT) > 0, PLAIN)
+    track = start_track(found, _map(LEFT) > 0, PLAIN)
     assert track.classes == frozenset({CAR})
-    assert track.place.tolist() == [list(LEFT)]
+    assert track.box.tolist() == [list(LEFT)]
     assert track.area == 15 * 20
 
 
 def test_what_does_not_fit_the_first_mask_is_no_detection():
     found = _detections((*RIGHT, PERSON), (0, 0, 60, 40, 7))
-    assert begin_track(found, _map(LEFT) > 0, PLAIN).classes is None
+    assert start_track(found, _map(LEFT) > 0, PLAIN).classes is None
     lenient = replace(PLAIN, first_overlap=0.05)
-    assert begin_track(found, _map(LEFT) > 0, lenient).classes == frozenset({7})
-    assert begin_track(found, _map(RIGHT) > 0, replace(PLAIN, detections=False)).classes is None
+    assert start_track(found, _map(LEFT) > 0, lenient).classes == frozenset({7})
+    assert start_track(found, _map(RIGHT) > 0, replace(PLAIN, detections=False)).classes is None
 
 
 def test_a_rider_and_a_horse_are_two_boxes_of_one_object():
     rider, horse = (20, 2, 28, 14), (12, 14, 40, 34)
     found = _detections((*rider, PERSON), (*horse, 17), (*LEFT, CAR))
     mask = _map(rider, horse) > 0
-    assert begin_track(found, mask, PLAIN).classes == frozenset({17})
+    assert start_track(found, mask, PLAIN).classes == frozenset({17})
     both = replace(PLAIN, most_boxes=3)
-    assert begin_track(found, mask, both).classes == frozenset({PERSON, 17})
-    assert choose_boxes(found.boxes, mask, 3, 0.9).tolist() == [1]
+    assert start_track(found, mask, both).classes == frozenset({PERSON, 17})
+    assert best_boxes(found.boxes, mask, 3, 0.9).tolist() == [1]
 
 
 def test_other_classes_are_not_taken():
@@ -179,7 +179,7 @@ def test_both_thresholds_count():
 def test_an_object_that_leaves_is_lost_and_found_again_anywhere():
     track = _track(LEFT).after(np.zeros(SIZE, bool))
     assert track.lost
-    assert track.place.tolist() == [list(LEFT)]
+    assert track.box.tolist() == [list(LEFT)]
     found = _detections((*RIGHT, CAR))
     back = filter_object(_map(RIGHT), found, track, PLAIN)
     assert back.detected
@@ -217,7 +217,7 @@ def test_choice_is_the_best_overlap_and_more_boxes_never_fit_worse(boxes, seed):
         assert overlap == pytest.approx((region & likely).sum() / (region | likely).sum())
     fits = []
     for most in (1, 2, 3):
-        region = region_of(array[choose_boxes(array, likely, most)], SIZE)
+        region = region_of(array[best_boxes(array, likely, most)], SIZE)
         fits.append((region & likely).sum() / (region | likely).sum())
     assert fits[0] == pytest.approx(overlaps.max())
     assert fits == sorted(fits)
@@ -250,16 +250,16 @@ def test_joined_maps_are_a_distribution():
 def test_nearness_is_the_overlap_with_the_last_place():
     boxes = np.array([LEFT, (8, 10, 23, 30), RIGHT], np.float32)
     place = np.array([LEFT], np.float32)
-    assert near_place(boxes, place, 0.5).tolist() == [True, True, False]
+    assert near_previous(boxes, place, 0.5).tolist() == [True, True, False]
     overlap = float(box_iou(boxes[1:2], place)[0, 0])
-    assert near_place(boxes, place, overlap + 0.01).tolist() == [True, False, False]
+    assert near_previous(boxes, place, overlap + 0.01).tolist() == [True, False, False]
 
 
 def test_wrong_settings_and_shapes_are_named():
     with pytest.raises(OptionError, match="clip or components"):
         BoxFilterConfig(restrict="cut")  # type: ignore[arg-type]
     for wrong in ({"most_boxes": 0}, {"reach": -0.1}, {"margin": -0.1}):
-        with pytest.raises(OptionError, match="1 box or more"):
+        with pytest.raises(OptionError, match="most_boxes must be 1 or more"):
             BoxFilterConfig(**wrong)
     with pytest.raises(ShapeError, match="H×W"):
         filter_object(np.zeros((2, 3, 4), np.float32), NOTHING, _track(LEFT), PLAIN)

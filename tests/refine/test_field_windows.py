@@ -11,7 +11,7 @@ from rotomask.errors import OptionError
 from rotomask.flow.optical_flow import DISFlow
 from rotomask.refine.field_windows import (
     FieldWindowConfig,
-    link,
+    link_frames,
     reduce_probabilities,
     refine_video,
     tuned_field,
@@ -47,7 +47,7 @@ def test_every_frame_comes_out_once_and_in_order(frames, window, overlap):
 def test_one_window_is_the_field_itself():
     answers, _ = _answers(4)
     config = FieldWindowConfig(field=FIELD, size=48, window=9)
-    links = [link(a[0], b[0], DISFlow()) for a, b in pairwise(answers)]
+    links = [link_frames(a[0], b[0], DISFlow()) for a, b in pairwise(answers)]
     expected = solve_field([f for f, _ in answers], [p for _, p in answers], links, FIELD)
     for found, whole in zip(refine_video(answers, config), expected, strict=True):
         np.testing.assert_allclose(found, whole, atol=1e-5)

@@ -10,6 +10,7 @@ import torch
 import rotomask
 from rotomask.data.training.synthetic import moving_shapes
 from rotomask.errors import MaskError, OptionError, RotomaskError
+from rotomask.jobs.loading import load_model
 from rotomask.masks import read_labels
 from rotomask.networks.layers.pyramid_pooling import PyramidPooling
 from rotomask.networks.oneshot_lite import OneShotLite, OneShotLiteConfig
@@ -22,7 +23,7 @@ from rotomask.segmenters.fine_tuned import (
     layer_rates,
     make_views,
 )
-from rotomask.segmenters.refinements import Refinements, load_segmenter
+from rotomask.segmenters.refinements import Refinements
 from rotomask.training.starting import lite0_imagenet_weights
 
 CPU = Runtime(torch.device("cpu"), "float32")
@@ -216,9 +217,9 @@ def test_a_job_learns_once_within_its_time_and_says_how_far_it_is(tmp_path):
 
 
 def test_seconds_are_a_setting_of_one_shot_models():
-    timed = load_segmenter("oneshot", Refinements(online_seconds=7), device="cpu")
+    timed = load_model("oneshot", Refinements(online_seconds=7), device="cpu")
     assert isinstance(timed, FineTunedSegmenter)
     assert timed.config.seconds == 7
     assert timed.config.iterations == FineTuningConfig().iterations
-    scaled = load_segmenter("oneshot", Refinements(scales=(0.5,)), device="cpu")
+    scaled = load_model("oneshot", Refinements(scales=(0.5,)), device="cpu")
     assert "scale=0.5" in repr(scaled), "one network at another size, not other views"

@@ -7,14 +7,15 @@ import cv2
 import numpy as np
 import pytest
 
-from rotomask.catalog import load_model, shipped_weights
+from rotomask.catalog import shipped_weights
 from rotomask.data.training.synthetic import moving_shapes
 from rotomask.errors import OptionError, WeightsError
+from rotomask.jobs.loading import load_model
 from rotomask.masks import write_mask
 from rotomask.refine.box_filters import FOLLOWING
 from rotomask.segmenters.box_filtered import BoxFiltered
 from rotomask.segmenters.fine_tuned import FineTunedSegmenter
-from rotomask.segmenters.refinements import Refinements, load_segmenter
+from rotomask.segmenters.refinements import Refinements
 from tests.cli.test_cli import run
 
 CPU: dict[str, Any] = {"device": "cpu", "precision": "float32"}
@@ -29,22 +30,22 @@ def test_it_is_oneshot_and_a_detector():
 
 
 def test_the_detector_is_a_setting_of_it_and_a_refinement_of_others():
-    chosen = Refinements(detector="none.onnx", online_steps=1)
+    chosen = Refinements(boxes="none.onnx", online_steps=1)
     for model in ("oneshot-boxes", "stm-lite"):
         with pytest.raises(WeightsError, match=r"no detector at none\.onnx"):
-            load_segmenter(model, chosen, **CPU)
+            load_model(model, chosen, **CPU)
     with pytest.raises(OptionError, match="unknown detector"):
-        load_model("oneshot-boxes", detector="yolo", **CPU)
-    filtered = load_segmenter("stm-lite", Refinements(detector="detector-lite"), **CPU)
+        load_model("oneshot-boxes", boxes="yolo", **CPU)
+    filtered = load_model("stm-lite", Refinements(boxes="detector-lite"), **CPU)
     assert isinstance(filtered, BoxFiltered)
     assert filtered.config == FOLLOWING, "the thresholds of models that follow"
-    own = load_segmenter("oneshot-boxes", Refinements(detector="detector-lite"), **CPU)
+    own = load_model("oneshot-boxes", Refinements(boxes="detector-lite"), **CPU)
     assert isinstance(own, BoxFiltered)
     assert isinstance(own.segmenter, FineTunedSegmenter)
 
 
 def test_without_a_detector_boxes_are_tracked():
-    filtered = load_segmenter("stm-lite", Refinements(detector="none"), **CPU)
+    filtered = load_model("stm-lite", Refinements(boxes="tracked"), **CPU)
     assert isinstance(filtered, BoxFiltered)
     frames, labels = moving_shapes(5, frames=4, size=(64, 96))
     filtered.start(frames[0], labels[0].astype(int))
@@ -75,7 +76,7 @@ def test_on_the_command_line(tmp_path):
     answer = run("cut", *where, *learned, "--detector", "detector-lite", "-q")
     assert answer.returncode == 0, answer.stderr
     named = json.loads((out / "job.json").read_text())["model"]
-    assert named == "oneshot-boxes + online 6 steps + boxes of detector-lite"
+    assert named == "oneshot-boxes + online 6 steps + boxes detector-lite"
     found = np.asarray(cv2.imread(str(out / "masks" / "2.png"), cv2.IMREAD_GRAYSCALE))
     assert found.shape == (96, 128)
 

@@ -13,11 +13,12 @@ import rotomask
 from rotomask.catalog import shipped_weights
 from rotomask.data.training.synthetic import moving_shapes
 from rotomask.errors import OptionError, OutputError, WeightsError
+from rotomask.jobs.loading import load_model
 from rotomask.masks import read_labels, write_mask
 from rotomask.networks.checkpoints import load_state, read_metadata, save_weights
 from rotomask.networks.rgmp import RGMP, RGMPConfig
 from rotomask.segmenters.base import Segmenter
-from rotomask.segmenters.refinements import Refinements, load_segmenter
+from rotomask.segmenters.refinements import REFINEMENTS, Refinements, parse_refinements
 from tests.cli.test_cli import run
 
 ALL = Refinements(
@@ -57,17 +58,57 @@ def _answer(segmenter: Segmenter) -> np.ndarray:
     ids=str,
 )
 def test_each_refinement_does_something(refinements):
-    plain = _answer(load_segmenter("stm-lite", device="cpu", precision="float32"))
-    refined = _answer(load_segmenter("stm-lite", refinements, device="cpu", precision="float32"))
+    plain = _answer(load_model("stm-lite", device="cpu", precision="float32"))
+    refined = _answer(load_model("stm-lite", refinements, device="cpu", precision="float32"))
     assert np.abs(plain - refined).max() > 0.02
     # Refined, not broken: the shapes are still there.
     assert ((plain.argmax(0) > 0) == (refined.argmax(0) > 0)).mean() > 0.9
 
 
+def test_refinements_are_parsed_from_text():
+    specs = ["flip", "scales=0.75,1", "ensemble=rgmp-lite", "ensemble=stm:x.pth", "online=40"]
+    assert parse_refinements([*specs, "online=20s", "components", "crf"], "tracked") == Refinements(
+        flip=True,
+        scales=(0.75, 1.0),
+        ensemble_with=("rgmp-lite", "stm:x.pth"),
+        online_steps=40,
+        online_seconds=20.0,
+        boxes="tracked",
+        components=True,
+        crf=True,
+    )
+    assert parse_refinements([]) == Refinements()
+    for refinement in REFINEMENTS.values():
+        parse_refinements([refinement.example])
+
+
+@pytest.mark.parametrize(
+    ("specs", "message"),
+    [
+        (["sharpen"], "unknown refinement 'sharpen'; known: flip, scales, ensemble"),
+        (["flip=2"], "takes no value, got flip=2"),
+        (["flip", "flip"], "flip is given twice"),
+        (["scales"], "such as scales=0.75,1"),
+        (["scales=1,half"], "numbers with commas"),
+        (["scales=1,1"], "counts once"),
+        (["scales=0,1"], "above 0"),
+        (["ensemble"], "ensemble takes a model"),
+        (["online"], "online=40 or online=20s"),
+        (["online=20m"], "steps or seconds"),
+        (["online=0"], "1 step or more"),
+        (["online=0s"], "above 0"),
+        (["online=40", "online=50"], "given twice"),
+    ],
+)
+def test_wrong_refinements_are_named(specs, message):
+    with pytest.raises(OptionError, match=message):
+        parse_refinements(specs)
+
+
 def test_a_model_that_averages_over_scales_itself_is_told_them(tmp_path):
     torch.manual_seed(0)
     torch.save(RGMP(RGMPConfig()).state_dict(), tmp_path / "rgmp.pth")
-    segmenter = load_segmenter(
+    segmenter = load_model(
         "rgmp", Refinements(scales=(0.5, 1.0)), weights=tmp_path / "rgmp.pth", device="cpu"
     )
     assert segmenter.config.scales == (0.5, 1.0)  # type: ignore[attr-defined]
@@ -79,16 +120,16 @@ def test_an_ensemble_takes_other_weights(tmp_path):
     other = {name: value * 1.02 for name, value in load_state(weights).items()}
     save_weights(tmp_path / "other.safetensors", other, read_metadata(weights))
     named = f"stm-lite:{tmp_path / 'other.safetensors'}"
-    on_cpu = partial(load_segmenter, "stm-lite", device="cpu", precision="float32")
+    on_cpu = partial(load_model, "stm-lite", device="cpu", precision="float32")
     both = _answer(on_cpu(Refinements(ensemble_with=(named,))))
     alone = _answer(on_cpu())
     second = _answer(on_cpu(weights=tmp_path / "other.safetensors"))
     assert np.abs(both - (alone + second) / 2).max() < 1e-6
     assert np.abs(alone - second).max() > 1e-3
     with pytest.raises(WeightsError, match=r"none\.safetensors"):
-        load_segmenter("stm-lite", Refinements(ensemble_with=("stm-lite:none.safetensors",)))
+        load_model("stm-lite", Refinements(ensemble_with=("stm-lite:none.safetensors",)))
     with pytest.raises(OptionError, match="unknown model 'yolo'"):
-        load_segmenter("stm-lite", Refinements(ensemble_with=("yolo",)))
+        load_model("stm-lite", Refinements(ensemble_with=("yolo",)))
 
 
 def test_a_refined_job_goes_on_and_its_folder_is_its_own(clip, tmp_path):

@@ -6,16 +6,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rotomask.catalog import load_model
+from rotomask.catalog import load_model, names
 from rotomask.errors import InputError, MaskError, OptionError, RotomaskError, ShapeError
 from rotomask.evaluation.measures.region import region_similarity
+from rotomask.jobs.loading import load_discoverer
 from rotomask.segmenters.refinements import Refinements
 from rotomask.unsupervised import discovery as discovery_module
 from rotomask.unsupervised.base import Discovery, FrameList
 from rotomask.unsupervised.config import DiscoveryConfig
-from rotomask.unsupervised.discoverers import DISCOVERERS, load_discoverer
 from rotomask.unsupervised.discovery import EmbeddingDiscoverer, spread
-from rotomask.unsupervised.flow_saliency import FlowSaliencyDiscoverer, moving_probability
+from rotomask.unsupervised.flow_saliency import (
+    FlowSaliencyConfig,
+    FlowSaliencyDiscoverer,
+    moving_probability,
+)
 from rotomask.unsupervised.stored import certainty, keep_scores
 from tests.unsupervised.pasted import Clip, pasted_clip
 
@@ -26,7 +30,7 @@ LEAST_J = 0.5
 
 
 def _discoverer(config: DiscoveryConfig = SMALL) -> EmbeddingDiscoverer:
-    discoverer = load_discoverer("embedding", config=config, crf=False)
+    discoverer = load_discoverer("embedding", config=config)
     assert isinstance(discoverer, EmbeddingDiscoverer)
     return discoverer
 
@@ -56,7 +60,7 @@ def test_what_moves_is_found(camera):
 def test_a_crf_follows_the_outline_closer():
     frames, labels = pasted_clip(3, WALK)
     plain = _discoverer().discover(FrameList(frames))
-    found = load_discoverer("embedding", config=SMALL).discover(FrameList(frames))
+    found = load_discoverer("embedding", size=192).discover(FrameList(frames))
     assert _mean_j(_masks(found), labels) > _mean_j(_masks(plain), labels)
 
 
@@ -99,8 +103,8 @@ def test_what_stands_still_is_background():
 def test_every_discoverer_keeps_odd_sizes():
     clip, _ = pasted_clip(2, WALK)
     frames = [frame[:131, :207] for frame in clip]
-    for name in DISCOVERERS:
-        found = load_discoverer(name, config=SMALL).discover(FrameList(frames))
+    for name in (*names("discoverer"), "embedding+stm-lite", "flow-saliency+rgmp-lite"):
+        found = load_discoverer(name, size=192).discover(FrameList(frames))
         assert [m.shape for m in _masks(found)] == [(131, 207)] * 2
 
 
@@ -156,20 +160,22 @@ def test_what_cannot_be_discovered_is_said():
 
 def test_flow_saliency_finds_what_moves_unlike_the_camera():
     frames, labels = pasted_clip(4, WALK, camera=(-3, 1))
-    found = FlowSaliencyDiscoverer(size=192).discover(FrameList(frames))
+    found = FlowSaliencyDiscoverer(FlowSaliencyConfig(size=192)).discover(FrameList(frames))
     assert _mean_j(_masks(found), labels) > 0.4
 
 
 def test_flow_saliency_finds_nothing_where_nothing_moves():
     frames, _ = pasted_clip(3, (WALK[0], (0, 0)), camera=(2, 0))
     still = [frames[0]] * 3
-    assert not np.any(_masks(FlowSaliencyDiscoverer(size=192).discover(FrameList(still))))
+    assert not np.any(
+        _masks(FlowSaliencyDiscoverer(FlowSaliencyConfig(size=192)).discover(FrameList(still)))
+    )
     assert not moving_probability(np.full((4, 4), 0.3, np.float32), still_px=0.5).any()
 
 
 def test_found_then_followed_both_ways():
     frames, labels = pasted_clip(6, WALK)
-    discoverer = load_discoverer("embedding+stm-lite", config=SMALL, crf=False)
+    discoverer = load_discoverer("embedding+stm-lite", config=SMALL)
     found = discoverer.discover(FrameList(frames))
     masks = _masks(found)
     assert len(masks) == 6

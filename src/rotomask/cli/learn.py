@@ -82,29 +82,11 @@ def average(
 
 def models() -> None:
     """List the models: what they are, what they were trained on, how good they are."""
-    from rotomask.catalog import MODELS, model_card
-    from rotomask.detection.loading import DEFAULT_DETECTOR, shipped_detector
-    from rotomask.edges.frame_models import FRAME_MODELS, frame_model_card
-    from rotomask.flow.estimators import ESTIMATORS
-    from rotomask.networks.checkpoints import read_metadata
-    from rotomask.unsupervised.discoverers import DISCOVERERS
+    from rotomask.catalog import CATALOG, model_card
 
-    for name, model in MODELS.items():
-        card = model_card(name)
-        print(f"{name}\n    {model.summary}")
-        for key, text in card.get("summary", {}).items():
+    for name, entry in CATALOG.items():
+        print(f"{name}\n    {entry.summary}")
+        for key, text in model_card(name).get("summary", {}).items():
             print(f"    {key}: {text}")
-        if not model.shipped:
+        if entry.network is not None and entry.weights is None:
             print("    weights: not shipped; give them with --weights FILE")
-    for name, estimator in ESTIMATORS.items():
-        print(f"{name}\n    {estimator.summary}; optical flow, for rotomask flow")
-    for name, discoverer in DISCOVERERS.items():
-        if name not in MODELS:
-            print(f"{name}\n    {discoverer.summary}; takes no mask")
-    for name, frame_model in FRAME_MODELS.items():
-        print(f"{name}\n    {frame_model.summary}")
-        for key, text in frame_model_card(name).get("summary", {}).items():
-            print(f"    {key}: {text}")
-    print(f"{DEFAULT_DETECTOR}\n    boxes of objects of any kind: for detect, and as --detector")
-    for key, text in read_metadata(shipped_detector()).get("summary", {}).items():
-        print(f"    {key}: {text}")

@@ -102,7 +102,8 @@ def read_refinements(scales: str | None, **chosen: Any) -> "Refinements":
         factors = None if scales is None else tuple(float(part) for part in scales.split(","))
     except ValueError as error:
         raise OptionError(f"--scales takes numbers with commas between, got {scales!r}") from error
-    return Refinements(scales=factors, **chosen)
+    boxes = chosen.pop("detector")
+    return Refinements(scales=factors, boxes="tracked" if boxes == "none" else boxes, **chosen)
 
 
 def read_formats(text: str) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """Object edges of single frames: runs `HEPSPNet` over frames of any size."""
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +13,14 @@ from rotomask.edges.motion_edges import EdgeMap, flow_channels
 from rotomask.errors import ShapeError
 from rotomask.flow.optical_flow import Flow
 from rotomask.networks.hepspnet import HEPSPNet
+
+
+@dataclass(frozen=True, kw_only=True)
+class EdgeDetectorConfig:
+    """How the network is run on a frame."""
+
+    size: int | None = 480
+    """Short side at which frames are processed, px; smaller ones are left. None: their own size."""
 
 
 class EdgeMaps(NamedTuple):

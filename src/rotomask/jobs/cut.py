@@ -188,7 +188,7 @@ def _cut_unmarked(
     on_progress: OnProgress | None,
 ) -> CutResult:
     """Cut what is found in a video that nobody marked."""
-    from rotomask.catalog import find_model
+    from rotomask.catalog import find
     from rotomask.jobs.propose import (
         Search,
         VideoFrames,
@@ -207,7 +207,7 @@ def _cut_unmarked(
     )
     if follower is not None:
         if segmenter is None:
-            find_model(follower)  # an unknown name is said before the search
+            find(follower, "segmenter")  # an unknown name is said before the search
         if options.overwrite:
             shutil.rmtree(out / "found", ignore_errors=True)
         at, labels = find_reference(search, out, on_progress)

@@ -1,4 +1,4 @@
-"""What makes finished probabilities better, whatever network gave them."""
+"""Refinement of probabilities after any network: dense CRF, components, boxes, random fields."""
 
 from rotomask.refine.components import ComponentsConfig, filter_components, strong_components
 from rotomask.refine.dense_crf import DenseCRFConfig, dense_crf

@@ -1,12 +1,16 @@
-"""Which detector boxes are the object's, and what they leave of its appearance map.
+"""Filter an object's probability map by the boxes of a detector.
 
-From the one-shot appearance network with detector boxes (DAVIS 2017 challenge), sec. 3.3 and 3.4.
-An appearance network takes every similar thing for the object; a detector tells instances apart.
-Every step is a function here and a switch of `BoxFilterConfig`; `segmenters/box_filtered.py` runs
-them over a video. "Map" is an object's probability in every pixel, "mask" what of it is taken.
+The one-shot appearance network with detector boxes (DAVIS 2017 challenge), sec. 3.3 and 3.4. An
+appearance network responds to everything similar to the object; a detector separates instances.
+Each step of the paper is a function here and a switch of `BoxFilterConfig`;
+`segmenters/box_filtered.py` applies them to a video.
 
-The paper says nothing of objects that leave and come back. Here an object is lost while its mask is
-empty: its place is no longer asked for, but more evidence is, until it is found anywhere.
+A map is the probability of one object at every pixel. A track is what is remembered of an object
+between two frames.
+
+The paper does not cover objects that leave and come back. Here an object is lost while its mask is
+empty. A lost object can reappear anywhere in the frame, but the overlap of its box with the map
+must be higher than usual.
 """
 
 from collections.abc import Sequence
@@ -21,132 +25,141 @@ from rotomask.arrays import Probabilities
 from rotomask.detection.boxes import Boxes, box_iou, hull, mask_box, region_of
 from rotomask.detection.detector import Detections
 from rotomask.errors import OptionError, ShapeError
-from rotomask.refine.components import BoolMask, ComponentsConfig, strong_components, touching
+from rotomask.refine.components import (
+    BoolMask,
+    ComponentsConfig,
+    connected_to,
+    lift_threshold,
+    strong_components,
+    with_background,
+)
 
 Map = npt.NDArray[np.float32]
-"""An object's probability in every pixel, H×W."""
+"""Probability of one object at every pixel, H×W."""
 
 NO_BOXES: Boxes = np.zeros((0, 4), np.float32)
 
 
 @dataclass(frozen=True, kw_only=True)
 class BoxFilterConfig:
-    """The switches of every step, and their thresholds."""
+    """Switches and thresholds of the steps."""
 
     detections: bool = True
-    """Whether the detector's boxes are used; else every object has the box that is tracked."""
+    """Use the detector's boxes. False: use the box that is tracked from the masks."""
     classes: bool = True
-    """Whether later boxes must be of a class that was remembered from the first frame."""
+    """Accept only boxes of the classes detected on the object in its first frame."""
     appearance: bool = True
-    """Whether the box is chosen that fits the map best (sec. 3.3.1); else the best score is."""
+    """Select the box that fits the map best (sec. 3.3.1). False: the one with the best score."""
     temporal: bool = True
-    """Whether a box must overlap the object's place in the frame before (sec. 3.3.2)."""
+    """Accept only boxes that overlap the object's box in the previous frame (sec. 3.3.2)."""
     fallback: bool = True
-    """Whether a box is tracked where none is detected (sec. 3.3.2); else such maps stay whole."""
+    """Track a box where none is detected (sec. 3.3.2). False: leave such maps unfiltered."""
     restrict: Literal["nothing", "clip", "components"] = "components"
-    """What boxes do to the map: nothing; all outside is cut off; components that do not touch
-    a box go (sec. 3.4)."""
+    """How boxes filter the map: not at all; remove all pixels outside; or remove connected
+    components that do not touch a box (sec. 3.4)."""
     first_overlap: float = 0.5
-    """Least intersection over union of an object's first detection with the box of its mask."""
+    """Least IoU of an object's first detection with the bounding box of its mask."""
     temporal_overlap: float = 0.3
-    """Least intersection over union with the object's place in the frame before."""
+    """Least IoU of a box with the object's box in the previous frame."""
     appearance_overlap: float = 0.1
-    """Least intersection over union of a box and the map, thresholded low."""
+    """Least IoU of a box with the map's pixels above the low threshold."""
     return_overlap: float = 0.3
-    """The same for the box of an object that was lost."""
+    """`appearance_overlap` for an object that was lost."""
     return_area: float = 0.25
-    """Least part of its last area that a component has where a lost object comes back."""
+    """Least area of the component with which a lost object returns, as a fraction of its last
+    area."""
     reach: float = 0.25
-    """The place of the frame before is made larger by this part of its sides, each way, where a
-    box is tracked: objects move, and a part that was cut off comes back."""
+    """Fraction of its sides by which the previous box is enlarged on each side before a box is
+    tracked: objects move, and parts that were cut off can return."""
     most_boxes: int = 1
-    """Most boxes of an object: a rider and a horse are two things to a detector with classes."""
+    """Largest number of boxes of an object; a detector with classes sees a rider and a horse."""
     gain: float = 0.03
-    """A further box must raise the intersection over union with the map by so much."""
+    """Least increase of the IoU with the map by each further box."""
     margin: float = 0.0
-    """Boxes are made larger by this part of their sides, each way, before they restrict."""
+    """Fraction of their sides by which boxes are enlarged on each side before they filter."""
     weak_in_boxes: bool = False
-    """Whether weak pixels count inside boxes only, or wherever they touch strong ones."""
+    """Keep weak pixels only inside boxes. False: wherever they are connected to strong ones."""
     components: ComponentsConfig = field(default_factory=lambda: ComponentsConfig(low=0.5))
-    """The two thresholds."""
+    """The two thresholds of the map."""
 
     def __post_init__(self) -> None:
         if self.restrict not in ("nothing", "clip", "components"):
             raise OptionError(
-                f"boxes restrict by nothing, clip or components, got {self.restrict!r}"
+                f"restrict must be nothing, clip or components, got {self.restrict!r}"
             )
         if self.most_boxes < 1 or min(self.margin, self.reach) < 0:
             raise OptionError(
-                "an object has 1 box or more, their margin and reach are 0 or more, got "
+                "most_boxes must be 1 or more, margin and reach 0 or more, got "
                 f"{self.most_boxes}, {self.margin} and {self.reach}"
             )
 
 
 FOLLOWING = BoxFilterConfig(margin=0.1, components=ComponentsConfig(low=0.3))
-"""As suits a model that follows its object, such as stm-lite; the defaults suit one-shot models.
-Both are from the held-out videos (studies/box_filters.py)."""
+"""Settings for models that propagate masks, such as stm-lite; the defaults are for one-shot models.
+Both were selected on held-out videos (studies/box_filters.py)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Track:
-    """What is known of an object between two frames; all but the classes follows from its masks."""
+    """State of an object between two frames; all but the classes follows from its masks."""
 
     classes: frozenset[int] | None
-    """Those remembered from its first frame; None: nothing was detected there."""
-    place: Boxes
-    """The box of its last mask that was not empty, 1×4; 0×4 before the first."""
+    """Classes detected on the object in its first frame; None if nothing was detected."""
+    box: Boxes
+    """Bounding box of its last mask that was not empty, 1×4 px; 0×4 before the first."""
     area: int = 0
-    """Of that mask, px."""
+    """Area of that mask, px."""
     lost: bool = False
-    """Whether the mask of the frame before was empty."""
+    """True if its mask in the previous frame was empty."""
 
     def after(self, mask: BoolMask) -> "Track":
-        """What is known after a frame with this mask of the object, H×W."""
+        """The track after a frame in which the object has this mask, H×W bool."""
         if not mask.any():
             return replace(self, lost=True)
-        return replace(self, place=mask_box(mask), area=int(mask.sum()), lost=False)
+        return replace(self, box=mask_box(mask), area=int(mask.sum()), lost=False)
 
 
-class Filtered(NamedTuple):
-    """What is left of an object's map, and why."""
+class FilteredMap(NamedTuple):
+    """An object's map after the filter, with the boxes that filtered it."""
 
     probability: Map
     boxes: Boxes
-    """Those that were chosen or tracked; none where the object was not found."""
+    """Detected or tracked boxes, N×4 px; 0×4 if the object is not in the frame."""
     detected: bool
-    """Whether they are the detector's."""
+    """True if the boxes are detections, False if they are tracked."""
 
 
-def begin_track(detections: Detections, mask: BoolMask, config: BoxFilterConfig) -> Track:
-    """What is remembered of an object from its first frame (sec. 3.3.1).
+def start_track(detections: Detections, mask: BoolMask, config: BoxFilterConfig) -> Track:
+    """The track of an object after its first frame (sec. 3.3.1).
 
     Args:
-        detections: Of that frame.
-        mask: The object's, H×W.
+        detections: Detections in that frame.
+        mask: The object's mask, H×W.
         config: The switches.
 
     Returns:
-        A track with the classes of the boxes that fit the mask best, if those fit well enough.
+        A track with the classes of the boxes that fit the mask best, or without classes if their
+        overlap with the mask's box is below `BoxFilterConfig.first_overlap`.
     """
-    unseen = Track(classes=None, place=NO_BOXES, lost=True).after(mask)
+    track = Track(classes=None, box=NO_BOXES, lost=True).after(mask)
     if not config.detections or not mask.any():
-        return unseen
-    chosen = choose_boxes(detections.boxes, mask, config.most_boxes, config.gain)
-    around = hull(detections.boxes[chosen])
-    if not len(chosen) or box_iou(around, unseen.place)[0, 0] < config.first_overlap:
-        return unseen
-    return replace(unseen, classes=frozenset(int(c) for c in detections.classes[chosen]))
+        return track
+    selected = best_boxes(detections.boxes, mask, config.most_boxes, config.gain)
+    outer = hull(detections.boxes[selected])
+    if not len(selected) or box_iou(outer, track.box)[0, 0] < config.first_overlap:
+        return track
+    return replace(track, classes=frozenset(int(c) for c in detections.classes[selected]))
 
 
 def filter_object(
     probability: Map, detections: Detections, track: Track, config: BoxFilterConfig
-) -> Filtered:
+) -> FilteredMap:
     """One object's map, filtered by the boxes of its frame.
 
     Args:
         probability: The object's map, H×W float32, 0 to 1.
-        detections: Of this frame.
-        track: What is known of the object from the frames before.
+        detections: Detections in this frame.
+        track: The object's track up to the previous frame.
         config: The switches.
 
     Returns:
@@ -156,103 +169,111 @@ def filter_object(
         ShapeError: If the map is not H×W.
     """
     if probability.ndim != 2:
-        raise ShapeError(f"an object's map is H×W, got {probability.shape}")
+        raise ShapeError(f"an object's map must be H×W, got {probability.shape}")
     boxes = select_boxes(detections, probability, track, config)
     detected = len(boxes) > 0
     if not detected and not config.fallback:
-        return Filtered(probability, boxes, detected)
+        return FilteredMap(probability, boxes, detected)
     if not detected:
         boxes = track_box(probability, track, config)
-    return Filtered(restrict_map(probability, boxes, config), boxes, detected)
+    return FilteredMap(restrict_map(probability, boxes, config), boxes, detected)
 
 
 def select_boxes(
     detections: Detections, probability: Map, track: Track, config: BoxFilterConfig
 ) -> Boxes:
-    """The detected boxes of an object, N×4: by class, place and appearance (sec. 3.3).
+    """The detected boxes of an object, N×4: by class, position and appearance (sec. 3.3).
 
     Args:
-        detections: Of this frame.
+        detections: Detections in this frame.
         probability: The object's map, H×W.
-        track: What is known of it; without classes nothing is selected.
+        track: The object's track; if it has no classes, no box is selected.
         config: The switches.
     """
     if not config.detections or track.classes is None:
         return NO_BOXES
-    found = detections
+    candidates = detections
     if config.classes:
-        found = found.take(np.isin(found.classes, list(track.classes)))
+        candidates = candidates.take(np.isin(candidates.classes, list(track.classes)))
     if config.temporal and not track.lost:
-        found = found.take(near_place(found.boxes, track.place, config.temporal_overlap))
+        near = near_previous(candidates.boxes, track.box, config.temporal_overlap)
+        candidates = candidates.take(near)
     likely = probability >= config.components.low
     if config.appearance:
         least = config.return_overlap if track.lost else config.appearance_overlap
-        found = found.take(map_overlaps(found.boxes, likely) >= least)
-        chosen = choose_boxes(found.boxes, likely, config.most_boxes, config.gain)
+        candidates = candidates.take(map_overlaps(candidates.boxes, likely) >= least)
+        selected = best_boxes(candidates.boxes, likely, config.most_boxes, config.gain)
     else:
-        chosen = np.argsort(-found.scores, kind="stable")[: config.most_boxes]
-    return found.boxes[chosen]
+        selected = np.argsort(-candidates.scores, kind="stable")[: config.most_boxes]
+    return candidates.boxes[selected]
 
 
-def near_place(boxes: Boxes, place: Boxes, overlap: float) -> BoolMask:
-    """Which boxes overlap the object's place in the frame before enough, N bool (sec. 3.3.2)."""
-    return np.asarray((box_iou(boxes, place) >= overlap).any(1))
+def near_previous(boxes: Boxes, previous: Boxes, overlap: float) -> BoolMask:
+    """Mask of the boxes with at least this IoU with the previous box: N bool (sec. 3.3.2).
+
+    Args:
+        boxes: N×4, px.
+        previous: The object's box in the previous frame, 1×4, px.
+        overlap: Least IoU.
+    """
+    return np.asarray((box_iou(boxes, previous) >= overlap).any(1))
 
 
 def map_overlaps(boxes: Boxes, likely: BoolMask) -> npt.NDArray[np.float64]:
-    """Intersection over union of each box and a map's likely pixels (sec. 3.3.1).
+    """IoU of the region of each box with a map's likely pixels (sec. 3.3.1).
 
     Args:
         boxes: N×4, px.
-        likely: H×W.
+        likely: Pixels above the low threshold, H×W.
 
     Returns:
-        N, 0 to 1.
+        N values, 0 to 1.
     """
     size = (likely.shape[0], likely.shape[1])
-    return np.array([_overlap(region_of(box[None], size), likely) for box in boxes], np.float64)
+    return np.array([_region_iou(region_of(box[None], size), likely) for box in boxes], np.float64)
 
 
-def choose_boxes(
+def best_boxes(
     boxes: Boxes, likely: BoolMask, most: int = 1, gain: float = 0.0
 ) -> npt.NDArray[np.intp]:
-    """The boxes that together fit a map's likely pixels best.
+    """Indices of the boxes that together fit a map's likely pixels best.
 
-    The best one first; then, as long as the intersection over union of all and the map rises by
-    the gain, the one that raises it most.
+    A greedy search: the box with the highest IoU first, then repeatedly the box that raises the IoU
+    of the union most, while it rises by more than the gain.
 
     Args:
         boxes: N×4, px.
-        likely: H×W.
-        most: Most boxes.
-        gain: Least rise for a further box.
+        likely: Pixels above the low threshold, H×W.
+        most: Largest number of boxes.
+        gain: Least rise of the IoU for a further box.
 
     Returns:
-        Indices, the best one first; none if no box meets a likely pixel.
+        Indices, the best box first; empty if no box contains a likely pixel.
     """
     size = (likely.shape[0], likely.shape[1])
     regions = [region_of(box[None], size) for box in boxes]
-    chosen: list[int] = []
-    covered, reached = np.zeros(size, bool), 0.0
-    while regions and len(chosen) < most:
-        overlaps = np.array([_overlap(covered | region, likely) for region in regions])
+    selected: list[int] = []
+    union, union_iou = np.zeros(size, bool), 0.0
+    while regions and len(selected) < most:
+        overlaps = np.array([_region_iou(union | region, likely) for region in regions])
         best = int(overlaps.argmax())
-        if overlaps[best] <= reached + (gain if chosen else 0):
+        # Selected boxes need no exclusion: adding one again raises nothing and ends the search.
+        if overlaps[best] <= union_iou + (gain if selected else 0):
             break
-        chosen.append(best)
-        covered, reached = covered | regions[best], float(overlaps[best])
-    return np.array(chosen, np.intp)
+        selected.append(best)
+        union, union_iou = union | regions[best], float(overlaps[best])
+    return np.array(selected, np.intp)
 
 
 def track_box(probability: Map, track: Track, config: BoxFilterConfig) -> Boxes:
-    """The box of an object that is not detected: 1×4, or 0×4 where it is not seen (sec. 3.3.2).
+    """The box of an object without a detection: 1×4, or 0×4 if it is not in the frame (sec. 3.3.2).
 
-    It is around the strong components that touch the object's place in the frame before. Of a lost
-    object it is around the largest strong component, if that is large enough.
+    It bounds the strong components that touch the object's previous box. For a lost object it
+    bounds the largest strong component, if that is large enough.
 
     Args:
         probability: The object's map, H×W.
-        track: What is known of it.
+        track: The object's track.
         config: The switches.
     """
     strong = probability >= config.components.high
@@ -260,21 +281,21 @@ def track_box(probability: Map, track: Track, config: BoxFilterConfig) -> Boxes:
         return NO_BOXES
     if not track.lost:
         size = (strong.shape[0], strong.shape[1])
-        return mask_box(touching(strong, region_of(track.place, size, config.reach)))
+        return mask_box(connected_to(region_of(track.box, size, config.reach), strong))
     largest = _largest_component(strong)
     return mask_box(largest) if largest.sum() >= config.return_area * track.area else NO_BOXES
 
 
 def restrict_map(probability: Map, boxes: Boxes, config: BoxFilterConfig) -> Map:
-    """What boxes leave of a map (sec. 3.4).
+    """A map restricted to boxes (sec. 3.4).
 
     Args:
-        probability: H×W.
-        boxes: N×4, px; of none, nothing is left.
-        config: The switches; by components, the low threshold becomes one half.
+        probability: H×W, 0 to 1.
+        boxes: N×4, px; without boxes the result is 0 everywhere.
+        config: The switches. Restriction by components maps the low threshold to 0.5.
 
     Returns:
-        H×W float32: 0 where the object is not.
+        H×W float32, 0 where the object is not.
     """
     if config.restrict == "nothing":
         return probability
@@ -283,30 +304,26 @@ def restrict_map(probability: Map, boxes: Boxes, config: BoxFilterConfig) -> Map
         return np.where(region, probability, np.float32(0))
     thresholds = config.components
     if config.weak_in_boxes:
-        kept = strong_components(probability, thresholds, region)
+        components = strong_components(probability, thresholds, region)
     else:
-        strong = touching(probability >= thresholds.high, region)
-        kept = touching(probability >= thresholds.low, strong)
-    lifted = np.interp(probability, [0, thresholds.low, 1], [0, 0.5, 1])
-    return np.where(kept, lifted, 0).astype(np.float32)
+        strong = connected_to(region, probability >= thresholds.high)
+        components = connected_to(strong, probability >= thresholds.low)
+    return lift_threshold(probability, components, thresholds.low)
 
 
 def join_maps(maps: Sequence[Map]) -> Probabilities:
-    """Objects' filtered maps as one distribution O+1×H×W; the background has what is left."""
-    stacked = np.stack(maps)
-    total = stacked.sum(0)
-    stacked /= np.maximum(total, 1)
-    return np.concatenate([np.maximum(1 - total, 0)[None], stacked])
+    """The filtered maps of O objects as one distribution, O+1×H×W float32, background first."""
+    return with_background(np.stack(maps))
 
 
-def _overlap(region: BoolMask, likely: BoolMask) -> float:
-    shared = np.count_nonzero(region & likely)
-    union = np.count_nonzero(region) + np.count_nonzero(likely) - shared
-    return shared / union if union else 0.0
+def _region_iou(region: BoolMask, likely: BoolMask) -> float:
+    intersection = np.count_nonzero(region & likely)
+    union = np.count_nonzero(region) + np.count_nonzero(likely) - intersection
+    return intersection / union if union else 0.0
 
 
 def _largest_component(mask: BoolMask) -> BoolMask:
     _, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
     sizes = np.bincount(labels.ravel())
-    sizes[0] = 0
+    sizes[0] = 0  # label 0 is the background
     return np.asarray(labels == sizes.argmax())

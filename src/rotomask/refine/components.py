@@ -1,8 +1,8 @@
-"""Connected components under two thresholds: weak pixels count where strong ones vouch for them.
+"""Hysteresis thresholding: keep only connected components with a high probability somewhere.
 
-From the one-shot appearance network with detector boxes (DAVIS 2017 challenge), sec. 3.4: as in
-Canny's edge detector, pixels above a low threshold are kept only in connected components that hold
-a pixel above a high one.
+The one-shot appearance network with detector boxes (DAVIS 2017 challenge), sec. 3.4: as in Canny's
+edge detector, pixels above a low threshold are kept only in connected components that contain a
+pixel above a high threshold.
 """
 
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ BoolMask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, kw_only=True)
 class ComponentsConfig:
-    """The two thresholds, on an object's probability."""
+    """The two thresholds of an object's probability."""
 
     low: float = 0.4
-    """A pixel at least so probable may belong to the object."""
+    """Least probability of a weak pixel; other pixels are not the object's."""
     high: float = 0.8
-    """A component of such pixels is kept if it holds one at least so probable."""
+    """Least probability of a strong pixel; a component without one is removed."""
 
     def __post_init__(self) -> None:
         if not 0 < self.low <= self.high <= 1:
@@ -38,16 +38,15 @@ def strong_components(
     config: ComponentsConfig | None = None,
     region: BoolMask | None = None,
 ) -> BoolMask:
-    """Where one object is: its components that are strong somewhere.
+    """Mask of one object: its connected components that contain a strong pixel.
 
-    Components of strong pixels that do not touch the region are dropped first; then those of weak
-    pixels within the region are added where they touch what is left.
+    With a region, components of strong pixels that do not touch it are removed first; then weak
+    pixels inside the region are added where they are connected to the remaining strong ones.
 
     Args:
         probability: The object's probability, H×W float32, 0 to 1.
         config: The thresholds.
-        region: Where the object is expected, such as its detection's box, H×W bool; None:
-            everywhere.
+        region: Where the object can be, such as its detected box, H×W bool; None: everywhere.
 
     Returns:
         H×W bool.
@@ -63,46 +62,72 @@ def strong_components(
     config = config or ComponentsConfig()
     if probability.ndim != 2 or (region is not None and region.shape != probability.shape):
         other = "" if region is None else f" and {region.shape}"
-        raise ShapeError(
-            f"an object's probability is H×W, its region too, got {probability.shape}{other}"
-        )
+        raise ShapeError(f"probability and region must both be H×W, got {probability.shape}{other}")
     strong, weak = probability >= config.high, probability >= config.low
     if region is not None:
-        strong = touching(strong, region)
+        strong = connected_to(region, strong)
         weak = strong | (weak & region)
-    return touching(weak, strong)
+    return connected_to(strong, weak)
 
 
 def filter_components(
     probabilities: Probabilities, frame: Frame, config: ComponentsConfig | None = None
 ) -> Probabilities:
-    """Probabilities whose most probable objects are those of `strong_components`.
+    """Probabilities after hysteresis thresholding of every object.
 
-    An object's probability outside its components goes to the background; within, the low
-    threshold becomes one half, so that the object is the most probable label from there on.
+    An object's probability outside its `strong_components` goes to the background. Inside, the low
+    threshold is mapped to 0.5, so that a single object is the most probable label from there on.
 
     Args:
         probabilities: Distribution over background and objects, C×H×W float32.
-        frame: Not used: a refinement is given it (`segmenters.wrappers.Refined`).
+        frame: Not used; `segmenters.wrappers.Refined` passes it to every refinement.
         config: The thresholds.
 
     Returns:
         C×H×W float32, sums to 1 over the first axis.
     """
     config = config or ComponentsConfig()
-    filtered = np.empty_like(probabilities)
-    for k, probability in enumerate(probabilities[1:], start=1):
-        kept = strong_components(probability, config)
-        at, known = [0, config.low, 1], [0, 0.5, 1]
-        filtered[k] = np.where(kept, np.interp(probability, at, known), 0)
-    total = filtered[1:].sum(0)
-    filtered[1:] /= np.maximum(total, 1)
-    filtered[0] = np.maximum(1 - total, 0)
-    return filtered
+    filtered = np.empty_like(probabilities[1:])
+    for k, probability in enumerate(probabilities[1:]):
+        filtered[k] = lift_threshold(
+            probability, strong_components(probability, config), config.low
+        )
+    return with_background(filtered)
 
 
-def touching(mask: BoolMask, seeds: BoolMask) -> BoolMask:
-    """The 8-connected components of a mask that hold a seed."""
+def lift_threshold(
+    probability: npt.NDArray[np.float32], mask: BoolMask, threshold: float
+) -> npt.NDArray[np.float32]:
+    """The probability inside a mask with the threshold mapped to 0.5, and 0 outside.
+
+    Piecewise linear: 0 stays 0 and 1 stays 1.
+
+    Args:
+        probability: H×W, 0 to 1.
+        mask: H×W.
+        threshold: The probability that becomes 0.5.
+
+    Returns:
+        H×W float32, 0 to 1.
+    """
+    lifted = np.interp(probability, [0, threshold, 1], [0, 0.5, 1])
+    return np.where(mask, lifted, 0).astype(np.float32)
+
+
+def with_background(objects: npt.NDArray[np.float32]) -> Probabilities:
+    """A distribution from separate object probabilities: the background gets the remainder.
+
+    Args:
+        objects: O×H×W, 0 to 1. Where they sum to more than 1 they are divided by their sum.
+
+    Returns:
+        O+1×H×W float32, background first, sums to 1 over the first axis.
+    """
+    total = objects.sum(0)
+    return np.concatenate([np.maximum(1 - total, 0)[None], objects / np.maximum(total, 1)])
+
+
+def connected_to(seeds: BoolMask, mask: BoolMask) -> BoolMask:
+    """The 8-connected components of a mask that contain a seed, H×W bool."""
     _, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
-    found = np.unique(labels[seeds & mask])
-    return np.asarray(np.isin(labels, found))
+    return np.asarray(np.isin(labels, np.unique(labels[seeds & mask])))

@@ -1,10 +1,10 @@
-"""Fully connected random field: masks whose outlines follow the picture's.
+"""Fully connected conditional random field (dense CRF): aligns outlines with the frame's edges.
 
 Krähenbühl and Koltun 2011, "Efficient Inference in Fully Connected CRFs with Gaussian Edge
-Potentials". Every two pixels of a frame want the same label, the more so the closer they are
-(smoothness) and the closer and more alike in colour (appearance); mean-field inference settles what
-the network's probabilities and all these wishes make of it. RGMP (Oh et al. 2018, sec. 4.3) refines
-its masks so.
+Potentials". Every pair of pixels in a frame pays a cost for different labels. The cost is a
+Gaussian of their distance (smoothness) plus a Gaussian of their distance and colour difference
+(appearance). Mean-field inference combines these costs with the network's probabilities. RGMP (Oh
+et al. 2018, sec. 4.3) refines its masks this way.
 """
 
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 import numpy.typing as npt
+from scipy.special import softmax
 
 from rotomask.arrays import Frame, Probabilities, check_frame
 from rotomask.errors import OptionError, ShapeError
@@ -27,30 +28,33 @@ EPSILON = 1e-20
 
 @dataclass(frozen=True, kw_only=True)
 class DenseCRFConfig:
-    """Weights and widths of the two kernels.
+    """Weights and standard deviations of the two kernels.
 
-    The defaults are the choice of `studies/dense_crf_search.py` for stm-lite, on sequences of
-    DAVIS-2016 train kept out of training.
+    The defaults were selected for stm-lite by `studies/dense_crf_search.py`, on sequences of
+    DAVIS-2016 train that were held out of training.
     """
 
     iterations: int = 5
-    """Mean-field updates."""
+    """Number of mean-field updates."""
     smoothness_weight: float = 0.0
-    """How much closeness alone counts, beside the network's log-probabilities. None by default: it
-    rounds off what is thin, and outlines lose by it."""
+    """Weight of the smoothness kernel, relative to the network's log-probabilities. 0 by default,
+    because it removes thin structures and lowers the boundary accuracy."""
     smoothness_sigma_px: float = 3.0
-    """Standard deviation of closeness, at a short side of 480 px; it grows with the frame."""
+    """Standard deviation of the smoothness kernel, px at a short side of 480; scales with the
+    frame."""
     appearance_weight: float = 4.0
-    """How much closeness and likeness in colour count together."""
+    """Weight of the appearance kernel."""
     appearance_sigma_px: float = 60.0
-    """Standard deviation of closeness in that kernel, at a short side of 480 px."""
+    """Spatial standard deviation of the appearance kernel, px at a short side of 480; scales with
+    the frame."""
     appearance_sigma_rgb: float = 4.0
-    """Standard deviation of colour differences, in steps of 0-255."""
+    """Colour standard deviation of the appearance kernel, in steps of 0-255."""
     least_probability: float = 1e-5
-    """Probabilities below it are raised to it: a network is never that sure."""
+    """Lower limit of the network's probabilities, so that an overconfident network can be
+    corrected."""
     backend: Backend = "rotomask"
-    """``rotomask``: numpy and scipy alone; ``pydensecrf2``: the package of that name, which gives
-    the same within rounding (`pip install rotomask[crf]`, it compiles)."""
+    """``rotomask``: needs only numpy and scipy; ``pydensecrf2``: the compiled package of that name
+    (`pip install rotomask[crf]`), with the same result up to rounding."""
 
     def __post_init__(self) -> None:
         if self.backend not in ("rotomask", "pydensecrf2"):
@@ -74,18 +78,18 @@ class DenseCRFConfig:
 def dense_crf(
     probabilities: Probabilities, frame: Frame, config: DenseCRFConfig | None = None
 ) -> Probabilities:
-    """Probabilities that agree with the frame's colours and edges.
+    """Probabilities refined by the dense CRF.
 
-    Only the box around the pixels that may change their label is worked on; others stay as they
-    are.
+    Only the bounding box of the pixels that can change their label is processed; other pixels keep
+    their values.
 
     Krähenbühl and Koltun 2011, algorithm 1, with Potts compatibility and symmetrically normalised
-    kernels. As in their code, and unlike eq. 6, a pixel's message to itself is not left out.
+    kernels. As in their code, but unlike eq. 6, a pixel's message to itself is included.
 
     Args:
         probabilities: Distribution over background and objects, C×H×W float32, 0 to 1, C >= 2.
-        frame: The picture, H×W×3 uint8 RGB.
-        config: Weights and widths.
+        frame: The frame, H×W×3 uint8 RGB.
+        config: Weights and standard deviations.
 
     Returns:
         C×H×W float32, sums to 1 over the first axis.
@@ -103,65 +107,70 @@ def dense_crf(
     region = _undecided_region(logarithms, config, scale)
     if region is not None:
         infer = _with_pydensecrf if config.backend == "pydensecrf2" else _mean_field
-        picture = np.ascontiguousarray(frame[region])
-        refined[:, *region] = infer(logarithms[:, *region], picture, config, scale)
+        crop = np.ascontiguousarray(frame[region])
+        refined[:, *region] = infer(logarithms[:, *region], crop, config, scale)
     return refined
 
 
 def _undecided_region(
     logarithms: Floats, config: DenseCRFConfig, scale: float
 ) -> tuple[slice, slice] | None:
-    """The box with every pixel whose label may change, and with all that sways them.
+    """Bounding box (rows, columns) of the pixels whose label can change, and of their neighbours.
 
-    All messages to a label together are at most the kernels' weights (about: the normalisation
-    is not of rows), so a pixel whose first label leads by more keeps it. None if all do.
+    The messages to a label sum to at most the kernels' weights (approximately, because the kernels
+    are not normalised by rows). A pixel whose best label leads by more than that keeps its label.
+    None if no label can change.
     """
+    # The two largest log-probabilities at every pixel, each H×W, without sorting all labels.
     second, first = np.partition(logarithms, (-2, -1), axis=0)[-2:]
     undecided = first - second < config.smoothness_weight + config.appearance_weight
     if not undecided.any():
         return None
-    reach_px = config.appearance_sigma_px if config.appearance_weight else 0
-    reach = 2 * scale * max(reach_px, config.smoothness_sigma_px)
-    margin = 1 + int(np.ceil(reach))
+    # A margin of two standard deviations holds most of the pixels that send them messages.
+    sigma_px = config.appearance_sigma_px if config.appearance_weight else 0
+    margin = 1 + int(np.ceil(2 * scale * max(sigma_px, config.smoothness_sigma_px)))
     bounds = []
-    for axis in (1, 0):
-        inside = np.flatnonzero(undecided.any(axis))
-        bounds.append(slice(max(0, int(inside[0]) - margin), int(inside[-1]) + margin + 1))
+    for axis in (1, 0):  # rows, then columns
+        positions = np.flatnonzero(undecided.any(axis))
+        bounds.append(slice(max(0, int(positions[0]) - margin), int(positions[-1]) + margin + 1))
     return bounds[0], bounds[1]
 
 
 def _mean_field(
     logarithms: Floats, frame: Frame, config: DenseCRFConfig, scale: float
 ) -> Probabilities:
+    """The distribution C×H×W after mean-field inference from log-probabilities C×H×W."""
     kernels = _kernels(frame, config, scale)
-    q = _softmax(logarithms)
+    q: Floats = softmax(logarithms, axis=0)
     for _ in range(config.iterations):
         scores = logarithms.copy()
         for kernel in kernels:
             message = kernel(q[1:])
-            # Labels' messages sum to the kernel's total, so the background need not be filtered.
+            # q sums to 1 over the labels and filtering is linear, so the messages of all labels sum
+            # to the kernel's total: the background's message follows without filtering it.
             scores[0] += kernel.total - message.sum(0)
             scores[1:] += message
-        q = _softmax(scores)
+        q = softmax(scores, axis=0)
     return q
 
 
 class _Kernel:
-    """A kernel K normalised as D^-1/2 K D^-1/2, where D holds the row sums, times its weight."""
+    """A Gaussian kernel K, normalised to D^-1/2 K D^-1/2 with D its row sums, times a weight.
+
+    A subclass implements `_blur`, the product of K with values C×H×W.
+    """
 
     def __init__(self, size: tuple[int, int], weight: float) -> None:
         ones = np.ones((1, *size), np.float32)
-        self.scale = np.ones(size, np.float32)
-        self.weight = 1.0
-        self.scale = 1 / np.sqrt(self._blur(ones)[0] + EPSILON)
+        self.scale: Floats = 1 / np.sqrt(self._blur(ones)[0] + EPSILON)  # D^-1/2, H×W
         self.weight = weight
         self.total: Floats = self(ones)[0]
-        """What all labels' messages sum to, H×W."""
+        """Sum of the messages of all labels at every pixel, H×W."""
 
     def __call__(self, values: Floats) -> Floats:
-        """The messages that C×H×W values send to every pixel, C×H×W."""
-        blurred: Floats = self._blur(values * self.scale) * (self.scale * self.weight)
-        return blurred
+        """Messages C×H×W from the distributions `values`, C×H×W, of all pixels."""
+        messages: Floats = self._blur(values * self.scale) * (self.scale * self.weight)
+        return messages
 
     def _blur(self, values: Floats) -> Floats:
         raise NotImplementedError
@@ -173,28 +182,31 @@ class _Smoothness(_Kernel):
         super().__init__(size, weight)
 
     def _blur(self, values: Floats) -> Floats:
-        channels = np.ascontiguousarray(values.transpose(1, 2, 0))
+        channels = np.ascontiguousarray(values.transpose(1, 2, 0))  # H×W×C for OpenCV
+        # Zeros beyond the border: there are no pixels there to send messages.
         blurred = cv2.GaussianBlur(
             channels, (0, 0), self.sigma_px, borderType=cv2.BORDER_CONSTANT | cv2.BORDER_ISOLATED
         )
+        # OpenCV drops the last axis when C = 1.
         return np.asarray(blurred, np.float32).reshape(channels.shape).transpose(2, 0, 1)
 
 
 class _Appearance(_Kernel):
     def __init__(self, frame: Frame, weight: float, sigma_px: float, sigma_rgb: float) -> None:
         height, width = frame.shape[:2]
+        # A point in 5 dimensions per pixel, x, y, r, g, b in standard deviations: 5×HW.
         y, x = np.mgrid[:height, :width].astype(np.float32) / sigma_px
         colours = frame.reshape(-1, 3).T.astype(np.float32) / sigma_rgb
         self.lattice = PermutohedralLattice(np.concatenate([[x.ravel(), y.ravel()], colours]))
         super().__init__((height, width), weight)
 
     def _blur(self, values: Floats) -> Floats:
-        rows = np.ascontiguousarray(values.reshape(len(values), -1).T)
+        rows = np.ascontiguousarray(values.reshape(len(values), -1).T)  # HW×C
         return self.lattice.filter(rows).T.reshape(values.shape)
 
 
 def _kernels(frame: Frame, config: DenseCRFConfig, scale: float) -> list[_Kernel]:
-    """Those whose weight is not 0."""
+    """The kernels whose weight is not 0."""
     height, width = frame.shape[:2]
     kernels: list[_Kernel] = []
     if config.smoothness_weight:
@@ -208,15 +220,10 @@ def _kernels(frame: Frame, config: DenseCRFConfig, scale: float) -> list[_Kernel
     return kernels
 
 
-def _softmax(scores: Floats) -> Floats:
-    exponentials = np.exp(scores - scores.max(0))
-    distribution: Floats = exponentials / exponentials.sum(0)
-    return distribution
-
-
 def _with_pydensecrf(
     logarithms: Floats, frame: Frame, config: DenseCRFConfig, scale: float
 ) -> Probabilities:
+    """The same inference as `_mean_field`, by the package pydensecrf2."""
     densecrf = _import_pydensecrf()
     labels, height, width = logarithms.shape
     field = densecrf.DenseCRF2D(width, height, labels)
@@ -231,8 +238,8 @@ def _with_pydensecrf(
             rgbim=frame,
             compat=config.appearance_weight,
         )
-    answer = np.array(field.inference(config.iterations), np.float32)
-    return answer.reshape(labels, height, width)
+    refined = np.array(field.inference(config.iterations), np.float32)
+    return refined.reshape(labels, height, width)
 
 
 def _import_pydensecrf() -> Any:
@@ -240,8 +247,8 @@ def _import_pydensecrf() -> Any:
         from pydensecrf import densecrf
     except ImportError as error:
         raise OptionError(
-            "the dense CRF backend pydensecrf2 is not installed; pip install rotomask[crf], or use "
-            "the backend rotomask"
+            "the dense CRF backend pydensecrf2 is not installed; run pip install rotomask[crf], or "
+            "use the backend rotomask"
         ) from error
     return densecrf
 
@@ -256,5 +263,5 @@ def _check_probabilities(probabilities: Probabilities, frame: Frame) -> None:
         height, width = probabilities.shape[1:]
         raise ShapeError(
             f"the probabilities are {width}x{height} but their frame "
-            f"{frame.shape[1]}x{frame.shape[0]}; give those of the frame's own size"
+            f"{frame.shape[1]}x{frame.shape[0]}; resize them to the frame"
         )

@@ -1,8 +1,8 @@
-"""A random field over space and time: neighbours in a frame, and pixels joined by optical flow.
+"""A spatio-temporal random field: neighbours within a frame, and pixels linked by optical flow.
 
 The DAVIS-2017 report (paper 1, sec. 5) builds "several spatio-temporal random field models" on the
-probabilities of a network and solves them with graph cuts and mean-field message passing; it gives
-no formula. Ours is the usual one: with x_p the label of pixel p of a few frames,
+probabilities of a network and solves them with graph cuts and mean-field message passing, but gives
+no formula. This is the usual energy, with x_p the label of pixel p in a window of frames:
 
     E(x) = Σ_p -log P_p(x_p) + Σ_{p,q neighbours} w_pq [x_p ≠ x_q] + Σ_{p→p'} t_pp' [x_p ≠ x_p']
 
@@ -18,31 +18,34 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
+from scipy.special import softmax
 
 from rotomask.arrays import Frame
 from rotomask.errors import OptionError, ShapeError
 
 Array = npt.NDArray[np.float32]
 
-LEAST = 1e-4
-"""Probabilities are kept off 0 and 1 by this: no pixel is beyond persuasion."""
+LEAST_PROBABILITY = 1e-4
+"""Probabilities are clipped to this distance from 0 and 1, so that every label can change."""
 NEIGHBOURS = ((0, 1, 1.0), (1, 0, 1.0), (1, 1, 0.5**0.5), (1, -1, 0.5**0.5))
-"""Half of the eight neighbours (dy, dx), and the weight of the distance."""
+"""Half of the eight neighbours: dy, dx and a weight, the inverse of the distance. The other half
+are the same pairs in the opposite direction."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RandomFieldConfig:
-    """The field's hyper-parameters, and how it is solved."""
+    """Hyper-parameters of the field and its solver."""
 
     smoothness: float = 1.0
-    """Cost of a change of label between neighbours of the same colour."""
+    """Cost of different labels for neighbours of the same colour."""
     temporal: float = 1.0
-    """Cost of a change of label along the flow."""
+    """Cost of different labels for linked pixels of the same colour."""
     contrast: float = 12.0
-    """c: difference of colour, 0-255, at which the cost has fallen to 0.6."""
+    """c: colour difference, in steps of 0-255, at which these costs have fallen to 0.6 of that."""
     solver: Literal["graph-cut", "mean-field"] = "graph-cut"
+    """Minimise the energy by graph cuts, or approximate the distribution by mean field."""
     iterations: int = 10
-    """Of mean-field message passing."""
+    """Number of mean-field iterations."""
 
     def __post_init__(self) -> None:
         if min(self.smoothness, self.temporal) < 0 or self.contrast <= 0 or self.iterations < 1:
@@ -58,24 +61,24 @@ def solve_field(
     links: Sequence[npt.NDArray[np.int64]],
     config: RandomFieldConfig | None = None,
 ) -> list[Array]:
-    """The frames' probabilities after the field.
+    """Probabilities of T frames after the field is solved.
 
-    With graph cuts the answer is a labelling, as probabilities of 0 and 1: exact for one object,
-    by alpha-expansion for several. Mean-field gives soft ones.
+    Graph cuts give a labelling as probabilities of 0 and 1: the exact minimum for one object, a
+    local minimum by alpha-expansion for several. Mean field gives soft probabilities.
 
     Args:
         frames: T frames H×W×3 uint8.
-        probabilities: Of each, C×H×W, background first, sums to 1.
-        links: Of each pair of frames that follow each other, N×2 pixel numbers (y·W + x) in the
-            first and the second that flow joins (`flow_links`).
+        probabilities: T arrays C×H×W, background first, summing to 1 over the first axis.
+        links: For each of the T - 1 pairs of adjacent frames, the linked pixels: N×2 pixel numbers
+            (y·W + x) in the first and the second frame, as `flow_links` returns them.
         config: The hyper-parameters.
 
     Returns:
-        T arrays C×H×W float32, sums to 1.
+        T arrays C×H×W float32 that sum to 1 over the first axis.
 
     Raises:
-        ShapeError: If numbers or sizes do not fit each other.
-        OptionError: If graph cuts are asked for and PyMaxflow is not installed.
+        ShapeError: If the numbers of arrays or their sizes do not match.
+        OptionError: If the solver is graph-cut and PyMaxflow is not installed.
     """
     config = config or RandomFieldConfig()
     if len(frames) != len(probabilities) or len(links) != len(frames) - 1:
@@ -83,126 +86,144 @@ def solve_field(
             f"a field over {len(frames)} frames needs as many probabilities and one list of links "
             f"fewer, got {len(probabilities)} and {len(links)}"
         )
-    for frame, given in zip(frames, probabilities, strict=True):
-        if given.ndim != 3 or given.shape[1:] != frame.shape[:2]:
-            raise ShapeError(f"probabilities {given.shape} do not fit a frame {frame.shape}")
-    unary = -np.log(np.clip(np.stack(probabilities), LEAST, 1 - LEAST))
+    for frame, distribution in zip(frames, probabilities, strict=True):
+        if distribution.ndim != 3 or distribution.shape[1:] != frame.shape[:2]:
+            raise ShapeError(f"probabilities {distribution.shape} do not fit a frame {frame.shape}")
+    unary = -np.log(np.clip(np.stack(probabilities), LEAST_PROBABILITY, 1 - LEAST_PROBABILITY))
+    # T×C×H×W -> C×T·H·W: pixels are numbered through all frames, as in `field_edges`.
     costs = unary.transpose(1, 0, 2, 3).reshape(unary.shape[1], -1)
     edges = field_edges(frames, links, config)
-    solved = (
-        _mean_field(costs, edges, config) if config.solver == "mean-field" else _cut(costs, edges)
-    )
-    shaped = solved.reshape(len(costs), len(frames), *frames[0].shape[:2])
-    return [np.ascontiguousarray(shaped[:, t]) for t in range(len(frames))]
+    if config.solver == "mean-field":
+        solution = _mean_field(costs, edges, config)
+    else:
+        solution = _cut(costs, edges)
+    by_frame = solution.reshape(len(costs), len(frames), *frames[0].shape[:2])  # C×T×H×W
+    return [np.ascontiguousarray(by_frame[:, t]) for t in range(len(frames))]
 
 
 @dataclass(frozen=True)
-class Edges:
-    """Pairs of pixels and what it costs when their labels differ."""
+class FieldEdges:
+    """Pairs of pixels with the cost of different labels, E each."""
 
     first: npt.NDArray[np.int64]
+    """Pixel numbers, t·H·W + y·W + x."""
     second: npt.NDArray[np.int64]
     cost: Array
 
 
 def field_edges(
     frames: Sequence[Frame], links: Sequence[npt.NDArray[np.int64]], config: RandomFieldConfig
-) -> Edges:
-    """All pairs of the field; pixels are numbered through all frames."""
+) -> FieldEdges:
+    """All edges of the field, within frames and along the flow; arguments as for `solve_field`."""
     height, width = frames[0].shape[:2]
     colours = np.stack(frames).reshape(-1, 3).astype(np.float32)
     numbers = np.arange(len(colours)).reshape(len(frames), height, width)
     firsts, seconds, costs = [], [], []
 
-    def join(first: npt.NDArray[np.int64], second: npt.NDArray[np.int64], strength: float) -> None:
+    def append(
+        first: npt.NDArray[np.int64], second: npt.NDArray[np.int64], strength: float
+    ) -> None:
         difference = np.square(colours[first] - colours[second]).sum(-1)
         firsts.append(first)
         seconds.append(second)
         costs.append(strength * np.exp(-difference / (2 * config.contrast**2)))
 
     for dy, dx, weight in NEIGHBOURS:
-        here = numbers[:, : height - dy, max(0, -dx) : width - max(0, dx)]
-        there = numbers[:, dy:, max(0, dx) : width + min(0, dx)]
-        join(here.ravel(), there.ravel(), config.smoothness * weight)
+        # Two views of the pixel numbers, shifted against each other by (dy, dx) inside the frame.
+        first = numbers[:, : height - dy, max(0, -dx) : width - max(0, dx)]
+        second = numbers[:, dy:, max(0, dx) : width + min(0, dx)]
+        append(first.ravel(), second.ravel(), config.smoothness * weight)
     for t, pairs in enumerate(links):
         if len(pairs) and config.temporal > 0:
-            start = t * height * width
-            join(pairs[:, 0] + start, pairs[:, 1] + start + height * width, config.temporal)
-    return Edges(np.concatenate(firsts), np.concatenate(seconds), np.concatenate(costs))
+            start = t * height * width  # number of the first pixel of frame t
+            append(pairs[:, 0] + start, pairs[:, 1] + start + height * width, config.temporal)
+    return FieldEdges(np.concatenate(firsts), np.concatenate(seconds), np.concatenate(costs))
 
 
 def flow_links(forward: Array, consistent: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-    """Pairs of pixels that flow joins: N×2 pixel numbers in the first and the second frame.
+    """Pairs of pixels linked by flow: N×2 pixel numbers (y·W + x) in the first and second frame.
 
     Args:
         forward: Flow from the first frame to the second, H×W×2, px.
-        consistent: H×W, where it can be trusted (`flow.optical_flow.consistent`).
+        consistent: Pixels with reliable flow, H×W bool, from `flow.optical_flow.consistent`.
     """
     height, width = consistent.shape
     y, x = np.mgrid[:height, :width]
     to_x = np.rint(x + forward[..., 0]).astype(np.int64)
     to_y = np.rint(y + forward[..., 1]).astype(np.int64)
-    good = consistent & (to_x >= 0) & (to_y >= 0) & (to_x < width) & (to_y < height)
-    return np.stack([(y * width + x)[good], (to_y * width + to_x)[good]], -1)
+    valid = consistent & (to_x >= 0) & (to_y >= 0) & (to_x < width) & (to_y < height)
+    return np.stack([(y * width + x)[valid], (to_y * width + to_x)[valid]], -1)
 
 
-def energy(labels: npt.NDArray[np.integer], costs: Array, edges: Edges) -> float:
-    """E(x) of a labelling, N pixels; costs C×N."""
+def energy(labels: npt.NDArray[np.integer], costs: Array, edges: FieldEdges) -> float:
+    """E(x) of a labelling.
+
+    Args:
+        labels: Label of each of the N pixels.
+        costs: Unary costs, C×N.
+        edges: Pairwise costs.
+    """
     unary = costs[labels, np.arange(len(labels))].sum()
     differ = labels[edges.first] != labels[edges.second]
     return float(unary + edges.cost[differ].sum())
 
 
-def _cut(costs: Array, edges: Edges) -> Array:
-    """One-hot of the labelling: one cut for two labels, alpha-expansion for more."""
+def _cut(costs: Array, edges: FieldEdges) -> Array:
+    """The labelling of least energy as a one-hot array C×N.
+
+    One cut for two labels; alpha-expansion (Boykov, Veksler, Zabih 2001) for more, repeated until a
+    round over all labels no longer lowers the energy.
+    """
     labels = costs.argmin(0)
     if len(costs) == 2:
-        labels = _expand(labels * 0, costs, edges, 1)
+        labels = _expand(labels * 0, costs, edges, 1)  # expansion from all background is exact
     elif len(costs) > 2:
         best = energy(labels, costs, edges)
         while True:
             for label in range(len(costs)):
                 labels = _expand(labels, costs, edges, label)
-            now = energy(labels, costs, edges)
-            if now >= best - 1e-6:
+            current = energy(labels, costs, edges)
+            if current >= best - 1e-6:
                 break
-            best = now
-    chosen: Array = np.eye(len(costs), dtype=np.float32)[labels].T
-    return chosen
+            best = current
+    one_hot: Array = np.eye(len(costs), dtype=np.float32)[labels].T
+    return one_hot
 
 
 def _expand(
-    labels: npt.NDArray[np.int64], costs: Array, edges: Edges, label: int
+    labels: npt.NDArray[np.int64], costs: Array, edges: FieldEdges, label: int
 ) -> npt.NDArray[np.int64]:
-    """The best labelling in which each pixel keeps its label or takes this one (one minimum cut).
+    """The best labelling in which each pixel keeps its label or takes this one, by a minimum cut.
 
-    Kolmogorov and Zabih 2004: with costs A, B, C of (keep, keep), (keep, take), (take, keep) and 0
-    of (take, take), a pair is an edge of B + C - A and terms of one pixel each.
+    Kolmogorov and Zabih 2004: with costs A, B, C for (keep, keep), (keep, take), (take, keep) and 0
+    for (take, take), a pair becomes an edge of capacity B + C - A plus a term for each pixel.
     """
     maxflow = _load_maxflow()
     count = len(labels)
     keep = costs[labels, np.arange(count)].astype(np.float64)
     take = costs[label].astype(np.float64)
     first, second = labels[edges.first], labels[edges.second]
-    both = edges.cost * (first != second)
-    only_second = edges.cost * (first != label)
-    only_first = edges.cost * (second != label)
-    # E(x, y) = A + (C - A) x - C y + (B + C - A)(1 - x) y, x and y: 1 takes the label.
-    np.add.at(take, edges.first, only_first - both)
-    np.add.at(take, edges.second, -only_first)
+    keep_keep = edges.cost * (first != second)  # A
+    keep_take = edges.cost * (first != label)  # B: the first keeps, the second takes the label
+    take_keep = edges.cost * (second != label)  # C
+    # E(x, y) = A + (C - A) x - C y + (B + C - A)(1 - x) y, where x, y = 1 mean take. `add.at`, not
+    # `+=`, because a pixel occurs in several edges.
+    np.add.at(take, edges.first, take_keep - keep_keep)
+    np.add.at(take, edges.second, -take_keep)
     graph = maxflow.GraphFloat(count, len(edges.cost))
     nodes = graph.add_nodes(count)
-    least = np.minimum(keep, take)
+    least = np.minimum(keep, take)  # terminal capacities must not be negative
     graph.add_grid_tedges(nodes, take - least, keep - least)
-    capacity = np.maximum(only_second + only_first - both, 0)
+    # B + C - A >= 0 by the triangle inequality; the maximum removes rounding errors.
+    capacity = np.maximum(keep_take + take_keep - keep_keep, 0)
     graph.add_edges(edges.first, edges.second, capacity, np.zeros_like(capacity))
     graph.maxflow()
-    taken = graph.get_grid_segments(nodes)
-    return np.where(taken, label, labels)
+    takes_label = graph.get_grid_segments(nodes)
+    return np.where(takes_label, label, labels)
 
 
 def _load_maxflow() -> ModuleType:
-    """The package that cuts graphs.
+    """The module `maxflow` of the package PyMaxflow.
 
     Raises:
         OptionError: If it is not installed.
@@ -211,30 +232,28 @@ def _load_maxflow() -> ModuleType:
         import maxflow
     except ImportError as error:
         raise OptionError(
-            "graph cuts need the package PyMaxflow, which is not installed; "
-            "pip install rotomask[fields], or use mean-field"
+            "graph cuts need the package PyMaxflow, which is not installed; run "
+            "pip install rotomask[fields], or use the solver mean-field"
         ) from error
     module: ModuleType = maxflow
     return module
 
 
-def _mean_field(costs: Array, edges: Edges, config: RandomFieldConfig) -> Array:
-    """Q(x_p) ∝ exp(-cost + Σ_q w_pq Q(x_q)), all pixels at once, from the unaries."""
+def _mean_field(costs: Array, edges: FieldEdges, config: RandomFieldConfig) -> Array:
+    """Mean-field marginals Q(x_p) ∝ exp(-cost + Σ_q w_pq Q(x_q)), C×N float32.
+
+    All pixels are updated at once, starting from the unary costs.
+    """
     count = costs.shape[1]
-    pair = (
+    # A symmetric sparse N×N matrix of edge costs: each edge sends messages both ways.
+    indices = (
         np.concatenate([edges.first, edges.second]),
         np.concatenate([edges.second, edges.first]),
     )
-    weights = sparse.csr_array((np.tile(edges.cost, 2), pair), shape=(count, count))
-    belief = _softmax(-costs)
+    weights = sparse.csr_array((np.tile(edges.cost, 2), indices), shape=(count, count))
+    marginals: Array = softmax(-costs, axis=0)
     for _ in range(config.iterations):
-        message = np.stack([weights @ row for row in belief])
-        # Half of the step: updates of all pixels at once may swing back and forth.
-        belief = 0.5 * belief + 0.5 * _softmax(message - costs)
-    return belief.astype(np.float32)
-
-
-def _softmax(x: Array) -> Array:
-    shifted = np.exp(x - x.max(0))
-    normalised: Array = shifted / shifted.sum(0)
-    return normalised
+        message = np.stack([weights @ row for row in marginals])
+        # Damped: parallel updates of all pixels can oscillate.
+        marginals = 0.5 * marginals + 0.5 * softmax(message - costs, axis=0)
+    return marginals.astype(np.float32)

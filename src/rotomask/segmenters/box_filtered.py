@@ -14,11 +14,11 @@ from rotomask.detection.boxes import Boxes
 from rotomask.detection.detector import NOTHING, Detections, Detector
 from rotomask.refine.box_filters import (
     BoxFilterConfig,
-    Filtered,
+    FilteredMap,
     Track,
-    begin_track,
     filter_object,
     join_maps,
+    start_track,
 )
 from rotomask.segmenters.base import OnLearning, Segmenter
 
@@ -45,7 +45,7 @@ class BoxFiltered(Segmenter):
         self.segmenter, self.detector = segmenter, detector
         self.config = config or BoxFilterConfig()
         self.detections: Detections = NOTHING
-        self.chosen: dict[int, Filtered] = {}
+        self.chosen: dict[int, FilteredMap] = {}
         self._tracks: dict[int, Track] = {}
 
     def __repr__(self) -> str:
@@ -95,7 +95,7 @@ class BoxFiltered(Segmenter):
     @property
     def places(self) -> dict[int, Boxes]:
         """Where each object was last seen: id -> 1×4 px."""
-        return {k: track.place for k, track in self._tracks.items()}
+        return {k: track.box for k, track in self._tracks.items()}
 
     def _uses_detections(self) -> bool:
         return any(track.classes is not None for track in self._tracks.values())
@@ -109,7 +109,7 @@ class BoxFiltered(Segmenter):
         for k in known:
             own = mask == k
             if own.any() or k not in self._tracks:
-                self._tracks[k] = begin_track(self.detections, own, self.config)
+                self._tracks[k] = start_track(self.detections, own, self.config)
 
     def _filter(self, answer: Probabilities, known: Sequence[int]) -> Probabilities:
         maps, self.chosen = [], {}

@@ -1,41 +1,45 @@
-"""Test-time refinements as the command line names them, and the segmenter that has them all."""
+"""Settings of the test-time refinements, and how the command line spells them.
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields
-from functools import partial
-from pathlib import Path
+They are composed into a segmenter by `jobs.loading.load_model`.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from rotomask.errors import OptionError
 from rotomask.segmenters.base import Segmenter
 
-UNLIMITED = 10_000
-"""Steps of online learning where only time ends it."""
+TRACKED = "tracked"
+"""Boxes without a detector: an object's box is tracked from its first mask."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Refinements:
-    """What is done beyond running one network once over the video."""
+    """What is done beyond running one network once over the video.
+
+    Plain data: ``dataclasses.asdict`` identifies a job, and ``str`` is for people to read.
+    """
 
     flip: bool = False
-    """Average with the mirror image's answers."""
+    """Average with the segmentation of the mirror image."""
     scales: tuple[float, ...] | None = None
-    """Average over these factors of the processing size; None: as suits the model, which is one for
-    all but RGMP."""
+    """Average over these factors of the processing size; None: the model's own, which is one scale
+    for all but RGMP."""
     ensemble_with: tuple[str, ...] = ()
     """Average with these models: ``NAME``, or ``NAME:FILE`` with a checkpoint."""
     online_steps: int = 0
-    """Optimiser steps of learning from the reference frame (`training.online`); 0: as suits the
-    model, which is none for all but one-shot networks."""
+    """Optimiser steps of learning from the reference frame (`training.online`); 0: the model's own,
+    which is none for all but one-shot networks."""
     online_seconds: float | None = None
     """Most time for them; with it and no steps, as many as fit."""
-    detector: str | None = None
-    """Filter each answer by boxes (`segmenters.box_filtered`) of this detector, as `load_detector`
-    takes it; None: as suits the model, which is not at all for all but oneshot-boxes."""
+    boxes: str | None = None
+    """Filter the masks by boxes (`segmenters.box_filtered`): ``tracked``, or a detector that
+    `load_detector` takes. None: the model's own, which is no filter for all but oneshot-boxes."""
     components: bool = False
     """Drop what is nowhere strong, keep what is weak beside it (`refine.components`)."""
     crf: bool = False
-    """Refine each answer by a dense CRF (`refine.dense_crf`)."""
+    """Refine each frame's masks by a dense CRF (`refine.dense_crf`)."""
 
     def __post_init__(self) -> None:
         if self.online_steps < 0 or (self.online_seconds is not None and self.online_seconds <= 0):
@@ -50,125 +54,162 @@ class Refinements:
         if len(set(self.scales)) < len(self.scales):
             raise OptionError(f"each scale counts once, got {_listed(self.scales)}")
 
+    @property
+    def learns_online(self) -> bool:
+        """True if the network is to learn from the reference frame."""
+        return self.online_steps > 0 or self.online_seconds is not None
+
     def __str__(self) -> str:
-        """Empty without any; else to be put behind the model's name."""
+        """Text to put behind the model's name, such as `` + flip + crf``; empty without any."""
         parts = [f"with {name}" for name in self.ensemble_with]
         parts += [f"online {self.online_steps} steps"] * (self.online_steps > 0)
         if self.online_seconds is not None:
             parts.append(f"online {self.online_seconds:g} s")
         parts += ["flip"] * self.flip
         parts += [f"scales {_listed(self.scales)}"] if self.scales is not None else []
-        parts += [f"boxes of {self.detector}"] if self.detector is not None else []
+        parts += [f"boxes {self.boxes}"] if self.boxes is not None else []
         parts += ["components"] * self.components + ["crf"] * self.crf
         return "".join(f" + {part}" for part in parts)
 
 
-def load_segmenter(
-    model: str,
-    refinements: Refinements | None = None,
-    *,
-    weights: Path | str | None = None,
-    device: str = "auto",
-    precision: str = "auto",
-    **settings: Any,
-) -> Segmenter:
-    """A model of the catalogue, refined.
+@dataclass(frozen=True)
+class Refinement:
+    """One refinement on the command line: ``NAME`` or ``NAME=VALUE``."""
+
+    example: str
+    """How it is written, with a value if it takes one."""
+    help: str
+    """One line on what it does and costs."""
+    parse: Callable[[str | None], dict[str, Any]]
+    """From the text after ``=`` (None: there was no ``=``) to fields of `Refinements`."""
+
+
+def parse_refinements(specs: Sequence[str], boxes: str | None = None) -> Refinements:
+    """Refinements from the texts of a command line.
 
     Args:
-        model: A name of the catalogue.
-        refinements: What is done beyond running it once.
-        weights: A checkpoint of this model to use in place of the shipped one.
-        device: As for `load_model`.
-        precision: As for `load_model`.
-        **settings: As for `load_model`, for every model of the ensemble.
+        specs: Such as ``flip``, ``scales=0.75,1``, ``ensemble=rgmp-lite``, ``online=40``,
+            ``online=20s``, ``components``, ``crf``. ``ensemble`` may come again, and ``online``
+            once with steps and once with seconds.
+        boxes: As `Refinements.boxes`.
 
     Raises:
-        OptionError: If a name or number is not among the possible ones.
-        WeightsError: If there are no weights, or they are not the model's.
+        OptionError: If a name is unknown, a value is missing, or one is given twice.
+
+    Example:
+        >>> parse_refinements(["flip", "scales=0.75,1", "online=20s"]).scales
+        (0.75, 1.0)
     """
-    from rotomask.refine import dense_crf, filter_components
-    from rotomask.segmenters.wrappers import Ensemble, Flipped, MultiScale, Refined
+    settings: dict[str, Any] = {"boxes": boxes}
+    for spec in specs:
+        name, equals, value = (text.strip() for text in spec.partition("="))
+        if name not in REFINEMENTS:
+            raise OptionError(f"unknown refinement {name!r}; known: {', '.join(REFINEMENTS)}")
+        for field, setting in REFINEMENTS[name].parse(value if equals else None).items():
+            if field == "ensemble_with":
+                setting = settings.get(field, ()) + setting
+            elif field in settings:
+                raise OptionError(f"the refinement {name} is given twice; give it once")
+            settings[field] = setting
+    return Refinements(**settings)
 
-    chosen = refinements or Refinements()
 
-    members: list[Segmenter] = []
-    for name, file in [(model, weights), *map(_name_and_file, chosen.ensemble_with)]:
-        load = partial(
-            _load, chosen, name, weights=file, device=device, precision=precision, **settings
+def _switch(name: str, field: str) -> Callable[[str | None], dict[str, Any]]:
+    """Parser of a refinement without a value."""
+
+    def parse(value: str | None) -> dict[str, Any]:
+        if value is not None:
+            raise OptionError(f"the refinement {name} takes no value, got {name}={value}")
+        return {field: True}
+
+    return parse
+
+
+def _parse_scales(value: str | None) -> dict[str, Any]:
+    try:
+        return {"scales": tuple(float(part) for part in (value or "").split(","))}
+    except ValueError as error:
+        raise OptionError(
+            f"scales takes numbers with commas between, such as scales=0.75,1, got {value!r}"
+        ) from error
+
+
+def _parse_ensemble(value: str | None) -> dict[str, Any]:
+    if not value:
+        raise OptionError(
+            "ensemble takes a model, such as ensemble=rgmp-lite or ensemble=NAME:FILE"
         )
-        if chosen.scales is None:
-            members.append(load())
-        elif has_own_scales(name):
-            members.append(load(scales=chosen.scales))
-        else:
-            members.append(MultiScale(partial(_at_scale, load), chosen.scales))
-    segmenter = members[0] if len(members) == 1 else Ensemble(members)
-    if chosen.flip:
-        segmenter = Flipped(segmenter)
-    if chosen.detector is not None and not has_own_detector(model):
-        from rotomask.detection import load_detector
-        from rotomask.refine.box_filters import FOLLOWING, BoxFilterConfig
-        from rotomask.segmenters.box_filtered import BoxFiltered
-
-        detector = load_detector(chosen.detector, device=device, precision=precision)
-        config = BoxFilterConfig() if learns_itself(model) else FOLLOWING
-        segmenter = BoxFiltered(segmenter, detector, config)
-    if chosen.components:
-        segmenter = Refined(segmenter, filter_components)
-    if chosen.crf:
-        segmenter = Refined(segmenter, dense_crf)
-    return segmenter
+    return {"ensemble_with": (value,)}
 
 
-def _load(refinements: Refinements, name: str, **settings: Any) -> Segmenter:
-    """One network at one scale, which may learn online."""
-    from rotomask.catalog import load_model
-
-    if refinements.detector is not None and has_own_detector(name):
-        settings["detector"] = refinements.detector
-    if learns_itself(name):
-        if refinements.online_steps:
-            settings["iterations"] = refinements.online_steps
-        return load_model(name, seconds=refinements.online_seconds, **settings)
-    segmenter = load_model(name, **settings)
-    if not refinements.online_steps and refinements.online_seconds is None:
-        return segmenter
-    from rotomask.training.online import OnlineConfig, OnlineLearned
-
-    steps = refinements.online_steps or UNLIMITED
-    return OnlineLearned(segmenter, OnlineConfig(steps=steps, seconds=refinements.online_seconds))
+def _parse_online(value: str | None) -> dict[str, Any]:
+    text = value or ""
+    try:
+        if text.endswith("s"):
+            return {"online_seconds": float(text.removesuffix("s"))}
+        steps = int(text)
+    except ValueError as error:
+        raise OptionError(
+            f"online takes steps or seconds, such as online=40 or online=20s, got {value!r}"
+        ) from error
+    if steps < 1:
+        raise OptionError(f"online takes 1 step or more, got {steps}")
+    return {"online_steps": steps}
 
 
-def has_own_scales(model: str) -> bool:
-    """Whether a model averages over scales itself, before it goes on to the next frame (RGMP)."""
-    return _has_setting(model, "scales")
-
-
-def learns_itself(model: str) -> bool:
-    """Whether a model learns from the first mask anyway (one-shot networks)."""
-    return _has_setting(model, "iterations")
-
-
-def has_own_detector(model: str) -> bool:
-    """Whether a model is filtered by boxes anyway (oneshot-boxes)."""
-    return _has_setting(model, "detector")
-
-
-def _has_setting(model: str, name: str) -> bool:
-    from rotomask.catalog import find_model
-
-    return any(field.name == name for field in fields(find_model(model).config))
-
-
-def _at_scale(load: Callable[..., Segmenter], scale: float) -> Segmenter:
-    return load(scale=scale)
-
-
-def _name_and_file(text: str) -> tuple[str, str | None]:
-    """NAME or NAME:FILE."""
-    name, _, file = text.partition(":")
-    return name, file or None
+REFINEMENTS: dict[str, Refinement] = {
+    "flip": Refinement(
+        "flip",
+        "average with the segmentation of the mirror image; twice the time",
+        _switch("flip", "flip"),
+    ),
+    "scales": Refinement(
+        "scales=0.75,1",
+        "average over these factors of --size; the time of each scale",
+        _parse_scales,
+    ),
+    "ensemble": Refinement(
+        "ensemble=NAME[:FILE]",
+        "average with another model, with a checkpoint if given; may be repeated",
+        _parse_ensemble,
+    ),
+    "online": Refinement(
+        "online=40",
+        "learn from the annotated frame first, for so many steps, or so long as in online=20s",
+        _parse_online,
+    ),
+    "components": Refinement(
+        "components",
+        "drop weak regions that touch no strong one",
+        _switch("components", "components"),
+    ),
+    "crf": Refinement("crf", "refine outlines by a dense CRF", _switch("crf", "crf")),
+}
+"""Every refinement that `parse_refinements` takes but boxes, by name."""
 
 
 def _listed(scales: tuple[float, ...]) -> str:
     return ",".join(f"{scale:g}" for scale in scales) or "none"
+
+
+def load_segmenter(
+    model: str, refinements: Refinements | None = None, **settings: Any
+) -> Segmenter:
+    """Deprecated name of `jobs.loading.load_model`; goes when its users have moved."""
+    from rotomask.jobs.loading import load_model
+
+    return load_model(model, refinements, **settings)
+
+
+def has_own_scales(model: str) -> bool:
+    """Deprecated: `catalog.segmenter_role(model).averages_scales`."""
+    from rotomask.catalog import segmenter_role
+
+    return segmenter_role(model).averages_scales
+
+
+def learns_itself(model: str) -> bool:
+    """Deprecated: `catalog.segmenter_role(model).learns_reference`."""
+    from rotomask.catalog import segmenter_role
+
+    return segmenter_role(model).learns_reference

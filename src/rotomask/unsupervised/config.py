@@ -43,6 +43,8 @@ class DiscoveryConfig:
     """Where several objects are looked for: how much the distance of two seeds, in parts of the
     frame's short side and squared, adds to their squared distance in embedding where tracks are
     linked, so that these do not jump between things that look alike. The paper has 0."""
+    crf: bool = False
+    """Refine the masks of every frame by a dense CRF."""
 
     def __post_init__(self) -> None:
         if self.size is not None and self.size < 32:

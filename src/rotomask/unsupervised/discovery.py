@@ -18,6 +18,7 @@ from rotomask.errors import InputError, OptionError
 from rotomask.flow.optical_flow import DISFlow, Flow, OpticalFlow
 from rotomask.networks.embedding import EmbeddingNet
 from rotomask.networks.precision import Runtime, choose_runtime
+from rotomask.refine.dense_crf import dense_crf
 from rotomask.unsupervised.base import Discoverer, FrameSource, OnFrames
 from rotomask.unsupervised.config import DiscoveryConfig
 from rotomask.unsupervised.features import FrameMaps, frame_maps, map_flow, working_size
@@ -50,14 +51,13 @@ class EmbeddingDiscoverer(Discoverer):
         runtime: Runtime | None = None,
         *,
         flow: OpticalFlow | None = None,
-        refine: Refine | None = None,
     ) -> None:
         self.config = config or DiscoveryConfig()
         self.runtime = runtime or choose_runtime()
         network.to(self.runtime.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network = network.eval().requires_grad_(False)
         self.flow = flow or DISFlow()
-        self.refine = refine
+        self.refine: Refine | None = dense_crf if self.config.crf else None
 
     def __repr__(self) -> str:
         """Network, device, precision and settings."""

@@ -1,6 +1,7 @@
 """What motion alone gives: the part of the picture that does not move with the camera."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -9,6 +10,7 @@ import numpy.typing as npt
 from rotomask.arrays import Frame, Probabilities, check_frame
 from rotomask.errors import InputError, OptionError
 from rotomask.flow.optical_flow import DISFlow, Flow, OpticalFlow
+from rotomask.refine.dense_crf import dense_crf
 from rotomask.unsupervised.base import Discoverer, FrameSource, OnFrames
 from rotomask.unsupervised.features import map_flow, working_size
 from rotomask.unsupervised.stored import (
@@ -24,6 +26,18 @@ CELL_PX = 4
 """Side of the cells in which flow is averaged, px of the working size."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class FlowSaliencyConfig:
+    """How moving objects are told from the camera's motion."""
+
+    size: int | None = 384
+    """Short side at which frames are looked at, px; None: their own."""
+    still_px: float = 0.5
+    """Where nothing moves more than this, px of the working size, there is no object."""
+    crf: bool = False
+    """Refine the masks of every frame by a dense CRF."""
+
+
 class FlowSaliencyDiscoverer(Discoverer):
     """Takes for the object what moves unlike the camera: the baseline for every other method.
 
@@ -32,16 +46,15 @@ class FlowSaliencyDiscoverer(Discoverer):
     """
 
     def __init__(
-        self,
-        *,
-        size: int | None = 384,
-        still_px: float = 0.5,
-        flow: OpticalFlow | None = None,
-        refine: Refine | None = None,
+        self, config: FlowSaliencyConfig | None = None, *, flow: OpticalFlow | None = None
     ) -> None:
-        self.size, self.still_px = size, still_px
+        self.config = config or FlowSaliencyConfig()
         self.flow = flow or DISFlow()
-        self.refine = refine
+        self.refine: Refine | None = dense_crf if self.config.crf else None
+
+    def __repr__(self) -> str:
+        """Settings."""
+        return f"flow saliency, {self.config}"
 
     def discover(
         self, source: FrameSource, *, objects: int = 1, on_frames: OnFrames | None = None
@@ -70,12 +83,12 @@ class FlowSaliencyDiscoverer(Discoverer):
             counter.add()
 
     def _saliency(self, frame: Frame, other: Frame | None) -> KeptScores:
-        size = working_size((frame.shape[0], frame.shape[1]), self.size, CELL_PX)
+        size = working_size((frame.shape[0], frame.shape[1]), self.config.size, CELL_PX)
         if other is None:
             flow: Flow = np.zeros((size[0] // CELL_PX, size[1] // CELL_PX, 2), np.float32)
         else:
             flow = map_flow(self.flow, frame, other, size, CELL_PX)
-        probability = moving_probability(np.linalg.norm(flow, axis=-1), self.still_px)
+        probability = moving_probability(np.linalg.norm(flow, axis=-1), self.config.still_px)
         scores: Probabilities = np.stack([1 - probability, probability]).astype(np.float32)
         return keep_scores(scores, [certainty(scores[1])])
 

@@ -1,0 +1,165 @@
+"""Models by name with refinements: the one place where refinements are composed."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rotomask import catalog
+from rotomask.catalog import DEFAULT_DISCOVERER, DEFAULT_MODEL, SegmenterRole, segmenter_role
+from rotomask.errors import OptionError
+from rotomask.segmenters.base import Segmenter
+from rotomask.segmenters.box_filtered import BoxFiltered
+from rotomask.segmenters.refinements import Refinements
+from rotomask.segmenters.wrappers import Ensemble, Flipped, MultiScale, Refined
+from rotomask.unsupervised.base import Discoverer
+from rotomask.unsupervised.propagation import PropagatingDiscoverer
+
+UNLIMITED_STEPS = 10_000
+"""Steps of online learning that only time ends."""
+
+
+def load_model(
+    name: str = DEFAULT_MODEL,
+    refinements: Refinements | None = None,
+    *,
+    weights: Path | str | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    **settings: Any,
+) -> Segmenter:
+    """A segmenter with refinements, ready to `start`.
+
+    Args:
+        name: A model that follows annotated objects: ``stm-lite``, ``rgmp-lite``, ``oneshot`` ...
+        refinements: What is done beyond running it once; `parse_refinements` takes them as text.
+        weights: A checkpoint of this model to use in place of the shipped one.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        precision: ``auto``, ``float32`` or ``bfloat16``.
+        **settings: Fields of the model's config that differ from its default, such as ``size=360``;
+            or ``config``, a whole one. They hold for every model of an ensemble.
+
+    Raises:
+        OptionError: If a name or setting is unknown, or a refinement is not for this model.
+        WeightsError: If there are no weights, or they are another network's.
+
+    Example:
+        >>> from rotomask import Refinements, load_model
+        >>> load_model("stm-lite", Refinements(flip=True), size=240).object_ids
+        ()
+    """
+    refinements = refinements or Refinements()
+    where = {"device": device, "precision": precision}
+    members = [
+        _one_network(model, refinements, {"weights": file, **where, **settings})
+        for model, file in [(name, weights), *map(_name_and_file, refinements.ensemble_with)]
+    ]
+    segmenter = members[0] if len(members) == 1 else Ensemble(members)
+    if refinements.flip:
+        segmenter = Flipped(segmenter)
+    role = segmenter_role(name)
+    if refinements.boxes is not None and not role.filters_by_boxes:
+        boxes = catalog.load_boxes(refinements.boxes, **where)
+        segmenter = BoxFiltered(segmenter, boxes, role.box_filter)
+    if refinements.components:
+        from rotomask.refine import filter_components
+
+        segmenter = Refined(segmenter, filter_components)
+    if refinements.crf:
+        from rotomask.refine import dense_crf
+
+        segmenter = Refined(segmenter, dense_crf)
+    return segmenter
+
+
+def load_discoverer(
+    name: str = DEFAULT_DISCOVERER,
+    refinements: Refinements | None = None,
+    *,
+    weights: Path | str | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    following: Mapping[str, Any] | None = None,
+    **settings: Any,
+) -> Discoverer:
+    """A method without annotation, ready to `discover`.
+
+    Args:
+        name: A discoverer (``embedding``, ``flow-saliency``), or ``A+B``: A finds the objects, B
+            follows them from the frame in which they are clearest.
+        refinements: Of B; a discoverer alone takes ``crf`` only.
+        weights: A checkpoint of B, or of a discoverer alone, to use in place of the shipped one.
+        device: As for `load_model`.
+        precision: As for `load_model`.
+        following: Settings of B, as `load_model` takes them.
+        **settings: Fields of the discoverer's config that differ from its default, or ``config``.
+
+    Raises:
+        OptionError: If a name or setting is unknown, the model needs a mask, or a refinement is not
+            for it.
+        WeightsError: If there are no weights, or they are another network's.
+    """
+    refinements = refinements or Refinements()
+    where = {"device": device, "precision": precision}
+    finder, follower = catalog.find_then_follow(name)
+    if follower == name:
+        raise OptionError(
+            f"{name!r} needs a mask to start from; without one give "
+            f"{', '.join(catalog.names('discoverer'))} or {finder}+{name}"
+        )
+    if follower is None:
+        if replace(refinements, crf=False) != Refinements():
+            raise OptionError(
+                f"only a segmenter that follows a mask can be refined{refinements}; give --mask, "
+                f"or use {name}+{DEFAULT_MODEL}"
+            )
+        if refinements.crf:
+            settings["crf"] = True
+        return catalog.load_discoverer(finder, weights=weights, **where, **settings)
+    segmenter = load_model(follower, refinements, weights=weights, **where, **(following or {}))
+    discoverer = catalog.load_discoverer(finder, **where, **settings)
+    return PropagatingDiscoverer(discoverer, segmenter)
+
+
+def _one_network(name: str, refinements: Refinements, settings: dict[str, Any]) -> Segmenter:
+    """A model of an ensemble, at one scale or several."""
+    role = segmenter_role(name)
+    load = partial(_at_one_scale, name, role, refinements, settings)
+    if refinements.scales is None:
+        return load()
+    if role.averages_scales:
+        return load(scales=refinements.scales)
+    return MultiScale(lambda scale: load(scale=scale), refinements.scales)
+
+
+def _at_one_scale(
+    name: str,
+    role: SegmenterRole,
+    refinements: Refinements,
+    settings: dict[str, Any],
+    **scale: object,
+) -> Segmenter:
+    """One network, which may learn from the annotated frame and filter by boxes itself."""
+    own = {**settings, **scale}
+    if role.filters_by_boxes and refinements.boxes is not None:
+        own["boxes"] = refinements.boxes
+    if role.learns_reference:
+        if refinements.online_steps:
+            own["iterations"] = refinements.online_steps
+        if refinements.online_seconds is not None:
+            own["seconds"] = refinements.online_seconds
+        return catalog.load_model(name, **own)
+    segmenter = catalog.load_model(name, **own)
+    if not refinements.learns_online:
+        return segmenter
+    from rotomask.training.online import OnlineConfig, OnlineLearned
+
+    steps = refinements.online_steps or UNLIMITED_STEPS
+    return OnlineLearned(segmenter, OnlineConfig(steps=steps, seconds=refinements.online_seconds))
+
+
+def _name_and_file(text: str) -> tuple[str, str | None]:
+    """NAME or NAME:FILE."""
+    name, _, file = text.partition(":")
+    return name, file or None

@@ -29,11 +29,11 @@ _HOME = {
     "Refinements": "rotomask.segmenters.refinements",
     "RotomaskError": "rotomask.errors",
     "Segmenter": "rotomask.segmenters.base",
-    "benchmark": "rotomask.jobs.benchmark:run_benchmark",
+    "benchmark": "rotomask.jobs.benchmark",
     "cut": "rotomask.jobs.cut",
     "detect": "rotomask.jobs.detect",
     "evaluate": "rotomask.evaluation.running:evaluate_results",
-    "export_cut": "rotomask.export:export",
+    "export_cut": "rotomask.jobs.export:export",
     "load_detector": "rotomask.catalog",
     "load_discoverer": "rotomask.jobs.loading",
     "load_edge_detector": "rotomask.catalog",
@@ -43,10 +43,10 @@ _HOME = {
     "parse_refinements": "rotomask.segmenters.refinements",
     "propose": "rotomask.jobs.propose",
     "read_mask": "rotomask.masks",
-    "refine_cut": "rotomask.jobs.refine",
+    "refine_cut": "rotomask.jobs.refine:refine",
     "train": "rotomask.training.run",
-    "write_edges": "rotomask.jobs.edges",
-    "write_flow": "rotomask.jobs.flow:write_video_flow",
+    "write_edges": "rotomask.jobs.edges:edges",
+    "write_flow": "rotomask.jobs.flow:flow",
     "write_mask": "rotomask.masks",
 }
 """Where each name is: ``MODULE``, or ``MODULE:NAME`` where it has another name there."""
@@ -85,16 +85,17 @@ if TYPE_CHECKING:
     from rotomask.catalog import load_detector, load_edge_detector, load_flow
     from rotomask.errors import RotomaskError
     from rotomask.evaluation.running import evaluate_results as evaluate
-    from rotomask.export import export as export_cut
-    from rotomask.jobs.benchmark import run_benchmark as benchmark
+    from rotomask.jobs.benchmark import benchmark
     from rotomask.jobs.cut import CutOptions, cut
     from rotomask.jobs.detect import detect
-    from rotomask.jobs.edges import EdgeOptions, write_edges
+    from rotomask.jobs.edges import EdgeOptions
+    from rotomask.jobs.edges import edges as write_edges
+    from rotomask.jobs.export import export as export_cut
     from rotomask.jobs.flow import FlowOptions
-    from rotomask.jobs.flow import write_video_flow as write_flow
+    from rotomask.jobs.flow import flow as write_flow
     from rotomask.jobs.loading import load_discoverer, load_model
     from rotomask.jobs.propose import propose
-    from rotomask.jobs.refine import refine_cut
+    from rotomask.jobs.refine import refine as refine_cut
     from rotomask.masks import read_mask, write_mask
     from rotomask.segmenters.base import Segmenter
     from rotomask.segmenters.refinements import Refinements, parse_refinements

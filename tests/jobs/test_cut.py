@@ -171,7 +171,7 @@ def test_a_folder_of_another_job_is_not_overwritten(frames, tmp_path, segmenter)
     [
         ({"at": 99}, OptionError, "frame 99 is out of range"),
         ({"stop": 99}, OptionError, "frame 98 is out of range"),
-        ({"start": 5, "stop": 5}, OptionError, "nothing to cut"),
+        ({"start": 5, "stop": 5}, OptionError, "there is no frame from 5 to 4"),
         ({"model": "yolo"}, OptionError, "unknown model 'yolo'"),
         ({"device": "tpu"}, OptionError, "unknown device"),
         ({"precision": "int3"}, OptionError, "unknown precision"),

@@ -2,12 +2,12 @@
 
 import pytest
 
-from rotomask.jobs.demo import run_demo
+from rotomask.jobs.demo import demo
 
 
 @pytest.mark.slow
 def test_the_dog_is_cut_out(tmp_path):
-    result = run_demo(tmp_path / "demo")
+    result = demo(tmp_path / "demo")
     assert result.cut.frames == 60
     assert result.region_similarity > 0.88
     assert result.boundary_accuracy > 0.85

@@ -67,7 +67,7 @@ def test_low_scores_are_left_out(video, tmp_path):
 
 
 def test_a_range_without_frames_is_named(video, tmp_path):
-    with pytest.raises(OptionError, match="nothing to look at from frame 4"):
+    with pytest.raises(OptionError, match="4 frames, 0 to 3; frame 4 is out of range"):
         detect(video, tmp_path / "out", detector=Whites(), start=4)
 
 

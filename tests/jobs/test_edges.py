@@ -10,7 +10,7 @@ from rotomask.data.training.synthetic import moving_shapes
 from rotomask.edges.thinning import thin_edges
 from rotomask.errors import OptionError, OutputError
 from rotomask.evaluation.measures.object_edges import edge_counts, edge_score
-from rotomask.jobs.edges import EdgeOptions, with_neighbours, write_edges
+from rotomask.jobs.edges import EdgeOptions, edges, with_neighbours
 from rotomask.video import open_video
 from tests.cli.test_cli import run
 
@@ -70,7 +70,7 @@ def test_the_command_writes_edges_of_both_kinds_and_their_merge(video, tmp_path)
 
 def test_thin_edges_of_a_model_with_flow_in_16_bits(video, tmp_path):
     options = EdgeOptions(model="edges-flow-lite", thin=True, bits=16)
-    result = write_edges(video, tmp_path, options)
+    result = edges(video, tmp_path, options)
     assert (result.written, result.frames) == (FRAMES, FRAMES)
     assert result.folders == (tmp_path / "edges",)
     picture = Image.open(tmp_path / "edges" / "00001.png")
@@ -78,17 +78,17 @@ def test_thin_edges_of_a_model_with_flow_in_16_bits(video, tmp_path):
     pixels = np.asarray(picture)
     assert pixels.max() > 255
     assert (pixels == 0).mean() > 0.5
-    assert write_edges(video, tmp_path, options).written == 0
+    assert edges(video, tmp_path, options).written == 0
 
 
 def test_motion_is_that_of_the_estimator_asked_for(video, tmp_path):
     found = []
     for name in ("dis", "flow-lite"):
-        write_edges(video, tmp_path / name, EdgeOptions(motion=True, estimator=name))
+        edges(video, tmp_path / name, EdgeOptions(motion=True, estimator=name))
         found.append(np.asarray(Image.open(tmp_path / name / "motion" / "00001.png")).astype(int))
     assert (found[0] != found[1]).any()
     with pytest.raises(OptionError, match="unknown flow estimator"):
-        write_edges(video, tmp_path / "other", EdgeOptions(estimator="other"))
+        edges(video, tmp_path / "other", EdgeOptions(estimator="other"))
     assert not (tmp_path / "other").exists()
 
 
@@ -104,7 +104,7 @@ def test_every_frame_has_a_neighbour(video):
 
 
 def test_a_single_picture_has_edges_but_none_of_motion(video, tmp_path):
-    write_edges(video / "00000.png", tmp_path, EdgeOptions(motion=True))
+    edges(video / "00000.png", tmp_path, EdgeOptions(motion=True))
     (motion,) = (tmp_path / "motion").iterdir()
     assert np.asarray(Image.open(motion)).max() == 0
 
@@ -112,6 +112,6 @@ def test_a_single_picture_has_edges_but_none_of_motion(video, tmp_path):
 def test_wrong_options_are_refused(video, tmp_path):
     with pytest.raises(OptionError, match="8 or 16 bits"):
         EdgeOptions(bits=12)
-    write_edges(video / "00000.png", tmp_path)
+    edges(video / "00000.png", tmp_path)
     with pytest.raises(OutputError, match="another job"):
-        write_edges(video, tmp_path)
+        edges(video, tmp_path)

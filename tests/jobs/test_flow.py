@@ -14,7 +14,7 @@ from rotomask.data.training.synthetic import moving_shapes
 from rotomask.errors import InputError, OptionError, OutputError
 from rotomask.flow.flo_files import read_flo
 from rotomask.flow.optical_flow import DISFlow, flow_colours, warp_back
-from rotomask.jobs.flow import FlowOptions, write_video_flow
+from rotomask.jobs.flow import FlowOptions, flow
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def clip(tmp_path_factory):
 
 def test_every_frame_but_the_last_has_a_flow_and_a_picture(clip, tmp_path):
     folder, frames = clip
-    result = write_video_flow(folder, tmp_path / "out", FlowOptions(longest_px=5))
+    result = flow(folder, tmp_path / "out", FlowOptions(longest_px=5))
     assert (result.pairs, result.estimated) == (3, 3)
     for t in range(3):
         expected = DISFlow().estimate(frames[t], frames[t + 1])
@@ -41,15 +41,15 @@ def test_every_frame_but_the_last_has_a_flow_and_a_picture(clip, tmp_path):
 def test_what_was_stopped_goes_on(clip, tmp_path):
     folder, _ = clip
     calls = []
-    write_video_flow(folder, tmp_path, FlowOptions(stop=3))
+    flow(folder, tmp_path, FlowOptions(stop=3))
     kept = (tmp_path / "flo/f000.flo").stat().st_mtime_ns
     (tmp_path / "flo/f001.flo").unlink()
-    result = write_video_flow(folder, tmp_path, on_progress=lambda *told: calls.append(told))
+    result = flow(folder, tmp_path, on_progress=lambda *told: calls.append(told))
     assert (result.pairs, result.estimated) == (3, 2)
     assert (tmp_path / "flo/f000.flo").stat().st_mtime_ns == kept
     assert calls == [("flow", 1, 3), ("flow", 2, 3), ("flow", 3, 3)]
     with pytest.raises(OutputError, match=r"longest_px None there, 9 here.*another --out"):
-        write_video_flow(folder, tmp_path, FlowOptions(longest_px=9))
+        flow(folder, tmp_path, FlowOptions(longest_px=9))
 
 
 def test_what_cannot_be_is_refused(clip, tmp_path):
@@ -57,11 +57,11 @@ def test_what_cannot_be_is_refused(clip, tmp_path):
     with pytest.raises(
         OptionError, match="unknown flow estimator 'raft'; known flow estimators: dis"
     ):
-        write_video_flow(folder, tmp_path, FlowOptions(estimator="raft"))
+        flow(folder, tmp_path, FlowOptions(estimator="raft"))
     with pytest.raises(OptionError, match="flo and png, got gif"):
         FlowOptions(formats=("gif",))
     with pytest.raises(InputError, match="two frames or more"):
-        write_video_flow(folder, tmp_path, FlowOptions(start=3))
+        flow(folder, tmp_path, FlowOptions(start=3))
     with pytest.raises(OptionError, match="takes no weights"):
         load_flow("dis", weights=tmp_path)
 
@@ -88,10 +88,10 @@ def test_every_estimator_finds_a_shift(name):
     frames, _ = moving_shapes(11, frames=1, size=(160, 200))
     first, second = frames[0][16:144, 16:176], frames[0][19:147, 11:171]
     estimator = load_flow(name, device="cpu")
-    flow = estimator.estimate(np.ascontiguousarray(first), np.ascontiguousarray(second))
-    assert flow.dtype == np.float32
-    np.testing.assert_allclose(np.median(flow[24:-24, 24:-24], axis=(0, 1)), (5, -3), atol=0.5)
-    back = warp_back(second, flow)[24:-24, 24:-24].astype(int)
+    estimate = estimator.estimate(np.ascontiguousarray(first), np.ascontiguousarray(second))
+    assert estimate.dtype == np.float32
+    np.testing.assert_allclose(np.median(estimate[24:-24, 24:-24], axis=(0, 1)), (5, -3), atol=0.5)
+    back = warp_back(second, estimate)[24:-24, 24:-24].astype(int)
     inner = first[24:-24, 24:-24].astype(int)
     still = second[24:-24, 24:-24].astype(int)
     assert np.abs(back - inner).mean() < 0.6 * np.abs(still - inner).mean()

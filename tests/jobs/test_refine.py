@@ -9,12 +9,11 @@ import pytest
 
 from rotomask.data.training.synthetic import moving_shapes
 from rotomask.errors import MaskError, OutputError
-from rotomask.jobs.refine import cut_probabilities, refine_cut
+from rotomask.jobs.refine import RefineOptions, cut_probabilities, refine
 from rotomask.masks import read_labels, write_mask
-from rotomask.refine.field_windows import FieldWindowConfig
 from rotomask.refine.random_field import RandomFieldConfig
 
-STRONG = FieldWindowConfig(
+STRONG = RefineOptions(
     field=RandomFieldConfig(smoothness=1, temporal=3, contrast=30, solver="mean-field"), size=48
 )
 
@@ -44,7 +43,7 @@ def test_a_hole_is_closed_and_the_ids_stay(cut, mattes):
             soft = cv2.GaussianBlur((mask > 0).astype(np.float32), (0, 0), 1) * 200 + 20
             cv2.imwrite(str(folder / "cut" / "mattes" / f"{t:05d}.png"), soft.astype(np.uint8))
     told = []
-    result = refine_cut(
+    result = refine(
         folder / "video",
         folder / "cut",
         folder / "out",
@@ -80,12 +79,12 @@ def test_probabilities_of_a_cut_are_its_masks_and_matte():
 def test_what_does_not_belong_together_is_refused(cut):
     folder, _, _ = cut
     with pytest.raises(OutputError, match="another --out"):
-        refine_cut(folder / "video", folder / "cut", folder / "cut")
+        refine(folder / "video", folder / "cut", folder / "cut")
     with pytest.raises(MaskError, match=r"no masks/NAME.png of a frame"):
-        refine_cut(folder / "video", folder / "video", folder / "out")
+        refine(folder / "video", folder / "video", folder / "out")
     write_mask(folder / "cut" / "masks" / "00001.png", np.zeros((5, 5), np.int32))
     with pytest.raises(MaskError, match="one size"):
-        refine_cut(folder / "video", folder / "cut", folder / "out")
+        refine(folder / "video", folder / "cut", folder / "out")
 
 
 def test_the_command(cut):

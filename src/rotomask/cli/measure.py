@@ -2,7 +2,7 @@
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -33,10 +33,6 @@ from rotomask.cli.options import (
     read_refinements,
 )
 from rotomask.cli.terminal import interruptible, print_evaluation, progress
-
-if TYPE_CHECKING:
-    from rotomask.segmenters.base import Segmenter
-    from rotomask.unsupervised.base import Discoverer
 
 
 def benchmark(
@@ -75,47 +71,36 @@ def benchmark(
     quiet: Quiet = False,
 ) -> None:
     """Run a model over a benchmark, then score it: J, F, seconds per frame, peak memory."""
-    from rotomask.evaluation import get_benchmark, open_benchmark
+    from rotomask.evaluation import open_benchmark
     from rotomask.evaluation.reports import save_reports
-    from rotomask.jobs.benchmark import run_benchmark
-    from rotomask.segmenters.refinements import load_segmenter
-    from rotomask.unsupervised.discoverers import DISCOVERERS, load_discoverer
+    from rotomask.jobs.benchmark import BenchmarkOptions
+    from rotomask.jobs.benchmark import benchmark as run
 
-    refinements = read_refinements(
-        scales,
-        flip=flip,
-        ensemble_with=tuple(ensemble_with or ()),
-        online_steps=online_steps,
-        online_seconds=online_seconds,
-        detector=detector,
-        components=components,
-        crf=crf,
+    chosen = read_names(sequences)
+    options = BenchmarkOptions(
+        model=model,
+        weights=weights,
+        refinements=read_refinements(
+            scales,
+            flip=flip,
+            ensemble_with=tuple(ensemble_with or ()),
+            online_steps=online_steps,
+            online_seconds=online_seconds,
+            detector=detector,
+            components=components,
+            crf=crf,
+        ),
+        split=split,
+        sequences=None if chosen is None else tuple(chosen),
+        size=size or None,
+        objects=objects,
+        with_masks=with_masks,
+        device=device,
+        precision=precision,
     )
-    run: dict[str, Any] = {"size": size or None, "device": device, "precision": precision}
-    if size and get_benchmark(name).rescaled:
-        run["enlarge"] = True
-    segmenter: Segmenter | Discoverer
-    if model in DISCOVERERS and not with_masks:
-        segmenter = load_discoverer(
-            model, weights=weights, device=device, precision=precision, refinements=refinements
-        )
-    else:
-        segmenter = load_segmenter(model, refinements, weights=weights, **run)
-    settings = {"model": f"{model}{refinements}", "weights": str(weights or "shipped"), **run}
-    settings |= {"objects": objects, "with_masks": with_masks}
     with interruptible(f"finished sequences are in {out}; the same command goes on from there"):
         with progress(quiet) as on_progress:
-            result = run_benchmark(
-                name,
-                root,
-                out,
-                segmenter,
-                settings=settings,
-                objects=objects,
-                split=split,
-                sequences=read_names(sequences),
-                on_progress=on_progress,
-            )
+            result = run(name, root, out, options, on_progress=on_progress)
         scored = bool(result.figures)
         save_reports(
             result,

@@ -10,7 +10,8 @@ import typer
 
 if TYPE_CHECKING:
     from rotomask.evaluation import EvaluationResult
-    from rotomask.jobs.cut import CutResult, OnProgress
+    from rotomask.jobs.cut import CutResult
+    from rotomask.jobs.progress import OnProgress
 
 EXIT_INTERRUPTED = 130
 

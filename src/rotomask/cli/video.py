@@ -1,6 +1,5 @@
 """Commands that make something of a video."""
 
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -147,20 +146,20 @@ def propose(
     Writes OUT/proposals.png and OUT/proposal-N.png, the best first.
     """
     from rotomask.jobs.propose import propose as run
-    from rotomask.unsupervised.discoverers import load_discoverer
 
     set_up_logging(quiet=quiet, verbose=False)
     folder = out or Path(f"{video.resolve().stem}-proposals")
-    discoverer = load_discoverer("embedding", weights=weights, device=device, precision=precision)
     with interruptible("nothing was written"):
         with progress(quiet) as on_progress:
             found = run(
                 video,
                 folder,
                 objects=objects,
+                weights=weights,
                 start=start,
                 stop=None if end is None else end + 1,
-                discoverer=discoverer,
+                device=device,
+                precision=precision,
                 on_progress=on_progress,
             )
         if not quiet:
@@ -189,20 +188,20 @@ def detect(
 
     Writes OUT/boxes.json, as COCO has annotations, and OUT/boxes.jpg, some frames with their boxes.
     """
-    from rotomask.detection import load_detector
     from rotomask.jobs.detect import detect as run
 
     set_up_logging(quiet=quiet, verbose=False)
     with interruptible("nothing was written"):
-        loaded = load_detector(detector, device=device, precision=precision)
         with progress(quiet) as on_progress:
             result = run(
                 video,
                 out or Path(f"{video.resolve().stem}-boxes"),
-                detector=loaded,
+                model=detector,
                 least_score=score,
                 start=start,
                 stop=None if end is None else end + 1,
+                device=device,
+                precision=precision,
                 on_progress=on_progress,
             )
         if not quiet:
@@ -238,7 +237,8 @@ def flow(
     Writes OUT/flo/NAME.flo and OUT/png/NAME.png for every frame but the last. What was stopped is
     gone on with by the same command.
     """
-    from rotomask.jobs.flow import FlowOptions, write_video_flow
+    from rotomask.jobs.flow import FlowOptions
+    from rotomask.jobs.flow import flow as run
 
     options = FlowOptions(
         estimator=estimator,
@@ -252,7 +252,7 @@ def flow(
     folder = out or Path(f"{video.resolve().stem}-flow")
     with interruptible(f"finished pairs are in {folder}; the same command goes on from there"):
         with progress(quiet, unit="pairs") as on_progress:
-            result = write_video_flow(video, folder, options, on_progress=on_progress)
+            result = run(video, folder, options, on_progress=on_progress)
         if not quiet:
             print(f"{result.pairs} pairs of frames, {result.estimated} estimated now")
             print(f"{'flow':14} {result.folder}")
@@ -284,7 +284,8 @@ def edges(
     Makes OUT/edges/NAME.png; with --motion also OUT/motion and OUT/merged. A job that was stopped
     is gone on with by the same command.
     """
-    from rotomask.jobs.edges import EdgeOptions, write_edges
+    from rotomask.jobs.edges import EdgeOptions
+    from rotomask.jobs.edges import edges as run
 
     options = EdgeOptions(
         model=model,
@@ -300,7 +301,7 @@ def edges(
     folder = out or Path(f"{video.resolve().stem}-edges")
     with interruptible(f"finished frames are in {folder}; the same command goes on from there"):
         with progress(quiet) as on_progress:
-            result = write_edges(video, folder, options, on_progress=on_progress)
+            result = run(video, folder, options, on_progress=on_progress)
         if not quiet:
             for path in result.folders:
                 print(f"{path.name:14} {path}")
@@ -315,14 +316,12 @@ def export(
     quiet: Quiet = False,
 ) -> None:
     """Make other formats of a finished cut, or of any folder with masks/NAME.png."""
-    from rotomask.export import export as run
-    from rotomask.video import open_video
+    from rotomask.jobs.export import export as run
 
     with interruptible("no half-written file was left"), progress(quiet) as on_progress:
-        report = None if on_progress is None else partial(on_progress, "export")
-        outputs = run(open_video(video), folder, read_formats(output_format), on_progress=report)
+        result = run(video, folder, formats=read_formats(output_format), on_progress=on_progress)
     if not quiet:
-        for name, path in outputs.items():
+        for name, path in result.outputs.items():
             print(f"{name:14} {path}")
 
 
@@ -343,14 +342,14 @@ def refine(
     Writes OUT/masks and OUT/mattes, from which `rotomask export` makes other formats. A cut with
     mattes (`--format mattes`) tells the field more than masks alone.
     """
-    from rotomask.jobs.refine import refine_cut
-    from rotomask.refine.field_windows import FieldWindowConfig, tuned_field
+    from rotomask.jobs.refine import RefineOptions
+    from rotomask.jobs.refine import refine as run
 
-    config = FieldWindowConfig(field=tuned_field(field), size=size, window=window)
+    options = RefineOptions(solver=field, size=size, window=window)
     target = out or Path(f"{folder.resolve()}-refined")
     with interruptible(f"finished frames are in {target}"):
         with progress(quiet) as on_progress:
-            result = refine_cut(video, folder, target, config, on_progress=on_progress)
+            result = run(video, folder, target, options, on_progress=on_progress)
         if not quiet:
             print(f"{result.frames} frames, {100 * result.changed:.2f} % of the pixels changed")
             print(f"{'masks':14} {result.folder / 'masks'}")
@@ -363,12 +362,12 @@ def demo(
     quiet: Quiet = False,
 ) -> None:
     """Cut the object out of a shipped real clip, and score it against the ground truth."""
-    from rotomask.jobs.demo import run_demo
+    from rotomask.jobs.demo import demo as run
 
     folder = out or Path("rotomask-demo")
     with interruptible(f"finished frames are in {folder}"):
         with progress(quiet) as on_progress:
-            result = run_demo(folder, device=device, precision=precision, on_progress=on_progress)
+            result = run(folder, device=device, precision=precision, on_progress=on_progress)
         if not quiet:
             print_cut(result.cut)
             print(f"{'region J':14} {result.region_similarity:.3f}")

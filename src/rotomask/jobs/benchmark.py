@@ -1,22 +1,27 @@
-"""Run a model over a benchmark, then score it: masks, quality, seconds per frame, peak memory."""
+"""Run a model over a benchmark, then score it: masks, quality, seconds per frame, peak memory.
+
+The masks are made by the code that makes those of `cut`: `jobs.following`.
+"""
 
 import json
 import math
 import platform
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from rotomask import __version__
-from rotomask.arrays import Frame
+from rotomask.arrays import Mask
+from rotomask.catalog import find_then_follow, needs_no_mask
 from rotomask.data.benchmarks.jumpcut import DISTANCES, transfers
-from rotomask.data.benchmarks.label_files import Labels
 from rotomask.data.benchmarks.sequences import VideoDataset, VideoSequence
 from rotomask.errors import OptionError, OutputError
 from rotomask.evaluation.benchmarks import get_benchmark, open_benchmark
@@ -24,11 +29,48 @@ from rotomask.evaluation.results import EvaluationResult
 from rotomask.evaluation.running import evaluate_results
 from rotomask.evaluation.submission import write_submission
 from rotomask.files import complete_or_absent
+from rotomask.jobs.following import follow_pass, learning_report, write_discovery
+from rotomask.jobs.loading import load_discoverer, load_model
+from rotomask.jobs.options import merge_options
+from rotomask.jobs.progress import OnProgress
 from rotomask.masks import write_mask
 from rotomask.segmenters.base import Segmenter
+from rotomask.segmenters.follow import Annotation, Pass, plan_passes
+from rotomask.segmenters.refinements import Refinements
 from rotomask.unsupervised.base import Discoverer
+from rotomask.unsupervised.propagation import clearest_annotation
 
-OnProgress = Callable[[str, int, int | None], None]
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkOptions:
+    """Which model runs how, and on which sequences."""
+
+    model: str = "stm-lite"
+    """A name of the catalogue; FINDER+FOLLOWER, such as ``embedding+rgmp-lite``, takes no mask."""
+    weights: Path | None = None
+    """A checkpoint to use in place of the shipped one."""
+    refinements: Refinements = field(default_factory=Refinements)
+    """What is done beyond running the model once."""
+    split: str | None = None
+    """Subset of the data set; None: its validation split."""
+    sequences: tuple[str, ...] | None = None
+    """Only these sequences; None: all of the split."""
+    size: int | None = 480
+    """Short side at which frames are processed, px; None: every video at its own."""
+    objects: int = 1
+    """Most objects that a model without annotation looks for in a sequence."""
+    with_masks: bool = False
+    """Whether the benchmark's masks are given to a model that could do without (embedding)."""
+    device: str = "auto"
+    precision: str = "auto"
+    overwrite: bool = False
+    """Whether to replace another run's output."""
+
+    def __post_init__(self) -> None:
+        if self.size is not None and self.size < 16:
+            raise OptionError(f"the processing size must be at least 16 px, got {self.size}")
+        if self.objects < 1:
+            raise OptionError(f"at least 1 object can be looked for, got {self.objects}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,71 +83,50 @@ class SequenceTiming:
     """From reading the first frame to the last mask on disk."""
 
 
-def run_benchmark(
+def benchmark(
     name: str,
     root: str | Path,
     out: str | Path,
-    segmenter: Segmenter | Discoverer,
+    options: BenchmarkOptions | None = None,
     *,
-    settings: dict[str, Any],
-    objects: int = 1,
-    split: str | None = None,
-    sequences: Sequence[str] | None = None,
+    segmenter: Segmenter | Discoverer | None = None,
     on_progress: OnProgress | None = None,
+    **changes: object,
 ) -> EvaluationResult:
     """Segment every sequence of a benchmark as its rules have it, and score the masks.
 
     Writes ``OUT/SEQUENCE/FRAME.png``, for JumpCut ``OUT/SEQUENCE/KEY/FRAME.png``, and
-    ``OUT/run.json``; for YouTube-VOS also ``OUT/submission.zip``. A run that was stopped goes on
-    after the sequences that were finished.
+    ``OUT/run.json``; for YouTube-VOS also ``OUT/submission.zip``. Run again with the same folder to
+    resume after the sequences that are finished.
 
     Args:
         name: A benchmark: davis2016, davis2017, davis2017-unsupervised, youtube-vos, fbms ...
         root: Where the data set is.
         out: Folder to write to.
-        segmenter: The model. A `Discoverer` is not given the benchmark's masks.
-        settings: What the run depends on, for the record; the same folder takes no other settings.
-        objects: Most objects a discoverer looks for in a sequence.
-        split: Part of the data set; None: its validation split.
-        sequences: Only these.
-        on_progress: Called with the stage (``segment`` or ``score``), what is done, and how much
-            there is.
+        options: How; or give its fields as keywords.
+        segmenter: A model to use in place of the one that the options name. A `Discoverer` is not
+            given the benchmark's masks.
+        on_progress: Receives the stages ``segment``, ``learn`` and ``score``.
+        **changes: Fields of `BenchmarkOptions`.
 
     Returns:
         The scores, without figures where only first masks are public; its `run` holds seconds per
         frame, peak memory (MiB) and versions.
 
     Raises:
-        OptionError: If the benchmark gives no masks to start from, and the model needs them.
+        OptionError: If an option is wrong, or the benchmark gives no masks and the model needs
+            them.
         OutputError: If the folder cannot be written or holds a run with other settings.
+        WeightsError: If the model's weights are missing or not its own.
     """
-    dataset = open_benchmark(name, root, split)
-    if sequences is not None:
-        dataset = dataset.select(sequences)
-    _check_runnable(dataset, segmenter)
-    record = _Record(Path(out), settings)
-    by_frame = get_benchmark(name).stored_by_frame
-    work = {s.name: _passes(s, record.folder / s.name, by_frame=by_frame) for s in dataset}
-    total, done = sum(len(one.frames) for passes in work.values() for one in passes), 0
-    if on_progress is not None and isinstance(segmenter, Segmenter):
-        report = on_progress
-        segmenter.report_learning(lambda part: report("learn", round(100 * part), 100))
-    for sequence in dataset:
-        passes = work[sequence.name]
-        if sequence.name in record.timings:
-            done += sum(len(one.frames) for one in passes)
-            continue
-        began, segmented = time.perf_counter(), 0
-        if isinstance(segmenter, Discoverer):
-            steps = _discover(sequence, record.folder / sequence.name, segmenter, objects)
-        else:
-            steps = _segment(sequence, passes, segmenter)
-        for count in steps:
-            segmented, done = segmented + count, done + 1
-            if on_progress is not None:
-                on_progress("segment", done, total)
-        seconds = time.perf_counter() - began
-        record.finish(sequence.name, SequenceTiming(frames=segmented, seconds=seconds))
+    options = merge_options(BenchmarkOptions, options, changes)
+    dataset = open_benchmark(name, root, options.split)
+    if options.sequences is not None:
+        dataset = dataset.select(options.sequences)
+    model = _model(name, options) if segmenter is None else _Model.of(segmenter)
+    _check_runnable(dataset, model)
+    record = _Record(Path(out), _settings(name, options))
+    _segment_all(dataset, model, options.objects, record, on_progress)
     run = record.summary([s.name for s in dataset])
     if name == "youtube-vos":
         run["submission"] = str(write_submission(dataset, record.folder))
@@ -119,14 +140,83 @@ def run_benchmark(
             notes=("only first masks are public: nothing can be scored here",),
             run=run,
         )
-    score_progress = None
-    if on_progress is not None:
+    report = None if on_progress is None else partial(on_progress, "score")
+    return replace(evaluate_results(dataset, record.folder, on_progress=report), run=run)
 
-        def score_progress(scored: int, count: int) -> None:
-            on_progress("score", scored, count)
 
-    result = evaluate_results(dataset, record.folder, on_progress=score_progress)
-    return replace(result, run=run)
+@dataclass(frozen=True, kw_only=True)
+class _Model:
+    """What runs over a sequence: a follower of given masks, a finder, or a finder and follower."""
+
+    finder: Discoverer | None = None
+    follower: Segmenter | None = None
+
+    @classmethod
+    def of(cls, model: Segmenter | Discoverer) -> "_Model":
+        return cls(follower=model) if isinstance(model, Segmenter) else cls(finder=model)
+
+
+def _model(name: str, options: BenchmarkOptions) -> _Model:
+    """The model that the options name."""
+    where: dict[str, Any] = {"device": options.device, "precision": options.precision}
+    settings: dict[str, Any] = {"size": options.size, **where}
+    if options.size is not None and get_benchmark(name).rescaled:
+        settings["enlarge"] = True
+    load = partial(load_model, refinements=options.refinements, weights=options.weights)
+    if options.with_masks or not needs_no_mask(options.model):
+        return _Model(follower=load(options.model, **settings))
+    finder, follower = find_then_follow(options.model)
+    if follower is not None:
+        return _Model(finder=load_discoverer(finder, **where), follower=load(follower, **settings))
+    return _Model(
+        finder=load_discoverer(finder, options.refinements, weights=options.weights, **where)
+    )
+
+
+def _settings(name: str, options: BenchmarkOptions) -> dict[str, Any]:
+    """What the masks depend on, for the record."""
+    settings: dict[str, Any] = {
+        "model": f"{options.model}{options.refinements}",
+        "weights": str(options.weights or "shipped"),
+        "size": options.size,
+        "device": options.device,
+        "precision": options.precision,
+    }
+    if options.size is not None and get_benchmark(name).rescaled:
+        settings["enlarge"] = True
+    return settings | {"objects": options.objects, "with_masks": options.with_masks}
+
+
+def _segment_all(
+    dataset: VideoDataset,
+    model: _Model,
+    objects: int,
+    record: "_Record",
+    on_progress: OnProgress | None,
+) -> None:
+    """Write the masks of every sequence that is not finished, and its timing."""
+    by_frame = get_benchmark(dataset.benchmark).stored_by_frame
+    work = {s.name: _passes(s, record.folder / s.name, by_frame=by_frame) for s in dataset}
+    total, done = sum(len(one.frames) for passes in work.values() for one in passes), 0
+    if model.follower is not None:
+        model.follower.report_learning(learning_report(on_progress))
+    for sequence in dataset:
+        passes = work[sequence.name]
+        if sequence.name in record.timings:
+            done += sum(len(one.frames) for one in passes)
+            continue
+        began, segmented = time.perf_counter(), 0
+        if model.finder is not None:
+            steps = _find(sequence, record.folder / sequence.name, model, objects)
+        else:
+            assert model.follower is not None
+            steps = _follow(sequence, passes, model.follower)
+        for count in steps:
+            segmented, done = segmented + count, done + 1
+            if on_progress is not None:
+                on_progress("segment", done, total)
+        seconds = time.perf_counter() - began
+        record.finish(sequence.name, SequenceTiming(frames=segmented, seconds=seconds))
 
 
 class _Record:
@@ -181,22 +271,41 @@ class _Record:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Pass:
-    """Frames of a sequence that are segmented in one go."""
+class _SequenceMasks:
+    """A folder of a sequence's masks; an interrupted sequence starts over, as it is timed."""
+
+    folder: Path
+    sequence: VideoSequence
+
+    def finished(self, index: int) -> Mask | None:
+        """See `MaskStore`."""
+        return None
+
+    def write(self, index: int, labels: Mask, alpha: npt.NDArray[np.float32] | None) -> None:
+        """See `MaskStore`."""
+        write_mask(self.folder / f"{self.sequence.frame_names[index]}.png", labels)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _MarkedPass:
+    """Frames of a sequence that are segmented in one go, and the masks that are given."""
 
     folder: Path
     """Where their masks go."""
-    frames: range
-    prompts: dict[int, tuple[Labels, tuple[int, ...]]]
-    """As `VideoSequence.prompts`."""
+    frames: Pass
+    annotations: Mapping[int, Annotation]
 
 
-def _passes(sequence: VideoSequence, folder: Path, *, by_frame: bool) -> list[_Pass]:
+def _passes(sequence: VideoSequence, folder: Path, *, by_frame: bool) -> list[_MarkedPass]:
     """One, or for JumpCut one from every key frame to the end of its longest transfer."""
     if by_frame:
         # An object of YouTube-VOS may be listed in a frame that shows no pixel of it.
-        prompts = {i: given for i, given in sequence.prompts().items() if given[0].any()}
-        return [_Pass(folder=folder, frames=range(len(sequence)), prompts=prompts)]
+        given = {
+            index: Annotation(labels, ids)
+            for index, (labels, ids) in sequence.prompts().items()
+            if labels.any()
+        }
+        return [_MarkedPass(folder=folder, frames=Pass(0, len(sequence)), annotations=given)]
     ends: dict[int, int] = {}
     for distance in DISTANCES:
         ends |= dict(transfers(len(sequence), distance))
@@ -204,65 +313,46 @@ def _passes(sequence: VideoSequence, folder: Path, *, by_frame: bool) -> list[_P
     for key, end in ends.items():
         name = sequence.frame_names[key]
         labels = sequence.annotation(name)
-        prompts = {key: (labels, sequence.object_ids)} if labels.any() else {}
-        frames = range(key, end + 1)
-        passes.append(_Pass(folder=folder / name, frames=frames, prompts=prompts))
+        given = {key: Annotation(labels, sequence.object_ids)} if labels.any() else {}
+        frames = Pass(key, end + 1)
+        passes.append(_MarkedPass(folder=folder / name, frames=frames, annotations=given))
     return passes
 
 
-def _segment(sequence: VideoSequence, passes: list[_Pass], segmenter: Segmenter) -> Iterator[int]:
+def _follow(
+    sequence: VideoSequence, passes: Sequence[_MarkedPass], segmenter: Segmenter
+) -> Iterator[int]:
     """Write a mask for every frame; gives 1 for each that was segmented, 0 for each other."""
     for one in passes:
-        started = False
-        labels: Labels
-        for index in one.frames:
-            frame = sequence.frame(index)
-            is_segmented = started
-            if index not in one.prompts:
-                labels = np.zeros(frame.shape[:2], np.int32)
-                if started:
-                    labels = segmenter.labels(segmenter.step(frame))
-            else:
-                labels, ids = one.prompts[index]
-                if started:
-                    labels = segmenter.labels(segmenter.add(frame, labels, ids))
-                else:
-                    segmenter.start(frame, labels)
-                    started = True
-            write_mask(one.folder / f"{sequence.frame_names[index]}.png", labels)
-            yield int(is_segmented)
+        store = _SequenceMasks(folder=one.folder, sequence=sequence)
+        for followed in follow_pass(segmenter, sequence, one.frames, one.annotations, store):
+            yield int(followed.origin in ("segmented", "correction"))
 
 
-@dataclass(frozen=True)
-class _SequenceFrames:
-    """A sequence as the source that discoverers read."""
-
-    sequence: VideoSequence
-
-    def __len__(self) -> int:
-        return len(self.sequence)
-
-    def frames(
-        self, start: int = 0, stop: int | None = None, *, reverse: bool = False
-    ) -> Iterator[Frame]:
-        """The frames start, start + 1, ... before stop, or the same backwards."""
-        indices = range(len(self))[start:stop]
-        for index in reversed(indices) if reverse else indices:
-            yield self.sequence.frame(index)
-
-
-def _discover(
-    sequence: VideoSequence, folder: Path, discoverer: Discoverer, objects: int
-) -> Iterator[int]:
+def _find(sequence: VideoSequence, folder: Path, model: _Model, objects: int) -> Iterator[int]:
     """Write a mask for every frame of a sequence that nobody marked; gives 1 for each."""
-    found = discoverer.discover(_SequenceFrames(sequence), objects=objects)
-    for name, probabilities in zip(sequence.frame_names, found.frames(), strict=True):
-        write_mask(folder / f"{name}.png", found.labels(probabilities))
-        yield 1
+    assert model.finder is not None
+    store = _SequenceMasks(folder=folder, sequence=sequence)
+    discovery = model.finder.discover(sequence, objects=objects)
+    if model.follower is None:
+        yield from write_discovery(discovery, store)
+        return
+    index, labels = clearest_annotation(discovery)
+    if not labels.any():
+        for position, frame in enumerate(sequence.frames()):
+            store.write(position, np.zeros(frame.shape[:2], np.int32), None)
+            yield 1
+        return
+    known, seen = {index: Annotation(labels)}, set[int]()
+    for frames in plan_passes(known, 0, len(sequence)):
+        for followed in follow_pass(model.follower, sequence, frames, known, store):
+            if followed.index not in seen:  # both passes begin at the reference frame
+                seen.add(followed.index)
+                yield 1
 
 
-def _check_runnable(dataset: VideoDataset, model: Segmenter | Discoverer) -> None:
-    if isinstance(model, Discoverer):
+def _check_runnable(dataset: VideoDataset, model: _Model) -> None:
+    if model.finder is not None:
         if not get_benchmark(dataset.benchmark).stored_by_frame:
             raise OptionError(
                 f"{dataset.benchmark} starts anew from every key frame, whose mask is given; "

@@ -9,30 +9,32 @@ segmenter is shown the finished masks (`observe`) and so has the memory that it 
 import logging
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from rotomask.arrays import Mask, check_mask
+from rotomask.catalog import find_then_follow
 from rotomask.errors import InputError, OptionError, TruncatedVideoError
 from rotomask.export import FORMATS, export
+from rotomask.jobs.finding import Search, discover, find_reference
 from rotomask.jobs.folder import Job, JobDescription, digest
-from rotomask.masks import LARGEST_ID, read_mask
+from rotomask.jobs.following import VideoFrames, follow_pass, learning_report, write_discovery
+from rotomask.jobs.loading import load_discoverer, load_model
+from rotomask.jobs.options import frame_range, merge_options
+from rotomask.jobs.progress import OnProgress as OnProgress  # the command line imports it from here
+from rotomask.masks import LARGEST_ID, object_ids, read_mask
 from rotomask.segmenters.base import Segmenter
-from rotomask.segmenters.refinements import Refinements, load_segmenter
-from rotomask.video import Video, VideoFrame, open_video
+from rotomask.segmenters.follow import DIRECTIONS, Annotation, Direction, Pass, plan_passes
+from rotomask.segmenters.refinements import Refinements
+from rotomask.unsupervised.base import Discoverer
+from rotomask.video import Video, open_video
 
-if TYPE_CHECKING:
-    from rotomask.unsupervised.base import Discoverer
-
-Direction = Literal["both", "forward", "backward"]
 MaskSource = str | Path | Sequence[str | Path] | npt.NDArray[np.integer]
-OnProgress = Callable[[str, int, int | None], None]
 
 SOFT_FORMATS = frozenset({"webm", "prores", "rgba", "mattes"})
 """Formats with soft edges, for which the first pass keeps the probabilities as mattes."""
@@ -70,10 +72,10 @@ class CutOptions:
     """Most objects to look for where no mask is given."""
 
     def __post_init__(self) -> None:
-        if self.direction not in ("both", "forward", "backward"):
-            raise OptionError(
-                f"unknown direction {self.direction!r}; use both, forward or backward"
-            )
+        if self.direction not in DIRECTIONS:
+            raise OptionError(f"unknown direction {self.direction!r}; use {', '.join(DIRECTIONS)}")
+        if self.objects < 1:
+            raise OptionError(f"at least 1 object can be looked for, got {self.objects}")
         if self.size is not None and self.size < 16:
             raise OptionError(f"the processing size must be at least 16 px, got {self.size}")
         unknown = [f for f in self.formats if f not in FORMATS]
@@ -116,12 +118,11 @@ def cut(
             number: objects may come and be corrected anywhere. None: the objects are found, and
             the segmenter follows them from the frame in which they are clearest; with a model that
             finds them in every frame (``embedding``, ``flow-saliency``), nothing is followed.
-        out: Folder to write to. A folder with the same, unfinished job is gone on with.
+        out: Folder to write to. Run again with the same folder to resume an interrupted job.
         options: How; or give its fields as keywords.
         at: Frame number of a single mask; by default the first frame that is cut.
         segmenter: A segmenter to use in place of the one that the options name.
-        on_progress: Called with the stage (``cut`` or ``export``), frames done and frames in all
-            (None if that is not known).
+        on_progress: Receives the stages ``find``, ``learn``, ``cut`` and ``export``.
         **changes: Fields of `CutOptions`.
 
     Returns:
@@ -133,212 +134,169 @@ def cut(
         OutputError: If the folder cannot be written, is full, or holds another job.
         WeightsError: If the model's weights are missing or not its own.
     """
-    options = CutOptions(**{**vars(options or CutOptions()), **changes})
+    options = merge_options(CutOptions, options, changes)
     opened = video if isinstance(video, Video) else open_video(video)
-    stop = _stop_of(opened, options)
+    work = _Work(
+        video=opened,
+        frames=frame_range(opened.frame_count, options.start, options.stop, opened.path),
+        options=options,
+        masks=Job(Path(out), soft=any(f in SOFT_FORMATS for f in options.formats)),
+        on_progress=on_progress,
+    )
     if mask is None:
-        return _cut_unmarked(opened, Path(out), options, stop, segmenter, on_progress)
+        if options.direction != "both":
+            raise OptionError(
+                f"direction {options.direction!r} needs a mask to start from; without one a video "
+                "is cut whole"
+            )
+        return _cut_unmarked(work, segmenter)
     sources = mask if isinstance(mask, Mapping) else {options.start if at is None else at: mask}
-    annotations = _read_annotations(opened, sources, options.start, stop)
-    if segmenter is None:
-        segmenter = _load(options)  # first: a model that cannot be had leaves no folder behind
-    job = Job(Path(out), soft=any(f in SOFT_FORMATS for f in options.formats))
-    job.open(_describe(opened, annotations, options), overwrite=options.overwrite)
-
-    _log_job(opened, job, options, segmenter, range(options.start, stop))
-    work = _Work(opened, job, annotations, stop - options.start, on_progress)
-    segmenter.report_learning(work.report_learning)
-    damage: TruncatedVideoError | None = None
-    began = time.perf_counter()
-    for run in _plan(annotations, options, stop):
-        try:
-            work.do(run, segmenter)
-        except TruncatedVideoError as error:
-            damage = error
-    seconds = time.perf_counter() - began
-
-    outputs = {"masks": job.masks}
-    if options.formats:
-        try:
-            outputs |= _export(opened, job, options, damage is not None, on_progress)
-        except TruncatedVideoError as error:  # the outputs are complete up to the damage
-            damage = damage or error
-    if damage is not None:
-        raise TruncatedVideoError(
-            f"{damage}; the {work.done} frames before the damage are cut, in {job.folder}",
-            damage.frames_read,
-        ) from damage
-    ids = tuple(sorted({int(k) for m in annotations.values() for k in np.unique(m) if k}))
-    return CutResult(
-        folder=job.folder,
-        object_ids=ids,
-        frames=work.done,
-        frames_segmented=work.segmented,
-        seconds=seconds,
-        outputs=outputs,
-    )
+    annotations = _read_annotations(opened, sources, work.frames)
+    if segmenter is None:  # first: a model that cannot be loaded leaves no folder behind
+        segmenter = _load(options, options.model)
+    return _follow_marked(work, annotations, segmenter)
 
 
-def _cut_unmarked(
-    video: Video,
-    out: Path,
-    options: CutOptions,
-    stop: int,
-    segmenter: Segmenter | None,
-    on_progress: OnProgress | None,
-) -> CutResult:
-    """Cut what is found in a video that nobody marked."""
-    from rotomask.catalog import find
-    from rotomask.jobs.propose import (
-        Search,
-        VideoFrames,
-        check_unmarked,
-        cut_found,
-        find_reference,
-        follows,
-    )
-
-    check_unmarked(options.objects, options.direction)
-    follower = follows(options.model) if segmenter is None else options.model
-    search = Search(
-        source=VideoFrames(video, options.start, stop),
-        objects=options.objects,
-        discoverer=partial(_load_discoverer, options, follower),
-    )
-    if follower is not None:
-        if segmenter is None:
-            find(follower, "segmenter")  # an unknown name is said before the search
-        if options.overwrite:
-            shutil.rmtree(out / "found", ignore_errors=True)
-        at, labels = find_reference(search, out, on_progress)
-        chosen = replace(options, model=follower)
-        return cut(video, labels, out, chosen, at=at, segmenter=segmenter, on_progress=on_progress)
-    job = Job(out, soft=any(f in SOFT_FORMATS for f in options.formats))
-    job.open(_describe(video, {}, options), overwrite=options.overwrite)
-    began = time.perf_counter()
-    written, ids = cut_found(search, job, on_progress)
-    seconds = time.perf_counter() - began
-    outputs = {"masks": job.masks}
-    if options.formats:
-        outputs |= _export(video, job, options, False, on_progress)
-    return CutResult(
-        folder=job.folder,
-        object_ids=ids,
-        frames=stop - options.start,
-        frames_segmented=written,
-        seconds=seconds,
-        outputs=outputs,
-    )
-
-
-@dataclass(frozen=True)
-class _Run:
-    """Frames that the segmenter sees in one go."""
-
-    start: int
-    stop: int
-    reverse: bool
-    segments: bool = True
-    """False: no object is known in these frames; their masks are empty."""
-
-    @property
-    def first(self) -> int:
-        return self.stop - 1 if self.reverse else self.start
-
-
-def _plan(annotations: dict[int, Mask], options: CutOptions, stop: int) -> list[_Run]:
-    """The runs over the video, in the order in which they are done."""
-    first, last = min(annotations), max(annotations)
-    if options.direction == "backward":
-        runs = [_Run(options.start, last + 1, True), _Run(last + 1, stop, False, segments=False)]
-    else:
-        runs = [_Run(first, stop, False)]
-        if options.direction == "both":
-            runs.append(_Run(options.start, first + 1, True))
-        else:
-            runs.append(_Run(options.start, first, False, segments=False))
-    return [r for r in runs if r.stop - r.start > (1 if r.reverse and r is not runs[0] else 0)]
-
-
+@dataclass(kw_only=True)
 class _Work:
-    """Does the runs of one job, and counts."""
+    """One cut: where its frames come from and go to, and how far it is."""
 
-    def __init__(
-        self,
-        video: Video,
-        job: Job,
-        annotations: dict[int, Mask],
-        total: int,
-        on_progress: OnProgress | None,
-    ) -> None:
-        self.video, self.job, self.annotations = video, job, annotations
-        self.total, self.on_progress = total, on_progress
-        self.done = self.segmented = 0
-        self._counted: set[int] = set()
+    video: Video
+    frames: range
+    options: CutOptions
+    masks: Job
+    on_progress: OnProgress | None
+    segmented: int = 0
+    seconds: float = 0.0
+    damage: TruncatedVideoError | None = None
+    seen: set[int] = field(default_factory=set)
+    """Frames with a mask; the annotated frame begins a pass in both directions and counts once."""
 
-    def report_learning(self, part: float) -> None:
-        """How far the segmenter is with learning from an annotated frame, in percent."""
+    def finished(self, index: int) -> Mask | None:
+        """See `MaskStore`."""
+        name = self.video.frame_name(index)
+        return self.masks.read(name) if self.masks.is_finished(name) else None
+
+    def write(self, index: int, labels: Mask, alpha: npt.NDArray[np.float32] | None) -> None:
+        """See `MaskStore`; the mask of an annotated frame may be there already."""
+        name = self.video.frame_name(index)
+        if not self.masks.is_finished(name):
+            self.masks.write(name, labels, alpha)
+
+    def is_done(self, indices: range) -> bool:
+        """Whether every one of these frames is finished."""
+        return all(self.masks.is_finished(self.video.frame_name(i)) for i in indices)
+
+    def count(self, indices: Sequence[int], *, segmented: int = 0) -> None:
+        """Take note of frames that have their mask now."""
+        self.segmented += segmented
+        self.seen.update(indices)
         if self.on_progress is not None:
-            self.on_progress("learn", round(100 * part), 100)
-
-    def do(self, run: _Run, segmenter: Segmenter) -> None:
-        """Give every frame of a run its mask; finished ones are only shown to the segmenter."""
-        if run.segments and self._is_finished(run):
-            self._count_all(range(run.start, run.stop))
-            return
-        # Reading on to the very end is what finds out that a video is damaged there.
-        stop = None if run.stop == self.video.frame_count else run.stop
-        for frame in self.video.frames(run.start, stop, reverse=run.reverse):
-            if not run.segments:
-                self.job.write(frame.name, np.zeros(self.video.size, np.int32), None)
-            elif frame.index == run.first:
-                segmenter.start(frame.image, self.annotations[frame.index])
-                self._keep(frame, self.annotations[frame.index], None)
-            elif frame.index in self.annotations:
-                probabilities = segmenter.add(frame.image, self.annotations[frame.index])
-                self._keep(frame, segmenter.labels(probabilities), 1 - probabilities[0])
-            elif self.job.is_finished(frame.name):
-                segmenter.observe(frame.image, self.job.read(frame.name))
-            else:
-                probabilities = segmenter.step(frame.image)
-                self.segmented += 1
-                self._keep(frame, segmenter.labels(probabilities), 1 - probabilities[0])
-            self._count_all([frame.index])
-
-    def _is_finished(self, run: _Run) -> bool:
-        names = (self.video.frame_name(i) for i in range(run.start, run.stop))
-        return all(self.job.is_finished(name) for name in names)
-
-    def _keep(self, frame: VideoFrame, labels: Mask, alpha: npt.NDArray[np.float32] | None) -> None:
-        if not self.job.is_finished(frame.name):
-            self.job.write(frame.name, labels, alpha)
-
-    def _count_all(self, indices: Sequence[int]) -> None:
-        """A frame counts once: the annotated one begins a run in both directions."""
-        self._counted.update(indices)
-        self.done = len(self._counted)
-        if self.on_progress is not None:
-            self.on_progress("cut", self.done, self.total)
+            self.on_progress("cut", len(self.seen), len(self.frames))
 
 
-def _stop_of(video: Video, options: CutOptions) -> int:
-    """One past the last frame to cut, checked."""
-    count = video.frame_count
-    stop = count if options.stop is None else options.stop
-    if not 0 <= options.start < stop:
-        raise OptionError(
-            f"there is nothing to cut from frame {options.start} to {stop - 1}; the range must "
-            "hold a frame and start at 0 or later"
-        )
-    if stop > count:
-        raise OptionError(
-            f"{video.path} has {count} frames, 0 to {count - 1}; frame {stop - 1} is out of range"
-        )
-    return stop
+def _follow_marked(work: _Work, annotations: dict[int, Mask], segmenter: Segmenter) -> CutResult:
+    """Follow annotated objects over the whole range, then render."""
+    options = work.options
+    work.masks.open(_describe(work.video, annotations, options), overwrite=options.overwrite)
+    _log_work(work, segmenter)
+    segmenter.report_learning(learning_report(work.on_progress))
+    known = {index: Annotation(labels) for index, labels in annotations.items()}
+    began = time.perf_counter()
+    passes = plan_passes(annotations, work.frames.start, work.frames.stop, options.direction)
+    for frames in passes:
+        try:
+            _follow_pass(work, frames, known, segmenter)
+        except TruncatedVideoError as error:
+            work.damage = error
+    work.seconds = time.perf_counter() - began
+    return _finish(work, {int(k) for labels in annotations.values() for k in np.unique(labels)})
+
+
+def _follow_pass(
+    work: _Work, frames: Pass, annotations: Mapping[int, Annotation], segmenter: Segmenter
+) -> None:
+    if work.is_done(frames.indices):
+        work.count(frames.indices)
+        return
+    for followed in follow_pass(segmenter, VideoFrames(work.video), frames, annotations, work):
+        work.count([followed.index], segmented=int(followed.origin == "segmented"))
+
+
+def _cut_unmarked(work: _Work, segmenter: Segmenter | None) -> CutResult:
+    """Cut what is found in a video that nobody marked."""
+    options = work.options
+    finder, follower = find_then_follow(options.model)
+    if segmenter is None and follower is not None:
+        segmenter = _load(options, follower)
+    search = Search(
+        source=VideoFrames(work.video, work.frames.start, work.frames.stop),
+        objects=options.objects,
+        discoverer=partial(_load_finder, options, finder, alone=segmenter is None),
+    )
+    if segmenter is not None:
+        if options.overwrite:
+            shutil.rmtree(work.masks.folder / "found", ignore_errors=True)
+        at, labels = find_reference(search, work.masks.folder, work.on_progress)
+        work.options = replace(options, model=follower or options.model)
+        return _follow_marked(work, {at: labels}, segmenter)
+    work.masks.open(_describe(work.video, {}, options), overwrite=options.overwrite)
+    began = time.perf_counter()
+    ids: set[int] = set()
+    if work.is_done(work.frames):
+        work.count(work.frames)
+        ids = {
+            k for i in work.frames for k in object_ids(work.masks.read(work.video.frame_name(i)))
+        }
+    else:
+        discovery = discover(search, work.on_progress)
+        ids = set(discovery.object_ids)
+        written = write_discovery(discovery, work, work.frames.start)
+        for index, is_new in zip(work.frames, written, strict=False):
+            work.count([index], segmented=is_new)
+    work.seconds = time.perf_counter() - began
+    work.damage = _damage(work.video, work.frames)
+    return _finish(work, ids)
+
+
+def _damage(video: Video, frames: range) -> TruncatedVideoError | None:
+    """Why the video is known to end within the range or right after it."""
+    if frames.stop < video.frame_count:
+        return None
+    try:
+        for _ in video.frames(video.frame_count):
+            pass
+    except TruncatedVideoError as error:
+        return error
+    return None
+
+
+def _finish(work: _Work, ids: set[int]) -> CutResult:
+    """Render the outputs and report."""
+    outputs = {"masks": work.masks.masks}
+    if work.options.formats:
+        try:
+            outputs |= _export(work)
+        except TruncatedVideoError as error:  # the outputs are complete up to the damage
+            work.damage = work.damage or error
+    if work.damage is not None:
+        raise TruncatedVideoError(
+            f"{work.damage}; the {len(work.seen)} frames before the damage are cut, in "
+            f"{work.masks.folder}",
+            work.damage.frames_read,
+        ) from work.damage
+    return CutResult(
+        folder=work.masks.folder,
+        object_ids=tuple(sorted(ids - {0})),
+        frames=len(work.seen),
+        frames_segmented=work.segmented,
+        seconds=work.seconds,
+        outputs=outputs,
+    )
 
 
 def _read_annotations(
-    video: Video, sources: Mapping[int, MaskSource], start: int, stop: int
+    video: Video, sources: Mapping[int, MaskSource], frames: range
 ) -> dict[int, Mask]:
     """The reference masks by frame, rising; colours mean the same object in all of them."""
     if not sources:
@@ -346,9 +304,10 @@ def _read_annotations(
     annotations: dict[int, Mask] = {}
     colours: dict[tuple[int, int, int], int] = {}
     for index in sorted(sources):
-        if not start <= index < stop:
+        if index not in frames:
             raise OptionError(
-                f"the mask's frame {index} is out of range; frames {start} to {stop - 1} are cut"
+                f"the mask's frame {index} is out of range; frames {frames.start} to "
+                f"{frames.stop - 1} are cut"
             )
         source = sources[index]
         if isinstance(source, np.ndarray):
@@ -367,30 +326,27 @@ def _read_annotations(
     return annotations
 
 
-def _export(
-    video: Video, job: Job, options: CutOptions, is_damaged: bool, on_progress: OnProgress | None
-) -> dict[str, Path]:
-    report = None if on_progress is None else partial(on_progress, "export")
+def _export(work: _Work) -> dict[str, Path]:
+    report = None if work.on_progress is None else partial(work.on_progress, "export")
     return export(
-        video,
-        job.folder,
-        options.formats,
-        start=options.start,
-        stop=options.stop,
-        partial=is_damaged,
+        work.video,
+        work.masks.folder,
+        work.options.formats,
+        start=work.options.start,
+        stop=work.options.stop,
+        partial=work.damage is not None,
         on_progress=report,
     )
 
 
-def _log_job(
-    video: Video, job: Job, options: CutOptions, segmenter: Segmenter, frames: range
-) -> None:
+def _log_work(work: _Work, segmenter: Segmenter) -> None:
+    video = work.video
     height, width = video.size
     logger.debug("video %s: %dx%d, %d frames", video.path, width, height, video.frame_count)
-    logger.debug("model %s: %s", options.model, segmenter)
-    finished = sum(job.is_finished(video.frame_name(i)) for i in frames)
+    logger.debug("model %s: %s", work.options.model, segmenter)
+    finished = sum(work.masks.is_finished(video.frame_name(i)) for i in work.frames)
     if finished:
-        logger.info("%d of %d frames are finished; going on with the others", finished, len(frames))
+        logger.info("resuming: %d of %d frames are finished", finished, len(work.frames))
 
 
 def _listed(object_ids: tuple[int, ...]) -> str:
@@ -413,22 +369,20 @@ def _describe(video: Video, annotations: dict[int, Mask], options: CutOptions) -
     )
 
 
-def _load_discoverer(options: CutOptions, follower: str | None) -> "Discoverer":
-    """What finds the objects: to be followed they are found by the shipped embeddings."""
-    from rotomask.unsupervised.discoverers import load_discoverer
-
+def _load_finder(options: CutOptions, name: str, *, alone: bool) -> Discoverer:
+    """What finds the objects; weights and refinements are its own only if nothing follows them."""
     return load_discoverer(
-        options.model if follower is None else "embedding",
-        weights=options.weights if follower is None else None,
+        name,
+        options.refinements if alone else None,
+        weights=options.weights if alone else None,
         device=options.device,
         precision=options.precision,
-        refinements=options.refinements if follower is None else Refinements(),
     )
 
 
-def _load(options: CutOptions) -> Segmenter:
-    return load_segmenter(
-        options.model,
+def _load(options: CutOptions, model: str) -> Segmenter:
+    return load_model(
+        model,
         options.refinements,
         weights=options.weights,
         device=options.device,

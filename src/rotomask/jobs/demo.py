@@ -8,7 +8,9 @@ import numpy as np
 
 from rotomask.evaluation.measures.boundary import boundary_accuracy
 from rotomask.evaluation.measures.region import region_similarity
-from rotomask.jobs.cut import CutResult, OnProgress, cut
+from rotomask.jobs.cut import CutResult, cut
+from rotomask.jobs.options import merge_options
+from rotomask.jobs.progress import OnProgress
 from rotomask.masks import read_labels
 
 FORMATS = ("overlay", "webm", "contact-sheet")
@@ -30,23 +32,44 @@ def demo_folder() -> Path:
     return Path(str(resources.files("rotomask") / "assets" / "demo"))
 
 
-def run_demo(
-    out: Path,
+@dataclass(frozen=True, kw_only=True)
+class DemoOptions:
+    """How the demonstration runs."""
+
+    device: str = "auto"
+    precision: str = "auto"
+    overwrite: bool = False
+    """Whether to replace another job's output."""
+
+
+def demo(
+    out: str | Path,
+    options: DemoOptions | None = None,
     *,
-    device: str = "auto",
-    precision: str = "auto",
     on_progress: OnProgress | None = None,
+    **changes: object,
 ) -> DemoResult:
-    """Cut the dog out of its clip, and score every mask against the ground truth."""
+    """Cut the dog out of its clip, and score every mask against the ground truth.
+
+    Args:
+        out: Folder to write to.
+        options: How; or give its fields as keywords.
+        on_progress: Receives the stages of `cut`.
+        **changes: Fields of `DemoOptions`.
+
+    Raises:
+        OutputError: If the folder cannot be written, or holds another job.
+    """
+    options = merge_options(DemoOptions, options, changes)
     folder = demo_folder()
     result = cut(
         folder / "clip.mp4",
         folder / "first_mask.png",
         out,
-        device=device,
-        precision=precision,
+        device=options.device,
+        precision=options.precision,
         formats=FORMATS,
-        overwrite=True,
+        overwrite=options.overwrite,
         on_progress=on_progress,
     )
     truths = sorted((folder / "truth").glob("*.png"))[1:-1]

@@ -1,7 +1,6 @@
 """A video's objects as boxes: a COCO file, and a sheet of frames to look at."""
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,14 +8,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from rotomask.detection import Detections, Detector, load_detector
+from rotomask.detection import DEFAULT_DETECTOR, Detections, Detector, load_detector
 from rotomask.detection.box_sheet import draw_detections
 from rotomask.errors import OptionError
 from rotomask.files import complete_or_absent
+from rotomask.jobs.options import frame_range, merge_options
+from rotomask.jobs.progress import OnProgress
 from rotomask.render import Pixels, contact_sheet
 from rotomask.video import Video, open_video
-
-OnProgress = Callable[[str, int, int | None], None]
 
 SHOWN = 12
 """Frames of the sheet, spread evenly over the video."""
@@ -34,17 +33,38 @@ class DetectResult:
     """Boxes in all."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class DetectOptions:
+    """What is detected, in which frames."""
+
+    model: str = DEFAULT_DETECTOR
+    """``detector-lite``, ``FILE.onnx`` or ``torchvision:NAME``."""
+    least_score: float = 0.3
+    """Boxes with a lower score are left out."""
+    start: int = 0
+    """First frame."""
+    stop: int | None = None
+    """One past the last frame; None: to the end."""
+    device: str = "auto"
+    precision: str = "auto"
+    overwrite: bool = False
+    """Whether to replace another job's output."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.least_score <= 1:
+            raise OptionError(f"scores lie between 0 and 1, got {self.least_score}")
+
+
 def detect(
     video: str | Path | Video,
     out: str | Path,
+    options: DetectOptions | None = None,
     *,
     detector: Detector | None = None,
-    least_score: float = 0.3,
-    start: int = 0,
-    stop: int | None = None,
     on_progress: OnProgress | None = None,
+    **changes: object,
 ) -> DetectResult:
-    """Detect the objects of every frame, each by itself.
+    """Detect the objects of every frame, each frame by itself.
 
     Writes ``OUT/boxes.json`` in COCO's layout (x, y, width, height in px, with ``score``) and
     ``OUT/boxes.jpg``, twelve frames with their boxes.
@@ -52,40 +72,52 @@ def detect(
     Args:
         video: A video file, a folder of frames, or an open video.
         out: Folder to write to.
-        detector: In place of the shipped one.
-        least_score: Boxes below are left out.
-        start: First frame that is looked at.
-        stop: One past the last; None: to the end.
-        on_progress: Called with ``detect``, frames done and frames in all.
+        options: How; or give its fields as keywords.
+        detector: A detector to use in place of the one that the options name.
+        on_progress: Receives the stage ``detect``.
+        **changes: Fields of `DetectOptions`.
 
     Raises:
         InputError: If the video or an option cannot be used.
         OutputError: If the folder cannot be written.
     """
+    options = merge_options(DetectOptions, options, changes)
     opened = video if isinstance(video, Video) else open_video(video)
-    end = opened.frame_count if stop is None else min(stop, opened.frame_count)
-    if not 0 <= start < end:
-        raise OptionError(f"there is nothing to look at from frame {start} to {end - 1}")
-    detector = detector or load_detector()
-    shown = set(np.linspace(start, end - 1, min(SHOWN, end - start)).round().astype(int).tolist())
-    found: dict[str, Detections] = {}
-    pictures: dict[str, Pixels] = {}
-    for done, frame in enumerate(opened.frames(start, end), start=1):
-        all_found = detector.detect(frame.image)
-        found[frame.name] = all_found.take(all_found.scores >= least_score)
-        if frame.index in shown:
-            pictures[frame.name] = draw_detections(frame.image, found[frame.name], detector)
-        if on_progress is not None:
-            on_progress("detect", done, end - start)
+    frames = frame_range(opened.frame_count, options.start, options.stop, opened.path)
+    detector = detector or load_detector(
+        options.model, device=options.device, precision=options.precision
+    )
+    detections, pictures = _detect_all(opened, frames, detector, options.least_score, on_progress)
     folder = Path(out)
     boxes, sheet = folder / "boxes.json", folder / "boxes.jpg"
     with complete_or_absent(boxes) as temporary:
-        temporary.write_text(json.dumps(coco_boxes(found, detector, opened.size)))
+        temporary.write_text(json.dumps(coco_boxes(detections, detector, opened.size)))
     with complete_or_absent(sheet) as temporary:
         picture = contact_sheet(list(pictures.values()), list(pictures))
         Image.fromarray(picture).save(temporary, "JPEG", quality=88)
-    count = sum(len(d) for d in found.values())
-    return DetectResult(boxes=boxes, sheet=sheet, frames=len(found), count=count)
+    count = sum(len(d) for d in detections.values())
+    return DetectResult(boxes=boxes, sheet=sheet, frames=len(detections), count=count)
+
+
+def _detect_all(
+    video: Video,
+    frames: range,
+    detector: Detector,
+    least_score: float,
+    on_progress: OnProgress | None,
+) -> tuple[dict[str, Detections], dict[str, Pixels]]:
+    """Detections of every frame, and pictures of some, by frame name."""
+    shown = set(np.linspace(frames[0], frames[-1], min(SHOWN, len(frames))).round().tolist())
+    detections: dict[str, Detections] = {}
+    pictures: dict[str, Pixels] = {}
+    for done, frame in enumerate(video.frames(frames.start, frames.stop), start=1):
+        boxes = detector.detect(frame.image)
+        detections[frame.name] = boxes.take(boxes.scores >= least_score)
+        if frame.index in shown:
+            pictures[frame.name] = draw_detections(frame.image, detections[frame.name], detector)
+        if on_progress is not None:
+            on_progress("detect", done, len(frames))
+    return detections, pictures
 
 
 def coco_boxes(

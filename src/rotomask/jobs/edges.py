@@ -1,7 +1,7 @@
 """Edge maps of a video, on disk: one grey PNG a frame, gone on with after a stop."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,10 +17,10 @@ from rotomask.errors import OptionError, OutputError
 from rotomask.files import complete_or_absent
 from rotomask.flow.estimators import DEFAULT_ESTIMATOR, load_flow
 from rotomask.flow.optical_flow import Flow, OpticalFlow
+from rotomask.jobs.options import frame_range, merge_options
+from rotomask.jobs.progress import OnProgress
 from rotomask.video import Video, open_video
 from rotomask.video.video import VideoFrame
-
-OnProgress = Callable[[str, int, int | None], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,22 +35,30 @@ class EdgeOptions:
     thin: bool = False
     """Only the ridges of the edges."""
     bits: int = 8
-    """Of a pixel, 8 or 16."""
+    """Bit depth of the maps: 8 or 16."""
     estimator: str = DEFAULT_ESTIMATOR
-    """Of the flow, where it is needed: a name of `flow.estimators.ESTIMATORS`."""
+    """Optical flow, where it is needed: a name of `flow.estimators.ESTIMATORS`."""
     size: int | None = 480
     """Short side at which frames are processed, px; smaller ones are left. None: their own size."""
+    start: int = 0
+    """First frame."""
+    stop: int | None = None
+    """One past the last frame; None: to the end."""
     device: str = "auto"
     precision: str = "auto"
+    overwrite: bool = False
+    """Whether to replace another job's output."""
 
     def __post_init__(self) -> None:
+        if self.size is not None and self.size < 16:
+            raise OptionError(f"the processing size must be at least 16 px, got {self.size}")
         if self.bits not in (8, 16):
             raise OptionError(f"edge maps have 8 or 16 bits, got {self.bits}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class EdgeResult:
-    """What `write_edges` did."""
+    """What `edges` did."""
 
     folders: tuple[Path, ...]
     """``OUT/edges``; with motion also ``OUT/motion`` and ``OUT/merged``."""
@@ -60,12 +68,13 @@ class EdgeResult:
     """Frames that are there."""
 
 
-def write_edges(
+def edges(
     video: str | Path | Video,
     out: str | Path,
     options: EdgeOptions | None = None,
     *,
     on_progress: OnProgress | None = None,
+    **changes: object,
 ) -> EdgeResult:
     """Write the edge maps of every frame.
 
@@ -76,16 +85,18 @@ def write_edges(
     Args:
         video: A video file, a folder of frames, or an open video.
         out: Folder to write to.
-        options: What.
-        on_progress: Called with ``edges``, frames done and frames in all.
+        options: What and how; or give its fields as keywords.
+        on_progress: Receives the stage ``edges``.
+        **changes: Fields of `EdgeOptions`.
 
     Raises:
         InputError: If the video or an option cannot be used.
         OutputError: If the folder cannot be written, or holds the edges of another job.
         WeightsError: If the weights cannot be read.
     """
-    options = options or EdgeOptions()
+    options = merge_options(EdgeOptions, options, changes)
     opened = video if isinstance(video, Video) else open_video(video)
+    frames = frame_range(opened.frame_count, options.start, options.stop, opened.path)
     folder = Path(out)
     detector = load_edge_detector(
         options.model,
@@ -98,13 +109,13 @@ def write_edges(
     _claim(folder, opened, options)
     work = _Work(folder, options, detector, estimator)
     done = written = 0
-    for frame, neighbour in with_neighbours(opened.frames()):
+    for frame, neighbour in with_neighbours(opened.frames(options.start, options.stop)):
         if not work.is_finished(frame.name):
             work.write(frame, neighbour)
             written += 1
         done += 1
         if on_progress is not None:
-            on_progress("edges", done, opened.frame_count)
+            on_progress("edges", done, len(frames))
     return EdgeResult(folders=work.folders, written=written, frames=done)
 
 

@@ -1,7 +1,7 @@
 """The flow of a whole video on disk: a .flo file and a picture for each pair of frames."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -13,6 +13,8 @@ from rotomask.files import complete_or_absent
 from rotomask.flow.estimators import DEFAULT_ESTIMATOR, load_flow
 from rotomask.flow.flo_files import write_flo
 from rotomask.flow.optical_flow import Flow, flow_colours
+from rotomask.jobs.options import merge_options
+from rotomask.jobs.progress import OnProgress
 from rotomask.video import Video, open_video
 
 FORMATS = ("flo", "png")
@@ -36,6 +38,8 @@ class FlowOptions:
     """One past the last; None: to the end."""
     device: str = "auto"
     precision: str = "float32"
+    overwrite: bool = False
+    """Whether to replace another job's output."""
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.formats if name not in FORMATS]
@@ -49,7 +53,7 @@ class FlowOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class FlowResult:
-    """What `write_video_flow` left on disk."""
+    """What `flow` left on disk."""
 
     folder: Path
     pairs: int
@@ -58,12 +62,13 @@ class FlowResult:
     """Pairs that were not there before."""
 
 
-def write_video_flow(
+def flow(
     video: str | Path | Video,
     out: str | Path,
     options: FlowOptions | None = None,
     *,
-    on_progress: Callable[[str, int, int | None], None] | None = None,
+    on_progress: OnProgress | None = None,
+    **changes: object,
 ) -> FlowResult:
     """Estimate the flow from every frame to the next one and write it under the frame's name.
 
@@ -73,15 +78,16 @@ def write_video_flow(
     Args:
         video: A video file, a folder of frames, or an open video.
         out: Folder to write to.
-        options: What and how.
-        on_progress: Called with ``flow``, pairs done and pairs in all.
+        options: What and how; or give its fields as keywords.
+        on_progress: Receives the stage ``flow``, pairs done and pairs in all.
+        **changes: Fields of `FlowOptions`.
 
     Raises:
         InputError: If the video or an option cannot be used, or there are fewer than two frames.
         OutputError: If the folder cannot be written, or holds the flow of another call.
         WeightsError: If the weights are missing or not the network's.
     """
-    options = options or FlowOptions()
+    options = merge_options(FlowOptions, options, changes)
     opened = video if isinstance(video, Video) else open_video(video)
     estimator = load_flow(
         options.estimator,
@@ -102,9 +108,9 @@ def write_video_flow(
     for number, (first, second) in enumerate(pairwise(frames)):
         missing = list(_missing(folder, opened.frame_name(options.start + number), options))
         if missing:
-            flow = estimator.estimate(first, second)
+            estimate = estimator.estimate(first, second)
             for path in missing:
-                _write(path, flow, options.longest_px)
+                _write(path, estimate, options.longest_px)
             written += 1
         if on_progress is not None:
             on_progress("flow", number + 1, total)

@@ -1,6 +1,6 @@
 """A finished cut made better: a random field over its masks and mattes."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +12,11 @@ from rotomask.arrays import Frame
 from rotomask.errors import MaskError, OutputError
 from rotomask.flow.optical_flow import OpticalFlow
 from rotomask.jobs.folder import Job
+from rotomask.jobs.options import merge_options
+from rotomask.jobs.progress import OnProgress
 from rotomask.masks import object_ids, read_labels
-from rotomask.refine.field_windows import FieldWindowConfig, refine_video
+from rotomask.refine.field_windows import FieldWindowConfig, refine_video, tuned_field
+from rotomask.refine.random_field import RandomFieldConfig
 from rotomask.video import Video, open_video
 
 Array = npt.NDArray[np.float32]
@@ -26,7 +29,7 @@ DOUBT = 0.1
 
 @dataclass(frozen=True, kw_only=True)
 class RefineResult:
-    """What `refine_cut` left on disk."""
+    """What `refine` left on disk."""
 
     folder: Path
     frames: int
@@ -34,14 +37,41 @@ class RefineResult:
     """Part of the pixels whose label is another one now."""
 
 
-def refine_cut(
+@dataclass(frozen=True, kw_only=True)
+class RefineOptions:
+    """How a cut is refined."""
+
+    solver: str = "mean-field"
+    """How the random field is solved: ``graph-cut`` (hard) or ``mean-field`` (soft)."""
+    size: int = 192
+    """Short side at which it is solved, px."""
+    window: int = 5
+    """Frames that are solved together."""
+    field: RandomFieldConfig | None = None
+    """The field; None: with the weights that suit the solver."""
+    overwrite: bool = False
+    """Whether to replace another job's output."""
+
+    @property
+    def config(self) -> FieldWindowConfig:
+        """Windows and the field.
+
+        Raises:
+            OptionError: If a value is out of range.
+        """
+        field = tuned_field(self.solver) if self.field is None else self.field
+        return FieldWindowConfig(field=field, size=self.size, window=self.window)
+
+
+def refine(
     video: str | Path | Video,
     folder: str | Path,
     out: str | Path,
-    config: FieldWindowConfig | None = None,
+    options: RefineOptions | None = None,
     *,
     flow: OpticalFlow | None = None,
-    on_progress: Callable[[str, int, int | None], None] | None = None,
+    on_progress: OnProgress | None = None,
+    **changes: object,
 ) -> RefineResult:
     """Refine the masks of a finished cut by a random field over space and time.
 
@@ -52,15 +82,17 @@ def refine_cut(
         video: The video that was cut.
         folder: Output folder of `cut`, or any folder with ``masks/NAME.png``.
         out: Another folder to write to.
-        config: Windows and the field.
+        options: How; or give its fields as keywords.
         flow: What links the frames; DIS by default.
-        on_progress: Called with ``refine``, frames done and frames in all.
+        on_progress: Receives the stage ``refine``.
+        **changes: Fields of `RefineOptions`.
 
     Raises:
         InputError: If the video or a mask cannot be used.
         OutputError: If the folder cannot be written, or is the one that is read.
         OptionError: If graph cuts are asked for and PyMaxflow is not installed.
     """
+    options = merge_options(RefineOptions, options, changes)
     opened = video if isinstance(video, Video) else open_video(video)
     source, target = Path(folder), Path(out)
     if source.resolve() == target.resolve():
@@ -78,7 +110,7 @@ def refine_cut(
     cut, job = Job(source, soft=False), Job(target, soft=True)
     ids = tuple(sorted({k for name in names.values() for k in object_ids(cut.read(name))}))
     table = np.array([0, *ids], np.int32)
-    refined = refine_video(_answers(opened, source, names, ids), config, flow)
+    refined = refine_video(_answers(opened, source, names, ids), options.config, flow)
     changed = 0.0
     for done, (name, probabilities) in enumerate(zip(names.values(), refined, strict=True), 1):
         labels = table[probabilities.argmax(0)]

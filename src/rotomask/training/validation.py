@@ -1,13 +1,14 @@
 """Validation by the real benchmark: whole videos, cut as at test time from their first mask."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from rotomask.arrays import Frame, Mask
 from rotomask.data.training.clips import AnnotatedVideo
 from rotomask.evaluation import score_sequence
 from rotomask.segmenters.base import Segmenter
+from rotomask.segmenters.follow import Annotation, follow
 
 
 def validate(make: Callable[[], Segmenter], videos: Sequence[AnnotatedVideo]) -> dict[str, float]:
@@ -34,19 +35,16 @@ def validate(make: Callable[[], Segmenter], videos: Sequence[AnnotatedVideo]) ->
     return summary | {f"J {name}": s["J_mean"] for name, s in scores.items()}
 
 
-def _cut(
-    segmenter: Segmenter, video: AnnotatedVideo
-) -> tuple[list[npt.NDArray[np.int32]], list[npt.NDArray[np.int32]]]:
+def _cut(segmenter: Segmenter, video: AnnotatedVideo) -> tuple[list[Mask], list[Mask]]:
     """Masks and truth of every frame."""
-    predictions: list[npt.NDArray[np.int32]] = []
-    truths: list[npt.NDArray[np.int32]] = []
-    for index in range(len(video)):
-        frame, labels = video.read(index)
-        truth = labels.astype(np.int32)
-        if not truths:
-            segmenter.start(frame, truth)
-            predictions.append(truth)
-        else:
-            predictions.append(segmenter.labels(segmenter.step(frame)))
-        truths.append(truth)
+    truths: list[Mask] = []
+
+    def frames() -> Iterator[tuple[int, Frame]]:
+        for index in range(len(video)):
+            frame, labels = video.read(index)
+            truths.append(labels.astype(np.int32))
+            yield index, frame
+
+    reference = {0: Annotation(video.read(0)[1].astype(np.int32))}
+    predictions = [followed.labels for followed in follow(segmenter, frames(), reference)]
     return predictions, truths

@@ -3,26 +3,15 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from rotomask.arrays import Frame, Probabilities
+from rotomask.segmenters.follow import FrameSource
 
 OnFrames = Callable[[int], None]
 """Told how many frames a discoverer has looked at, all its passes counted."""
-
-
-class FrameSource(Protocol):
-    """The frames of a video, read as they are asked for, any number of times."""
-
-    def __len__(self) -> int: ...
-
-    def frames(
-        self, start: int = 0, stop: int | None = None, *, reverse: bool = False
-    ) -> Iterator[Frame]:
-        """The frames start, start + 1, ... before stop, or the same backwards."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ from rotomask.flow.optical_flow import DISFlow, Flow, OpticalFlow
 from rotomask.networks.embedding import EmbeddingNet
 from rotomask.networks.precision import Runtime, choose_runtime
 from rotomask.refine.dense_crf import dense_crf
-from rotomask.unsupervised.base import Discoverer, FrameSource, OnFrames
+from rotomask.segmenters.follow import FrameSource
+from rotomask.unsupervised.base import Discoverer, OnFrames
 from rotomask.unsupervised.config import DiscoveryConfig
 from rotomask.unsupervised.features import FrameMaps, frame_maps, map_flow, working_size
 from rotomask.unsupervised.frame import FrameSeeds, SeedSets, seed_sets, summarise

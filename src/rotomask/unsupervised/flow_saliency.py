@@ -11,7 +11,8 @@ from rotomask.arrays import Frame, Probabilities, check_frame
 from rotomask.errors import InputError, OptionError
 from rotomask.flow.optical_flow import DISFlow, Flow, OpticalFlow
 from rotomask.refine.dense_crf import dense_crf
-from rotomask.unsupervised.base import Discoverer, FrameSource, OnFrames
+from rotomask.segmenters.follow import FrameSource
+from rotomask.unsupervised.base import Discoverer, OnFrames
 from rotomask.unsupervised.features import map_flow, working_size
 from rotomask.unsupervised.stored import (
     FrameCounter,

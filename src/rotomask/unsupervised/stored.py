@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rotomask.arrays import Frame, Probabilities
-from rotomask.unsupervised.base import Discovery, FrameSource, OnFrames, Proposal
+from rotomask.segmenters.follow import FrameSource
+from rotomask.unsupervised.base import Discovery, OnFrames, Proposal
 
 Refine = Callable[[Probabilities, Frame], Probabilities]
 """Makes O+1×H×W probabilities follow the edges of the frame."""

@@ -71,9 +71,15 @@ class VideoSequence:
         except VideoError as error:
             raise DatasetError(f"sequence {self.name}: {error}") from error
 
-    def frames(self) -> Iterator[Frame]:
-        """All pictures in order, each read when it is reached: H×W×3 uint8 RGB."""
-        for index in range(len(self)):
+    def frames(
+        self, start: int = 0, stop: int | None = None, *, reverse: bool = False
+    ) -> Iterator[Frame]:
+        """Frames start, start + 1, ... before stop, or the same backwards: H×W×3 uint8 RGB.
+
+        Each is read when it is reached.
+        """
+        indices = range(len(self))[start:stop]
+        for index in reversed(indices) if reverse else indices:
             yield self.frame(index)
 
     def annotation(self, frame_name: str) -> Labels:

@@ -1,0 +1,119 @@
+"""Masks of a video on disk, frame by frame: what `cut` and `benchmark` share.
+
+Both run `segmenters.follow.follow` and write every frame's mask as soon as it is known, so memory
+does not grow with the length of the video and whatever stops the job, the finished frames are kept.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from rotomask.arrays import Frame, Mask
+from rotomask.jobs.progress import OnProgress
+from rotomask.segmenters.base import Segmenter
+from rotomask.segmenters.follow import Annotation, FollowedFrame, FrameSource, Pass, follow
+from rotomask.unsupervised.base import Discovery
+from rotomask.video import Video
+
+Alpha = npt.NDArray[np.float32]
+
+
+class MaskStore(Protocol):
+    """Where a job keeps the masks of one video."""
+
+    def finished(self, index: int) -> Mask | None:
+        """The mask that an earlier run of the job wrote for a frame, or None."""
+
+    def write(self, index: int, labels: Mask, alpha: Alpha | None) -> None:
+        """Write the mask of a frame that is not finished.
+
+        Args:
+            index: The frame's number.
+            labels: H×W integers.
+            alpha: H×W, 0 to 1: the probability of all objects together; None: that of the labels.
+        """
+
+
+def follow_pass(
+    segmenter: Segmenter,
+    source: FrameSource,
+    frames: Pass,
+    annotations: Mapping[int, Annotation],
+    store: MaskStore,
+) -> Iterator[FollowedFrame]:
+    """Segment the frames of one pass and write their masks.
+
+    Args:
+        segmenter: Follows the annotated objects.
+        source: The video.
+        frames: Which of its frames, in which order.
+        annotations: Known masks by frame number.
+        store: Receives the masks; frames that are finished there are not segmented again.
+
+    Yields:
+        Every frame after its mask was written.
+
+    Raises:
+        TruncatedVideoError: If the video ends early, after the frames before the damage.
+        OutputError: If a mask cannot be written.
+    """
+    images = source.frames(frames.start, frames.stop, reverse=frames.reverse)
+    # The images come first in the zip: a damaged video says so only when read to its very end.
+    numbered = ((index, image) for image, index in zip(images, frames.indices, strict=False))
+    for followed in follow(segmenter, numbered, annotations, finished=store.finished):
+        if followed.origin != "finished":
+            probabilities = followed.probabilities
+            alpha = None if probabilities is None else 1 - probabilities[0]
+            store.write(followed.index, followed.labels, alpha)
+        yield followed
+
+
+def write_discovery(discovery: Discovery, store: MaskStore, start: int = 0) -> Iterator[int]:
+    """Write the masks of objects that were found in every frame; finished ones stay.
+
+    Args:
+        discovery: The objects.
+        store: Receives the masks.
+        start: Number of the discovery's first frame in the store.
+
+    Yields:
+        For each frame 1 if it was written, 0 if it was finished.
+    """
+    for index, probabilities in enumerate(discovery.frames(), start):
+        is_new = store.finished(index) is None
+        if is_new:
+            store.write(index, discovery.labels(probabilities), 1 - probabilities[0])
+        yield int(is_new)
+
+
+@dataclass(frozen=True)
+class VideoFrames:
+    """The frames of a video, or of a range of it, as a `FrameSource`."""
+
+    video: Video
+    start: int = 0
+    stop: int | None = None
+    """One past the last frame. None: the end, where a damaged video raises."""
+
+    def __len__(self) -> int:
+        """Number of frames in the range."""
+        return (self.video.frame_count if self.stop is None else self.stop) - self.start
+
+    def frames(
+        self, start: int = 0, stop: int | None = None, *, reverse: bool = False
+    ) -> Iterator[Frame]:
+        """Frames start, start + 1, ... before stop, or the same backwards."""
+        reaches_end = stop is None or stop >= len(self)
+        end = self.stop if reaches_end else self.start + (stop or 0)
+        for frame in self.video.frames(self.start + start, end, reverse=reverse):
+            yield frame.image
+
+
+def learning_report(on_progress: OnProgress | None) -> Callable[[float], None] | None:
+    """A callback for `Segmenter.report_learning` that reports the stage ``learn`` in percent."""
+    if on_progress is None:
+        return None
+    return lambda fraction: on_progress("learn", round(100 * fraction), 100)

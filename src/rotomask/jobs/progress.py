@@ -1,0 +1,7 @@
+"""How a job tells its caller how far it is."""
+
+from collections.abc import Callable
+
+OnProgress = Callable[[str, int, int | None], None]
+"""Called with the stage (``find``, ``learn``, ``cut``, ``export``, ...), the frames done and the
+frames in all, None where that is unknown."""

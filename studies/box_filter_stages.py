@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rotomask.arrays import Frame
-from rotomask.detection.box_sheet import draw_boxes
+from rotomask.detection.drawing import draw_boxes
 from rotomask.evaluation import open_benchmark
 from rotomask.evaluation.measures.region import region_similarity
 from rotomask.refine.box_filters import BoxFilterConfig

@@ -631,7 +631,7 @@ def _load(
 def _foreign_detector(name: str, device: str, precision: str) -> Detector | None:
     """The detector of a name that is a file of another library or torchvision's; else None."""
     if name.startswith(TORCHVISION):
-        from rotomask.detection.torch_module import load_torchvision
+        from rotomask.detection.torchvision_detector import load_torchvision
 
         model, _, file = name.removeprefix(TORCHVISION).partition(":")
         runtime = choose_runtime(device, precision)

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from rotomask.data.training.synthetic import moving_shapes
 from rotomask.detection import load_detector
-from rotomask.detection.boxes import box_iou, suppress
+from rotomask.detection.boxes import box_iou, non_maximum_suppression
 from rotomask.detection.onnx_file import OnnxConfig, OnnxDetector, read_outputs
-from rotomask.detection.torch_module import TorchvisionDetector
+from rotomask.detection.torchvision_detector import TorchvisionDetector
 from rotomask.errors import OptionError, ShapeError, WeightsError
 
 FRAME, LABELS = (a[0] for a in moving_shapes(3, frames=1, size=(96, 128)))
@@ -175,7 +175,7 @@ def test_our_own_network_finds_the_same_through_onnx(tmp_path):
     with torch.inference_mode():
         boxes, scores = (part[0].numpy() for part in Picked(network)(image))
     boxes = boxes.clip(0, [128, 96, 128, 96])
-    kept = suppress(boxes, scores, 0.6)
+    kept = non_maximum_suppression(boxes, scores, 0.6)
     assert len(found) == len(kept)
     assert np.abs(found.boxes - boxes[kept]).max() < 0.05
     assert np.abs(found.scores - scores[kept]).max() < 1e-4
@@ -238,8 +238,8 @@ def test_outputs_of_every_kind_say_the_same():
 def test_known_classes_tell_objectness_from_a_class():
     rng = np.random.default_rng(0)
     array = rng.random((1, 40, 8)).astype(np.float32) * [50, 50, 9, 9, 1, 1, 1, 1]
-    _, with_objectness, _ = read_outputs({"o": array}, (80, 80), known_classes=3)
-    _, without, _ = read_outputs({"o": array}, (80, 80), known_classes=4)
+    _, with_objectness, _ = read_outputs({"o": array}, (80, 80), class_count=3)
+    _, without, _ = read_outputs({"o": array}, (80, 80), class_count=4)
     assert np.allclose(with_objectness, array[0, :, 5:].max(1) * array[0, :, 4])
     assert np.allclose(without, array[0, :, 4:].max(1))
 

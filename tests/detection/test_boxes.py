@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from rotomask.detection import Detections
 from rotomask.detection.boxes import (
     box_iou,
-    hull,
+    boxes_mask,
+    enclosing_box,
     label_boxes,
     mask_box,
-    region_of,
-    suppress,
+    non_maximum_suppression,
 )
-from rotomask.detection.detector import tidy
-from rotomask.detection.letterbox import letterbox, out_of
+from rotomask.detection.detector import clean_detections
+from rotomask.detection.letterbox import boxes_in_frame, letterbox
 from rotomask.errors import ShapeError
 from rotomask.evaluation.measures.detection import average_precision, recall
 
@@ -33,7 +33,7 @@ def test_overlap_is_that_of_the_pixels(a, b):
     overlap = box_iou(a, b)
     for i, one in enumerate(a):
         for j, other in enumerate(b):
-            first, second = region_of(one[None], SIZE), region_of(other[None], SIZE)
+            first, second = boxes_mask(one[None], SIZE), boxes_mask(other[None], SIZE)
             counted = (first & second).sum() / (first | second).sum()
             assert overlap[i, j] == pytest.approx(counted, abs=1e-5)
     assert np.allclose(overlap, box_iou(b, a).T)
@@ -50,7 +50,7 @@ def test_empty_boxes_overlap_nothing():
 @given(_boxes, st.integers(0, 1000), st.sampled_from([0.0, 0.3, 0.7]))
 def test_suppression_keeps_the_best_of_what_overlaps(boxes, seed, limit):
     scores = np.random.default_rng(seed).permutation(len(boxes)).astype(np.float32)
-    kept = suppress(boxes, scores, limit)
+    kept = non_maximum_suppression(boxes, scores, limit)
     overlap = box_iou(boxes, boxes)
     assert (np.diff(scores[kept]) < 0).all()
     apart = overlap[np.ix_(kept, kept)] - np.eye(len(kept))
@@ -63,8 +63,8 @@ def test_suppression_keeps_the_best_of_what_overlaps(boxes, seed, limit):
 @settings(max_examples=40, deadline=None)
 @given(_boxes)
 def test_masks_and_boxes_say_the_same(boxes):
-    assert (mask_box(region_of(boxes[:1], SIZE)) == boxes[:1]).all()
-    assert (mask_box(region_of(boxes, SIZE)) == hull(boxes)).all()
+    assert (mask_box(boxes_mask(boxes[:1], SIZE)) == boxes[:1]).all()
+    assert (mask_box(boxes_mask(boxes, SIZE)) == enclosing_box(boxes)).all()
 
 
 def test_labels_have_a_box_each():
@@ -77,16 +77,16 @@ def test_labels_have_a_box_each():
 
 def test_a_margin_makes_boxes_larger():
     box = np.array([[10, 10, 20, 14]], np.float32)
-    assert (mask_box(region_of(box, SIZE, 0.5)) == [[5, 8, 25, 16]]).all()
+    assert (mask_box(boxes_mask(box, SIZE, 0.5)) == [[5, 8, 25, 16]]).all()
 
 
 def test_detections_are_put_in_order_and_inside_the_frame():
     boxes = np.array([[-5, 2, 8, 9], [3, 3, 50, 6], [40, 1, 60, 5], [1, 1, 4, 4]], np.float32)
     scores = np.array([0.4, 0.9, 0.8, 0.1], np.float32)
-    found = tidy(boxes, scores, np.arange(4), size=SIZE, least_score=0.2)
+    found = clean_detections(boxes, scores, np.arange(4), size=SIZE, least_score=0.2)
     assert found.boxes.tolist() == [[3, 3, 32, 6], [0, 2, 8, 9]]
     assert found.classes.tolist() == [1, 0]
-    assert len(tidy(boxes, scores, np.arange(4), size=SIZE, most=1)) == 1
+    assert len(clean_detections(boxes, scores, np.arange(4), size=SIZE, most=1)) == 1
 
 
 def test_detections_of_unlike_lengths_are_refused():
@@ -103,7 +103,7 @@ def test_boxes_come_back_out_of_a_letterbox(height, width, to_height, to_width):
     letter = letterbox(frame, (to_height, to_width))
     assert letter.image.shape == (to_height, to_width, 3)
     there = mask_box(letter.image[..., 0] > 200)
-    back = out_of(letter, there)
+    back = boxes_in_frame(there, letter)
     assert np.abs(back - [[0, 0, width, height]]).max() <= 1 / letter.scale
 
 

@@ -119,5 +119,5 @@ def test_what_does_not_fit_is_refused():
         motion_edges(np.zeros((4, 5, 3), np.float32))
     with pytest.raises(ShapeError, match="flow's size"):
         motion_edges(np.zeros((4, 5, 2), np.float32), np.zeros((5, 5), np.float32))
-    with pytest.raises(ShapeError, match="two sizes"):
+    with pytest.raises(ShapeError, match="differ in size"):
         merge_edges(np.zeros((4, 5), np.float32), np.zeros((5, 5), np.float32))

@@ -34,14 +34,14 @@ def test_what_is_written_is_read(tmp_path_factory, height, width, seed):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "no .flo file"),
-        (b"PI", "no .flo file"),
-        (b"\x89PNG" + bytes(40), "no .flo file"),
-        (struct.pack("<4sii", b"PIEH", 0, 5), "0×5; sides must be 1 to"),
+        (b"", "not a .flo file"),
+        (b"PI", "not a .flo file"),
+        (b"\x89PNG" + bytes(40), "not a .flo file"),
+        (struct.pack("<4sii", b"PIEH", 0, 5), "0×5, sides must be 1 to"),
         (struct.pack("<4sii", b"PIEH", -3, 5), "sides must be 1 to"),
         (struct.pack("<4sii", b"PIEH", 2**30, 2**30), "sides must be 1 to"),
         (struct.pack("<4sii", b"PIEH", 3, 2) + bytes(47), "59 bytes, a flow of 3×2 has 60"),
-        (struct.pack("<4sii", b"PIEH", 3, 2) + bytes(49), "cut off or damaged"),
+        (struct.pack("<4sii", b"PIEH", 3, 2) + bytes(49), "truncated or damaged"),
     ],
 )
 def test_damaged_files_are_one_clear_error(tmp_path, content, message):

@@ -171,7 +171,7 @@ def test_a_motion_and_its_inverse_agree(angle, zoom, x, y):
     rows, columns = np.mgrid[:40, :50]
     to_x, to_y = columns + forward[..., 0], rows + forward[..., 1]
     inside = (to_x >= 0) & (to_y >= 0) & (to_x <= 49) & (to_y <= 39)
-    assert consistent(forward, backward, share=0, slack_px2=1e-6)[inside].all()
+    assert consistent(forward, backward, fraction=0, slack_px2=1e-6)[inside].all()
     assert not consistent(forward, backward + 2)[inside].any()
 
 

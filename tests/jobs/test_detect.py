@@ -10,8 +10,8 @@ import pytest
 from pycocotools.coco import COCO
 
 from rotomask.detection import Detections, Detector
-from rotomask.detection.box_sheet import draw_boxes
 from rotomask.detection.boxes import label_boxes
+from rotomask.detection.drawing import draw_boxes
 from rotomask.errors import OptionError
 from rotomask.jobs.detect import coco_boxes, detect
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rotomask.detection import NOTHING, Detections
-from rotomask.detection.boxes import box_iou, hull, mask_box, region_of
+from rotomask.detection import NO_DETECTIONS, Detections
+from rotomask.detection.boxes import box_iou, boxes_mask, enclosing_box, mask_box
 from rotomask.errors import OptionError, ShapeError
 from rotomask.refine import ComponentsConfig
 from rotomask.refine.box_filters import (
@@ -40,7 +40,7 @@ def _detections(*rows):
 def _map(*boxes, value=0.95, size=SIZE):
     probability = np.zeros(size, np.float32)
     for box in boxes:
-        probability[region_of(np.array([box], np.float32), size)] = value
+        probability[boxes_mask(np.array([box], np.float32), size)] = value
     return probability
 
 
@@ -136,12 +136,12 @@ def test_the_tracked_box_reaches_beyond_the_last_place():
 
 def test_the_fallback_is_a_switch():
     probability = np.maximum(_map(LEFT), _map(RIGHT))
-    found = filter_object(probability, NOTHING, _track(LEFT, None), PLAIN)
+    found = filter_object(probability, NO_DETECTIONS, _track(LEFT, None), PLAIN)
     assert not found.detected
     assert found.boxes.tolist() == [list(LEFT)]
     assert (mask_box(found.probability > 0.5) == [LEFT]).all()
     without = replace(PLAIN, fallback=False)
-    whole = filter_object(probability, NOTHING, _track(LEFT, None), without)
+    whole = filter_object(probability, NO_DETECTIONS, _track(LEFT, None), without)
     assert len(whole.boxes) == 0
     assert (whole.probability == probability).all()
 
@@ -213,11 +213,11 @@ def test_choice_is_the_best_overlap_and_more_boxes_never_fit_worse(boxes, seed):
     likely = rng.random(SIZE) < 0.3
     overlaps = map_overlaps(array, likely)
     for box, overlap in zip(array, overlaps, strict=True):
-        region = region_of(box[None], SIZE)
+        region = boxes_mask(box[None], SIZE)
         assert overlap == pytest.approx((region & likely).sum() / (region | likely).sum())
     fits = []
     for most in (1, 2, 3):
-        region = region_of(array[best_boxes(array, likely, most)], SIZE)
+        region = boxes_mask(array[best_boxes(array, likely, most)], SIZE)
         fits.append((region & likely).sum() / (region | likely).sum())
     assert fits[0] == pytest.approx(overlaps.max())
     assert fits == sorted(fits)
@@ -234,7 +234,7 @@ def test_restriction_only_takes_away(seed, kind, weak_in_boxes):
     threshold = 0.5 if kind == "clip" else config.components.low
     assert not (kept & (probability < threshold)).any()
     assert kept.any() == (len(boxes) > 0)
-    both = restrict_map(probability, hull(boxes), config) >= 0.5
+    both = restrict_map(probability, enclosing_box(boxes), config) >= 0.5
     assert (both >= kept).all()
 
 
@@ -262,4 +262,4 @@ def test_wrong_settings_and_shapes_are_named():
         with pytest.raises(OptionError, match="most_boxes must be 1 or more"):
             BoxFilterConfig(**wrong)
     with pytest.raises(ShapeError, match="H×W"):
-        filter_object(np.zeros((2, 3, 4), np.float32), NOTHING, _track(LEFT), PLAIN)
+        filter_object(np.zeros((2, 3, 4), np.float32), NO_DETECTIONS, _track(LEFT), PLAIN)

@@ -1,4 +1,4 @@
-"""A frame inside a picture of another shape, with grey around, and boxes back out of it."""
+"""Letterboxing: fit a frame into an image of fixed size, and map boxes back to the frame."""
 
 from typing import NamedTuple
 
@@ -9,23 +9,24 @@ from rotomask.arrays import Frame
 from rotomask.detection.boxes import Boxes
 
 GREY = 114
-"""What detectors are trained to see around a frame (YOLO)."""
+"""Value of the border with which YOLO detectors are trained."""
 
 
-class Letter(NamedTuple):
-    """A frame in its letterbox, and where it lies there."""
+class Letterboxed(NamedTuple):
+    """A letterboxed frame with its scale and position."""
 
     image: Frame
-    """H×W×3 uint8."""
+    """The frame with its grey border, H×W×3 uint8."""
     scale: float
-    """Its size there over its own."""
+    """Size in the letterbox divided by the frame's own size."""
     left: int
+    """Position of the frame's left edge in the letterbox, px."""
     top: int
-    """Its upper left corner there, px."""
+    """Position of the frame's top edge in the letterbox, px."""
 
 
-def letterbox(frame: Frame, size: tuple[int, int]) -> Letter:
-    """The frame as large as fits, in the middle.
+def letterbox(frame: Frame, size: tuple[int, int]) -> Letterboxed:
+    """The frame resized to the largest size that fits, centred on grey.
 
     Args:
         frame: H×W×3 uint8.
@@ -38,11 +39,11 @@ def letterbox(frame: Frame, size: tuple[int, int]) -> Letter:
     top, left = (size[0] - h) // 2, (size[1] - w) // 2
     image = np.full((*size, 3), GREY, np.uint8)
     image[top : top + h, left : left + w] = cv2.resize(frame, (w, h), interpolation=method)
-    return Letter(image, scale, left, top)
+    return Letterboxed(image, scale, left, top)
 
 
-def out_of(letter: Letter, boxes: Boxes) -> Boxes:
-    """Boxes N×4 of the letterbox as boxes of the frame, px."""
-    offset = np.array([letter.left, letter.top] * 2, np.float32)
-    moved: Boxes = ((boxes - offset) / np.float32(letter.scale)).astype(np.float32)
-    return moved
+def boxes_in_frame(boxes: Boxes, letterboxed: Letterboxed) -> Boxes:
+    """Boxes in the letterbox converted to boxes in the frame: N×4 float32, px."""
+    offset = np.array([letterboxed.left, letterboxed.top] * 2, np.float32)
+    converted: Boxes = ((boxes - offset) / np.float32(letterboxed.scale)).astype(np.float32)
+    return converted

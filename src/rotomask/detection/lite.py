@@ -1,4 +1,4 @@
-"""The shipped detector at work: frames in, peaks of the heat map with their boxes out."""
+"""detector-lite, the shipped detector: boxes from the peaks of the network's centre map."""
 
 from dataclasses import dataclass
 
@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 
 from rotomask.arrays import Frame, check_frame
-from rotomask.detection.boxes import Boxes, suppress
-from rotomask.detection.detector import Detections, Detector, tidy
+from rotomask.detection.boxes import Boxes, non_maximum_suppression
+from rotomask.detection.detector import Detections, Detector, clean_detections
 from rotomask.errors import OptionError
 from rotomask.networks.detector_lite import BoxMaps, DetectorLite, boxes_at_cells
 from rotomask.networks.precision import Runtime, choose_runtime
@@ -21,24 +21,24 @@ class LiteConfig:
     """How the network is run on a frame."""
 
     size: int = 320
-    """Short side at which frames are looked at, px; smaller ones are enlarged to it."""
+    """Short side to which frames are resized, px; smaller frames are enlarged."""
     least_score: float = 0.05
-    """Detections below are not given."""
+    """Least score of a detection."""
     overlap: float = 0.6
-    """Of two boxes with a larger intersection over union, the one with the lower score goes."""
+    """IoU above which non-maximum suppression removes the box with the lower score."""
     most: int = 20
-    """Most detections in a frame."""
+    """Largest number of detections in a frame."""
 
     def __post_init__(self) -> None:
         if self.size < DetectorLite.multiple or self.most < 1:
             raise OptionError(
-                f"a detector needs a size of {DetectorLite.multiple} px or more and 1 detection or "
-                f"more, got {self.size} px and {self.most}"
+                f"size must be {DetectorLite.multiple} px or more and most at least 1, got "
+                f"{self.size} px and {self.most}"
             )
 
 
 class LiteDetector(Detector):
-    """Detects objects of any kind by `DetectorLite`; all are of class 0."""
+    """A class-agnostic detector with the network `DetectorLite`; all objects have class 0."""
 
     def __init__(
         self,
@@ -57,20 +57,24 @@ class LiteDetector(Detector):
         return f"DetectorLite on {self.runtime.device}, {self.runtime.precision}, {self.config}"
 
     def detect(self, frame: Frame) -> Detections:
-        """The objects of a frame; see `Detector.detect`."""
+        """The objects in a frame; see `Detector.detect`."""
         maps, scale = self.maps(frame)
+        # More peaks than needed: suppression removes some.
         boxes, scores = peaks(maps, 4 * self.config.most, self.config.least_score)
         boxes /= np.array([*scale, *scale], np.float32)
         classes = np.zeros(len(boxes), np.int64)
-        found = tidy(boxes, scores, classes, size=(frame.shape[0], frame.shape[1]))
-        kept = suppress(found.boxes, found.scores, self.config.overlap)
-        return found.take(kept[: self.config.most])
+        detections = clean_detections(boxes, scores, classes, size=(frame.shape[0], frame.shape[1]))
+        remaining = non_maximum_suppression(
+            detections.boxes, detections.scores, self.config.overlap
+        )
+        return detections.take(remaining[: self.config.most])
 
     def maps(self, frame: Frame) -> tuple[BoxMaps, tuple[float, float]]:
-        """What the network says of a frame, and its size there over its own: x and y."""
+        """The network's output for a frame, and the scale in x and y of the resized frame."""
         check_frame(frame)
         height, width = frame.shape[:2]
         factor, multiple = self.config.size / min(height, width), DetectorLite.multiple
+        # Each side is rounded by itself, so that x and y have slightly different scales.
         h, w = (max(multiple, multiple * round(v * factor / multiple)) for v in (height, width))
         method = cv2.INTER_AREA if h < height else cv2.INTER_LINEAR
         small = cv2.resize(frame, (w, h), interpolation=method)
@@ -81,22 +85,24 @@ class LiteDetector(Detector):
 
 
 def peaks(maps: BoxMaps, most: int, least_score: float) -> tuple[Boxes, npt.NDArray[np.float32]]:
-    """The boxes of the heat map's peaks, of one image.
+    """Boxes and scores at the peaks of the centre map of one image.
 
-    A peak is the highest of its 3×3 cells, which CenterNet has in place of suppression.
+    A peak is the maximum of its 3×3 neighbourhood, as in CenterNet.
 
     Args:
-        maps: Of a batch of one.
-        most: Most peaks.
-        least_score: Lower ones are none.
+        maps: Output of the network for one image (B = 1).
+        most: Largest number of peaks.
+        least_score: Least score of a peak.
 
     Returns:
-        N×4 float32 px of the network's image, and N scores, best first.
+        Boxes N×4 float32, px of the network's input, and N scores, best first.
     """
-    score = torch.sigmoid(maps.centre)
+    score = torch.sigmoid(maps.centre)  # 1×h×w
     is_peak = F.max_pool2d(score[:, None], 3, 1, 1)[:, 0] == score
     flat = (score * is_peak).flatten()
     top = flat.topk(min(most, len(flat)))
-    chosen = top.indices[top.values >= least_score]
-    boxes = boxes_at_cells(maps.reach, DetectorLite.stride).flatten(0, 2)[chosen]
-    return boxes.cpu().numpy(), flat[chosen].cpu().numpy()
+    selected = top.indices[top.values >= least_score]
+    boxes = boxes_at_cells(maps.reach, DetectorLite.stride).flatten(0, 2)[
+        selected
+    ]  # 1×h×w×4 -> N×4
+    return boxes.cpu().numpy(), flat[selected].cpu().numpy()

@@ -1,11 +1,11 @@
-"""Detectors in ONNX files, run by onnxruntime: the outputs that exporters give, told apart.
+"""Detectors in ONNX files, run by onnxruntime; recognises the output layouts of common exporters.
 
 ========================  ======================================================================
 layout                    outputs
 ========================  ======================================================================
-``boxes``                 boxes N×4 (x0 y0 x1 y1, px or 0..1) and scores N, classes N beside if
-                          there are any, each with or without an axis of one image before;
-                          scores may be N×C. torchvision, TensorFlow, Detectron2
+``boxes``                 boxes N×4 (x0 y0 x1 y1, px or 0..1), scores N or N×C and optionally
+                          classes N, each with or without a leading batch axis of 1.
+                          torchvision, TensorFlow, Detectron2
 ``rows``                  one array N×6 or 1×N×6: x0 y0 x1 y1 score class. YOLOv10, end to end
 ``yolo``                  one array 1×(4+C)×N or 1×N×(4+C): cx cy w h, then C scores. YOLOv8, 11
 ``yolo-objectness``       one array 1×N×(5+C): cx cy w h objectness, then C scores. YOLOv5, 7
@@ -22,9 +22,9 @@ import numpy as np
 import numpy.typing as npt
 
 from rotomask.arrays import Frame, check_frame
-from rotomask.detection.boxes import Boxes, suppress
-from rotomask.detection.detector import Detections, Detector, tidy
-from rotomask.detection.letterbox import Letter, letterbox, out_of
+from rotomask.detection.boxes import Boxes, non_maximum_suppression
+from rotomask.detection.detector import Detections, Detector, clean_detections
+from rotomask.detection.letterbox import boxes_in_frame, letterbox
 from rotomask.errors import OptionError, ShapeError, WeightsError
 
 Layout = Literal["auto", "boxes", "rows", "yolo", "yolo-objectness"]
@@ -35,60 +35,66 @@ DTYPES: dict[str, npt.DTypeLike] = {
     "tensor(float16)": np.float16,
     "tensor(uint8)": np.uint8,
 }
-RELATIVE = 2.0
-"""Boxes whose coordinates are all below are parts of the picture, not px."""
-ROW = 6
+LARGEST_RELATIVE = 2.0
+"""If no coordinate exceeds this, boxes are in fractions of the image, not px. Above 1, because a
+box can reach beyond the image."""
+ROW_LENGTH = 6
+"""Length of a row in the layout ``rows``."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class OnnxConfig:
-    """How the file is run, and its answers read."""
+    """How the network is run and its outputs are read."""
 
     layout: Layout = "auto"
-    """What the outputs are; auto: by their number, shapes and names."""
+    """Layout of the outputs; auto: detected from their number, shapes and names."""
     size: int = 640
-    """Side of the square picture, px, where the file takes any."""
+    """Side of the square input image, px, if the file does not fix it."""
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Mean that is subtracted from RGB / 255; not for uint8 inputs."""
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    """A float input gets (RGB / 255 - mean) / std; an uint8 input gets RGB."""
+    """Standard deviation by which RGB / 255 - mean is divided; not for uint8 inputs."""
     least_score: float = 0.25
-    """Detections below are not given."""
+    """Least score of a detection."""
     overlap: float = 0.6
-    """Non-maximum suppression above it, within a class; 1: none."""
+    """IoU above which non-maximum suppression removes a box of the same class; 1: off."""
     most: int = 50
-    """Most detections in a frame."""
+    """Largest number of detections in a frame."""
     threads: int = 0
-    """Of onnxruntime; 0: as it likes."""
+    """Number of threads of onnxruntime; 0: its default."""
 
     def __post_init__(self) -> None:
         if self.layout not in get_args(Layout):
-            known = ", ".join(get_args(Layout))
-            raise OptionError(f"unknown layout of outputs {self.layout!r}; there are {known}")
+            layouts = ", ".join(get_args(Layout))
+            raise OptionError(f"unknown layout of outputs {self.layout!r}; use one of {layouts}")
 
 
 class Input(NamedTuple):
-    """What the file takes."""
+    """The image input of an ONNX file."""
 
     name: str
     size: tuple[int, int]
     """Height and width, px."""
     channels_first: bool
+    """3×H×W if true, else H×W×3."""
     batched: bool
+    """True if there is a leading batch axis."""
     dtype: npt.DTypeLike
 
 
 class OnnxDetector(Detector):
-    """Runs a detector in an ONNX file.
+    """A detector in an ONNX file.
 
     Args:
-        path: The file. It has one input, an image 3×H×W or H×W×3, with or without an axis of one
-            image before.
-        class_names: Names by number; by default those in the file, as Ultralytics writes them.
-        config: How.
+        path: The file. It must have one input, an image 3×H×W or H×W×3, with or without a leading
+            batch axis.
+        class_names: Names by class number; None: those in the file's metadata, as Ultralytics
+            writes them.
+        config: How the network is run and its outputs are read.
 
     Raises:
         OptionError: If onnxruntime is not installed.
-        WeightsError: If the file is missing, no ONNX, or does not take one image.
+        WeightsError: If the file is missing, damaged, not an ONNX file or has other inputs.
     """
 
     def __init__(
@@ -105,42 +111,42 @@ class OnnxDetector(Detector):
         self.class_names = dict(class_names) if class_names is not None else _names(stored)
 
     def __repr__(self) -> str:
-        """The file and what it takes."""
+        """File name, input size and settings."""
         height, width = self.input.size
         return f"{self.path.name} at {width}x{height}, {self.config}"
 
     def detect(self, frame: Frame) -> Detections:
-        """The objects of a frame; see `Detector.detect`.
+        """The objects in a frame; see `Detector.detect`.
 
         Raises:
-            ShapeError: If this is no frame, or the outputs have none of the known layouts.
+            ShapeError: If `frame` is not a frame, or the layout of the outputs is not recognised.
         """
         check_frame(frame)
-        letter = letterbox(frame, self.input.size)
-        answer = self.session.run(None, {self.input.name: self._tensor(letter)})
-        named = dict(zip(self.outputs, map(np.asarray, answer), strict=True))
+        letterboxed = letterbox(frame, self.input.size)
+        outputs = self.session.run(None, {self.input.name: self._tensor(letterboxed.image)})
+        by_name = dict(zip(self.outputs, map(np.asarray, outputs), strict=True))
         boxes, scores, classes = read_outputs(
-            named, self.input.size, self.config.layout, known_classes=len(self.class_names)
+            by_name, self.input.size, self.config.layout, class_count=len(self.class_names)
         )
-        found = tidy(
-            out_of(letter, boxes),
+        detections = clean_detections(
+            boxes_in_frame(boxes, letterboxed),
             scores,
             classes,
             size=(frame.shape[0], frame.shape[1]),
             least_score=self.config.least_score,
         )
-        return found.take(_suppress_by_class(found, self.config.overlap)[: self.config.most])
+        remaining = _suppress_by_class(detections, self.config.overlap)
+        return detections.take(remaining[: self.config.most])
 
-    def _tensor(self, letter: Letter) -> npt.NDArray[np.generic]:
-        picture: npt.NDArray[np.generic] = letter.image
+    def _tensor(self, image: Frame) -> npt.NDArray[np.generic]:
+        """The image H×W×3 uint8 in the dtype and axis order of the file's input."""
+        tensor: npt.NDArray[np.generic] = image
         if self.input.dtype is not np.uint8:
             mean, std = (np.array(v, np.float32) for v in (self.config.mean, self.config.std))
-            picture = ((letter.image.astype(np.float32) / 255 - mean) / std).astype(
-                self.input.dtype
-            )
+            tensor = ((image.astype(np.float32) / 255 - mean) / std).astype(self.input.dtype)
         if self.input.channels_first:
-            picture = np.moveaxis(picture, -1, 0)
-        return np.ascontiguousarray(picture[None] if self.input.batched else picture)
+            tensor = np.moveaxis(tensor, -1, 0)
+        return np.ascontiguousarray(tensor[None] if self.input.batched else tensor)
 
 
 def read_outputs(
@@ -148,85 +154,93 @@ def read_outputs(
     size: tuple[int, int],
     layout: Layout = "auto",
     *,
-    known_classes: int = 0,
+    class_count: int = 0,
 ) -> tuple[Boxes, Array, npt.NDArray[np.int64]]:
-    """Boxes, scores and classes out of what a detector gave for one picture.
+    """Boxes, scores and classes from the outputs of a detector for one image.
 
     Args:
-        outputs: Arrays by name.
-        size: Height and width of the picture, px.
-        layout: What they are.
-        known_classes: How many classes are known by name; tells YOLOv5 from YOLOv8. 0: none.
+        outputs: Output arrays by name.
+        size: Height and width of the network's input image, px.
+        layout: Layout of the outputs; auto: detected.
+        class_count: Number of classes, which distinguishes YOLOv5 from YOLOv8; 0: unknown.
 
     Returns:
-        N×4 px, N and N, in the order they were given, with many that overlap.
+        Boxes N×4 px, scores N and classes N, in the order of the outputs, before non-maximum
+        suppression.
 
     Raises:
-        ShapeError: If the arrays are not of this layout, or of none that is known.
+        ShapeError: If the arrays do not have this layout, or no layout is recognised.
     """
-    arrays = _unbatched(outputs)
+    arrays = _unbatch(outputs)
     if layout == "auto":
-        layout = _guess(arrays, known_classes)
+        layout = _detect_layout(arrays, class_count)
     if layout == "boxes":
         boxes, scores, classes = _read_separate(arrays)
     else:
-        boxes, scores, classes = _read_single(arrays, layout, known_classes)
-    if len(boxes) and np.abs(boxes).max() <= RELATIVE:
+        boxes, scores, classes = _read_single(arrays, layout, class_count)
+    if len(boxes) and np.abs(boxes).max() <= LARGEST_RELATIVE:
         boxes = boxes * np.array([size[1], size[0]] * 2, np.float32)
     return boxes.astype(np.float32), scores.astype(np.float32), classes.astype(np.int64)
 
 
-def _guess(arrays: Mapping[str, npt.NDArray[Any]], known_classes: int) -> Layout:
+def _detect_layout(arrays: Mapping[str, npt.NDArray[Any]], class_count: int) -> Layout:
     if len(arrays) > 1:
         return "boxes"
     (array,) = arrays.values()
     if array.ndim != 2:
-        raise _unknown(arrays)
-    if array.shape[1] == ROW and known_classes != 2:
+        raise _unknown_layout(arrays)
+    # With two classes a row of six can also be YOLOv8's cx cy w h and two scores.
+    if array.shape[1] == ROW_LENGTH and class_count != 2:
         return "rows"
     channels = min(array.shape)
-    return "yolo-objectness" if known_classes and channels == 5 + known_classes else "yolo"
+    return "yolo-objectness" if class_count and channels == 5 + class_count else "yolo"
 
 
 def _read_single(
-    arrays: Mapping[str, npt.NDArray[Any]], layout: Layout, known_classes: int
+    arrays: Mapping[str, npt.NDArray[Any]], layout: Layout, class_count: int
 ) -> tuple[Array, Array, npt.NDArray[Any]]:
+    """Boxes, scores and classes from one array, in the layouts rows, yolo and yolo-objectness."""
     array = next(iter(arrays.values()))
     if len(arrays) > 1 or array.ndim != 2:
-        raise _unknown(arrays)
+        raise _unknown_layout(arrays)
     if layout == "rows":
-        if array.shape[1] != ROW:
-            raise _unknown(arrays)
+        if array.shape[1] != ROW_LENGTH:
+            raise _unknown_layout(arrays)
         return array[:, :4], array[:, 4], array[:, 5].round()
-    first = 5 if layout == "yolo-objectness" else 4
-    # There are far more places than channels, unless the classes are known to say otherwise.
-    wanted = first + known_classes if known_classes else min(array.shape)
-    rows = array if array.shape[1] == wanted else array.T
+    first = 5 if layout == "yolo-objectness" else 4  # index of the first class score
+    # YOLOv8 has channels first, YOLOv5 last. Without the number of classes, assume that there are
+    # fewer channels than candidate boxes.
+    channels = first + class_count if class_count else min(array.shape)
+    rows = array if array.shape[1] == channels else array.T  # N×channels
     if rows.shape[1] <= first:
-        raise _unknown(arrays)
+        raise _unknown_layout(arrays)
     scores = rows[:, first:] * (rows[:, 4:5] if layout == "yolo-objectness" else 1)
     half = rows[:, 2:4] / 2
-    boxes = np.concatenate([rows[:, :2] - half, rows[:, :2] + half], 1)
+    boxes = np.concatenate([rows[:, :2] - half, rows[:, :2] + half], 1)  # cx cy w h -> x0 y0 x1 y1
     return boxes, scores.max(1), scores.argmax(1)
 
 
 def _read_separate(
     arrays: Mapping[str, npt.NDArray[Any]],
 ) -> tuple[Array, Array, npt.NDArray[Any]]:
-    """Boxes are the array of rows of four; then names tell, or that classes are whole numbers."""
-    rest = dict(arrays)
-    box_names = [n for n, a in rest.items() if a.ndim == 2 and a.shape[1] == 4]
+    """Boxes, scores and classes from separate arrays, in the layout boxes.
+
+    Boxes are the N×4 array. Scores and classes are recognised by their names, and otherwise classes
+    by their integer dtype.
+    """
+    remaining = dict(arrays)
+    box_names = [n for n, a in remaining.items() if a.ndim == 2 and a.shape[1] == 4]
     by_name = [n for n in box_names if "box" in n.lower()]
     if not box_names:
-        raise _unknown(arrays)
-    boxes = rest.pop((by_name or box_names)[0])
-    others = {n: a for n, a in rest.items() if a.ndim in (1, 2) and len(a) == len(boxes)}
-    classes_name = _first_named(others, ("label", "class", "cls"), whole=True)
+        raise _unknown_layout(arrays)
+    boxes = remaining.pop((by_name or box_names)[0])
+    others = {n: a for n, a in remaining.items() if a.ndim in (1, 2) and len(a) == len(boxes)}
+    classes_name = _first_named(others, ("label", "class", "cls"), integer=True)
     scores_name = _first_named(
         {n: a for n, a in others.items() if n != classes_name}, ("score", "conf", "prob")
     )
     if scores_name is None:
-        raise _unknown(arrays)
+        raise _unknown_layout(arrays)
     scores = others[scores_name]
     if scores.ndim == 2:
         return boxes, scores.max(1), scores.argmax(1)
@@ -235,20 +249,27 @@ def _read_separate(
 
 
 def _first_named(
-    arrays: Mapping[str, npt.NDArray[Any]], words: Sequence[str], *, whole: bool = False
+    arrays: Mapping[str, npt.NDArray[Any]], words: Sequence[str], *, integer: bool = False
 ) -> str | None:
-    """The array one of these words names; else one of whole numbers, or else any of one axis."""
+    """Name of the first array whose name contains one of the words, or else of the first that fits.
+
+    Args:
+        arrays: Arrays by name.
+        words: Words to look for, lower case.
+        integer: Accept only arrays with one axis and, where no name matches, of integer dtype.
+    """
     for name, array in arrays.items():
-        if any(word in name.lower() for word in words) and (not whole or array.ndim == 1):
+        if any(word in name.lower() for word in words) and (not integer or array.ndim == 1):
             return name
     for name, array in arrays.items():
-        if not whole or (array.ndim == 1 and np.issubdtype(array.dtype, np.integer)):
+        if not integer or (array.ndim == 1 and np.issubdtype(array.dtype, np.integer)):
             return name
     return None
 
 
-def _unbatched(arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
-    """Without the axis of one image, if the arrays have it: then one of them has three axes."""
+def _unbatch(arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+    """The arrays without their batch axis of 1, if they have one."""
+    # Boxes 1×N×4 or 1×C×N show it; scores 1×N alone could as well be one row.
     is_batched = any(array.ndim == 3 and len(array) == 1 for array in arrays.values())
     return {
         name: array[0] if is_batched and array.ndim > 1 and len(array) == 1 else array
@@ -256,21 +277,23 @@ def _unbatched(arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[
     }
 
 
-def _unknown(arrays: Mapping[str, npt.NDArray[Any]]) -> ShapeError:
+def _unknown_layout(arrays: Mapping[str, npt.NDArray[Any]]) -> ShapeError:
     shapes = ", ".join(f"{name} {tuple(array.shape)}" for name, array in arrays.items())
     return ShapeError(
-        f"the detector's outputs are of no known layout: {shapes}; expected boxes N×4 with scores "
-        "N, or one array of N×6, 1×(4+C)×N or 1×N×(5+C); name the layout in OnnxConfig"
+        f"the detector's outputs have no known layout: {shapes}; expected boxes N×4 with scores N, "
+        "or one array N×6, 1×(4+C)×N or 1×N×(5+C); set the layout in OnnxConfig"
     )
 
 
-def _suppress_by_class(found: Detections, overlap: float) -> npt.NDArray[np.intp]:
-    """Suppression within each class; best score first."""
-    if overlap >= 1 or not len(found):
-        return np.arange(len(found))
-    # Boxes of different classes are moved so far apart that they do not meet.
-    apart = found.boxes + (found.classes[:, None] * (found.boxes.max() + 1)).astype(np.float32)
-    return suppress(apart, found.scores, overlap)
+def _suppress_by_class(detections: Detections, overlap: float) -> npt.NDArray[np.intp]:
+    """Indices of the boxes that remain after suppression within each class, best score first."""
+    if overlap >= 1 or not len(detections):
+        return np.arange(len(detections))
+    # One pass for all classes: an offset per class moves their boxes so far apart that boxes of
+    # different classes do not overlap.
+    offset = detections.classes[:, None] * (detections.boxes.max() + 1)
+    separate = detections.boxes + offset.astype(np.float32)
+    return non_maximum_suppression(separate, detections.scores, overlap)
 
 
 def _open(path: Path, threads: int) -> Any:
@@ -278,31 +301,32 @@ def _open(path: Path, threads: int) -> Any:
         import onnxruntime
     except ImportError as error:
         raise OptionError(
-            f"running {path.name} needs onnxruntime; pip install rotomask[onnx]"
+            f"running {path.name} needs onnxruntime; run pip install rotomask[onnx]"
         ) from error
     if not path.is_file():
-        raise WeightsError(f"no detector at {path}: it is missing or not a file")
+        raise WeightsError(f"no detector at {path}: the path is missing or not a file")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     try:
         return onnxruntime.InferenceSession(
             str(path), options, providers=onnxruntime.get_available_providers()
         )
-    except Exception as error:  # its own exceptions share no base but this
+    except Exception as error:  # onnxruntime's exceptions have no common base class
         raise WeightsError(
             f"{path} is damaged or not an ONNX file: {str(error).splitlines()[0]}"
         ) from error
 
 
 def _describe_input(inputs: Sequence[Any], path: Path, size: int) -> Input:
+    """The only input of a file; `size` stands in for sides that the file leaves open."""
     shape = list(inputs[0].shape) if len(inputs) == 1 else []
     batched = len(shape) == 4
     image = shape[1:] if batched else shape
     channels_first = len(image) == 3 and image[0] == 3
     if len(image) != 3 or 3 not in (image[0], image[2]) or inputs[0].type not in DTYPES:
-        found = ", ".join(f"{i.name} {i.shape} {i.type}" for i in inputs)
+        actual = ", ".join(f"{i.name} {i.shape} {i.type}" for i in inputs)
         raise WeightsError(
-            f"{path} must take one image 1×3×H×W or 1×H×W×3, float or uint8; it takes {found}"
+            f"{path} must take one image 1×3×H×W or 1×H×W×3, float or uint8; it takes {actual}"
         )
     sides = image[1:] if channels_first else image[:2]
     height, width = (side if isinstance(side, int) else size for side in sides)
@@ -310,7 +334,7 @@ def _describe_input(inputs: Sequence[Any], path: Path, size: int) -> Input:
 
 
 def _names(text: str) -> dict[int, str]:
-    """Names by number, as Ultralytics writes them into its files: a Python dict."""
+    """Names by class number from Ultralytics' metadata, a Python dict or list as text."""
     try:
         stored = ast.literal_eval(text) if text else {}
     except (ValueError, SyntaxError):

@@ -1,1 +1,1 @@
-"""Edges of objects and of motion in single frames."""
+"""Edge detection: object edges by a network, motion edges from optical flow, and thinning."""

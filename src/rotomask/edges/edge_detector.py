@@ -1,4 +1,4 @@
-"""Object edges of single frames: runs `HEPSPNet` over frames of any size."""
+"""Object edges of single frames of any size, by `HEPSPNet`."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -24,18 +24,20 @@ class EdgeDetectorConfig:
 
 
 class EdgeMaps(NamedTuple):
-    """What is known of a frame, H×W float32, 0..1."""
+    """Output for one frame, each H×W float32, 0..1."""
 
     edges: EdgeMap
+    """Probability of an object edge."""
     foreground: npt.NDArray[np.float32]
+    """Probability of any object."""
 
 
 class EdgeDetector(FrameRunner[HEPSPNet]):
-    """Runs the network over frames, each by itself."""
+    """An edge detector: a trained `HEPSPNet` on a device."""
 
     @property
     def sees_flow(self) -> bool:
-        """Whether flow makes a difference."""
+        """True if the network uses flow."""
         return self.network.config.flow
 
     def detect(self, frame: Frame, flow: Flow | None = None) -> EdgeMaps:
@@ -43,20 +45,21 @@ class EdgeDetector(FrameRunner[HEPSPNet]):
 
         Args:
             frame: H×W×3 uint8 RGB.
-            flow: From the frame to a neighbour, H×W×2, px; None: no motion is known. Only a
-                network with flow looks at it.
+            flow: Flow from the frame to a neighbour, H×W×2, px; ignored by a network without flow.
+                None: run without motion.
 
         Raises:
-            ShapeError: If the frame is none, or the flow not of its size.
+            ShapeError: If `frame` is not a frame, or the flow has another size.
         """
         check_frame(frame)
         if flow is not None and flow.shape != (*frame.shape[:2], 2):
             raise ShapeError(f"the flow must be H×W×2 of its frame's size, got {flow.shape}")
         size = self.processing_size(frame)
-        moving = None
+        flow_input = None
         if flow is not None and self.sees_flow:
-            moving = self.tensor(flow_channels(flow), size)
+            flow_input = self.tensor(flow_channels(flow), size)
         with self.runtime.inference():
-            logits = self.network(self.tensor(frame, size) / 255, moving)
-            both = torch.sigmoid(torch.cat([logits.fused, logits.foreground], 1).float())
-            return EdgeMaps(*self.maps(both, frame))
+            logits = self.network(self.tensor(frame, size) / 255, flow_input)
+            # 1×2×h×w: both maps are resized to the frame together.
+            maps = torch.sigmoid(torch.cat([logits.fused, logits.foreground], 1).float())
+            return EdgeMaps(*self.maps(maps, frame))

@@ -1,4 +1,4 @@
-"""flow-lite as an estimator: frames of any size in, flow in pixels out."""
+"""The flow-lite network as an `OpticalFlow` estimator for frames of any size."""
 
 import numpy as np
 import torch
@@ -12,12 +12,12 @@ from rotomask.networks.precision import Runtime
 
 
 class LearnedFlow(OpticalFlow):
-    """A trained `FlowLite` on a device.
+    """Optical flow by a trained `FlowLite`.
 
     Args:
-        network: The network.
-        runtime: Where, and in which precision.
-        start: An estimator whose flow the network makes better; None: it finds all by itself.
+        network: The network; moved to the device and set to evaluation mode.
+        runtime: Device and precision.
+        start: An estimator whose flow the network refines; None: the network alone.
     """
 
     def __init__(
@@ -28,7 +28,7 @@ class LearnedFlow(OpticalFlow):
         self.start = start
 
     def estimate(self, first: Frame, second: Frame) -> Flow:
-        """The flow from the first frame to the second."""
+        """Flow from the first frame to the second; see `OpticalFlow.estimate`."""
         check_frame(first)
         check_frame(second, first.shape[:2])
         height, width = first.shape[:2]
@@ -36,18 +36,22 @@ class LearnedFlow(OpticalFlow):
             flow = self.network(
                 self._tensor(first) / 255, self._tensor(second) / 255, self._start(first, second)
             )
-        found: Flow = flow[0, :, :height, :width].permute(1, 2, 0).float().cpu().numpy()
-        return np.ascontiguousarray(found)
+        # 1×2×H'×W' -> 2×H×W without the padding -> H×W×2
+        output: Flow = flow[0, :, :height, :width].permute(1, 2, 0).float().cpu().numpy()
+        return np.ascontiguousarray(output)
 
     def _start(self, first: Frame, second: Frame) -> InitialFlow | None:
         if self.start is None:
             return None
         return InitialFlow(self._tensor(self.start.estimate(first, second)))
 
-    def _tensor(self, picture: Frame | Flow) -> Tensor:
-        """H×W×C -> 1×C×H×W float, continued right and below to a multiple of 32."""
-        tensor = torch.tensor(picture, device=self.runtime.device).permute(2, 0, 1)[None].float()
+    def _tensor(self, array: Frame | Flow) -> Tensor:
+        """H×W×C -> 1×C×H'×W' float32, padded on the right and below to multiples of 32.
+
+        Border pixels are repeated: a black border would look like an edge with its own motion.
+        """
+        tensor = torch.tensor(array, device=self.runtime.device).permute(2, 0, 1)[None].float()
         multiple = self.network.multiple
-        extra = (0, -picture.shape[1] % multiple, 0, -picture.shape[0] % multiple)
-        padded = F.pad(tensor, extra, mode="replicate")
+        padding = (0, -array.shape[1] % multiple, 0, -array.shape[0] % multiple)
+        padded = F.pad(tensor, padding, mode="replicate")
         return padded.contiguous(memory_format=torch.channels_last)

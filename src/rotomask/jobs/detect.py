@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from rotomask.detection import DEFAULT_DETECTOR, Detections, Detector, load_detector
-from rotomask.detection.box_sheet import draw_detections
+from rotomask.detection.drawing import draw_detections
 from rotomask.errors import OptionError
 from rotomask.files import complete_or_absent
 from rotomask.jobs.options import frame_range, merge_options

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rotomask.arrays import Probabilities
-from rotomask.detection.boxes import Boxes, box_iou, hull, mask_box, region_of
+from rotomask.detection.boxes import Boxes, box_iou, boxes_mask, enclosing_box, mask_box
 from rotomask.detection.detector import Detections
 from rotomask.errors import OptionError, ShapeError
 from rotomask.refine.components import (
@@ -145,7 +145,7 @@ def start_track(detections: Detections, mask: BoolMask, config: BoxFilterConfig)
     if not config.detections or not mask.any():
         return track
     selected = best_boxes(detections.boxes, mask, config.most_boxes, config.gain)
-    outer = hull(detections.boxes[selected])
+    outer = enclosing_box(detections.boxes[selected])
     if not len(selected) or box_iou(outer, track.box)[0, 0] < config.first_overlap:
         return track
     return replace(track, classes=frozenset(int(c) for c in detections.classes[selected]))
@@ -230,7 +230,7 @@ def map_overlaps(boxes: Boxes, likely: BoolMask) -> npt.NDArray[np.float64]:
         N values, 0 to 1.
     """
     size = (likely.shape[0], likely.shape[1])
-    return np.array([_region_iou(region_of(box[None], size), likely) for box in boxes], np.float64)
+    return np.array([_region_iou(boxes_mask(box[None], size), likely) for box in boxes], np.float64)
 
 
 def best_boxes(
@@ -251,7 +251,7 @@ def best_boxes(
         Indices, the best box first; empty if no box contains a likely pixel.
     """
     size = (likely.shape[0], likely.shape[1])
-    regions = [region_of(box[None], size) for box in boxes]
+    regions = [boxes_mask(box[None], size) for box in boxes]
     selected: list[int] = []
     union, union_iou = np.zeros(size, bool), 0.0
     while regions and len(selected) < most:
@@ -281,7 +281,7 @@ def track_box(probability: Map, track: Track, config: BoxFilterConfig) -> Boxes:
         return NO_BOXES
     if not track.lost:
         size = (strong.shape[0], strong.shape[1])
-        return mask_box(connected_to(region_of(track.box, size, config.reach), strong))
+        return mask_box(connected_to(boxes_mask(track.box, size, config.reach), strong))
     largest = _largest_component(strong)
     return mask_box(largest) if largest.sum() >= config.return_area * track.area else NO_BOXES
 
@@ -299,7 +299,7 @@ def restrict_map(probability: Map, boxes: Boxes, config: BoxFilterConfig) -> Map
     """
     if config.restrict == "nothing":
         return probability
-    region = region_of(boxes, (probability.shape[0], probability.shape[1]), config.margin)
+    region = boxes_mask(boxes, (probability.shape[0], probability.shape[1]), config.margin)
     if config.restrict == "clip":
         return np.where(region, probability, np.float32(0))
     thresholds = config.components

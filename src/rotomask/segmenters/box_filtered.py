@@ -11,7 +11,7 @@ import numpy as np
 
 from rotomask.arrays import Frame, Mask, Probabilities
 from rotomask.detection.boxes import Boxes
-from rotomask.detection.detector import NOTHING, Detections, Detector
+from rotomask.detection.detector import NO_DETECTIONS, Detections, Detector
 from rotomask.refine.box_filters import (
     BoxFilterConfig,
     FilteredMap,
@@ -44,7 +44,7 @@ class BoxFiltered(Segmenter):
     ) -> None:
         self.segmenter, self.detector = segmenter, detector
         self.config = config or BoxFilterConfig()
-        self.detections: Detections = NOTHING
+        self.detections: Detections = NO_DETECTIONS
         self.chosen: dict[int, FilteredMap] = {}
         self._tracks: dict[int, Track] = {}
 
@@ -101,7 +101,7 @@ class BoxFiltered(Segmenter):
         return any(track.classes is not None for track in self._tracks.values())
 
     def _detect(self, frame: Frame, *, needed: bool) -> Detections:
-        return self.detector.detect(frame) if self.config.detections and needed else NOTHING
+        return self.detector.detect(frame) if self.config.detections and needed else NO_DETECTIONS
 
     def _learn(self, frame: Frame, mask: Mask, known: Sequence[int]) -> None:
         """Begin the tracks of objects whose mask is known, or go on with them if it is empty."""

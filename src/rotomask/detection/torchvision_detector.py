@@ -1,4 +1,4 @@
-"""Detectors of torchvision (Faster R-CNN and its kin), and any module that answers as they do."""
+"""Detectors of torchvision (Faster R-CNN and others), and any module with the same interface."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -9,34 +9,34 @@ import torch
 from torch import Tensor, nn
 
 from rotomask.arrays import Frame, check_frame
-from rotomask.detection.detector import Detections, Detector, tidy
+from rotomask.detection.detector import Detections, Detector, clean_detections
 from rotomask.errors import OptionError, ShapeError, WeightsError
 from rotomask.networks.checkpoints import load_state
 from rotomask.networks.precision import Runtime, choose_runtime
 
 Model = Callable[[list[Tensor]], Sequence[Mapping[str, Tensor]]]
-"""Images 3×H×W float32, 0..1 RGB, of any sizes -> for each ``boxes`` N×4 px, ``labels`` N and
-``scores`` N."""
+"""RGB images 3×H×W float32, 0..1, of any sizes -> for each image a dict of ``boxes`` N×4 px,
+``labels`` N and ``scores`` N."""
 
-PARTS = ("boxes", "labels", "scores")
+OUTPUT_KEYS = ("boxes", "labels", "scores")
 
 
 class TorchvisionDetector(Detector):
-    """Asks a model of torchvision's detection contract.
+    """A detector that runs a model with torchvision's detection interface.
 
     Args:
-        model: The model. A module is put into evaluation mode and on the device.
-        class_names: Names of its labels; label 0 is the background for torchvision.
-        least_score: Detections below are not given.
-        most: Most detections in a frame.
-        runtime: Where; it computes in float32 whatever the precision.
+        model: The model. A module is set to evaluation mode and moved to the device.
+        class_names: Names by label; in torchvision label 0 is the background.
+        least_score: Least score of a detection.
+        most: Largest number of detections in a frame.
+        runtime: Device; the precision is ignored, the model runs in float32.
 
     Example:
         >>> import torch
-        >>> def finds_one(images):
+        >>> def one_box(images):
         ...     box = torch.tensor([[2.0, 3.0, 9.0, 8.0]])
         ...     return [{"boxes": box, "labels": torch.tensor([17]), "scores": torch.tensor([0.9])}]
-        >>> detector = TorchvisionDetector(finds_one, {17: "cat"})
+        >>> detector = TorchvisionDetector(one_box, {17: "cat"})
         >>> detector.detect(np.zeros((16, 16, 3), np.uint8)).boxes.tolist()
         [[2.0, 3.0, 9.0, 8.0]]
     """
@@ -62,17 +62,17 @@ class TorchvisionDetector(Detector):
         return f"{type(self.model).__name__} on {self.runtime.device}"
 
     def detect(self, frame: Frame) -> Detections:
-        """The objects of a frame; see `Detector.detect`.
+        """The objects in a frame; see `Detector.detect`.
 
         Raises:
-            ShapeError: If this is no frame, or the model does not answer as torchvision's do.
+            ShapeError: If `frame` is not a frame, or the model's output is not torchvision's.
         """
         check_frame(frame)
         image = torch.tensor(frame, device=self.runtime.device).permute(2, 0, 1).float() / 255
         with torch.inference_mode():
-            answer = self._checked(self.model([image]))
-        boxes, labels, scores = (answer[part].detach().float().cpu().numpy() for part in PARTS)
-        return tidy(
+            output = self._check_output(self.model([image]))
+        boxes, labels, scores = (output[k].detach().float().cpu().numpy() for k in OUTPUT_KEYS)
+        return clean_detections(
             boxes,
             scores,
             labels.astype(np.int64),
@@ -81,45 +81,45 @@ class TorchvisionDetector(Detector):
             most=self.most,
         )
 
-    def _checked(self, answer: Any) -> Mapping[str, Tensor]:
-        """The answer for the one image, if it is what the contract says."""
+    def _check_output(self, output: Any) -> Mapping[str, Tensor]:
+        """The output for the only image of the batch, or `ShapeError` if it has another form."""
         expected = (
-            f"a detector of torchvision's kind answers a list of one image with a list of one dict "
-            f"of {', '.join(PARTS)} (N×4, N, N)"
+            "for one image a detector must return a list of one dict with "
+            f"{', '.join(OUTPUT_KEYS)} (N×4, N, N)"
         )
-        is_one = isinstance(answer, Sequence) and len(answer) == 1
-        if not is_one or not isinstance(answer[0], Mapping):
-            raise ShapeError(f"{expected}, got {type(answer).__name__}")
-        missing = [part for part in PARTS if not isinstance(answer[0].get(part), Tensor)]
+        is_one = isinstance(output, Sequence) and len(output) == 1
+        if not is_one or not isinstance(output[0], Mapping):
+            raise ShapeError(f"{expected}, got {type(output).__name__}")
+        missing = [key for key in OUTPUT_KEYS if not isinstance(output[0].get(key), Tensor)]
         if missing:
             raise ShapeError(f"{expected}; {missing[0]} is missing")
-        shapes = [tuple(answer[0][part].shape) for part in PARTS]
-        count = len(answer[0]["scores"])
+        shapes = [tuple(output[0][key].shape) for key in OUTPUT_KEYS]
+        count = len(output[0]["scores"])
         if shapes != [(count, 4), (count,), (count,)]:
             raise ShapeError(f"{expected}, got {', '.join(map(str, shapes))}")
-        return answer[0]
+        return output[0]
 
 
 def load_torchvision(
     name: str, weights: Path | None = None, runtime: Runtime | None = None
 ) -> TorchvisionDetector:
-    """A detection model of an installed torchvision.
+    """A detection model of the installed torchvision.
 
     Args:
-        name: A name that `torchvision.models.get_model` knows, such as fasterrcnn_resnet50_fpn.
-        weights: A checkpoint of it; None: its default weights, which torchvision downloads.
-        runtime: Where.
+        name: Name for `torchvision.models.get_model`, such as fasterrcnn_resnet50_fpn.
+        weights: A checkpoint of the model; None: its default weights, which torchvision downloads.
+        runtime: Device.
 
     Raises:
-        OptionError: If torchvision is not installed or does not know the model.
-        WeightsError: If the checkpoint is not the model's.
+        OptionError: If torchvision cannot be imported or has no such model.
+        WeightsError: If the checkpoint belongs to another model.
     """
     try:
         from torchvision import models
     except Exception as error:  # a build for another torch raises anything while it is imported
         raise OptionError(
             f"torchvision:{name} needs torchvision, which cannot be imported "
-            f"({type(error).__name__}: {error}); install the build for your torch"
+            f"({type(error).__name__}: {error}); install the build that matches your torch"
         ) from error
     try:
         kind = models.get_model_weights(name).DEFAULT

@@ -1,4 +1,4 @@
-"""Boxes drawn on frames."""
+"""Draw boxes and detections on frames."""
 
 from collections.abc import Sequence
 
@@ -15,13 +15,13 @@ Colour = tuple[int, int, int]
 def draw_boxes(
     image: Pixels, boxes: Boxes, colours: Sequence[Colour], captions: Sequence[str] | None = None
 ) -> Pixels:
-    """A frame with outlined boxes, each with its caption at its upper left corner.
+    """A frame with the outlines of boxes, each with its caption at the upper left corner.
 
     Args:
         image: H×W×3 uint8 RGB.
         boxes: N×4, px.
-        colours: RGB, 0-255, one for each box.
-        captions: One for each box; None: none.
+        colours: RGB colour of each box, 0-255.
+        captions: Caption of each box; None: no captions.
 
     Returns:
         H×W×3 uint8 RGB, a new array.
@@ -34,18 +34,18 @@ def draw_boxes(
         x0, y0, x1, y1 = (round(v) for v in box)
         draw.rectangle((x0, y0, max(x0, x1 - 1), max(y0, y1 - 1)), outline=colour, width=line)
         if captions is not None:
-            place = (x0 + 2 * line, y0 + line)
-            draw.rectangle(draw.textbbox(place, captions[number], font=font), fill=(0, 0, 0))
-            draw.text(place, captions[number], fill=colour, font=font)
+            corner = (x0 + 2 * line, y0 + line)
+            draw.rectangle(draw.textbbox(corner, captions[number], font=font), fill=(0, 0, 0))
+            draw.text(corner, captions[number], fill=colour, font=font)
     return np.asarray(picture)
 
 
-def draw_detections(image: Pixels, found: Detections, detector: Detector) -> Pixels:
-    """A frame with all that a detector found, a colour for each class, with name and score."""
-    colours = [display_colour(1 + int(number) % 20) for number in found.classes]
+def draw_detections(image: Pixels, detections: Detections, detector: Detector) -> Pixels:
+    """A frame with all detections, coloured by class, with class name and score; a new array."""
+    colours = [display_colour(1 + int(number) % 20) for number in detections.classes]
     captions = [
         f"{detector.class_name(int(number))} {score:.2f}"
-        for number, score in zip(found.classes, found.scores, strict=True)
+        for number, score in zip(detections.classes, detections.scores, strict=True)
     ]
-    # The best last, so that it lies over the others.
-    return draw_boxes(image, found.boxes[::-1], colours[::-1], captions[::-1])
+    # Detections are sorted by score: reversed, the best one is drawn on top.
+    return draw_boxes(image, detections.boxes[::-1], colours[::-1], captions[::-1])

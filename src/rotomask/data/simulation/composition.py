@@ -31,6 +31,7 @@ from rotomask.data.simulation.plan import (
     object_points,
     scene_path,
 )
+from rotomask.errors import OptionError
 
 LARGEST_WITH_DOUBLE = 0.6
 """Extent of an object that has a double in its clip, as a part of the frame's side, at most."""
@@ -74,7 +75,7 @@ class Composition:
     def __post_init__(self) -> None:
         total = self.same_kind + self.look_alike + self.twin + self.crowd
         if total > 1 + 1e-6:
-            raise ValueError(f"same_kind, look_alike, twin and crowd add up to {total}, above 1")
+            raise OptionError(f"same_kind, look_alike, twin and crowd add up to {total:g}, above 1")
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """A picture of training clips as the network sees them, objects outlined.
 
-Made from videos alone, with their frames as stills too, so that it can be published with DAVIS.
+Made from videos alone, their frames serving as stills too, so that it can be published with DAVIS;
+with --stills from stills as well, to be looked at only.
 
     python tools/training_gallery.py --davis DAVIS-TRAIN --out docs/images/training-clips.jpg
 """
@@ -14,24 +15,59 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from rotomask.data.simulation import render
+from rotomask.data.simulation import Composition, render
 from rotomask.data.training.clips import find_videos
-from rotomask.data.training.stills import JoinedStills
+from rotomask.data.training.stills import JoinedStills, find_stills
 from rotomask.masks import davis_palette
 from rotomask.training.clip_data import ClipData, Stage
 
-ROWS = (
-    ("strategy 1: one image, two transforms", Stage(steps=1, batch=1, real=0.0, paste=0.0)),
-    ("strategy 2: pasted on another background", Stage(steps=1, batch=1, real=0.0, paste=1.0)),
-    ("two objects, one may leave", Stage(steps=1, batch=1, real=0.0, objects=(0.0, 1.0))),
-    ("real, frames skipped", Stage(steps=1, batch=1, real=1.0, objects=(1.0,), occlusion=0.0)),
-    (
-        "real, something passes in front",
-        Stage(steps=1, batch=1, real=1.0, objects=(1.0,), occlusion=2.0),
-    ),
-    ("real, a second object pasted", Stage(steps=1, batch=1, real=1.0, objects=(0.0, 1.0))),
+NOTHING = Composition(
+    same_kind=0,
+    look_alike=0,
+    twin=0,
+    crowd=0,
+    from_video=0,
+    zoom_jumps=0,
+    growth=0,
+    leaving=0,
+    covered=0,
+    blur=0,
+    thin_parts=0,
+    low_resolution=0,
 )
-FRAMES, SIZE, GAP, TITLE = 6, 160, 5, 24
+STILL = Stage(steps=1, batch=1, real=0.0, paste=0.0, objects=(1.0,), occlusion=0.0)
+PASTED = replace(STILL, paste=1.0)
+REAL = replace(STILL, real=1.0)
+
+
+def composed(stage: Stage, objects: int = 1, **parts: float) -> Stage:
+    """A stage all of whose clips have what is named, and nothing else."""
+    counts = tuple(float(k == objects) for k in range(1, objects + 1))
+    return replace(stage, objects=counts, composition=replace(NOTHING, **parts))
+
+
+ROWS = (
+    ("strategy 1: one image, two transforms", STILL),
+    ("strategy 2: pasted on another background", PASTED),
+    ("real, frames skipped", REAL),
+    ("real, something passes in front", replace(REAL, occlusion=2.0)),
+    ("a twin, of which one is followed", composed(PASTED, twin=1.0)),
+    ("a copy of the real object, from another frame", composed(REAL, twin=1.0)),
+    ("three of a kind, each followed", composed(PASTED, 3, same_kind=1.0)),
+    ("a look-alike comes in or passes", composed(PASTED, look_alike=1.0)),
+    ("a crowd", composed(PASTED, crowd=1.0)),
+    ("cut out of videos, on a still", composed(PASTED, 2, from_video=1.0)),
+    ("cut out of a video, on a real clip", composed(REAL, 2, from_video=1.0)),
+    ("five objects", composed(PASTED, 5)),
+    ("jumps in size", composed(PASTED, zoom_jumps=1.0)),
+    ("grows or shrinks", composed(PASTED, growth=1.0)),
+    ("leaves, and may come back", composed(PASTED, 2, leaving=1.0)),
+    ("covered for some frames", composed(PASTED, covered=1.0)),
+    ("blurred along its motion", composed(PASTED, 2, blur=1.0)),
+    ("thin parts", composed(PASTED, thin_parts=1.0)),
+    ("low resolution", composed(PASTED, low_resolution=1.0)),
+)
+FRAMES, SIZE, GAP, TITLE = 7, 160, 5, 24
 
 
 def row(clips: ClipData, title: str, stage: Stage, seed: int) -> npt.NDArray[np.uint8]:
@@ -60,10 +96,12 @@ def main() -> None:
     )
     parser.add_argument("--davis", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path("docs/images/training-clips.jpg"))
+    parser.add_argument("--stills", type=Path, help="such as DUTS-TR, which may not be published")
     parser.add_argument("--seed", type=int, default=3)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    clips = ClipData(JoinedStills([]), find_videos(arguments.davis))
+    stills = find_stills(arguments.stills) if arguments.stills else JoinedStills([])
+    clips = ClipData(stills, find_videos(arguments.davis))
     rows = [row(clips, title, stage, arguments.seed + i) for i, (title, stage) in enumerate(ROWS)]
     picture = cv2.cvtColor(np.concatenate(rows), cv2.COLOR_RGB2BGR)
     cv2.imwrite(str(arguments.out), picture, [cv2.IMWRITE_JPEG_QUALITY, 70])

@@ -10,7 +10,9 @@ from torch import Tensor
 
 from rotomask.data.simulation import (
     ClipPlan,
+    Composition,
     MotionConfig,
+    plan_composed_clip,
     plan_real_clip,
     plan_simulated_clip,
     stack_clips,
@@ -19,6 +21,7 @@ from rotomask.data.simulation.plan import Picture
 from rotomask.data.training.clips import AnnotatedVideo, find_videos
 from rotomask.data.training.stills import JoinedStills, Stills, find_stills
 from rotomask.errors import DatasetError, OptionError
+from rotomask.training.casting import Cast, Casting
 from rotomask.training.task import Batch, Data, Task
 
 STILLS = ("stills", "duts", "coco")
@@ -57,6 +60,8 @@ class Stage:
     """How much simulated things move."""
     appearance: float = 1.0
     """Strength of changes of light and picture quality."""
+    composition: Composition | None = None
+    """What clips are composed of; None: of their objects and at most one thing in front."""
 
     def __post_init__(self) -> None:
         if self.size % 16 or self.frames < 2:
@@ -111,6 +116,7 @@ class ClipData:
     def __init__(self, stills: Stills, videos: Sequence[AnnotatedVideo]) -> None:
         self.stills, self.videos = stills, tuple(videos)
         self.difficulty = Difficulty(len(self.videos))
+        self.casting = Casting(stills, self.videos)
 
     def describe(self) -> dict[str, int]:
         """How much there is."""
@@ -158,6 +164,12 @@ class ClipData:
     def _simulated(
         self, stage: Stage, progress: float, objects: int, rng: np.random.Generator
     ) -> ClipPlan | None:
+        if stage.composition is not None:
+            own = rng.random() >= stage.paste
+            cast = self.casting.on_still(
+                stage.composition, stage.frames, objects, rng, own=own, occlusion=stage.occlusion
+            )
+            return self._composed(stage, cast, rng)
         return plan_simulated_clip(
             [self._still(rng) for _ in range(objects + 2)],
             size=stage.size,
@@ -186,6 +198,12 @@ class ClipData:
         )
         if indices is None:
             return None
+        if stage.composition is not None:
+            frames_read = tuple(video.read(int(i)) for i in indices)
+            cast = self.casting.on_video(
+                stage.composition, video, frames_read, objects, rng, occlusion=stage.occlusion / 2
+            )
+            return self._composed(stage, cast, rng, source=source)
         return plan_real_clip(
             [video.read(int(i)) for i in indices],
             [self._still(rng) for _ in range(objects + 1)],
@@ -199,12 +217,28 @@ class ClipData:
             appearance=0.6 * stage.appearance,
         )
 
+    def _composed(
+        self, stage: Stage, cast: Cast | None, rng: np.random.Generator, source: int = -1
+    ) -> ClipPlan | None:
+        assert stage.composition is not None
+        if cast is None:
+            return None
+        return plan_composed_clip(
+            cast.scene,
+            cast.actors,
+            size=stage.size,
+            frames=stage.frames,
+            own=cast.own,
+            rng=rng,
+            composition=stage.composition,
+            source=source,
+            scales=stage.scales,
+            motion=stage.motion,
+            appearance=stage.appearance * (1.0 if source < 0 else 0.6),
+        )
+
     def _still(self, rng: np.random.Generator) -> Picture:
-        """An image with objects: a still, or without stills a frame of a video."""
-        if len(self.stills):
-            return self.stills[int(rng.integers(len(self.stills)))]
-        video = self.videos[int(rng.integers(len(self.videos)))]
-        return video.read(int(rng.integers(len(video))))
+        return self.casting.still(rng)
 
 
 class ClipTask(Task):

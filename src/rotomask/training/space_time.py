@@ -161,6 +161,7 @@ class SpaceTimeTask(ClipTask):
             "guidance_grid": guidance_grid(batch),
             "chance": batch["chance"],
             "source": batch["source"],
+            "keeps_guidance": batch["keeps_guidance"],
         }
 
     def loss(self, network: nn.Module, batch: Batch, step: int) -> Tensor:

@@ -7,15 +7,19 @@ function of its seed alone, the same on every device up to rounding.
 """
 
 from rotomask.data.simulation.batch import ClipBatch, stack_clips
+from rotomask.data.simulation.composition import Actor, Composition, plan_composed_clip
 from rotomask.data.simulation.motion import MotionConfig
 from rotomask.data.simulation.plan import ClipPlan, Layer, plan_real_clip, plan_simulated_clip
 from rotomask.data.simulation.render import render
 
 __all__ = [
+    "Actor",
     "ClipBatch",
     "ClipPlan",
+    "Composition",
     "Layer",
     "MotionConfig",
+    "plan_composed_clip",
     "plan_real_clip",
     "plan_simulated_clip",
     "render",

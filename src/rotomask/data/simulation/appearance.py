@@ -12,7 +12,9 @@ from torch import Tensor
 Array = npt.NDArray[np.float32]
 
 LIGHT_GRID = 4
-BLUR_SIZE = 11
+BLUR_SIZE = 21
+CAMERA_BLUR = 11
+"""Longest motion blur of whole frames, px; that of a single thing may fill the kernel."""
 NO_JPEG = 100
 BLOCK = 8
 
@@ -58,13 +60,25 @@ class Appearance:
     light: Array
     """T×4×4, a smooth field that multiplies."""
     blur: Array
-    """T×11×11, kernels that sum to 1."""
+    """T×21×21, kernels that sum to 1."""
     quality: npt.NDArray[np.int64]
     """T, JPEG quality 1..99; 100: none."""
+    reduction: Array
+    """T, how many times smaller the frames were before they were enlarged; 1: not."""
 
 
-def draw_appearance(frames: int, strength: float, rng: np.random.Generator) -> Appearance:
-    """A change common to the clip, and small ones from frame to frame; strength 0 is none."""
+def draw_appearance(
+    frames: int, strength: float, rng: np.random.Generator, *, low_resolution: float = 0.0
+) -> Appearance:
+    """A change common to the clip, and small ones from frame to frame; strength 0 is none.
+
+    Args:
+        frames: T.
+        strength: Of all changes but the resolution.
+        rng: Every random choice.
+        low_resolution: Part of the clips that are as if enlarged from two to four times smaller
+            ones, and more of these compressed.
+    """
     gain = 1 + rng.normal(0, 0.2 * strength) + rng.normal(0, 0.1 * strength, 3)
     gain = gain + rng.normal(0, 0.03 * strength, (frames, 1)) * np.ones(3)
     offset = rng.normal(0, 0.06 * strength, 3) + rng.normal(0, 0.01 * strength, (frames, 3))
@@ -77,7 +91,7 @@ def draw_appearance(frames: int, strength: float, rng: np.random.Generator) -> A
         light = np.exp(field + np.cumsum(change, 0))
     blur = np.stack(
         [
-            motion_kernel(int(rng.integers(3, BLUR_SIZE + 1)), rng.uniform(0, np.pi))
+            motion_kernel(int(rng.integers(3, CAMERA_BLUR + 1)), rng.uniform(0, np.pi))
             if rng.random() < 0.1 * strength
             else motion_kernel(1, 0.0)
             for _ in range(frames)
@@ -86,6 +100,11 @@ def draw_appearance(frames: int, strength: float, rng: np.random.Generator) -> A
     quality = np.full(frames, NO_JPEG)
     if rng.random() < 0.25 * strength:
         quality[:] = rng.integers(30, 91)
+    reduction = np.ones(frames, np.float32)
+    if rng.random() < low_resolution:
+        reduction[:] = rng.uniform(1.5, 4.0)
+        if rng.random() < 0.5:
+            quality[:] = rng.integers(15, 70)
     return Appearance(
         gain.astype(np.float32),
         offset.astype(np.float32),
@@ -94,16 +113,26 @@ def draw_appearance(frames: int, strength: float, rng: np.random.Generator) -> A
         light.astype(np.float32),
         blur,
         quality,
+        reduction,
     )
 
 
 def motion_kernel(length_px: int, angle_rad: float) -> Array:
-    """A line through the middle of an 11×11 kernel, antialiased, with the sum 1."""
+    """A line through the middle of a 21×21 kernel, antialiased, with the sum 1."""
     y, x = np.mgrid[:BLUR_SIZE, :BLUR_SIZE] - BLUR_SIZE // 2
     along = x * np.cos(angle_rad) + y * np.sin(angle_rad)
     across = -x * np.sin(angle_rad) + y * np.cos(angle_rad)
     kernel = np.clip(length_px / 2 + 0.5 - np.abs(along), 0, 1) * np.clip(1 - np.abs(across), 0, 1)
     return np.asarray(kernel / kernel.sum(), np.float32)
+
+
+def soften(masks: Tensor, sigma: float = 1.0) -> Tensor:
+    """Masks N×1×S×S, blurred by a 5×5 Gaussian, so that pasted things have no hard seam."""
+    x = torch.arange(-2, 3, device=masks.device) / sigma
+    line = torch.exp(-0.5 * x.square())
+    line = (line / line.sum()).to(masks.dtype)
+    blurred = F.conv2d(F.pad(masks, (2, 2, 2, 2), mode="replicate"), line.view(1, 1, 1, 5))
+    return F.conv2d(blurred, line.view(1, 1, 5, 1))
 
 
 def change_colour(
@@ -147,6 +176,19 @@ def motion_blur(frames: Tensor, kernels: Tensor) -> Tensor:
     blurred = F.conv2d(padded, weight, groups=count * channels)[0]
     out = frames.clone()
     out[blurs] = blurred.unflatten(0, (count, channels)).clamp(0, 1)
+    return out
+
+
+def lower_resolution(frames: Tensor, reduction: Tensor) -> Tensor:
+    """Frames N×3×S×S, each as if enlarged from one `reduction` times smaller, N."""
+    out = frames
+    for factor in reduction[reduction > 1].unique().tolist():
+        chosen = reduction == factor
+        small = (max(8, round(frames.shape[-2] / factor)), max(8, round(frames.shape[-1] / factor)))
+        reduced = F.interpolate(frames[chosen], small, mode="bilinear", antialias=True)
+        enlarged = F.interpolate(reduced, frames.shape[-2:], mode="bicubic").clamp(0, 1)
+        out = out.clone()
+        out[chosen] = enlarged
     return out
 
 

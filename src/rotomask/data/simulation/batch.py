@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from rotomask.data.simulation.appearance import BLUR_SIZE, motion_kernel
 from rotomask.data.simulation.motion import Point
 from rotomask.data.simulation.plan import ClipPlan, Layer, Picture
 from rotomask.data.simulation.thin_plate import CONTROL_POINTS
@@ -26,6 +27,7 @@ LEAST_REDUCTION = 0.8
 """Pictures that would be reduced less than to this part are left as they are."""
 
 
+KERNEL = (BLUR_SIZE, BLUR_SIZE)
 BORDER = 1
 """Pixels around each picture in its canvas: its edge again, without an object."""
 
@@ -43,7 +45,8 @@ def stack_clips(plans: Sequence[ClipPlan]) -> ClipBatch:
         ``scales`` times those of the part; ``index`` B×L×T, the picture of a layer, -1 where there
         is none; ``matrix`` B×L×T×2×3 and ``bending`` B×L×T×P×2; ``ids`` B×L×256, the object id of
         each label in the picture, 255 where it has none; the fields of `Appearance`, B×T...;
-        ``guidance`` B×2×3; ``source`` B; ``size``, a scalar.
+        ``guidance`` B×2×3; ``source`` and ``keeps_guidance`` B; ``soft`` B×L, whether a layer has
+        a soft edge; ``layer_blur`` B×L×T×21×21, its motion blur; ``size``, a scalar.
     """
     parts = _parts_shown(plans)
     places = {key: number for number, key in enumerate(parts)}
@@ -53,10 +56,15 @@ def stack_clips(plans: Sequence[ClipPlan]) -> ClipBatch:
     matrix = np.zeros((clips, depth, frames, 2, 3), np.float32)
     bending = np.zeros((clips, depth, frames, CONTROL_POINTS, 2), np.float32)
     ids = np.full((clips, depth, LABELS), NO_ID, np.uint8)
+    soft = np.zeros((clips, depth), bool)
+    layer_blur = np.broadcast_to(motion_kernel(1, 0.0), (clips, depth, frames, *KERNEL)).copy()
     for b, plan in enumerate(plans):
         for at, layer in enumerate(plan.layers):
             matrix[b, at], bending[b, at] = layer.path.matrix, layer.path.bending
             ids[b, at] = _lookup(layer)
+            soft[b, at] = layer.is_soft
+            if layer.blur is not None:
+                layer_blur[b, at] = layer.blur
             for t in range(frames):
                 key = id(layer.picture(t)[0])
                 index[b, at, t] = places[key]
@@ -74,9 +82,12 @@ def stack_clips(plans: Sequence[ClipPlan]) -> ClipBatch:
         "ids": torch.from_numpy(ids),
         "guidance": torch.from_numpy(np.stack([plan.guidance for plan in plans])),
         "source": torch.tensor([plan.source for plan in plans]),
+        "keeps_guidance": torch.tensor([plan.keeps_guidance for plan in plans]),
+        "soft": torch.from_numpy(soft),
+        "layer_blur": torch.from_numpy(layer_blur),
         "size": torch.tensor(plans[0].size),
     }
-    for name in ("gain", "offset", "gamma", "grey", "light", "blur", "quality"):
+    for name in ("gain", "offset", "gamma", "grey", "light", "blur", "quality", "reduction"):
         values = np.stack([getattr(plan.appearance, name) for plan in plans])
         batch[name] = torch.from_numpy(values)
     return batch

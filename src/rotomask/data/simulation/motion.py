@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from rotomask.data.simulation.courses import Course, stays
 from rotomask.data.simulation.thin_plate import CONTROL_POINTS
 
 Array = npt.NDArray[np.float32]
@@ -93,8 +94,25 @@ def moving_path(
     config: MotionConfig,
     rng: np.random.Generator,
     can_leave: bool,
+    course: Course | None = None,
+    stays_inside: bool = False,
 ) -> Path:
-    """A start, a velocity that persists, and a little noise in each frame."""
+    """A start, a velocity that persists, and a little noise in each frame.
+
+    Args:
+        source_centre: One point, or T×2: one of each frame's picture.
+        output_centre: Where it is in the first frame.
+        size: Side of the frames, px.
+        frames: T.
+        scale: Magnification in the first frame.
+        config: How much it moves.
+        rng: Every random choice.
+        can_leave: Whether it may leave the frame and come back, as often as `config` says.
+        course: What it does besides.
+        stays_inside: Whether its centre turns back near the edges of the frame.
+    """
+    course = course or stays(frames)
+    sources = np.broadcast_to(source_centre, (frames, 2))
     strength, bend = config.strength, config.bending * size
     velocity = rng.normal(0, 0.06 * size * strength, 2)
     state = np.array([rng.normal(0, 0.25), rng.normal(0, 0.1), np.log(scale)])
@@ -109,12 +127,12 @@ def moving_path(
     matrices, bendings, centre = [], [], np.asarray(output_centre, float)
     for t in range(frames):
         # Out and back by the end: away from the start and the end of the clip, half a sine.
-        place = centre + away * np.sin(np.pi * t / max(1, frames - 1))
+        place = centre + away * np.sin(np.pi * t / max(1, frames - 1)) + course.offset[t]
         matrices.append(
             affine(
-                source_centre,
+                sources[t],
                 place,
-                scale=float(np.exp(state[2])),
+                scale=float(np.exp(state[2] + course.log_scale[t])),
                 rotation_rad=float(state[0]),
                 shear=float(state[1]),
                 flip=flip,
@@ -122,6 +140,9 @@ def moving_path(
         )
         bendings.append(bending.astype(np.float32))
         centre = centre + velocity + rng.normal(0, 0.02 * size * strength, 2)
+        if stays_inside:
+            outward = np.where(centre < 0.2 * size, -1.0, np.where(centre > 0.8 * size, 1.0, 0.0))
+            velocity = np.where(outward * velocity > 0, -0.7 * velocity, velocity)
         state = state + drift + rng.normal(0, 0.03 * strength, 3)
         bending = bending + bend_drift + rng.normal(0, 0.003 * bend, (CONTROL_POINTS, 2))
     return Path(np.stack(matrices), np.stack(bendings))

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
-from rotomask.data.simulation.appearance import Appearance, draw_appearance
+from rotomask.data.simulation.appearance import Appearance, Array, draw_appearance
+from rotomask.data.simulation.courses import Course
 from rotomask.data.simulation.motion import MotionConfig, Path, Point, moving_path, still_path
 from rotomask.data.training.images import Image, Labels
 
@@ -30,6 +32,10 @@ class Layer:
     ids: dict[int, int]
     """Label in the picture -> object id in the clip; 0 for what only hides others. Of the scene,
     labels that are not named are background; of other layers, they are cut away."""
+    is_soft: bool = False
+    """Whether its edge is blurred."""
+    blur: Array | None = None
+    """T×21×21, the motion blur of each frame."""
 
     def picture(self, t: int) -> Picture:
         """The picture of frame t."""
@@ -50,6 +56,8 @@ class ClipPlan:
     """2×3, output (x, y, 1) -> source, px: how the first mask is moved before it guides."""
     source: int
     """Number of the video it is from; -1 for a simulated clip."""
+    keeps_guidance: bool = False
+    """Whether its objects can be told from others only by where they were a frame ago."""
 
 
 def plan_simulated_clip(
@@ -85,10 +93,10 @@ def plan_simulated_clip(
         The plan, or None if these pictures did not give one in which each object is seen.
     """
     motion = motion or MotionConfig()
-    scene_labels = _labels_in(pictures[0][1])
+    scene_labels = labels_in(pictures[0][1])
     pasted = len(scene_labels) < objects or rng.random() < paste
     for _ in range(TRIES):
-        path = _scene_path(pictures[0][1], size, frames, motion, rng)
+        path = scene_path(pictures[0][1], size, frames, motion, rng)
         chosen = [] if pasted else list(rng.permutation(scene_labels)[:objects])
         scene = Layer((pictures[0],), path, {int(k): i + 1 for i, k in enumerate(chosen)})
         layers = [scene]
@@ -100,8 +108,9 @@ def plan_simulated_clip(
                 layers.append(Layer((pictures[0],), path, dict.fromkeys(map(int, scene_labels), 0)))
             else:
                 layers.append(_cutout(pictures[1 + objects], 0, size, frames, motion, rng))
-        if _is_seen(layers, size, objects):
-            return _finish(layers, size, frames, appearance, rng, source=-1)
+        if is_seen(layers, size, objects):
+            changes = draw_appearance(frames, appearance, rng)
+            return finish_plan(layers, size, frames, changes, rng, source=-1)
     return None
 
 
@@ -140,40 +149,57 @@ def plan_real_clip(
     """
     motion = motion or MotionConfig()
     labels = frames_read[0][1]
-    present = [int(k) for k in _labels_in(labels)]
+    present = [int(k) for k in labels_in(labels)]
     if not present:
         return None
-    height, width = labels.shape
     for _ in range(TRIES):
         chosen = [int(k) for k in rng.permutation(present)[:objects]]
-        low, high = np.log(scales[0]), np.log(scales[1])
-        scale = max(float(np.exp(rng.uniform(low, high))), 0.7 * size / min(height, width))
-        half = size / 2 / scale
-        # A random pixel of the object near the middle; the crop stays inside the frame.
-        points = _object_points(labels, chosen[0], rng)
-        aim = points[int(rng.integers(len(points)))] + rng.normal(0, 0.35 * half, 2)
-        bounds = np.maximum(np.array([width, height]) - half, half)
-        centre = np.minimum(np.maximum(aim, half), bounds)
-        path = still_path(centre, size, len(frames_read), scale=scale, rng=rng)
+        path = crop_path(labels, chosen[0], size, len(frames_read), scales, rng)
         layers = [Layer(tuple(frames_read), path, {k: i + 1 for i, k in enumerate(chosen)})]
         for k in range(len(chosen), objects):
             layers.append(_cutout(others[k], k + 1, size, len(frames_read), motion, rng))
         if others and rng.random() < occlusion:
             layers.append(_cutout(others[-1], 0, size, len(frames_read), motion, rng))
-        if _is_seen(layers, size, objects):
-            return _finish(layers, size, len(frames_read), appearance, rng, source=source)
+        if is_seen(layers, size, objects):
+            changes = draw_appearance(len(frames_read), appearance, rng)
+            return finish_plan(layers, size, len(frames_read), changes, rng, source=source)
     return None
 
 
-def _finish(
+def crop_path(
+    labels: Labels,
+    label: int,
+    size: int,
+    frames: int,
+    scales: tuple[float, float],
+    rng: np.random.Generator,
+) -> Path:
+    """One crop for all frames, with a random pixel of an object near the middle.
+
+    The crop stays inside the frame where the frame is large enough.
+    """
+    height, width = labels.shape
+    low, high = np.log(scales[0]), np.log(scales[1])
+    scale = max(float(np.exp(rng.uniform(low, high))), 0.7 * size / min(height, width))
+    half = size / 2 / scale
+    points = object_points(labels, label, rng)
+    aim = points[int(rng.integers(len(points)))] + rng.normal(0, 0.35 * half, 2)
+    bounds = np.maximum(np.array([width, height]) - half, half)
+    centre = np.minimum(np.maximum(aim, half), bounds)
+    return still_path(centre, size, frames, scale=scale, rng=rng)
+
+
+def finish_plan(
     layers: list[Layer],
     size: int,
     frames: int,
-    appearance: float,
+    appearance: Appearance,
     rng: np.random.Generator,
     *,
     source: int,
+    keeps_guidance: bool = False,
 ) -> ClipPlan:
+    """The clip of these layers, with how its first mask is moved before it guides."""
     centre = np.array([size / 2, size / 2])
     angle, shear = rng.normal(0, 0.06), rng.normal(0, 0.03)
     cos, sin = np.cos(angle), np.sin(angle)
@@ -184,27 +210,41 @@ def _finish(
         size=size,
         frames=frames,
         layers=tuple(layers),
-        appearance=draw_appearance(frames, appearance, rng),
+        appearance=appearance,
         guidance=np.concatenate([linear, shift[:, None]], 1).astype(np.float32),
         source=source,
+        keeps_guidance=keeps_guidance,
     )
 
 
-def _scene_path(
-    labels: Labels, size: int, frames: int, motion: MotionConfig, rng: np.random.Generator
+def scene_path(
+    labels: Labels,
+    size: int,
+    frames: int,
+    motion: MotionConfig,
+    rng: np.random.Generator,
+    course: Course | None = None,
 ) -> Path:
     """A camera that looks near an object and covers most of the frame with the image."""
     height, width = labels.shape
     scale = size / min(height, width) * float(np.exp(rng.uniform(-0.3, 0.8)))
     centre = rng.uniform(0.3, 0.7, 2) * (width, height)
-    present = _labels_in(labels)
+    present = labels_in(labels)
     if len(present) and rng.random() < 0.8:
-        points = _object_points(labels, int(rng.choice(present)), rng)
+        points = object_points(labels, int(rng.choice(present)), rng)
         centre = points.mean(0)
     target = size * rng.uniform(0.3, 0.7, 2)
     calm = MotionConfig(strength=0.6 * motion.strength, bending=0.6 * motion.bending)
     return moving_path(
-        centre, target, size, frames, scale=scale, config=calm, rng=rng, can_leave=False
+        centre,
+        target,
+        size,
+        frames,
+        scale=scale,
+        config=calm,
+        rng=rng,
+        can_leave=False,
+        course=course,
     )
 
 
@@ -217,9 +257,9 @@ def _cutout(
     rng: np.random.Generator,
 ) -> Layer:
     """An object of random size that starts anywhere in the frame."""
-    present = _labels_in(picture[1])
+    present = labels_in(picture[1])
     label = int(rng.choice(present)) if len(present) else 1
-    points = _object_points(picture[1], label, rng)
+    points = object_points(picture[1], label, rng)
     low, high = points.min(0), points.max(0)
     scale = size * rng.uniform(0.2, 0.9) / max(float((high - low).max()), 1.0)
     target = size * rng.uniform(0.15, 0.85, 2)
@@ -236,7 +276,7 @@ def _cutout(
     return Layer((picture,), path, {label: object_id})
 
 
-def _is_seen(layers: list[Layer], size: int, objects: int) -> bool:
+def is_seen(layers: list[Layer], size: int, objects: int) -> bool:
     """Whether the first frame shows enough of every object, estimated from points of each."""
     rng = np.random.default_rng(0)
     for k in range(1, objects + 1):
@@ -244,7 +284,7 @@ def _is_seen(layers: list[Layer], size: int, objects: int) -> bool:
         layer = layers[owner]
         label = next(label for label, object_id in layer.ids.items() if object_id == k)
         labels = layer.picture(0)[1]
-        points = _object_points(labels, label, rng)
+        points = object_points(labels, label, rng)
         placed = layer.path.output_points(0, points)
         visible = ((placed >= 0) & (placed <= size - 1)).all(-1)
         for above in layers[owner + 1 :]:
@@ -266,16 +306,22 @@ def _covers(layer: Layer, points: Point) -> npt.NDArray[np.bool_]:
     return covered
 
 
-def _object_points(labels: Labels, label: int, rng: np.random.Generator) -> Point:
+def object_points(labels: Labels, label: int, rng: np.random.Generator) -> Point:
     """Some pixels (x, y) of an object, its extremes among them; the middle of an empty picture."""
-    y, x = np.nonzero(labels == label)
-    if len(x) == 0:
+    mask = labels == label
+    places = np.flatnonzero(mask)
+    if len(places) == 0:
         return np.array([[labels.shape[1] / 2, labels.shape[0] / 2]])
-    picked = rng.integers(len(x), size=min(len(x), POINTS))
-    extremes = [x.argmin(), x.argmax(), y.argmin(), y.argmax()]
-    picked = np.concatenate([picked, extremes])
-    return np.stack([x[picked], y[picked]], -1).astype(float)
+    picked = places[rng.integers(len(places), size=min(len(places), POINTS))]
+    columns = np.flatnonzero(mask.any(0))[[0, -1]]
+    sides = mask[:, columns].argmax(0) * labels.shape[1] + columns
+    y, x = np.divmod(np.concatenate([picked, sides, places[[0, -1]]]), labels.shape[1])
+    return np.stack([x, y], -1).astype(float)
 
 
-def _labels_in(labels: Labels) -> npt.NDArray[np.int64]:
-    return np.flatnonzero(np.bincount(labels.ravel(), minlength=1)[1:]) + 1
+def labels_in(labels: Labels) -> npt.NDArray[np.int64]:
+    """The labels of a picture, without the background's, in order."""
+    if not labels.any():
+        return np.zeros(0, np.int64)
+    counts = cv2.calcHist([labels], [0], None, [256], [0, 256])
+    return np.flatnonzero(counts.ravel()[1:]) + 1

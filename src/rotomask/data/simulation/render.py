@@ -60,13 +60,33 @@ def _paint(batch: ClipBatch, rows: Tensor, layer: int, frames: Tensor, labels: T
         frames[rows] = colour
     else:
         alpha = masks.sum(2, keepdim=True).clamp_max(1)
-        frames[rows] = frames[rows].lerp(colour, alpha)
         below = below.masked_fill(alpha[:, :, 0] >= 0.5, 0)
+        frames[rows] = _blend(frames[rows], colour, alpha, batch, rows, layer)
     for j in range(int(names)):
         object_id = value[:, j, None, None, None]
         covered = (masks[:, :, j] >= 0.5) & (object_id != NO_ID) & (object_id > 0)
         below = torch.where(covered, object_id, below)
     labels[rows] = below
+
+
+def _blend(
+    below: Tensor, colour: Tensor, alpha: Tensor, batch: ClipBatch, rows: Tensor, layer: int
+) -> Tensor:
+    """Lay a cut-out's colours B'×T×3×S×S over what is below, soft and in motion where it is."""
+    soft = batch["soft"][rows, layer]
+    if soft.any():
+        alpha = alpha.clone()
+        softened = appearance.soften(alpha[soft].flatten(0, 1))
+        alpha[soft] = torch.unflatten(softened, 0, (-1, alpha.shape[1]))
+    kernels = batch["layer_blur"][rows, layer]
+    middle = kernels.shape[-1] // 2
+    if (kernels[..., middle, middle] > 1 - 1e-4).all():
+        return below.lerp(colour, alpha)
+    # Premultiplied: what moves mixes with what is behind it.
+    moving = torch.cat([colour * alpha, alpha], 2).flatten(0, 1)
+    moving = appearance.motion_blur(moving, kernels.flatten(0, 1))
+    moving = torch.unflatten(moving, 0, alpha.shape[:2])
+    return below * (1 - moving[:, :, 3:]) + moving[:, :, :3]
 
 
 def _sample(batch: ClipBatch, rows: Tensor, layer: int, named: Tensor, value: Tensor) -> Tensor:
@@ -154,5 +174,6 @@ def _change_appearance(frames: Tensor, batch: ClipBatch) -> Tensor:
     )
     flat = appearance.change_light(flat, batch["light"].flatten(0, 1))
     flat = appearance.motion_blur(flat, batch["blur"].flatten(0, 1))
+    flat = appearance.lower_resolution(flat, batch["reduction"].flatten())
     flat = appearance.jpeg_noise(flat, batch["quality"].flatten())
     return torch.unflatten(flat, 0, frames.shape[:2])

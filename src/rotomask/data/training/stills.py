@@ -1,6 +1,7 @@
 """Still images with their objects' masks: what simulated clips are made from."""
 
 import json
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,9 @@ from pycocotools import mask as rle
 
 from rotomask.data.training.images import Image, Labels, images_in, read_image, read_labels
 from rotomask.errors import DatasetError
+
+SYNSET = re.compile(r"(n\d{8})_")
+"""How the name of an image of ImageNet begins: ``n02123045_123``."""
 
 
 class Stills(ABC):
@@ -22,6 +26,11 @@ class Stills(ABC):
     @abstractmethod
     def __getitem__(self, index: int) -> tuple[Image, Labels]:
         """The image H×W×3 uint8 RGB and its objects' labels H×W uint8."""
+
+    @property
+    def kinds(self) -> list[str]:
+        """What kind of thing each image shows, by a name; empty where it is not known."""
+        return [""] * len(self)
 
 
 class FolderStills(Stills):
@@ -43,6 +52,12 @@ class FolderStills(Stills):
                 f"{image.shape[1]}×{image.shape[0]}; they must be of one size"
             )
         return image, labels
+
+    @property
+    def kinds(self) -> list[str]:
+        """The ImageNet synsets in the names of the files, as DUTS has them."""
+        found = (SYNSET.match(image.stem) for image, _ in self.pairs)
+        return [match.group(1) if match else "" for match in found]
 
 
 class CocoStills(Stills):
@@ -99,6 +114,11 @@ class JoinedStills(Stills):
         """One image of one of them; see `Stills`."""
         part = int(np.searchsorted(self._ends, index, side="right"))
         return self.parts[part][index - (int(self._ends[part - 1]) if part else 0)]
+
+    @property
+    def kinds(self) -> list[str]:
+        """Kinds of all images; see `Stills`."""
+        return [kind for part in self.parts for kind in part.kinds]
 
 
 def find_stills(root: Path) -> Stills:

@@ -17,9 +17,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rotomask import load_detector, load_model
 from rotomask.arrays import Frame, Mask, Probabilities
+from rotomask.catalog import segmenter_role
 from rotomask.data.benchmarks.sequences import VideoDataset, VideoSequence
-from rotomask.detection import Detections, Detector, load_detector
+from rotomask.detection import Detections, Detector
 from rotomask.detection.boxes import label_boxes
 from rotomask.evaluation import TrackProtocol, score_sequence
 from rotomask.files import complete_or_absent
@@ -27,7 +29,6 @@ from rotomask.refine.box_filters import BoxFilterConfig
 from rotomask.segmenters.base import Segmenter
 from rotomask.segmenters.box_filtered import BoxFiltered
 from rotomask.segmenters.follow import Annotation, FollowedFrame, follow
-from rotomask.segmenters.refinements import learns_itself, load_segmenter
 from studies.measuring import follow_sequence, truths_of
 from studies.results_page import markdown_table
 from studies.scripts import (
@@ -194,8 +195,8 @@ def gather(
         truths = [(truth > 0).astype(np.int32) for truth in truths_of(sequence)]
         file = cache / model / f"{sequence.name}.npz"
         if not file.is_file():
-            settings = options if learns_itself(model) else {}
-            segmenter = segmenter or load_segmenter(model, **settings)
+            settings = options if segmenter_role(model).learns_reference else {}
+            segmenter = segmenter or load_model(model, **settings)
             began = time.perf_counter()
             maps = soft_maps(segmenter, sequence)
             seconds = time.perf_counter() - began

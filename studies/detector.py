@@ -4,22 +4,17 @@ Only a few of a video's objects are annotated, so boxes of other things count as
 more than precision. The best box is the one of the first ten that overlaps the object most.
 
     python -m studies.detector --davis DAVIS [--detector detector-lite] [--split train] [--write]
-
-`--ship WEIGHTS` copies a run's weights into the package, with the scores of their validation.
 """
 
-import json
 import time
-from pathlib import Path
 
 import numpy as np
 
+from rotomask import load_detector
 from rotomask.data.benchmarks.sequences import VideoDataset
-from rotomask.detection import Detections, load_detector
+from rotomask.detection import Detections
 from rotomask.detection.boxes import Boxes, box_iou, label_boxes
-from rotomask.detection.loading import shipped_detector
 from rotomask.evaluation.measures.detection import average_precision, recall
-from rotomask.networks.checkpoints import load_state, read_metadata, save_weights
 from studies.results_page import markdown_table
 from studies.scripts import add_davis, add_write, open_davis, parse, publish, script_parser
 
@@ -66,33 +61,13 @@ def measure(name: str, dataset: VideoDataset, stride: int) -> tuple[dict[str, li
     return {**rows, "all": figures(all_detections, all_truths)}, seconds / len(all_detections)
 
 
-def ship(weights: Path) -> None:
-    """Copy a run's weights into the package, with a summary of their card."""
-    card, state = read_metadata(weights), load_state(weights)
-    data, held_out = card["data"], card["validation"]
-    summary = {
-        "parameters": f"{sum(v.numel() for v in state.values()) / 1e6:.2f} M",
-        "trained on": f"{data['duts']} stills of DUTS-TR, {data['videos']} videos of DAVIS-2016 "
-        "train; encoder from ImageNet",
-        "held-out videos": f"AP50 {held_out['AP50']:.3f}, recall of 10 {held_out['recall']:.3f} "
-        "(4 of DAVIS-2016 train)",
-    }
-    save_weights(shipped_detector(), state, {**card, "summary": summary})
-    print(json.dumps(summary, indent=1))
-
-
 def main() -> None:
     parser = script_parser(__doc__)
-    add_davis(parser, required=False)
+    add_davis(parser)
     parser.add_argument("--detector", default="detector-lite")
     parser.add_argument("--stride", type=int, default=1, help="use one frame in so many")
     add_write(parser)
-    parser.add_argument("--ship", type=Path, help="copy these weights into the package")
     arguments = parse(parser)
-    if arguments.ship:
-        ship(arguments.ship)
-    if arguments.davis is None:
-        return
     rows, seconds = measure(arguments.detector, open_davis(arguments), arguments.stride)
     cells = [[name, *(f"{value:.3f}" for value in values)] for name, values in rows.items()]
     table = markdown_table(["sequence", *COLUMNS], cells)

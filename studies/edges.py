@@ -19,10 +19,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from rotomask import load_edge_detector
 from rotomask.arrays import Frame
 from rotomask.data.training.clips import AnnotatedVideo, find_videos
 from rotomask.edges.edge_detector import EdgeMaps
-from rotomask.edges.frame_models import load_edge_detector
 from rotomask.edges.motion_edges import EdgeMap, merge_edges, motion_edges
 from rotomask.edges.thinning import thin_edges
 from rotomask.evaluation.measures.object_edges import EdgeCounts, edge_counts, edge_score

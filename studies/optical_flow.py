@@ -8,7 +8,6 @@ next one by the flow, is compared with the mask there (intersection over union).
 """
 
 import argparse
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,18 +17,18 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from rotomask import load_flow
+from rotomask.catalog import names as names_of
 from rotomask.data.simulation.flow_pairs import FlowPairConfig, simulate_flow_pair
 from rotomask.data.training.clips import AnnotatedVideo, find_videos
 from rotomask.data.training.images import Image
 from rotomask.data.training.stills import find_stills
 from rotomask.evaluation import region_similarity
-from rotomask.flow.estimators import ESTIMATORS, flow_lite_weights, load_flow
 from rotomask.flow.optical_flow import OpticalFlow, consistent, flow_colours, warp_back
-from rotomask.networks.checkpoints import load_state, read_metadata, save_weights
 from rotomask.render import contact_sheet
 from rotomask.training.flow import split_stills
 from studies.results_page import markdown_table
-from studies.scripts import add_write, parse, publish, save_jpeg, script_parser
+from studies.scripts import add_write, parse, publish, save_jpeg, script_parser, write_json
 
 BINS_PX = (0, 2, 8, 24, 64, np.inf)
 SEED = 2026
@@ -175,15 +174,6 @@ def masks_block(
     return text, {"masks moved on DAVIS-2016 train": line}
 
 
-def ship(weights: Path, summary: dict[str, str]) -> None:
-    """Copy flow-lite's weights into the package, with the measured figures."""
-    state, card = load_state(weights), read_metadata(weights)
-    parameters = f"{sum(v.numel() for v in state.values()) / 1e6:.2f} M"
-    summary = {"parameters": parameters} | summary
-    save_weights(flow_lite_weights(), state, {**card, "summary": summary})
-    print(json.dumps(summary, indent=1))
-
-
 def main() -> None:
     parser = script_parser(__doc__)
     parser.add_argument("--duts", type=Path)
@@ -194,14 +184,11 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=8, help="one pair of frames in so many")
     parser.add_argument("--picture", type=Path, help="write the picture here")
     parser.add_argument("--videos", default="bear,breakdance-flare,hockey,motorbike")
-    add_write(parser)
-    parser.add_argument("--ship", action="store_true", help="copy --weights into the package")
+    add_write(parser, json_file=True)
     arguments = parse(parser)
-    if arguments.ship and arguments.weights is None:
-        parser.error("--ship needs --weights FILE")
     estimators = {
         name: load_flow(name, weights=None if name == "dis" else arguments.weights, device="cpu")
-        for name in ESTIMATORS
+        for name in names_of("flow")
     }
     blocks: list[str] = []
     summary: dict[str, str] = {}
@@ -213,8 +200,7 @@ def main() -> None:
     command = "python -m studies.optical_flow --duts DUTS-TR --davis DAVIS-TRAIN --write"
     text = "\n\n".join(blocks)
     publish(arguments, "optical-flow", "Optical flow", text, command=command)
-    if arguments.ship:
-        ship(arguments.weights, summary)
+    write_json(arguments, {"summary": summary})
 
 
 if __name__ == "__main__":

@@ -35,11 +35,11 @@ VARIANTS = {
 }
 
 
-def milliseconds(network: STMLite, config: SpaceTimeConfig) -> float:
+def milliseconds(network: STMLite, config: SpaceTimeConfig, frames: int) -> float:
     """Median time of a 480p frame once the memory is full."""
     segmenter = SpaceTimeSegmenter(network, config, choose_runtime("cpu"))
     full = config.memory_every * config.memory_frames
-    return noise_milliseconds(segmenter, warm=full, frames=41)
+    return noise_milliseconds(segmenter, warm=full, frames=frames)
 
 
 def main() -> None:
@@ -47,6 +47,7 @@ def main() -> None:
     add_davis(parser, split="held-out")
     parser.add_argument("--weights", type=Path, help="used instead of the shipped ones")
     parser.add_argument("--only", choices=VARIANTS, help="run this variant alone")
+    parser.add_argument("--timed", type=int, default=41, help="frames that are timed")
     arguments = parse(parser)
     network = load_network("stm-lite", arguments.weights)
     assert isinstance(network, STMLite)
@@ -55,7 +56,7 @@ def main() -> None:
     for name in [arguments.only] if arguments.only else VARIANTS:
         variant = VARIANTS[name]
         m = measure(SpaceTimeSegmenter(network, variant), dataset)
-        cost = milliseconds(network, variant)
+        cost = milliseconds(network, variant, arguments.timed)
         print(f"{name:26} {m.region:6.3f} {m.boundary:6.3f} {cost:9.1f}", flush=True)
 
 

@@ -21,13 +21,15 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rotomask import load_model
 from rotomask.arrays import Mask, Probabilities
+from rotomask.catalog import segmenter_role
 from rotomask.data.benchmarks.sequences import VideoSequence
 from rotomask.evaluation import score_sequence
 from rotomask.refine import dense_crf, filter_components
 from rotomask.segmenters.base import Segmenter
 from rotomask.segmenters.follow import follow
-from rotomask.segmenters.refinements import Refinements, has_own_scales, load_segmenter
+from rotomask.segmenters.refinements import Refinements
 from rotomask.segmenters.wrappers import Mirrored, Refine
 from rotomask.training.online import OnlineConfig
 from studies.measuring import annotations_of, timed, truths_of
@@ -133,7 +135,7 @@ def load_parts(
             online_steps=OnlineConfig().steps if part.learns else 0,
         )
         name, file = names[part.network], weights[part.network]
-        parts[part] = load_segmenter(name, refinements, weights=file, device="cpu", enlarge=enlarge)
+        parts[part] = load_model(name, refinements, weights=file, device="cpu", enlarge=enlarge)
     return parts
 
 
@@ -219,7 +221,9 @@ def main() -> None:
         names[OTHER] = f"{name} ({Path(file).stem})" if name == arguments.model else name
         weights[OTHER] = Path(file) if file else None
     models = {key: name.partition(" ")[0] for key, name in names.items()}
-    own_scales = frozenset(key for key, name in models.items() if has_own_scales(name))
+    own_scales = frozenset(
+        key for key, name in models.items() if segmenter_role(name).averages_scales
+    )
     scales = tuple(float(factor) for factor in arguments.scales.split(","))
     rows = [row for row in rows_of(scales) if set(row.networks) <= set(names)]
     parts = load_parts(rows, own_scales, models, weights, enlarge=arguments.enlarge)

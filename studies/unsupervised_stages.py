@@ -8,11 +8,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from rotomask import open_video
+from rotomask import load_discoverer, open_video
 from rotomask.flow.optical_flow import flow_colours
 from rotomask.render import Pixels, contact_sheet, overlay
 from rotomask.unsupervised.base import FrameList
-from rotomask.unsupervised.discoverers import load_discoverer
 from rotomask.unsupervised.discovery import EmbeddingDiscoverer, EmbeddingDiscovery
 from rotomask.unsupervised.frame import seed_sets, summarise
 from rotomask.unsupervised.graph import embedding_edges, embedding_graph

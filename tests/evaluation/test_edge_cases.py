@@ -263,7 +263,7 @@ def test_wrong_use_in_memory():
 
 def test_unknown_names_list_the_known(tmp_path):
     with pytest.raises(
-        OptionError, match=r"no benchmark 'davis'; choose from davis2016, davis2017"
+        OptionError, match=r"unknown benchmark 'davis'; known: davis2016, davis2017"
     ):
         open_benchmark("davis", tmp_path)
 

@@ -1,7 +1,6 @@
 """The official figures of DAVIS-2016, frame by frame."""
 
 import json
-import time
 
 import cv2
 import numpy as np
@@ -28,10 +27,7 @@ PUBLISHED = {
 def test_every_frame_and_the_global_figures_are_the_official_ones(author, tmp_path):
     results = unzip_results(author, tmp_path)
     dataset = whole_davis2016(tmp_path)
-    started = time.perf_counter()
     result = evaluate_results(dataset, results, processes=2)
-    assert time.perf_counter() - started < 25
-
     official = official_figures(author)
     assert len(result.sequences) == 20
     assert result.notes == ()

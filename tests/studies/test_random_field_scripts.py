@@ -6,6 +6,8 @@ import pytest
 
 from tests.scripts import read_table, run_script, write_davis
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def davis(tmp_path_factory: pytest.TempPathFactory) -> Path:

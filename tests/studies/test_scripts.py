@@ -9,6 +9,8 @@ import pytest
 from rotomask.catalog import shipped_weights
 from tests.scripts import read_table, run_script, write_davis
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def davis(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -103,7 +105,16 @@ def test_a_grid_of_crf_parameters(davis):
 
 
 def test_the_settings_of_the_segmenter(davis):
-    options = ["--davis", davis, "--sequences", "second", "--only", "first frame only"]
+    options = [
+        "--davis",
+        davis,
+        "--sequences",
+        "second",
+        "--only",
+        "first frame only",
+        "--timed",
+        "1",
+    ]
     (row,) = run_script("studies.stm_lite_reading", *options).splitlines()[1:]
     j, f, _ = map(float, row[26:].split())
     assert j > 0.5

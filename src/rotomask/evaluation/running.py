@@ -11,7 +11,6 @@ import cv2
 
 from rotomask.data.benchmarks.folders import image_files
 from rotomask.data.benchmarks.sequences import VideoDataset, VideoSequence
-from rotomask.data.benchmarks.youtube_vos import ALL_FRAMES
 from rotomask.errors import DatasetError, OptionError, RotomaskError
 from rotomask.evaluation.benchmarks import get_benchmark
 from rotomask.evaluation.protocols.predictions import OnMissing, ResultFolder
@@ -143,9 +142,9 @@ def _notes(dataset: VideoDataset, sequences: tuple[SequenceScore, ...]) -> tuple
             f"{len(dataset)} of the {dataset.official_count} sequences of {dataset.split}: "
             "not comparable with published figures"
         )
-    if dataset.benchmark == "youtube-vos":  # figures are higher with all frames
-        given = "all frames" if dataset.split.endswith(ALL_FRAMES) else "every fifth frame"
-        notes.append(f"split {dataset.split}: a method is given {given}")
+    note = get_benchmark(dataset.benchmark).note(dataset.split)
+    if note:
+        notes.append(note)
     odd = [s.name for s in sequences if s.notes]
     if odd:
         notes.append(f"notes on {len(odd)} sequences: {', '.join(odd)}")

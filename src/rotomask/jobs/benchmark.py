@@ -128,7 +128,7 @@ def benchmark(
     record = _Record(Path(out), _settings(name, options))
     _segment_all(dataset, model, options.objects, record, on_progress)
     run = record.summary([s.name for s in dataset])
-    if name == "youtube-vos":
+    if get_benchmark(name).has_server:
         run["submission"] = str(write_submission(dataset, record.folder))
     if not any(sequence.scored_frames() for sequence in dataset):
         return EvaluationResult(

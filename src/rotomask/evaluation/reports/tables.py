@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from rotomask.evaluation.benchmarks import get_benchmark
 from rotomask.evaluation.reports.columns import COUNTS, benchmark_title, title, written
 from rotomask.evaluation.results import EvaluationResult, Figures
 from rotomask.files import complete_or_absent
@@ -43,7 +44,7 @@ def write_csv(result: EvaluationResult, folder: str | Path) -> tuple[Path, Path]
         for sequence in result.sequences
         for item in sequence.objects
     ]
-    if result.benchmark in ("fbms", "jumpcut"):  # objects have other figures than sequences there
+    if not get_benchmark(result.benchmark).objects_tabulated:
         rows = [(sequence.name, sequence.figures) for sequence in result.sequences]
     have = list(dict.fromkeys(name for _, figures in rows for name in figures))
     names = [n for n in have if n in ("J_mean", "F_mean", "T_mean")] or have

@@ -8,6 +8,8 @@ import pytest
 from tests.scripts import run_script, write_video
 from tests.studies.test_hed import needs_package
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:

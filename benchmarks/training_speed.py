@@ -83,7 +83,7 @@ def recipe(steps: int, frozen_stages: int = 2) -> SpaceTimeRecipe:
     """A recipe with clips of three 256 px frames from stills, as in the first stage of stm-lite."""
     return SpaceTimeRecipe(
         name="speed",
-        schedule=Schedule(steps=steps, validate_every=0),
+        schedule=Schedule(validate_every=0),
         model=STM_LITE,
         stages=(Stage(steps=steps, batch=BATCH, real=0.0),),
         frozen_stages=frozen_stages,

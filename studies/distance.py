@@ -6,20 +6,17 @@ The encoder starts from that of the shipped stm-lite. The same command resumes a
 `studies.distance_transform --weights RUN/weights.safetensors measure ...` scores the result.
 """
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rotomask.training.clip_data import open_clip_data
 from rotomask.training.recipes import EDGES_LITE
 from rotomask.training.run import train
 from rotomask.training.single_frames import SingleFrameRecipe, SingleFrameTask, foreground_loss
-from rotomask.training.space_time import HELD_OUT
 from rotomask.training.task import Batch, Data, Schedule, Task
 from studies.distance_network import (
     BINS,
@@ -40,7 +37,15 @@ class DistanceRecipe(SingleFrameRecipe):
     """Weight of the regression's squared error, which is small in numbers."""
     foreground: float = 0.5
     """Weight of the foreground's loss."""
-    held_out: tuple[str, ...] = HELD_OUT
+
+    def needs(self) -> tuple[str, ...]:
+        """Stills, videos or both."""
+        return ()
+
+    @property
+    def model_name(self) -> str:
+        """Name of the trained network in the catalogue."""
+        return "distance-lite"
 
     def task(self, data: Data, initial: Path | None = None) -> Task:
         """The task on this data; see `Recipe.task`."""
@@ -50,12 +55,9 @@ class DistanceRecipe(SingleFrameRecipe):
 class DistanceTask(SingleFrameTask):
     """A recipe on the user's data."""
 
-    recipe: DistanceRecipe
-
     def __init__(self, recipe: DistanceRecipe, data: Data, initial: Path | None = None) -> None:
+        super().__init__(recipe, data, initial)
         self.recipe = recipe
-        clips, held_out = open_clip_data(data, held_out=recipe.held_out, needs=())
-        super().__init__(clips, held_out, initial)
 
     def network(self) -> DistanceNet:
         """The network."""
@@ -86,11 +88,6 @@ class DistanceTask(SingleFrameTask):
             total = total + self.recipe.regression * error.square().mean()
         return total
 
-    def description(self) -> dict[str, Any]:
-        """Model, config, recipe and data."""
-        config = asdict(self.recipe.model)
-        return {"model": "distance-lite", "config": config, **super().description()}
-
 
 def bin_loss(logits: Tensor, distance: Tensor) -> Tensor:
     """Cross-entropy of the bins inside objects; rare bins weigh more, by the root of their rarity.
@@ -108,7 +105,7 @@ def bin_loss(logits: Tensor, distance: Tensor) -> Tensor:
 
 DISTANCE_LITE = DistanceRecipe(
     name="distance-lite",
-    schedule=Schedule(steps=400, learning_rate=8e-4, warmup=30, ema=0.99, validate_every=0),
+    schedule=Schedule(learning_rate=8e-4, warmup=30, ema=0.99, validate_every=0),
     stage=replace(EDGES_LITE.stage, real=0.25, objects=(0.3, 0.4, 0.3), paste=0.8),
 )
 
@@ -123,7 +120,7 @@ def main() -> None:
     arguments = parse(parser)
     recipe = DISTANCE_LITE
     if arguments.steps:
-        recipe = replace(recipe, schedule=replace(recipe.schedule, steps=arguments.steps))
+        recipe = replace(recipe, stage=replace(recipe.stage, steps=arguments.steps))
     resume = (arguments.out / "recipe.json").is_file()
     data = {"duts": arguments.duts, "davis": arguments.davis}
     print(train(recipe, data, arguments.out, resume=resume, initial=arguments.initial))

@@ -25,7 +25,7 @@ from rotomask.arrays import Frame
 from rotomask.data.training.clips import AnnotatedVideo, find_videos
 from rotomask.data.training.images import Image, Labels
 from rotomask.render import overlay
-from rotomask.training.space_time import HELD_OUT
+from rotomask.training.clip_data import HELD_OUT
 from studies.distance_network import (
     BINS,
     DistanceMaps,

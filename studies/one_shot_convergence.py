@@ -23,7 +23,7 @@ from torch import nn
 from rotomask.arrays import Frame
 from rotomask.evaluation.measures.region import region_similarity
 from rotomask.networks.osvos import SLIM, OSVOSConfig, preprocess
-from rotomask.training.clip_data import Stage, open_clip_data
+from rotomask.training.clip_data import Stage
 from rotomask.training.foreground import ForegroundRecipe, ForegroundTask
 from rotomask.training.loop import Hardware
 from rotomask.training.run import train
@@ -57,8 +57,7 @@ class ParentRecipe(ForegroundRecipe):
 
     def task(self, data: Data, initial: Path | None = None) -> Task:
         """The task on this data."""
-        clips, videos = open_clip_data(data, held_out=self.held_out, needs=("videos",))
-        return ParentTask(self, clips, videos, initial)
+        return ParentTask(self, data, initial)
 
 
 def foreground(network: nn.Module, frame: Frame) -> npt.NDArray[np.bool_]:
@@ -77,7 +76,6 @@ def recipes(steps: int, every: int) -> dict[str, ParentRecipe]:
     published = ParentRecipe(
         name="convergence",
         schedule=Schedule(
-            steps=steps,
             learning_rate=4e-3,
             optimiser="sgd",
             weight_decay=2e-4,

@@ -12,7 +12,7 @@ import torch
 from rotomask.data.benchmarks.sequences import VideoDataset
 from rotomask.evaluation import open_benchmark
 from rotomask.render import Pixels
-from rotomask.training.space_time import HELD_OUT
+from rotomask.training.clip_data import HELD_OUT
 from studies.results_page import write_block
 
 

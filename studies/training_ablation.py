@@ -43,7 +43,7 @@ def recipe(
 ) -> SpaceTimeRecipe:
     return SpaceTimeRecipe(
         name="ablation",
-        schedule=Schedule(steps=STEPS, warmup=50, validate_every=0, seed=seed),
+        schedule=Schedule(warmup=50, validate_every=0, seed=seed),
         model=model,
         stages=stages,
         recurrence=recurrence,

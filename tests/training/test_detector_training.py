@@ -42,7 +42,8 @@ from rotomask.training.task import Schedule
 
 TINY = DetectorRecipe(
     name="tiny",
-    schedule=Schedule(steps=2, warmup=1, validate_every=0),
+    optimiser_steps=2,
+    schedule=Schedule(warmup=1, validate_every=0),
     model=DetectorLiteConfig(decoder_channels=(16, 16)),
     scenes=SceneConfig(size=64),
     batch_size=3,

@@ -31,7 +31,8 @@ from rotomask.unsupervised.discoverers import load_discoverer
 
 TINY = EmbeddingRecipe(
     name="tiny",
-    schedule=Schedule(steps=3, warmup=1, validate_every=0),
+    optimiser_steps=3,
+    schedule=Schedule(warmup=1, validate_every=0),
     model=EmbeddingConfig(embedding_channels=4, decoder_channels=(16, 16, 16)),
     scenes=SceneConfig(size=64),
     batch_size=2,

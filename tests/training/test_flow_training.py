@@ -21,7 +21,8 @@ from rotomask.training.task import Schedule
 
 TINY = FlowRecipe(
     name="tiny",
-    schedule=Schedule(steps=3, warmup=1, validate_every=0),
+    optimiser_steps=3,
+    schedule=Schedule(warmup=1, validate_every=0),
     model=FlowLiteConfig(
         match_channels=8, shallow_channels=4, context_channels=4, width=8, fine_width=8
     ),
@@ -106,7 +107,8 @@ def test_learning_makes_what_dis_found_better(stills):
     """Some small steps on pairs of shapes: less error than at the start."""
     recipe = FlowRecipe(
         name="short",
-        schedule=Schedule(steps=35, learning_rate=2e-3, warmup=5, validate_every=0),
+        optimiser_steps=35,
+        schedule=Schedule(learning_rate=2e-3, warmup=5, validate_every=0),
         model=TINY.model,
         pairs=FlowPairConfig(size=64, scene_shift=0.02, object_shift=0.03),
         validation=FlowPairConfig(size=64, scene_shift=0.02, object_shift=0.03),

@@ -29,7 +29,7 @@ CPU = Hardware(accelerator="cpu", workers=0)
 SHAPE = OneShotLiteConfig(decoder_channels=(24, 16, 16))
 TINY = ForegroundRecipe(
     name="tiny",
-    schedule=Schedule(steps=40, learning_rate=4e-3, warmup=2, validate_every=0, ema=0.8),
+    schedule=Schedule(learning_rate=4e-3, warmup=2, validate_every=0, ema=0.8),
     model=SHAPE,
     stage=Stage(steps=40, batch=2, frames=2, size=64, real=1.0, objects=(1.0,)),
     held_out=("shape-3",),
@@ -73,7 +73,7 @@ def test_side_losses_fade_and_are_absent_without_sides(davis):
     torch.manual_seed(0)
     network = task.build()
     batch = task.prepare(task.batch(0, 0))
-    steps = (0, TINY.schedule.steps)
+    steps = (0, TINY.steps)
     begin, end = (float(task.loss(network, batch, step).detach()) for step in steps)
     assert begin > end
     bare = replace(TINY, model=replace(SHAPE, sides=False)).task({"davis": davis})
@@ -96,8 +96,8 @@ def test_osvos_trains_by_sgd_with_the_layers_own_rates(davis, tmp_path):
     assert recipe.schedule.optimiser == "sgd"
     small = replace(
         recipe,
-        schedule=replace(recipe.schedule, steps=2, learning_rate=1e-2, ema=0.0, validate_every=0),
-        stage=replace(recipe.stage, batch=1, size=32),
+        schedule=replace(recipe.schedule, learning_rate=1e-2, ema=0.0, validate_every=0),
+        stage=replace(recipe.stage, steps=2, batch=1, size=32),
         held_out=(),
     )
     weights = train(small, {"davis": davis}, tmp_path / "run", hardware=CPU, initial=start)

@@ -27,11 +27,11 @@ from studies.distance_network import DistanceConfig, load_distance_estimator, no
 
 CPU = Hardware(accelerator="cpu", workers=0, precision="32-true")
 STAGE = Stage(
-    steps=24, batch=2, frames=2, size=64, real=0.5, objects=(0.5, 0.5), occlusion=0.5, appearance=0
+    steps=40, batch=2, frames=2, size=64, real=0.5, objects=(0.5, 0.5), occlusion=0.5, appearance=0
 )
 EDGES = EdgeRecipe(
     name="tiny-edges",
-    schedule=Schedule(steps=24, learning_rate=4e-3, warmup=3, ema=0.9, validate_every=0),
+    schedule=Schedule(learning_rate=4e-3, warmup=3, ema=0.9, validate_every=0),
     stage=STAGE,
     model=EdgeConfig(decoder_channels=(24, 16, 16)),
 )
@@ -87,7 +87,7 @@ def test_edges_learn_outlines_of_objects(data, tmp_path):
 
 
 def test_a_network_with_flow_goes_on_from_one_without(data, tmp_path):
-    short = replace(EDGES, schedule=replace(EDGES.schedule, steps=1))
+    short = replace(EDGES, stage=replace(EDGES.stage, steps=1))
     plain = train(short, data, tmp_path / "plain", hardware=CPU)
     with_flow = replace(short, model=replace(short.model, flow=True))
     task = with_flow.task(data, plain)

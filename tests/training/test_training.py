@@ -43,7 +43,7 @@ CPU = Hardware(accelerator="cpu", workers=0)
 
 TINY = SpaceTimeRecipe(
     name="tiny",
-    schedule=Schedule(steps=6, warmup=2, refresh_every=4, validate_every=3),
+    schedule=Schedule(warmup=2, refresh_every=4, validate_every=3),
     model=STMLiteConfig(key_channels=16, value_channels=32, decoder_channels=(32, 24, 16)),
     stages=(
         Stage(steps=3, batch=2, size=64, real=0.5, max_gap=(1, 2)),
@@ -185,7 +185,7 @@ def test_a_small_model_learns_to_follow(data, tmp_path):
     """Trained for seconds it must beat holding the first mask still."""
     recipe = replace(
         TINY,
-        schedule=Schedule(steps=120, learning_rate=1e-3, warmup=10, validate_every=0),
+        schedule=Schedule(learning_rate=1e-3, warmup=10, validate_every=0),
         stages=(Stage(steps=120, batch=4, size=64, real=0.4, objects=(1.0,), max_gap=(1, 3)),),
         hardest=(1.0, 1.0),
     )
@@ -240,7 +240,7 @@ def test_masks_without_objects_are_an_error_not_an_endless_search(data, tmp_path
         cv2.imwrite(str(tmp_path / folder / "a.png"), np.zeros((32, 32), np.uint8))
     recipe = replace(
         TINY,
-        schedule=Schedule(steps=1),
+        schedule=Schedule(),
         stages=(Stage(steps=1, batch=1, size=32, real=0.0, objects=(1.0,)),),
     )
     task = recipe.task({"stills": tmp_path})
@@ -415,24 +415,26 @@ def test_a_resnet50_of_torchvision_goes_into_both_encoders(tmp_path):
 
 
 def test_the_learning_rate_warms_up_and_falls():
-    schedule = Schedule(steps=1000, learning_rate=1.0, warmup=100, decay_part=0.5)
-    rates = [learning_rate(schedule, step) for step in range(1000)]
+    schedule = Schedule(learning_rate=1.0, warmup=100, decay_part=0.5)
+    rates = [learning_rate(schedule, step, 1000) for step in range(1000)]
     assert rates[0] == pytest.approx(0.01)
     assert rates[99] == rates[499] == 1
     assert rates[749] == pytest.approx(0.51, abs=0.01)
     assert rates[-1] == pytest.approx(0.02, abs=0.001)
-    constant = Schedule(steps=1000, learning_rate=1.0, decay="constant")
-    assert learning_rate(constant, 999) == 1
+    constant = Schedule(learning_rate=1.0, decay="constant")
+    assert learning_rate(constant, 999, 1000) == 1
 
 
 def test_recipes_fit_together():
     for name, recipe in RECIPES.items():
         assert recipe.name == name
         if isinstance(recipe, SpaceTimeRecipe):
-            assert recipe.schedule.steps == sum(s.steps for s in recipe.stages)
-            assert recipe.stage_at(recipe.schedule.steps - 1) == (recipe.stages[-1], 1.0)
-    with pytest.raises(OptionError, match="stages have 6 steps, the schedule 7"):
-        replace(TINY, schedule=Schedule(steps=7))
+            assert recipe.stage_at(recipe.steps - 1) == (recipe.stages[-1], 1.0)
+    assert TINY.steps == 6
+    with pytest.raises(OptionError, match="at least one stage"):
+        replace(TINY, stages=())
+    with pytest.raises(OptionError, match="at least 1 step"):
+        Stage(steps=0)
 
 
 def test_weight_decay_spares_biases(data, tmp_path):

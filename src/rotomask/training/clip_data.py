@@ -1,7 +1,9 @@
 """Training clips from the user's stills and videos: what every propagation network trains on."""
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -22,7 +24,10 @@ from rotomask.data.training.clips import AnnotatedVideo, find_videos
 from rotomask.data.training.stills import JoinedStills, Stills, find_stills
 from rotomask.errors import DatasetError, OptionError
 from rotomask.training.casting import Cast, Casting
-from rotomask.training.task import Batch, Data, Task
+from rotomask.training.task import Batch, Data, Recipe, Task
+
+HELD_OUT = ("dog-agility", "hike", "motorbike", "swing")
+"""Sequences of DAVIS-2016 train that no run of ours sees; weights are selected on them."""
 
 STILLS = ("stills", "duts", "coco")
 VIDEOS = ("videos", "clips", "davis", "youtube-vos")
@@ -64,6 +69,8 @@ class Stage:
     """What clips are composed of; None: of their objects and at most one thing in front."""
 
     def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise OptionError(f"a stage needs at least 1 step, got {self.steps}")
         if self.size % 16 or self.frames < 2:
             raise OptionError(
                 "clips need a size that is a multiple of 16 and at least 2 frames, got "
@@ -241,26 +248,74 @@ class ClipData:
         return self.casting.still(rng)
 
 
-class ClipTask(Task):
-    """What tasks on clips share: they remember how hard each video is."""
+@dataclass(frozen=True, kw_only=True)
+class ClipRecipe(Recipe):
+    """What recipes of networks that are trained on clips share."""
 
-    clips: ClipData
+    held_out: tuple[str, ...] = HELD_OUT
+    """Videos that are validated on, not trained on."""
+
+    @property
+    @abstractmethod
+    def all_stages(self) -> tuple[Stage, ...]:
+        """The stages of a run, in order."""
+
+    @property
+    def steps(self) -> int:
+        """Number of optimiser steps."""
+        return sum(stage.steps for stage in self.all_stages)
+
+    def stage_at(self, step: int) -> tuple[Stage, float]:
+        """The stage of a step, and how far through the stage it is, 0 to 1."""
+        return stage_of(self.all_stages, step)
+
+    def needs(self) -> tuple[str, ...]:
+        """``stills`` and ``videos``, as far as the stages need them."""
+        kinds = {"stills" for stage in self.all_stages if stage.real < 1}
+        kinds |= {"videos" for stage in self.all_stages if stage.real > 0}
+        return tuple(sorted(kinds))
+
+
+class ClipTask(Task):
+    """Skeleton of the tasks on clips; remembers how hard each video is.
+
+    Args:
+        recipe: Hyper-parameters.
+        data: Paths by name, as `open_clip_data` takes them.
+        initial: Weights to start from, in place of the recipe's own start.
+    """
+
+    def __init__(self, recipe: ClipRecipe, data: Data, initial: Path | None = None) -> None:
+        super().__init__(recipe, initial)
+        self._clip_recipe = recipe
+        self.clips, self.held_out = open_clip_data(
+            data, held_out=recipe.held_out, needs=recipe.needs()
+        )
+
+    def batch(self, step: int, part: int) -> Batch:
+        """Plans of clips."""
+        stage, progress = self._clip_recipe.stage_at(step)
+        return self.clips.batch(stage, progress, (self.schedule.seed, step, part))
+
+    def data_sizes(self) -> dict[str, int]:
+        """Number of stills, videos and video frames."""
+        return self.clips.describe()
 
     def tell_difficulty(self, batch: Batch, losses: Tensor) -> None:
-        """The loss of each clip of a batch that holds their ``source``."""
+        """Record the loss of each clip of a batch that holds their ``source``."""
         for source, value in zip(batch["source"].tolist(), losses.tolist(), strict=True):
             self.clips.difficulty.tell(source, value)
 
     def refresh(self) -> None:
-        """Hard videos come more often from now on."""
+        """Draw hard videos more often from now on."""
         self.clips.difficulty.refresh()
 
     def state(self) -> dict[str, Any]:
-        """What is known of the videos' difficulty."""
+        """Difficulty of the videos."""
         return self.clips.difficulty.state()
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Take what `state` gave."""
+        """Restore what `state` returned."""
         self.clips.difficulty.load_state(state)
 
 

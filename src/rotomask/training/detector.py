@@ -5,9 +5,8 @@ Centres are Gaussians as wide as their box, and every place near a centre learns
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -33,10 +32,8 @@ from rotomask.networks.detector_lite import (
     boxes_at_cells,
     cell_centres,
 )
-from rotomask.training.clip_data import STILLS, VIDEOS
-from rotomask.training.rates import freeze_early_stages, slower_encoders
-from rotomask.training.space_time import HELD_OUT
-from rotomask.training.starting import lite0_imagenet_weights, start_from
+from rotomask.training.clip_data import HELD_OUT, STILLS, VIDEOS
+from rotomask.training.starting import lite0_imagenet_weights
 from rotomask.training.task import Batch, Data, Recipe, Schedule, Task
 
 MOST_OBJECTS = 12
@@ -59,8 +56,8 @@ class DetectionLoss:
 class DetectorRecipe(Recipe):
     """Everything that a run of detector-lite depends on, but for the data."""
 
-    name: str
-    schedule: Schedule
+    optimiser_steps: int
+    """Steps of the run."""
     model: DetectorLiteConfig = field(default_factory=DetectorLiteConfig)
     scenes: SceneConfig = field(
         default_factory=lambda: SceneConfig(extent=(0.12, 0.8), paste=0.5, most_pasted=3)
@@ -71,12 +68,22 @@ class DetectorRecipe(Recipe):
     real: float = 0.35
     """Part of the scenes that are frames of the videos; the others are composed of stills."""
     encoder_factor: float = 0.3
-    """Learning rate of the pre-trained encoder, as a part of the others'."""
+    """Learning rate of the encoder relative to that of the other parameters."""
     frozen_stages: int = 4
-    """Encoder stages, from the input, that keep the weights they start with."""
+    """Encoder stages, from the input, that are not trained."""
     validate_stride: int = 3
     """Every so many-th frame of the held-out videos is looked at."""
     held_out: tuple[str, ...] = HELD_OUT
+
+    @property
+    def steps(self) -> int:
+        """Number of optimiser steps."""
+        return self.optimiser_steps
+
+    @property
+    def model_name(self) -> str:
+        """Name of the trained network in the catalogue."""
+        return "detector-lite"
 
     def task(self, data: Data, initial: Path | None = None) -> Task:
         """The task on this data; see `Recipe.task`."""
@@ -101,27 +108,18 @@ class DetectorTask(Task):
         videos: Sequence[AnnotatedVideo],
         initial: Path | None = None,
     ) -> None:
-        self.recipe, self.schedule, self.initial = recipe, recipe.schedule, initial
+        super().__init__(recipe, initial)
+        self.recipe = recipe
         self.sizes = {name: len(part) for name, part in stills.items()}
         self.stills = JoinedStills(tuple(stills.values()))
         self.videos = tuple(v for v in videos if v.name not in recipe.held_out)
         self.held_out = tuple(v for v in videos if v.name in recipe.held_out)
-        self.start = "not built yet"
 
-    def build(self) -> nn.Module:
-        """The network with its starting weights."""
+    def new_network(self) -> tuple[nn.Module, str]:
+        """A network with the recipe's own starting weights, and what these are in words."""
         network = DetectorLite(self.recipe.model)
         network.encoder.load_imagenet(lite0_imagenet_weights())
-        self.start = "EfficientNet-Lite0 on ImageNet"
-        if self.initial is not None:
-            self.start = start_from(network, self.initial)
-        return network
-
-    def rates(self, network: nn.Module) -> list[tuple[list[nn.Parameter], float]]:
-        """The pre-trained encoder slower than the rest, its first stages not at all."""
-        assert isinstance(network, DetectorLite)
-        freeze_early_stages(network.encoder, self.recipe.frozen_stages)
-        return slower_encoders(network, [network.encoder], self.recipe.encoder_factor)
+        return network, "EfficientNet-Lite0 on ImageNet"
 
     def batch(self, step: int, part: int) -> Batch:
         """Images B×3×S×S uint8, boxes B×K×4 float32 px, and which of them are any, B×K bool."""
@@ -168,16 +166,10 @@ class DetectorTask(Task):
         }
         return {"score": float(np.mean(list(scores.values()))), **scores}
 
-    def description(self) -> dict[str, Any]:
-        """Model, config, recipe and data."""
+    def data_sizes(self) -> dict[str, int]:
+        """Number of items in each part of the training data."""
         frames = sum(len(v) for v in self.videos)
-        return {
-            "model": "detector-lite",
-            "config": asdict(self.recipe.model),
-            "recipe": asdict(self.recipe),
-            "start": self.start,
-            "data": {**self.sizes, "videos": len(self.videos), "video frames": frames},
-        }
+        return {**self.sizes, "videos": len(self.videos), "video frames": frames}
 
 
 def video_scene(videos: Sequence[AnnotatedVideo], size: int, rng: np.random.Generator) -> Scene:
@@ -311,7 +303,6 @@ def _area(boxes: Tensor) -> Tensor:
 
 RECIPE = DetectorRecipe(
     name="detector-lite",
-    schedule=Schedule(
-        steps=1150, learning_rate=8e-4, warmup=60, decay_part=0.5, ema=0.996, validate_every=230
-    ),
+    optimiser_steps=1150,
+    schedule=Schedule(learning_rate=8e-4, warmup=60, decay_part=0.5, ema=0.996, validate_every=230),
 )

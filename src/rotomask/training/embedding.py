@@ -1,9 +1,8 @@
 """What trains the embedding network: scenes of several instances, pair and objectness losses."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -16,8 +15,7 @@ from rotomask.data.training.stills import JoinedStills, Stills
 from rotomask.networks.embedding import EmbeddingConfig, EmbeddingMaps, EmbeddingNet
 from rotomask.training.clip_data import open_stills
 from rotomask.training.pairwise import neighbour_pair_loss, sampled_pair_loss
-from rotomask.training.rates import freeze_early_stages, slower_encoders
-from rotomask.training.starting import lite0_imagenet_weights, start_from
+from rotomask.training.starting import lite0_imagenet_weights
 from rotomask.training.task import Batch, Data, Recipe, Schedule, Task
 
 
@@ -93,17 +91,27 @@ def objectness_loss(logits: Tensor, covered: Tensor) -> Tensor:
 class EmbeddingRecipe(Recipe):
     """Everything that a run of the embedding network depends on, but for the data."""
 
-    name: str
-    schedule: Schedule
+    optimiser_steps: int
+    """Steps of the run."""
     model: EmbeddingConfig = field(default_factory=EmbeddingConfig)
     scenes: SceneConfig = field(default_factory=SceneConfig)
     losses: EmbeddingLoss = field(default_factory=EmbeddingLoss)
     batch_size: int = 12
     """Scenes a batch."""
     encoder_factor: float = 0.3
-    """Learning rate of the pre-trained encoder, as a part of the others'."""
+    """Learning rate of the encoder relative to that of the other parameters."""
     frozen_stages: int = 2
-    """Encoder stages, from the input, that keep the weights they start with."""
+    """Encoder stages, from the input, that are not trained."""
+
+    @property
+    def steps(self) -> int:
+        """Number of optimiser steps."""
+        return self.optimiser_steps
+
+    @property
+    def model_name(self) -> str:
+        """Name of the trained network in the catalogue."""
+        return "embedding"
 
     def task(self, data: Data, initial: Path | None = None) -> Task:
         """The task on this data; see `Recipe.task`."""
@@ -116,25 +124,16 @@ class EmbeddingTask(Task):
     def __init__(
         self, recipe: EmbeddingRecipe, stills: Mapping[str, Stills], initial: Path | None = None
     ) -> None:
-        self.recipe, self.schedule, self.initial = recipe, recipe.schedule, initial
+        super().__init__(recipe, initial)
+        self.recipe = recipe
         self.sizes = {name: len(part) for name, part in stills.items()}
         self.stills = JoinedStills(tuple(stills.values()))
-        self.start = "not built yet"
 
-    def build(self) -> nn.Module:
-        """The network with its starting weights."""
+    def new_network(self) -> tuple[nn.Module, str]:
+        """A network with the recipe's own starting weights, and what these are in words."""
         network = EmbeddingNet(self.recipe.model)
         network.encoder.load_imagenet(lite0_imagenet_weights())
-        self.start = "EfficientNet-Lite0 on ImageNet"
-        if self.initial is not None:
-            self.start = start_from(network, self.initial)
-        return network
-
-    def rates(self, network: nn.Module) -> list[tuple[list[nn.Parameter], float]]:
-        """The pre-trained encoder slower than the rest, its first stages not at all."""
-        assert isinstance(network, EmbeddingNet)
-        freeze_early_stages(network.encoder, self.recipe.frozen_stages)
-        return slower_encoders(network, [network.encoder], self.recipe.encoder_factor)
+        return network, "EfficientNet-Lite0 on ImageNet"
 
     def batch(self, step: int, part: int) -> Batch:
         """Images B×3×S×S and labels B×S×S, uint8."""
@@ -158,20 +157,13 @@ class EmbeddingTask(Task):
         parts = embedding_loss(maps, batch["labels"].long(), self.recipe.losses, generator)
         return torch.stack(list(parts.values())).sum()
 
-    def description(self) -> dict[str, Any]:
-        """Model, config, recipe and data."""
-        return {
-            "model": "embedding",
-            "config": asdict(self.recipe.model),
-            "recipe": asdict(self.recipe),
-            "start": self.start,
-            "data": self.sizes,
-        }
+    def data_sizes(self) -> dict[str, int]:
+        """Number of items in each part of the training data."""
+        return self.sizes
 
 
 RECIPE = EmbeddingRecipe(
     name="embedding",
-    schedule=Schedule(
-        steps=1000, learning_rate=8e-4, warmup=60, decay_part=0.4, ema=0.997, validate_every=0
-    ),
+    optimiser_steps=1000,
+    schedule=Schedule(learning_rate=8e-4, warmup=60, decay_part=0.4, ema=0.997, validate_every=0),
 )

@@ -1,7 +1,7 @@
 """What trains flow-lite: pairs simulated from stills, the end-point error at every level."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,7 @@ from rotomask.networks.flow_lite import (
 )
 from rotomask.networks.precision import choose_runtime
 from rotomask.training.clip_data import open_stills
-from rotomask.training.rates import slower_encoders
-from rotomask.training.starting import lite0_imagenet_weights, start_from
+from rotomask.training.starting import lite0_imagenet_weights
 from rotomask.training.task import Batch, Data, Recipe, Schedule, Task
 
 KEPT_OUT = 20
@@ -39,8 +38,8 @@ FLOW_SCALE = 32
 class FlowRecipe(Recipe):
     """Everything that a run of flow-lite depends on, but for the data."""
 
-    name: str
-    schedule: Schedule
+    optimiser_steps: int
+    """Steps of the run."""
     model: FlowLiteConfig = field(default_factory=FlowLiteConfig)
     pairs: FlowPairConfig = field(default_factory=lambda: FlowPairConfig(size=224))
     batch_size: int = 4
@@ -53,11 +52,20 @@ class FlowRecipe(Recipe):
     """Part of the pairs on which the fine levels start from DIS, which they learn to make better;
     on the others the network finds the flow alone."""
     encoder_factor: float = 0.0
-    """Learning rate of the pre-trained encoder, as a part of the others'; 0: it keeps its
-    weights."""
+    """The encoder is not trained."""
     validation: FlowPairConfig = field(default_factory=lambda: FlowPairConfig(size=384))
     """Of the pairs that are validated on, from stills kept out."""
     validation_pairs: int = 24
+
+    @property
+    def steps(self) -> int:
+        """Number of optimiser steps."""
+        return self.optimiser_steps
+
+    @property
+    def model_name(self) -> str:
+        """Name of the trained network in the catalogue."""
+        return "flow-lite"
 
     def task(self, data: Data, initial: Path | None = None) -> Task:
         """The task on this data; see `Recipe.task`."""
@@ -70,27 +78,16 @@ class FlowTask(Task):
     def __init__(
         self, recipe: FlowRecipe, stills: Mapping[str, Stills], initial: Path | None = None
     ) -> None:
-        self.recipe, self.schedule, self.initial = recipe, recipe.schedule, initial
+        super().__init__(recipe, initial)
+        self.recipe = recipe
         self.sizes = {name: len(part) for name, part in stills.items()}
         self.train, self.held_out = split_stills(JoinedStills(tuple(stills.values())))
-        self.start = "not built yet"
 
-    def build(self) -> nn.Module:
-        """The network with its starting weights."""
+    def new_network(self) -> tuple[nn.Module, str]:
+        """A network with the recipe's own starting weights, and what these are in words."""
         network = FlowLite(self.recipe.model)
         network.encoder.load_imagenet(lite0_imagenet_weights())
-        self.start = "EfficientNet-Lite0 on ImageNet"
-        if self.initial is not None:
-            self.start = start_from(network, self.initial)
-        return network
-
-    def rates(self, network: nn.Module) -> list[tuple[list[nn.Parameter], float]]:
-        """The pre-trained encoder slower than the rest, or not at all."""
-        assert isinstance(network, FlowLite)
-        if self.recipe.encoder_factor == 0:
-            network.encoder.requires_grad_(False)
-            return [([p for p in network.parameters() if p.requires_grad], 1.0)]
-        return slower_encoders(network, [network.encoder], self.recipe.encoder_factor)
+        return network, "EfficientNet-Lite0 on ImageNet"
 
     def batch(self, step: int, part: int) -> Batch:
         """Frames B×3×S×S uint8, flow and that of DIS B×2×S×S int16 in 1/32 px, visible B×S×S."""
@@ -148,15 +145,9 @@ class FlowTask(Task):
         config, count = self.recipe.validation, self.recipe.validation_pairs
         return [simulate_flow_pair(self.held_out, config, rng) for _ in range(count)]
 
-    def description(self) -> dict[str, Any]:
-        """Model, config, recipe and data."""
-        return {
-            "model": "flow-lite",
-            "config": asdict(self.recipe.model),
-            "recipe": asdict(self.recipe),
-            "start": self.start,
-            "data": self.sizes,
-        }
+    def data_sizes(self) -> dict[str, int]:
+        """Number of items in each part of the training data."""
+        return self.sizes
 
 
 class SomeStills(Stills):
@@ -213,7 +204,6 @@ def mean_error(estimator: OpticalFlow, pairs: list[FlowPair]) -> float:
 
 RECIPE = FlowRecipe(
     name="flow-lite",
-    schedule=Schedule(
-        steps=1700, learning_rate=8e-4, warmup=60, decay_part=0.5, ema=0.995, validate_every=425
-    ),
+    optimiser_steps=1700,
+    schedule=Schedule(learning_rate=8e-4, warmup=60, decay_part=0.5, ema=0.995, validate_every=425),
 )

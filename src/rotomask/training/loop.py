@@ -106,7 +106,7 @@ class Run:
 
     def learn(self, batches: list[Batch]) -> float:
         """One optimiser step on the accumulated batches; its mean loss."""
-        rate = learning_rate(self.schedule, self.step)
+        rate = learning_rate(self.schedule, self.step, self.task.steps)
         for group in self.optimiser.param_groups:
             group["lr"] = rate * group["factor"]
         self.objective.train()
@@ -243,7 +243,7 @@ def fit(
             if logs is not None:
                 logs.write(loss, rate, scores)
                 if on_step is not None:
-                    on_step(Progress(run.step, run.schedule.steps, loss, rate, scores))
+                    on_step(Progress(run.step, run.task.steps, loss, rate, scores))
     return run
 
 
@@ -309,7 +309,7 @@ def _precision(hardware: Hardware) -> Literal["bf16-mixed", "32-true"]:
 def _after_step(run: Run, save_every: int) -> dict[str, float] | None:
     """Statistics, validation and checkpoint, where they are due."""
     schedule, scores = run.schedule, None
-    last = run.step == schedule.steps
+    last = run.step == run.task.steps
     if run.step % schedule.refresh_every == 0:
         # What the first process saw holds for all, so that they draw from the same data.
         run.task.load_state(run.fabric.broadcast(run.task.state()))
@@ -344,9 +344,9 @@ def _batches(run: Run, hardware: Hardware) -> Iterator[tuple[list[Batch], int]]:
     """
     schedule, fabric = run.schedule, run.fabric
     dataset = _Parts(run)
-    while run.step < schedule.steps:
+    while run.step < run.task.steps:
         every = schedule.refresh_every
-        end = min(schedule.steps, (run.step // every + 1) * every)
+        end = min(run.task.steps, (run.step // every + 1) * every)
         mine = [
             (step * schedule.accumulate + k) * fabric.world_size + fabric.global_rank
             for step in range(run.step, end)
@@ -392,7 +392,7 @@ class _Logs:
     def write(self, loss: float, rate: float, scores: dict[str, float] | None) -> None:
         """One step's row, and a validation's where there was one."""
         run = self.run
-        lr = learning_rate(run.schedule, run.step - 1)
+        lr = learning_rate(run.schedule, run.step - 1, run.task.steps)
         hours = f"{run.core_seconds / 3600:.4f}"
         csv.writer(self._losses).writerow(
             [run.step, f"{loss:.5f}", f"{lr:.3e}", f"{rate:.2f}", hours]

@@ -1,8 +1,7 @@
 """Training of edges-lite: object outlines, side by side at every stride, and the foreground."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,14 +16,12 @@ from rotomask.evaluation.measures.object_edges import edge_counts, edge_score
 from rotomask.flow.optical_flow import DISFlow
 from rotomask.networks.hepspnet import EdgeConfig, EdgeLogits, HEPSPNet
 from rotomask.segmenters.fine_tuned import balanced_cross_entropy
-from rotomask.training.clip_data import open_clip_data
 from rotomask.training.single_frames import (
     SingleFrameRecipe,
     SingleFrameTask,
     foreground_loss,
     name_all,
 )
-from rotomask.training.space_time import HELD_OUT
 from rotomask.training.task import Batch, Data, Task
 
 VALIDATE_EVERY = 4
@@ -42,7 +39,11 @@ class EdgeRecipe(SingleFrameRecipe):
     """Part of the frames of which a network with flow does not see it."""
     foreground: float = 0.5
     """Weight of the foreground's loss."""
-    held_out: tuple[str, ...] = HELD_OUT
+
+    @property
+    def model_name(self) -> str:
+        """Name of the trained network in the catalogue."""
+        return "edges-flow-lite" if self.model.flow else "edges-lite"
 
     def task(self, data: Data, initial: Path | None = None) -> Task:
         """The task on this data; see `Recipe.task`."""
@@ -52,12 +53,9 @@ class EdgeRecipe(SingleFrameRecipe):
 class EdgeTask(SingleFrameTask):
     """A recipe on the user's data."""
 
-    recipe: EdgeRecipe
-
     def __init__(self, recipe: EdgeRecipe, data: Data, initial: Path | None = None) -> None:
+        super().__init__(recipe, data, initial)
         self.recipe = recipe
-        clips, held_out = open_clip_data(data, held_out=recipe.held_out, needs=("videos",))
-        super().__init__(clips, held_out, initial)
 
     def network(self) -> HEPSPNet:
         """The network."""
@@ -104,12 +102,6 @@ class EdgeTask(SingleFrameTask):
             return {}
         best = edge_score(counts)
         return {"score": best.f, "precision": best.precision, "recall": best.recall}
-
-    def description(self) -> dict[str, Any]:
-        """Model, config, recipe and data."""
-        config = asdict(self.recipe.model)
-        name = "edges-flow-lite" if self.recipe.model.flow else "edges-lite"
-        return {"model": name, "config": config, **super().description()}
 
 
 def outlines(labels: Tensor) -> Tensor:

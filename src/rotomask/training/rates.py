@@ -1,23 +1,22 @@
-"""Learning rates of networks that begin with a pre-trained encoder."""
-
-from collections.abc import Sequence
+"""Learning rates and frozen parts of networks that begin with pre-trained encoders."""
 
 from torch import nn
 
 from rotomask.networks.layers.efficientnet_lite import DepthwiseConv2d, EfficientNetLite0
+from rotomask.networks.layers.resnet import ResNet50
 
 Rates = list[tuple[list[nn.Parameter], float]]
-"""Groups of trained parameters, and the factor of the learning rate of each: `Task.rates`."""
+"""Groups of trained parameters, each with its factor of the learning rate."""
 
 
 def freeze_early_stages(encoder: EfficientNetLite0, count: int) -> None:
-    """Let the stem and so many stages, from the input, keep the weights they have."""
+    """Freeze the stem and the first `count` stages."""
     for module in (encoder.stem, *encoder.stages[:count]):
         module.requires_grad_(False)
 
 
 def freeze_filters(encoder: EfficientNetLite0) -> None:
-    """Let the depthwise layers keep the weights they have.
+    """Freeze the depthwise layers.
 
     They hold few weights, and the gradients of these take a fifth of a training step on a CPU; so
     does that of their bias alone, which is computed with the filters'.
@@ -27,20 +26,33 @@ def freeze_filters(encoder: EfficientNetLite0) -> None:
             module.requires_grad_(False)
 
 
-def slower_encoders(network: nn.Module, encoders: Sequence[nn.Module], factor: float) -> Rates:
-    """All that is trained of a network, its pre-trained encoders at a part of the rate.
+def pretrained_encoders(network: nn.Module) -> list[nn.Module]:
+    """The parts of a network that begin with ImageNet weights."""
+    return [m for m in network.modules() if isinstance(m, (EfficientNetLite0, ResNet50))]
+
+
+def slower_encoders(network: nn.Module, factor: float, *, frozen_stages: int = 0) -> Rates:
+    """Groups of all trained parameters, pre-trained encoders at a fraction of the learning rate.
 
     Args:
-        network: Whole; parameters that are frozen are in no group.
-        encoders: Its parts that were trained before.
-        factor: Of the learning rate, for them.
+        network: Whole; parameters that are frozen already are in no group.
+        factor: Factor of the learning rate for the encoders; 0 freezes them.
+        frozen_stages: Stages of light encoders, from the input, to freeze with the stem before
+            them; 0: none, not even the stem.
 
     Returns:
         The rest of the network at the full rate, then the encoders.
     """
-    known = {id(p) for encoder in encoders for p in encoder.parameters()}
+    encoders = pretrained_encoders(network)
+    for encoder in encoders:
+        if factor == 0:
+            encoder.requires_grad_(False)
+        elif frozen_stages > 0 and isinstance(encoder, EfficientNetLite0):
+            freeze_early_stages(encoder, frozen_stages)
+    slow = {id(p) for encoder in encoders for p in encoder.parameters()}
     trained = [p for p in network.parameters() if p.requires_grad]
-    return [
-        ([p for p in trained if id(p) not in known], 1.0),
-        ([p for p in trained if id(p) in known], factor),
+    groups = [
+        ([p for p in trained if id(p) not in slow], 1.0),
+        ([p for p in trained if id(p) in slow], factor),
     ]
+    return [group for group in groups if group[0]]

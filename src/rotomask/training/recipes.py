@@ -35,14 +35,14 @@ RECIPES: dict[str, Recipe] = {
     "flow-lite": FLOW_LITE,
     "stm-lite": SpaceTimeRecipe(
         name="stm-lite",
-        schedule=Schedule(steps=3500),
+        schedule=Schedule(),
         model=STM_LITE,
         stages=(_PRE_TRAINING, _MAIN_TRAINING),
     ),
     # Goes on from the weights of another run (--initial): longer clips teach it not to drift.
     "stm-lite-long": SpaceTimeRecipe(
         name="stm-lite-long",
-        schedule=Schedule(steps=1600, learning_rate=2.5e-4, decay_part=0.7, seed=4),
+        schedule=Schedule(learning_rate=2.5e-4, decay_part=0.7, seed=4),
         model=STM_LITE,
         stages=(
             replace(
@@ -59,16 +59,14 @@ RECIPES: dict[str, Recipe] = {
     # To compare designs and stages: studies/training_ablation.py.
     "stm-lite-short": SpaceTimeRecipe(
         name="stm-lite-short",
-        schedule=Schedule(steps=320, warmup=50, validate_every=0),
+        schedule=Schedule(warmup=50, validate_every=0),
         model=STM_LITE,
         stages=(Stage(steps=320, size=192),),
     ),
     # As the paper trains (Oh et al. 2019, sec. 3.5), at a size that fits one GPU.
     "stm": SpaceTimeRecipe(
         name="stm",
-        schedule=Schedule(
-            steps=60000, learning_rate=1e-5, decay="constant", accumulate=2, validate_every=4000
-        ),
+        schedule=Schedule(learning_rate=1e-5, decay="constant", accumulate=2, validate_every=4000),
         network="stm",
         model=STMConfig(),
         stages=(
@@ -117,13 +115,13 @@ def _curriculum(stage: Stage, steps: int) -> tuple[Stage, ...]:
 
 RGMP_LITE = ReferenceGuidedRecipe(
     name="rgmp-lite",
-    schedule=Schedule(steps=1530),
+    schedule=Schedule(),
     pre_training=_RGMP_PRE_TRAINING,
     fine_tuning=(_RGMP_FINE_TUNING, _RGMP_LARGER, _RGMP_LONGER),
 )
 RGMP_LITE_GRU = ReferenceGuidedRecipe(
     name="rgmp-lite-gru",
-    schedule=Schedule(steps=300, warmup=30, validate_every=0),
+    schedule=Schedule(warmup=30, validate_every=0),
     model=RGMPLiteConfig(visual_memory=True),
     pre_training=None,
     fine_tuning=_curriculum(_RGMP_FINE_TUNING, steps=60),
@@ -133,14 +131,14 @@ RGMP_LITE_GRU = ReferenceGuidedRecipe(
 RGMP_LITE_SHORT = replace(
     RGMP_LITE,
     name="rgmp-lite-short",
-    schedule=Schedule(steps=240, warmup=40, validate_every=0),
+    schedule=Schedule(warmup=40, validate_every=0),
     pre_training=replace(_RGMP_PRE_TRAINING, steps=120),
     fine_tuning=(replace(_RGMP_FINE_TUNING, steps=120, size=192),),
 )
 # As the paper trains: pairs of frames at first, then five recursions; sec. 3.2 and 3.4.
 RGMP_PAPER = ReferenceGuidedRecipe(
     name="rgmp",
-    schedule=Schedule(steps=60000, learning_rate=1e-5, decay="constant", validate_every=4000),
+    schedule=Schedule(learning_rate=1e-5, decay="constant", validate_every=4000),
     model=RGMPConfig(),
     pre_training=_RGMP_PAPER_STAGE,
     fine_tuning=(
@@ -153,7 +151,9 @@ RGMP_PAPER = ReferenceGuidedRecipe(
 RGMP_GRU = replace(
     RGMP_PAPER,
     name="rgmp-gru",
-    schedule=replace(RGMP_PAPER.schedule, steps=15000),
+    schedule=replace(
+        RGMP_PAPER.schedule,
+    ),
     model=RGMPConfig(visual_memory=True),
     pre_training=None,
     fine_tuning=_curriculum(RGMP_PAPER.fine_tuning[0], steps=3000),
@@ -167,7 +167,7 @@ _REFERENCE_GUIDED = (
     replace(
         RGMP_LITE_GRU,
         name="rgmp-lite-gru-all",
-        schedule=Schedule(steps=200, learning_rate=1e-4, warmup=30, validate_every=0),
+        schedule=Schedule(learning_rate=1e-4, warmup=30, validate_every=0),
         fine_tuning=(replace(_RGMP_LONGER, steps=200),),
         trained="all",
     ),
@@ -188,7 +188,7 @@ RECIPES |= {recipe.name: recipe for recipe in _REFERENCE_GUIDED}
 # The parent network of one-shot fine-tuning (OSVOS, sec. 3.2): what is object, in single frames.
 ONESHOT_LITE = ForegroundRecipe(
     name="oneshot-lite",
-    schedule=Schedule(steps=900, learning_rate=5e-4, validate_every=450, seed=6),
+    schedule=Schedule(learning_rate=5e-4, validate_every=450, seed=6),
     stage=Stage(
         steps=900, batch=4, frames=2, size=320, real=0.7, objects=(0.8, 0.2), scales=(0.6, 1.5)
     ),
@@ -197,7 +197,6 @@ ONESHOT_LITE = ForegroundRecipe(
 OSVOS_PARENT = ForegroundRecipe(
     name="osvos",
     schedule=Schedule(
-        steps=50000,
         learning_rate=4e-3,
         optimiser="sgd",
         weight_decay=2e-4,
@@ -220,7 +219,7 @@ _ONE_SHOT = (
     replace(
         OSVOS_PARENT,
         name="osvos-slim",
-        schedule=replace(OSVOS_PARENT.schedule, steps=4000, validate_every=1000),
+        schedule=replace(OSVOS_PARENT.schedule, validate_every=1000),
         network="osvos-slim",
         model=SLIM,
         stage=replace(OSVOS_PARENT.stage, steps=4000),
@@ -231,7 +230,7 @@ RECIPES |= {recipe.name: recipe for recipe in _ONE_SHOT}
 # Single frames on the light PSPNet: minutes on one core.
 EDGES_LITE = EdgeRecipe(
     name="edges-lite",
-    schedule=Schedule(steps=400, learning_rate=8e-4, warmup=30, ema=0.99, validate_every=0),
+    schedule=Schedule(learning_rate=8e-4, warmup=30, ema=0.99, validate_every=0),
     stage=Stage(
         steps=400,
         batch=5,

@@ -5,9 +5,9 @@ sees a reference frame with its mask, and each successive frame is guided by the
 answer for the one before, kept soft, so that gradients flow back through time.
 """
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -16,10 +16,8 @@ from torch import Tensor, nn
 from rotomask.catalog import shipped_weights
 from rotomask.data.simulation import render
 from rotomask.data.simulation.render import guidance_grid
-from rotomask.data.training.clips import AnnotatedVideo
 from rotomask.errors import OptionError
 from rotomask.networks.checkpoints import load_state
-from rotomask.networks.layers.resnet import ResNet50
 from rotomask.networks.losses import bootstrapped_cross_entropy, dice_loss
 from rotomask.networks.rgmp import RGMP, RGMPConfig
 from rotomask.networks.rgmp_lite import RGMPLite, RGMPLiteConfig
@@ -28,11 +26,11 @@ from rotomask.segmenters.reference_guided import (
     ReferenceGuidedNetwork,
     ReferenceGuidedSegmenter,
 )
-from rotomask.training.clip_data import ClipData, ClipTask, Stage, open_clip_data, stage_of
-from rotomask.training.rates import freeze_early_stages, slower_encoders
-from rotomask.training.space_time import HELD_OUT, freeze_batch_norm
-from rotomask.training.starting import lite0_imagenet_weights, start_from
-from rotomask.training.task import Batch, Data, Recipe, Schedule, Task
+from rotomask.training.clip_data import ClipRecipe, ClipTask, Stage
+from rotomask.training.rates import Rates, slower_encoders
+from rotomask.training.space_time import freeze_batch_norm
+from rotomask.training.starting import NO_RESNET50, lite0_imagenet_weights
+from rotomask.training.task import Batch, Data, Task
 from rotomask.training.validation import validate
 
 Ablation = Literal["-Ref", "-Prev", "-PT", "-FT", "-Rec"]
@@ -53,11 +51,9 @@ class Inputs:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReferenceGuidedRecipe(Recipe):
+class ReferenceGuidedRecipe(ClipRecipe):
     """Everything that a run of a reference-guided network depends on, but for the data."""
 
-    name: str
-    schedule: Schedule
     model: RGMPLiteConfig | RGMPConfig = field(default_factory=RGMPLiteConfig)
     pre_training: Stage | None
     """Clips simulated from stills; None skips it (-PT)."""
@@ -73,22 +69,11 @@ class ReferenceGuidedRecipe(Recipe):
     """Weight of the Dice loss beside it."""
     sides: float = 0.2
     """Weight of the cross-entropy of each side prediction."""
-    encoder_factor: float = 0.25
-    """Learning rate of the pre-trained encoder, as a part of the others'."""
-    frozen_stages: int = 2
-    """Stages of the light encoder, from the input, that keep the weights they start with; with the
-    mask at the image itself none does."""
-    held_out: tuple[str, ...] = HELD_OUT
-    """Videos that are validated on, not trained on."""
 
     def __post_init__(self) -> None:
-        total = sum(stage.steps for stage in self.stages)
-        if total != self.schedule.steps:
-            raise OptionError(
-                f"the stages have {total} steps, the schedule {self.schedule.steps}; "
-                "they must agree"
-            )
-        if any(stage.frames < 3 for stage in self.stages):
+        if not self.all_stages:
+            raise OptionError(f"the recipe {self.name} needs at least one stage")
+        if any(stage.frames < 3 for stage in self.all_stages):
             raise OptionError(
                 "a clip needs a reference frame, one for the guidance mask and one to segment: at "
                 "least 3 frames"
@@ -97,14 +82,10 @@ class ReferenceGuidedRecipe(Recipe):
             raise OptionError("only a network with visual_memory can train its visual memory alone")
 
     @property
-    def stages(self) -> tuple[Stage, ...]:
-        """All of them, in order."""
+    def all_stages(self) -> tuple[Stage, ...]:
+        """The stages of a run, in order."""
         first = () if self.pre_training is None else (self.pre_training,)
         return first + self.fine_tuning
-
-    def stage_at(self, step: int) -> tuple[Stage, float]:
-        """The stage of a step, and how far through the stage it is, 0 to 1."""
-        return stage_of(self.stages, step)
 
     def without(self, what: Ablation) -> "ReferenceGuidedRecipe":
         """The recipe of an ablation of table 5, of as many steps.
@@ -117,7 +98,7 @@ class ReferenceGuidedRecipe(Recipe):
         if what in changes:
             inputs = replace(self.inputs, **{changes[what]: False})
             return replace(self, name=name, inputs=inputs)
-        steps = self.schedule.steps
+        steps = self.steps
         if what == "-PT" and self.fine_tuning:
             *others, last = self.fine_tuning
             rest = steps - sum(stage.steps for stage in others)
@@ -130,60 +111,46 @@ class ReferenceGuidedRecipe(Recipe):
             f"{self.name} cannot be trained {what}: use {', '.join(ABLATIONS)}, and leave a stage"
         )
 
+    @property
+    def model_name(self) -> str:
+        """Name of the trained network in the catalogue."""
+        return "rgmp-lite" if isinstance(self.model, RGMPLiteConfig) else "rgmp"
+
     def task(self, data: Data, initial: Path | None = None) -> Task:
         """The task on this data; see `Recipe.task`."""
-        needs = {"stills" for stage in self.stages if stage.real < 1}
-        needs |= {"videos" for stage in self.stages if stage.real > 0}
-        clips, videos = open_clip_data(data, held_out=self.held_out, needs=sorted(needs))
-        return ReferenceGuidedTask(self, clips, videos, initial)
+        return ReferenceGuidedTask(self, data, initial)
 
 
 class ReferenceGuidedTask(ClipTask):
     """A recipe on the user's data."""
 
     def __init__(
-        self,
-        recipe: ReferenceGuidedRecipe,
-        clips: ClipData,
-        held_out: tuple[AnnotatedVideo, ...],
-        initial: Path | None = None,
+        self, recipe: ReferenceGuidedRecipe, data: Data, initial: Path | None = None
     ) -> None:
-        self.recipe, self.schedule, self.initial = recipe, recipe.schedule, initial
-        self.clips, self.held_out = clips, held_out
-        self.start = "not built yet"
+        super().__init__(recipe, data, initial)
+        self.recipe = recipe
 
-    def build(self) -> nn.Module:
-        """The network with its starting weights."""
-        network: RGMPLite | RGMP
+    def new_network(self) -> tuple[nn.Module, str]:
+        """A network with the recipe's own starting weights, and what these are in words."""
         if isinstance(self.recipe.model, RGMPLiteConfig):
             network = RGMPLite(self.recipe.model)
             network.encoder.load_imagenet(lite0_imagenet_weights())
-            self.start = "EfficientNet-Lite0 on ImageNet; " + take_from_stm_lite(network)
-        else:
-            network = RGMP(self.recipe.model)
-            self.start = "random weights: no ResNet-50 was given (--initial FILE)"
-        if self.initial is not None:
-            self.start = start_from(network, self.initial)
-        return network
+            return network, "EfficientNet-Lite0 on ImageNet; " + take_from_stm_lite(network)
+        return RGMP(self.recipe.model), NO_RESNET50
 
-    def rates(self, network: nn.Module) -> list[tuple[list[nn.Parameter], float]]:
-        """The pre-trained encoder slower than the rest, its first stages not at all."""
-        if self.recipe.trained == "visual memory":
+    def rates(self, network: nn.Module) -> Rates:
+        """As `Task.rates`, or the visual memory alone.
+
+        With the mask at the image itself every stage is trained, for none has seen masks.
+        """
+        recipe = self.recipe
+        if recipe.trained == "visual memory":
             network.requires_grad_(False)
             memory = network.get_submodule("visual_memory").requires_grad_(True)
             return [(list(memory.parameters()), 1.0)]
-        if isinstance(network, RGMPLite):
-            if network.config.mask_stride == 4:
-                freeze_early_stages(network.encoder, self.recipe.frozen_stages)
-            encoders: list[nn.Module] = [network.encoder]
-        else:
-            encoders = [m for m in network.modules() if isinstance(m, ResNet50)]
-        return slower_encoders(network, encoders, self.recipe.encoder_factor)
-
-    def batch(self, step: int, part: int) -> Batch:
-        """Plans of clips."""
-        stage, progress = self.recipe.stage_at(step)
-        return self.clips.batch(stage, progress, (self.schedule.seed, step, part))
+        if isinstance(network, RGMPLite) and network.config.mask_stride != 4:
+            return slower_encoders(network, recipe.encoder_factor)
+        return super().rates(network)
 
     def prepare(self, batch: Batch) -> Batch:
         """Frames, the mask of one object in each, and the first guidance mask, moved a little."""
@@ -204,7 +171,7 @@ class ReferenceGuidedTask(ClipTask):
         recipe = self.recipe
         outputs = propagate(network, batch, recipe.inputs)  # type: ignore[arg-type]
         first, last = recipe.hardest
-        hardest = first + (last - first) * step / self.schedule.steps
+        hardest = first + (last - first) * step / self.steps
         truth = batch["masks"][:, 1:]
         each = pyramid_loss(outputs, truth, hardest, dice=recipe.dice, sides=recipe.sides)
         self.tell_difficulty(batch, each.detach())
@@ -219,16 +186,6 @@ class ReferenceGuidedTask(ClipTask):
             use_previous=self.recipe.inputs.use_previous,
         )
         return validate(lambda: ReferenceGuidedSegmenter(network, config), self.held_out)
-
-    def description(self) -> dict[str, Any]:
-        """Model, config, recipe and data."""
-        return {
-            "model": "rgmp-lite" if isinstance(self.recipe.model, RGMPLiteConfig) else "rgmp",
-            "config": asdict(self.recipe.model),
-            "recipe": asdict(self.recipe),
-            "start": self.start,
-            "data": self.clips.describe(),
-        }
 
 
 def take_from_stm_lite(network: RGMPLite) -> str:

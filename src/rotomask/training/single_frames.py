@@ -5,87 +5,65 @@ is; so that training takes minutes on one core.
 """
 
 from abc import abstractmethod
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from rotomask.data.simulation import ClipBatch, render
 from rotomask.data.simulation.batch import NO_ID
-from rotomask.data.training.clips import AnnotatedVideo
 from rotomask.networks.layers.efficientnet_lite import EfficientNetLite0
 from rotomask.networks.losses import dice_loss
-from rotomask.training.clip_data import ClipData, Stage
-from rotomask.training.rates import freeze_early_stages, slower_encoders
-from rotomask.training.starting import start_from, video_encoder_weights
-from rotomask.training.task import Batch, Recipe, Schedule, Task
+from rotomask.training.clip_data import ClipRecipe, ClipTask, Stage
+from rotomask.training.starting import video_encoder_weights
+from rotomask.training.task import Batch, Data
 
 
 @dataclass(frozen=True, kw_only=True)
-class SingleFrameRecipe(Recipe):
-    """Everything that such a run depends on, but for the data."""
+class SingleFrameRecipe(ClipRecipe):
+    """What recipes of networks on single frames share."""
 
-    name: str
-    schedule: Schedule
     stage: Stage
     """What frames are made of."""
-    encoder_factor: float = 0.25
-    """Learning rate of the pre-trained encoder, as a part of the others'."""
     frozen_stages: int = 4
-    """Stages of the encoder, from the input, that keep the weights they start with."""
+    """Stages of the encoder, from the input, that are not trained."""
     dice: float = 0.3
     """Weight of the foreground's Dice loss."""
 
+    @property
+    def all_stages(self) -> tuple[Stage, ...]:
+        """The one stage of a run."""
+        return (self.stage,)
 
-class SingleFrameTask(Task):
-    """A recipe on the user's data."""
+    def needs(self) -> tuple[str, ...]:
+        """Videos; without stills, frames of the videos stand in for them."""
+        return ("videos",)
 
-    recipe: SingleFrameRecipe
 
-    def __init__(
-        self, clips: ClipData, held_out: tuple[AnnotatedVideo, ...], initial: Path | None
-    ) -> None:
-        self.schedule, self.initial = self.recipe.schedule, initial
-        self.clips, self.held_out = clips, held_out
-        self.start = "not built yet"
+class SingleFrameTask(ClipTask):
+    """Skeleton of the tasks on single frames."""
+
+    def __init__(self, recipe: SingleFrameRecipe, data: Data, initial: Path | None = None) -> None:
+        super().__init__(recipe, data, initial)
+        self.frame_recipe = recipe
 
     @abstractmethod
     def network(self) -> nn.Module:
         """The network, whose `encoder` is an EfficientNet-Lite0."""
 
-    def build(self) -> nn.Module:
-        """The network with its starting weights."""
+    def new_network(self) -> tuple[nn.Module, str]:
+        """The network with the encoder of the shipped stm-lite."""
         network = self.network()
         encoder = _encoder(network)
-        known = encoder.state_dict()
         weights = video_encoder_weights()
-        encoder.load_state_dict({name: weights[name] for name in known})
-        self.start = "encoder of the shipped stm-lite"
-        if self.initial is not None:
-            self.start = start_from(network, self.initial)
-        return network
-
-    def rates(self, network: nn.Module) -> list[tuple[list[nn.Parameter], float]]:
-        """The encoder's last stages slower than the rest, its first ones not at all."""
-        encoder = _encoder(network)
-        freeze_early_stages(encoder, self.recipe.frozen_stages)
-        return slower_encoders(network, [encoder], self.recipe.encoder_factor)
-
-    def batch(self, step: int, part: int) -> Batch:
-        """Plans of clips."""
-        progress = step / max(1, self.schedule.steps - 1)
-        return self.clips.batch(self.recipe.stage, progress, (self.schedule.seed, step, part))
+        encoder.load_state_dict({name: weights[name] for name in encoder.state_dict()})
+        return network, "encoder of the shipped stm-lite"
 
     def prepare(self, batch: Batch) -> Batch:
         """The frames, N×3×S×S, and all their instances, N×S×S."""
         clips = render(name_all(batch))
         return {"frames": clips.frames.flatten(0, 1), "labels": clips.labels.flatten(0, 1)}
-
-    def description(self) -> dict[str, Any]:
-        """Config, recipe and data."""
-        return {"recipe": asdict(self.recipe), "start": self.start, "data": self.clips.describe()}
 
 
 def name_all(batch: ClipBatch, *, still: bool = True) -> ClipBatch:
@@ -120,8 +98,8 @@ def name_all(batch: ClipBatch, *, still: bool = True) -> ClipBatch:
 def foreground_loss(logits: Tensor, foreground: Tensor, dice: float) -> Tensor:
     """Cross-entropy and, weighed, Dice of B×1×H×W foreground logits."""
     entropy = nn.functional.binary_cross_entropy_with_logits(logits, foreground)
-    chance = torch.sigmoid(logits)
-    both = torch.cat([1 - chance, chance], 1)
+    probability = torch.sigmoid(logits)
+    both = torch.cat([1 - probability, probability], 1)
     return entropy + dice * dice_loss(both, foreground[:, 0].long()).mean()
 
 

@@ -4,7 +4,7 @@ Oh et al. 2019 (STM) train on simulated and then real clips with the network's o
 Oh et al. 2018 (RGMP), sec. 3.2, let gradients flow back through those masks.
 """
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,24 +15,19 @@ from torch import Tensor, nn
 
 from rotomask.data.simulation import render
 from rotomask.data.simulation.render import guidance_grid
-from rotomask.data.training.clips import AnnotatedVideo
 from rotomask.errors import OptionError
 from rotomask.networks.layers.aggregation import aggregate
 from rotomask.networks.layers.memory import memory_read
-from rotomask.networks.layers.resnet import ResNet50
 from rotomask.networks.losses import bootstrapped_cross_entropy, dice_loss
 from rotomask.networks.stm import STM, STMConfig
 from rotomask.networks.stm_lite import STMLite, STMLiteConfig
 from rotomask.networks.stm_refine50 import STMRefine50, STMRefine50Config
 from rotomask.segmenters.space_time import SpaceTimeConfig, SpaceTimeNetwork, SpaceTimeSegmenter
-from rotomask.training.clip_data import ClipData, ClipTask, Stage, open_clip_data, stage_of
-from rotomask.training.rates import freeze_early_stages, freeze_filters, slower_encoders
-from rotomask.training.starting import lite0_imagenet_weights, start_from
-from rotomask.training.task import Batch, Data, Recipe, Schedule, Task
+from rotomask.training.clip_data import ClipRecipe, ClipTask, Stage
+from rotomask.training.rates import Rates, freeze_filters
+from rotomask.training.starting import NO_RESNET50, lite0_imagenet_weights
+from rotomask.training.task import Batch, Data, Task
 from rotomask.training.validation import validate
-
-HELD_OUT = ("dog-agility", "hike", "motorbike", "swing")
-"""Sequences of DAVIS-2016 train that no run of ours sees; weights are chosen on them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,11 +53,9 @@ class Recurrence:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SpaceTimeRecipe(Recipe):
+class SpaceTimeRecipe(ClipRecipe):
     """Everything that a run of a space-time memory network depends on, but for the data."""
 
-    name: str
-    schedule: Schedule
     network: Literal["stm-lite", "stm", "stm-refine50"] = "stm-lite"
     model: STMLiteConfig | STMConfig = field(default_factory=STMLiteConfig)
     stages: tuple[Stage, ...]
@@ -75,80 +68,56 @@ class SpaceTimeRecipe(Recipe):
     """Whether every object weighs the same in the cross-entropy, whatever its size."""
     hardest_per_clip: bool = False
     """Whether the hardest pixels are those of each clip, not of the batch."""
-    encoder_factor: float = 0.25
-    """Learning rate of the pre-trained encoder, as a part of the others'."""
-    frozen_stages: int = 2
-    """Stages of the light encoder, from the input, that keep the weights they start with."""
     frozen_filters: bool = False
     """Whether the depthwise filters of the light encoder keep theirs as well."""
-    held_out: tuple[str, ...] = HELD_OUT
-    """Videos that are validated on, not trained on."""
 
     def __post_init__(self) -> None:
-        total = sum(stage.steps for stage in self.stages)
-        if total != self.schedule.steps:
-            raise OptionError(
-                f"the stages have {total} steps, the schedule {self.schedule.steps}; let them agree"
-            )
+        if not self.stages:
+            raise OptionError(f"the recipe {self.name} needs at least one stage")
 
-    def stage_at(self, step: int) -> tuple[Stage, float]:
-        """The stage of a step, and how far through the stage it is, 0 to 1."""
-        return stage_of(self.stages, step)
+    @property
+    def all_stages(self) -> tuple[Stage, ...]:
+        """The stages of a run, in order."""
+        return self.stages
+
+    @property
+    def model_name(self) -> str:
+        """Name of the trained network in the catalogue."""
+        return self.network
 
     def task(self, data: Data, initial: Path | None = None) -> Task:
         """The task on this data; see `Recipe.task`."""
-        needs = {"stills" if stage.real < 1 else "videos" for stage in self.stages}
-        needs |= {"videos" for stage in self.stages if stage.real > 0}
-        clips, videos = open_clip_data(data, held_out=self.held_out, needs=sorted(needs))
-        return SpaceTimeTask(self, clips, videos, initial)
+        return SpaceTimeTask(self, data, initial)
 
 
 class SpaceTimeTask(ClipTask):
     """A recipe on the user's data."""
 
-    def __init__(
-        self,
-        recipe: SpaceTimeRecipe,
-        clips: ClipData,
-        held_out: tuple[AnnotatedVideo, ...],
-        initial: Path | None = None,
-    ) -> None:
-        self.recipe, self.schedule, self.initial = recipe, recipe.schedule, initial
-        self.clips, self.held_out = clips, held_out
-        self.start = "not built yet"
+    def __init__(self, recipe: SpaceTimeRecipe, data: Data, initial: Path | None = None) -> None:
+        super().__init__(recipe, data, initial)
+        self.recipe = recipe
 
-    def build(self) -> nn.Module:
-        """The network with its starting weights."""
-        network: STMLite | STM
+    def new_network(self) -> tuple[nn.Module, str]:
+        """A network with the recipe's own starting weights, and what these are in words."""
         if isinstance(self.recipe.model, STMLiteConfig):
             network = STMLite(self.recipe.model)
             network.encoder.load_imagenet(lite0_imagenet_weights())
-            self.start = "EfficientNet-Lite0 on ImageNet"
-        else:
-            refined = isinstance(self.recipe.model, STMRefine50Config)
-            network = (STMRefine50 if refined else STM)(self.recipe.model)  # type: ignore[arg-type]
-            self.start = "random weights: no ResNet-50 was given (--initial FILE)"
-        if self.initial is not None:
-            self.start = start_from(network, self.initial)
-        return network
+            return network, "EfficientNet-Lite0 on ImageNet"
+        refined = isinstance(self.recipe.model, STMRefine50Config)
+        kind = STMRefine50 if refined else STM
+        return kind(self.recipe.model), NO_RESNET50  # type: ignore[arg-type]
 
-    def rates(self, network: nn.Module) -> list[tuple[list[nn.Parameter], float]]:
-        """The pre-trained encoder slower than the rest, its first stages not at all."""
-        if isinstance(network, STMLite):
-            freeze_early_stages(network.encoder, self.recipe.frozen_stages)
-            if self.recipe.frozen_filters:
-                freeze_filters(network.encoder)
-            encoders: list[nn.Module] = [network.encoder]
-        else:
-            encoders = [m for m in network.modules() if isinstance(m, ResNet50)]
-        return slower_encoders(network, encoders, self.recipe.encoder_factor)
+    def rates(self, network: nn.Module) -> Rates:
+        """As `Task.rates`, with the depthwise filters frozen where the recipe says so."""
+        if self.recipe.frozen_filters and isinstance(network, STMLite):
+            freeze_filters(network.encoder)
+        return super().rates(network)
 
     def batch(self, step: int, part: int) -> Batch:
         """Plans of clips and what is drawn for their recurrence."""
-        stage, progress = self.recipe.stage_at(step)
-        seed = (self.schedule.seed, step, part)
-        batch = self.clips.batch(stage, progress, seed)
-        rng = np.random.default_rng((*seed, 1))
+        batch = super().batch(step, part)
+        stage, _ = self.recipe.stage_at(step)
+        rng = np.random.default_rng((self.schedule.seed, step, part, 1))
         batch["chance"] = torch.from_numpy(rng.random((stage.batch, stage.frames, 3), np.float32))
         return batch
 
@@ -170,9 +139,7 @@ class SpaceTimeTask(ClipTask):
         recipe = self.recipe
         probabilities = segment_clip(network, batch, recipe.recurrence)  # type: ignore[arg-type]
         truth = batch["labels"][:, 1:].long()
-        hardest = recipe.hardest[0] + (recipe.hardest[1] - recipe.hardest[0]) * (
-            step / self.schedule.steps
-        )
+        hardest = recipe.hardest[0] + (recipe.hardest[1] - recipe.hardest[0]) * (step / self.steps)
         classes = probabilities.transpose(1, 2)
         each = bootstrapped_cross_entropy(
             classes, truth, hardest, balanced=recipe.balanced, per_clip=recipe.hardest_per_clip
@@ -187,16 +154,6 @@ class SpaceTimeTask(ClipTask):
         """J and F over the whole videos kept out, smaller ones enlarged to 480 px."""
         config = SpaceTimeConfig(enlarge=True, use_previous=not isinstance(network, STMLite))
         return validate(lambda: SpaceTimeSegmenter(network, config), self.held_out)
-
-    def description(self) -> dict[str, Any]:
-        """Model, config, recipe and data."""
-        return {
-            "model": self.recipe.network,
-            "config": asdict(self.recipe.model),
-            "recipe": asdict(self.recipe),
-            "start": self.start,
-            "data": self.clips.describe(),
-        }
 
 
 def freeze_batch_norm(network: nn.Module) -> None:

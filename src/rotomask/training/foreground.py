@@ -20,7 +20,6 @@ from rotomask.segmenters.fine_tuned import (
     FineTunedSegmenter,
     FineTuningConfig,
     balanced_cross_entropy,
-    layer_rates,
 )
 from rotomask.training.clip_data import ClipData, Stage, open_clip_data
 from rotomask.training.rates import freeze_early_stages, slower_encoders
@@ -96,7 +95,7 @@ class ForegroundTask(Task):
         OSVOS has the rates of its layers, the same as in fine-tuning.
         """
         if isinstance(network, OSVOS):
-            return [(group["params"], group["lr"]) for group in layer_rates(network, 1.0)]
+            return [(group["params"], group["lr"]) for group in network.parameter_groups(1.0)]
         assert isinstance(network, OneShotLite)
         freeze_early_stages(network.encoder, self.recipe.frozen_stages)
         return slower_encoders(network, [network.encoder], self.recipe.encoder_factor)

@@ -8,13 +8,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from rotomask.arrays import Frame, Mask, Probabilities, check_frame, check_mask
-from rotomask.errors import MaskError, OptionError, RotomaskError
+from rotomask.arrays import Frame, Mask, Probabilities
+from rotomask.errors import OptionError
 from rotomask.networks.embedding import EmbeddingNet
-from rotomask.networks.precision import Runtime, choose_runtime
-from rotomask.segmenters.base import Segmenter
-from rotomask.segmenters.framing import ids_in, put_known
-from rotomask.unsupervised.features import FrameMaps, frame_maps, working_size
+from rotomask.networks.precision import Runtime
+from rotomask.networks.sizing import fitted_size
+from rotomask.segmenters.framing import ids_in, with_given
+from rotomask.segmenters.network_segmenter import NetworkSegmenter
+from rotomask.unsupervised.features import FrameMaps, frame_maps
 from rotomask.unsupervised.graph import Points, similarity, squared_distances
 from rotomask.unsupervised.score import soft_scores
 from rotomask.unsupervised.seeds import find_seeds, seed_regions
@@ -43,7 +44,7 @@ class AnnotatedConfig:
             raise OptionError(f"covered must be 0 or more and below 1, got {self.covered}")
 
 
-class EmbeddingSegmenter(Segmenter):
+class EmbeddingSegmenter(NetworkSegmenter[EmbeddingNet, AnnotatedConfig]):
     """Follows objects by the embeddings of their first mask; these stay as they are (A.1)."""
 
     def __init__(
@@ -52,93 +53,56 @@ class EmbeddingSegmenter(Segmenter):
         config: AnnotatedConfig | None = None,
         runtime: Runtime | None = None,
     ) -> None:
-        self.config = config or AnnotatedConfig()
-        self.runtime = runtime or choose_runtime()
-        network.to(self.runtime.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        network.eval().requires_grad_(False)
-        self.network: EmbeddingNet = network  # type: ignore[assignment]
+        super().__init__(network, config or AnnotatedConfig(), runtime)
         self._objects: dict[int, Points] = {}
 
-    def __repr__(self) -> str:
-        """Network, device, precision and settings."""
-        name, runtime = type(self.network).__name__, self.runtime
-        return f"{name} on {runtime.device}, {runtime.precision}, {self.config}"
-
-    @property
-    def object_ids(self) -> tuple[int, ...]:
-        """Ids of the objects being followed, in the order of the probabilities' rows 1.. ."""
-        return tuple(self._objects)
-
-    def start(self, frame: Frame, mask: Mask) -> None:
-        """Forget everything and take this frame and its mask as the reference."""
-        check_frame(frame)
-        check_mask(mask, frame)
-        ids = ids_in(mask)
-        if not ids:
-            raise MaskError("the reference mask is empty; mark at least one object in it")
-        self._size = (frame.shape[0], frame.shape[1])
-        self._background, self._objects = annotated_sets(self._maps(frame), mask, ids, self.config)
-
-    def step(self, frame: Frame) -> Probabilities:
-        """Segment the next frame."""
-        self._check(frame)
-        return self._segment(self._maps(frame), frame)
-
-    def add(
-        self, frame: Frame, mask: Mask, object_ids: Sequence[int] | None = None
-    ) -> Probabilities:
-        """Segment the next frame knowing part of its mask: a correction, or a new object."""
-        self._check(frame)
-        check_mask(mask, frame)
-        known = tuple(object_ids) if object_ids is not None else ids_in(mask)
-        if not known:
-            raise MaskError("the added mask is empty; name the object ids that are absent, or step")
-        maps = self._maps(frame)
-        segmented = self._segment(maps, frame)
-        self._learn(maps, mask, known)
-        full = np.zeros((1 + len(self._objects), *self._size), np.float32)
-        full[: len(segmented)] = segmented
-        full[[1 + self.object_ids.index(k) for k in known]] = 0
-        full[0] += 1 - full.sum(0)  # what the mask takes from an object is background
-        put_known(full, mask, self.object_ids, known)
-        return full
-
-    def observe(self, frame: Frame, mask: Mask) -> None:
-        """Take the next frame's mask as the segmenter's own earlier answer: nothing is learnt."""
-        self._check(frame)
-        check_mask(mask, frame)
-
-    def _maps(self, frame: Frame) -> FrameMaps:
-        size = (frame.shape[0], frame.shape[1])
+    def working_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Height and width at which frames of a size are processed, px."""
         short_side = self.config.size or min(size)
         if not self.config.enlarge:
             short_side = min(short_side, min(size))
-        short_side = round(short_side * self.config.scale)
-        working = working_size(size, short_side, self.network.multiple)
-        return frame_maps(self.network, self.runtime, frame, working)
+        return fitted_size(size, round(short_side * self.config.scale), self.network.multiple)
 
-    def _segment(self, maps: FrameMaps, frame: Frame) -> Probabilities:
+    def _start(self, frame: Frame, mask: Mask) -> None:
+        maps = self._maps(frame)
+        self._background, objects = annotated_sets(maps, mask, self._ids, self.config)
+        empty = np.zeros((0, self._background.shape[1]), np.float32)
+        self._objects = {k: objects.get(k, empty) for k in self._ids}
+
+    def _step(self, frame: Frame) -> Probabilities:
+        return self._segment(self._maps(frame))
+
+    def _add(self, frame: Frame, mask: Mask, given: tuple[int, ...]) -> Probabilities:
+        maps = self._maps(frame)
+        segmented = self._segment(maps)
+        self._learn(maps, mask, given)
+        self._admit(given)
+        return with_given(segmented, mask, self._ids, given)
+
+    def _observe(self, frame: Frame, mask: Mask) -> None:
+        """Nothing is learnt from the segmenter's own masks."""
+
+    def _maps(self, frame: Frame) -> FrameMaps:
+        size = self.working_size(self._size)
+        return frame_maps(self.network, self.runtime, frame, size)
+
+    def _segment(self, maps: FrameMaps) -> Probabilities:
         objects = list(self._objects.values())
         small = soft_scores(maps.embedding, self._background, objects)
         return enlarge_scores(small, self._size)
 
-    def _learn(self, maps: FrameMaps, mask: Mask, known: Sequence[int]) -> None:
+    def _learn(self, maps: FrameMaps, mask: Mask, given: Sequence[int]) -> None:
         """Add what an annotated frame shows to the sets. Of an absent object nothing is learnt."""
         background, objects = annotated_sets(maps, mask, ids_in(mask), self.config)
-        if set(known) >= set(self._objects):  # else it may show an object that is not in the mask
+        if set(given) >= set(self._objects):  # else it may show an object that is not in the mask
             self._background = np.concatenate([self._background, background])
-        for k in known:
+        for k in given:
             empty = np.zeros((0, background.shape[1]), np.float32)
             points = objects.get(k, empty)
             self._objects[k] = np.concatenate([self._objects.get(k, empty), points])
             if len(points) and len(self._background):  # it may have been taken for background
                 alike = similarity(squared_distances(self._background, points)).max(1) > 0.5
                 self._background = self._background[~alike]
-
-    def _check(self, frame: Frame) -> None:
-        if not self._objects:
-            raise RotomaskError("call start() with an annotated frame before further frames")
-        check_frame(frame, self._size)
 
 
 def annotated_sets(

@@ -18,11 +18,12 @@ from rotomask.errors import InputError, OptionError
 from rotomask.flow.optical_flow import DISFlow, Flow, OpticalFlow
 from rotomask.networks.embedding import EmbeddingNet
 from rotomask.networks.precision import Runtime, choose_runtime
+from rotomask.networks.sizing import fitted_size
 from rotomask.refine.dense_crf import dense_crf
 from rotomask.segmenters.follow import FrameSource
 from rotomask.unsupervised.base import Discoverer, OnFrames
 from rotomask.unsupervised.config import DiscoveryConfig
-from rotomask.unsupervised.features import FrameMaps, frame_maps, map_flow, working_size
+from rotomask.unsupervised.features import FrameMaps, frame_maps, map_flow
 from rotomask.unsupervised.frame import FrameSeeds, SeedSets, seed_sets, summarise
 from rotomask.unsupervised.map_cache import MapCache
 from rotomask.unsupervised.score import Owners, share_out, sharpen, soft_scores
@@ -92,7 +93,7 @@ class EmbeddingDiscoverer(Discoverer):
 
     def _working_size(self, frame: Frame) -> tuple[int, int]:
         size = (frame.shape[0], frame.shape[1])
-        return working_size(size, self.config.size, self.network.multiple)
+        return fitted_size(size, self.config.size, self.network.multiple)
 
     def _first_pass(
         self, source: FrameSource, cache: MapCache, counter: FrameCounter

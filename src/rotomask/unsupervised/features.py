@@ -25,20 +25,6 @@ class FrameMaps:
     """h×w, 0 to 1: 1 - P(background)."""
 
 
-def working_size(size: tuple[int, int], short_side: int | None, multiple: int) -> tuple[int, int]:
-    """The (height, width) nearest to a short side and the frame's shape, in multiples.
-
-    Args:
-        size: Of the frame.
-        short_side: px; None: the frame's own. Smaller frames are enlarged to it: what the network
-            takes for an object depends on its size in pixels.
-        multiple: Sides are multiples of it.
-    """
-    scale = 1.0 if short_side is None else short_side / min(size)
-    height, width = (max(1, round(side * scale / multiple)) * multiple for side in size)
-    return height, width
-
-
 def frame_maps(
     network: EmbeddingNet, runtime: Runtime, frame: Frame, size: tuple[int, int]
 ) -> FrameMaps:
@@ -48,7 +34,7 @@ def frame_maps(
         network: On the runtime's device, in evaluation mode.
         runtime: Device and precision.
         frame: H×W×3 uint8 RGB.
-        size: Working size, from `working_size`.
+        size: Working size, from `networks.sizing.fitted_size`.
     """
     interpolation = cv2.INTER_AREA if size[0] < frame.shape[0] else cv2.INTER_LINEAR
     small = cv2.resize(frame, size[::-1], interpolation=interpolation)

@@ -10,10 +10,11 @@ import numpy.typing as npt
 from rotomask.arrays import Frame, Probabilities, check_frame
 from rotomask.errors import InputError, OptionError
 from rotomask.flow.optical_flow import DISFlow, Flow, OpticalFlow
+from rotomask.networks.sizing import fitted_size
 from rotomask.refine.dense_crf import dense_crf
 from rotomask.segmenters.follow import FrameSource
 from rotomask.unsupervised.base import Discoverer, OnFrames
-from rotomask.unsupervised.features import map_flow, working_size
+from rotomask.unsupervised.features import map_flow
 from rotomask.unsupervised.stored import (
     FrameCounter,
     KeptScores,
@@ -84,7 +85,7 @@ class FlowSaliencyDiscoverer(Discoverer):
             counter.add()
 
     def _saliency(self, frame: Frame, other: Frame | None) -> KeptScores:
-        size = working_size((frame.shape[0], frame.shape[1]), self.config.size, CELL_PX)
+        size = fitted_size((frame.shape[0], frame.shape[1]), self.config.size, CELL_PX)
         if other is None:
             flow: Flow = np.zeros((size[0] // CELL_PX, size[1] // CELL_PX, 2), np.float32)
         else:

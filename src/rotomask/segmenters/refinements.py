@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from rotomask.errors import OptionError
-from rotomask.segmenters.base import Segmenter
 
 TRACKED = "tracked"
 """Boxes without a detector: an object's box is tracked from its first mask."""
@@ -190,26 +189,3 @@ REFINEMENTS: dict[str, Refinement] = {
 
 def _listed(scales: tuple[float, ...]) -> str:
     return ",".join(f"{scale:g}" for scale in scales) or "none"
-
-
-def load_segmenter(
-    model: str, refinements: Refinements | None = None, **settings: Any
-) -> Segmenter:
-    """Deprecated name of `jobs.loading.load_model`; goes when its users have moved."""
-    from rotomask.jobs.loading import load_model
-
-    return load_model(model, refinements, **settings)
-
-
-def has_own_scales(model: str) -> bool:
-    """Deprecated: `catalog.segmenter_role(model).averages_scales`."""
-    from rotomask.catalog import segmenter_role
-
-    return segmenter_role(model).averages_scales
-
-
-def learns_itself(model: str) -> bool:
-    """Deprecated: `catalog.segmenter_role(model).learns_reference`."""
-    from rotomask.catalog import segmenter_role
-
-    return segmenter_role(model).learns_reference

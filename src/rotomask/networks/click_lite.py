@@ -8,6 +8,7 @@ comparing every position with those under the prompts, as memory networks do.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -163,7 +164,8 @@ def prompt_similarity(embedding: Tensor, maps: Tensor) -> Tensor:
     weight = F.adaptive_avg_pool2d(maps[:, 3:4].float(), (height, width)).flatten(1)
     mean = F.normalize((places * weight[:, None]).sum(2), dim=1)  # B×E, zero without a mask
     channels.append((places * mean[..., None]).sum(1))
-    return torch.stack(channels, 1).unflatten(2, (height, width))
+    stacked = torch.stack(channels, 1)  # B×3×N
+    return torch.unflatten(stacked, 2, (height, width))
 
 
 class PromptPyramid(nn.Module):
@@ -174,8 +176,7 @@ class PromptPyramid(nn.Module):
         # A 4×4 block of each map becomes channels at stride 4: no detail of a stroke is lost.
         self.first = nn.Conv2d(PROMPT_MAPS * CELL**2, channels[0], 1)
         self.down = nn.ModuleList(
-            nn.Conv2d(a, b, 3, stride=2, padding=1)
-            for a, b in zip(channels[:-1], channels[1:], strict=True)
+            nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairwise(channels)
         )
 
     def forward(self, maps: Tensor) -> list[Tensor]:
@@ -233,9 +234,7 @@ class ClickDecoder(nn.Module):
         # One logit for each pixel of the 4×4 block: full resolution at the cost of stride 4.
         self.predict = nn.Conv2d(config.detail_channels, CELL**2, 1)
 
-    def forward(
-        self, features: ClickFeatures, prompts: list[Tensor], fused: Tensor
-    ) -> ClickOutput:
+    def forward(self, features: ClickFeatures, prompts: list[Tensor], fused: Tensor) -> ClickOutput:
         """Logits; see `ClickOutput`."""
         pyramid = features.pyramid
         skip8 = self.skip8(torch.cat([pyramid.stride8, prompts[1]], 1))

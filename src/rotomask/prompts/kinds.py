@@ -4,6 +4,7 @@ Coordinates are pixels from the frame's upper left corner, x to the right and y 
 pixel holds 0 <= x < 1. A fraction names the pixel that it lies in.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -71,23 +72,46 @@ class Polygon:
 
 
 @dataclass(frozen=True)
+class Painted:
+    """Pixels painted over, that belong to the object, or do not: an image of strokes."""
+
+    mask: BoolMask = field(compare=False, repr=False)
+    """H×W."""
+    positive: bool = True
+    object_id: int = 1
+    digest: str = field(init=False, repr=False, default="")
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "digest", _digest(self.mask))
+
+
+@dataclass(frozen=True)
 class RoughMask:
     """A mask to improve: from another frame, another program, or a first attempt."""
 
-    mask: BoolMask = field(compare=False)
+    mask: BoolMask = field(compare=False, repr=False)
     """H×W."""
     object_id: int = 1
-    digest: int = field(init=False, repr=False, default=0)
+    digest: str = field(init=False, repr=False, default="")
 
     def __post_init__(self) -> None:
-        # Arrays do not compare to one truth value: prompts are equal if the pixels are.
-        packed = np.packbits(self.mask).tobytes()
-        object.__setattr__(self, "digest", hash((self.mask.shape, packed)))
+        object.__setattr__(self, "digest", _digest(self.mask))
 
 
-Prompt = Click | Box | Scribble | Polygon | RoughMask
+Prompt = Click | Box | Scribble | Polygon | Painted | RoughMask
+
+
+def is_positive(prompt: Prompt) -> bool:
+    """True if the prompt says what belongs to its object, not what does not."""
+    return isinstance(prompt, Box | RoughMask) or prompt.positive
 
 
 def _as_points(points: Sequence[Sequence[float]]) -> tuple[Point, ...]:
     """Plain pairs, whatever sequence of pairs came."""
     return tuple((float(x), float(y)) for x, y in points)
+
+
+def _digest(mask: BoolMask) -> str:
+    """A checksum of a mask: arrays do not compare to one truth value, checksums do."""
+    content = np.packbits(np.ascontiguousarray(mask, bool)).tobytes()
+    return hashlib.sha256(f"{mask.shape}".encode() + content).hexdigest()[:32]

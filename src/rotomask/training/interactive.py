@@ -161,18 +161,19 @@ class InteractiveTask(Task):
         images = batch["images"].float() / 255
         features = network.encode(images.contiguous(memory_format=torch.channels_last))
         truths, maps, rounds = batch["truths"].float(), batch["maps"].clone(), batch["rounds"]
-        config, total, weights = self.recipe.rounds, torch.zeros(()), 0.0
+        total, weights = torch.zeros(()), 0.0
         for number in range(int(rounds.max()) + 1):
-            if number > 0:  # only samples that have another round stay
-                stay = (rounds >= number).nonzero()[:, 0]
-                features = select_features(features, stay)
-                truths, maps, rounds = truths[stay], maps[stay], rounds[stay]
-                self._correct(maps, output.logits.detach()[stay], truths, rng)
             output: ClickOutput = network(features, maps.float() / 255)
-            weight = torch.where(rounds == number, 1.0, config.earlier_weight)
+            last = rounds == number
+            weight = torch.where(last, 1.0, self.recipe.rounds.earlier_weight)
             each = click_losses(output, truths, maps, self.recipe.losses)
             total = total + (each * weight).sum()
             weights += float(weight.sum())
+            # Only samples that have another round stay.
+            stay = (~last).nonzero()[:, 0]
+            features = select_features(features, stay)
+            truths, maps, rounds = truths[stay], maps[stay], rounds[stay]
+            self._correct(maps, output.logits.detach()[stay], truths, rng)
         return total / weights
 
     def _correct(
@@ -254,7 +255,8 @@ def click_losses(output: ClickOutput, truths: Tensor, maps: Tensor, config: Clic
     obeyed = (maps[:, :2].amax(1) > 127).float()
     # A stroke may cross the object's border: there the truth counts, not the prompt.
     at_prompts = (entropy * obeyed).sum((1, 2)) / obeyed.sum((1, 2)).clamp_min(1)
-    small = F.adaptive_avg_pool2d(truths[:, None], output.coarse.shape[-2:])[:, 0]
+    height, width = output.coarse.shape[-2:]
+    small = F.adaptive_avg_pool2d(truths[:, None], (height, width))[:, 0]
     coarse = F.binary_cross_entropy_with_logits(output.coarse, small, reduction="none")
     return (
         normalised_focal_loss(output.logits, truths)

@@ -124,7 +124,9 @@ def _draw_scene(
     return None if area < config.smallest_px or area > 0.95 * truth.size else (view, truth)
 
 
-def _view(target: BoolMask, config: SampleConfig, rng: np.random.Generator) -> npt.NDArray[np.floating]:
+def _view(
+    target: BoolMask, config: SampleConfig, rng: np.random.Generator
+) -> npt.NDArray[np.floating]:
     """Matrix 2×3 from a square view to the picture."""
     height, width = target.shape
     ys, xs = np.nonzero(target)

@@ -15,7 +15,7 @@ def slow_click(truth, predicted, void=None):
     """For every wrong pixel the distance to the nearest pixel that is not in its region."""
     height, width = truth.shape
     valid = np.ones_like(truth) if void is None else ~void
-    best = {}
+    best: dict[bool, tuple[float, tuple[int, int] | None]] = {}
     for sign, region in (
         (True, truth & ~predicted & valid),
         (False, ~truth & predicted & valid),

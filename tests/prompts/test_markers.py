@@ -1,6 +1,7 @@
 """What every marker promises, and what each does on real frames."""
 
 import itertools
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ def make_network():
     return network
 
 
-MARKERS = {
+MARKERS: dict[str, Callable[[], Marker]] = {
     "grabcut": GrabCutMarker,
     "clicks": lambda: ClickMarker(make_network(), ClickMarkerConfig(long_side=128), CPU),
     "learning": lambda: ClickMarker(

@@ -24,6 +24,7 @@ from rotomask.prompts import (
     read_prompts,
     write_prompts,
 )
+from rotomask.prompts.kinds import is_positive
 from rotomask.prompts.text import parse_box, parse_point, parse_polygon, read_scribbles
 
 SIZE = (48, 64)
@@ -180,7 +181,8 @@ def test_strokes_are_read_from_labels(tmp_path):
     labels = np.zeros(SIZE, np.uint8)
     labels[5, 5:9], labels[9, 5:9], labels[20, 5:9] = 1, 2, 255
     Image.fromarray(labels).save(tmp_path / "labels.png")
-    found = [(p.object_id, p.positive) for p in read_scribbles(tmp_path / "labels.png", SIZE)]
+    prompts = read_scribbles(tmp_path / "labels.png", SIZE)
+    found = [(p.object_id, is_positive(p)) for p in prompts]
     assert found == [(1, True), (2, True), (1, False), (2, False)]
 
 

@@ -359,7 +359,7 @@ def _check_runnable(dataset: VideoDataset, model: _Model) -> None:
                 "choose a model that takes it"
             )
         return
-    without = [s.name for s in dataset if not s.given]
+    without = [s.name for s in dataset if not s.reference_frames]
     if without:
         raise OptionError(
             f"{dataset.benchmark} gives no mask to start from (sequence {without[0]}); it is for "

@@ -61,10 +61,10 @@ def davis2016(root: str | Path, split: str = "val") -> VideoDataset:
                 annotations=masks,
                 read_annotation=_foreground,
                 object_ids=(1,),
-                given={1: frames[0]},
+                reference_frames={1: frames[0]},
                 scored={1: frames[1:-1]},
                 merged=True,
-                steady=name not in UNSTEADY,
+                has_stability=name not in UNSTEADY,
             )
         )
     return VideoDataset(
@@ -118,7 +118,7 @@ def _davis2017(root: Path, split: str, *, unsupervised: bool) -> VideoDataset:
                 annotations=masks,
                 read_annotation=read_single if unsupervised else _void_as_background,
                 object_ids=ids,
-                given={} if unsupervised else dict.fromkeys(ids, frames[0]),
+                reference_frames={} if unsupervised else dict.fromkeys(ids, frames[0]),
                 scored=dict.fromkeys(ids, _scored(frames, masks, unsupervised)),
                 void_label=VOID if unsupervised else None,
             )

@@ -61,7 +61,7 @@ def _sequence(folder: Path, split: str) -> VideoSequence:
         annotations={frame: (path,) for frame, path in masks.items()},
         read_annotation=_foreground if merged else read_single,
         object_ids=tuple(given),
-        given={} if split == "all" else given,
+        reference_frames={} if split == "all" else given,
         scored=dict.fromkeys(given, scored),
         merged=merged,
     )

@@ -88,7 +88,7 @@ def _sequence(pictures: Path, truth: Path) -> VideoSequence:
         annotations={frame: (masks[i],) for frame, i in place.items()},
         read_annotation=read_object,
         object_ids=(1,),
-        given={1: frames[0]},
+        reference_frames={1: frames[0]},
         scored={1: tuple(frames[i] for i in sorted(ends) if frames[i] in place)},
         merged=True,
     )

@@ -93,7 +93,7 @@ def _sequence(root: Path, truth: Path, *, merged: bool) -> VideoSequence:
         annotations={f: tuple(files[place[f]] for files in masks) for f in annotated},
         read_annotation=read_merged if merged else read_separate,
         object_ids=ids,
-        given={} if merged else dict.fromkeys(ids, annotated[0]),
+        reference_frames={} if merged else dict.fromkeys(ids, annotated[0]),
         scored=dict.fromkeys(ids, annotated if merged else annotated[1:]),
         merged=merged or len(ids) == 1,
     )

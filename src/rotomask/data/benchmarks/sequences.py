@@ -37,17 +37,17 @@ class VideoSequence:
     read_annotation: ReadAnnotation = read_single
     object_ids: tuple[int, ...]
     """The objects to be segmented and scored."""
-    given: Mapping[int, str] = field(default_factory=dict)
+    reference_frames: Mapping[int, str] = field(default_factory=dict)
     """Object id -> the frame in which its mask is given; empty for unsupervised benchmarks."""
     scored: Mapping[int, tuple[str, ...]]
     """Object id -> the frames in which it is scored."""
-    answered: tuple[str, ...] = ()
+    submitted_frames: tuple[str, ...] = ()
     """Frames whose masks a submission to the benchmark's server holds; empty: all."""
     void_label: int | None = None
     """The label of pixels that count for nothing."""
     merged: bool = False
     """Whether every label but 0 of a result counts as the one object."""
-    steady: bool = True
+    has_stability: bool = True
     """Whether the temporal stability says something of it: no occlusions or strong deformation."""
     categories: Mapping[int, str] = field(default_factory=dict)
     """Object id -> the name of its class, where the data set has classes."""
@@ -100,8 +100,8 @@ class VideoSequence:
         """
         index = {name: i for i, name in enumerate(self.frame_names)}
         prompts = {}
-        for name in sorted(set(self.given.values()), key=index.__getitem__):
-            ids = tuple(k for k, first in self.given.items() if first == name)
+        for name in sorted(set(self.reference_frames.values()), key=index.__getitem__):
+            ids = tuple(k for k, first in self.reference_frames.items() if first == name)
             labels = self.annotation(name)
             prompts[index[name]] = (np.where(np.isin(labels, ids), labels, 0), ids)
         return prompts

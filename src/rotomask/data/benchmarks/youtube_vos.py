@@ -144,14 +144,14 @@ def _sequence(name: str, meta: dict[str, Any], folder: Path, pictures: Path) -> 
         images=tuple(images[frame] for frame in frames) if images else (),
         annotations={frame: (path,) for frame, path in annotations.items()},
         object_ids=tuple(objects),
-        given=given,
+        reference_frames=given,
         scored=_scored(name, given, visible, tuple(annotations)),
-        answered=_answered(name, folder, needed, frames),
+        submitted_frames=_submitted_frames(name, folder, needed, frames),
         categories=categories,
     )
 
 
-def _answered(
+def _submitted_frames(
     name: str, folder: Path, needed: list[str], frames: tuple[str, ...]
 ) -> tuple[str, ...]:
     """The frames of the 6 fps subset: those at hand, else those in which meta.json has objects."""

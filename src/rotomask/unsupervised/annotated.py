@@ -124,7 +124,7 @@ def annotated_sets(
         The background's points n×E, and those of each object that has a pixel.
     """
     seeds = find_seeds(maps.embedding, maps.objectness, window=config.window, count=config.seeds)
-    regions, count = seed_regions(maps.embedding, seeds).ravel(), len(seeds.places)
+    regions, count = seed_regions(maps.embedding, seeds).ravel(), len(seeds.pixels)
     flat = maps.embedding.reshape(len(regions), -1)
     size = np.bincount(regions, minlength=count)
     free = np.ones(count, bool)

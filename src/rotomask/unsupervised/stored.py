@@ -1,4 +1,4 @@
-"""What a discoverer keeps of a video: the small, compressed scores of every frame."""
+"""A discovery whose scores are stored small and compressed, and enlarged on request."""
 
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -13,88 +13,97 @@ from rotomask.segmenters.follow import FrameSource
 from rotomask.unsupervised.base import Discovery, OnFrames, Proposal
 
 Refine = Callable[[Probabilities, Frame], Probabilities]
-"""Makes O+1×H×W probabilities follow the edges of the frame."""
+"""Refines probabilities O+1×H×W with the help of their frame, such as `dense_crf`."""
 
-SEEN = 0.1
-"""Pixels with at least this probability of an object are looked at to tell how clear it is."""
+LEAST_PROBABILITY = 0.1
+"""Pixels with a lower probability of an object are ignored by `certainty`."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class KeptScores:
-    """The scores of one frame, at the size of the maps."""
+class StoredScores:
+    """The compressed scores of one frame, at the size of the network's output."""
 
     compressed: bytes
+    """Scores of the O objects as uint8, compressed by zlib."""
     shape: tuple[int, ...]
+    """O×h×w."""
     clarity: npt.NDArray[np.float64]
-    """How clear each object is, 0 to 1."""
+    """Clarity of each object in this frame, O, 0 to 1."""
 
     def scores(self) -> Probabilities:
-        """O+1×h×w, float32, in steps of 1/255, background first."""
-        stored = np.frombuffer(zlib.decompress(self.compressed), np.uint8).reshape(self.shape)
-        objects = stored.astype(np.float32) / 255
-        rest = np.clip(1 - objects.sum(0, keepdims=True), 0, 1)
-        return np.concatenate([rest, objects])
+        """O+1×h×w float32 in steps of 1/255, background first."""
+        levels = np.frombuffer(zlib.decompress(self.compressed), np.uint8).reshape(self.shape)
+        objects = levels.astype(np.float32) / 255
+        background = np.clip(1 - objects.sum(0, keepdims=True), 0, 1)
+        return np.concatenate([background, objects])
 
 
-def keep_scores(scores: Probabilities, clarity: Sequence[float]) -> KeptScores:
-    """Compress a frame's scores to about a tenth of a byte a pixel of the map.
+def store_scores(scores: Probabilities, clarity: Sequence[float]) -> StoredScores:
+    """Compress a frame's scores to about a tenth of a byte per pixel of the map.
 
     Args:
         scores: O+1×h×w, background first.
-        clarity: How clear each object is, O, 0 to 1.
+        clarity: Clarity of each object, O, 0 to 1.
     """
-    stored = np.floor(scores[1:] * 255 + 0.5).astype(np.uint8)
-    return KeptScores(
-        compressed=zlib.compress(stored.tobytes(), 1),
-        shape=stored.shape,
+    levels = np.floor(scores[1:] * 255 + 0.5).astype(np.uint8)
+    return StoredScores(
+        compressed=zlib.compress(levels.tobytes(), 1),
+        shape=levels.shape,
         clarity=np.array(clarity, float),
     )
 
 
 def certainty(probability: npt.NDArray[np.float32]) -> float:
-    """How far from undecided an object's pixels are, 0 to 1; 0 where there is none."""
-    seen = probability[probability >= SEEN]
-    if not (seen > 0.5).any():
+    """Mean of |2p - 1| over an object's pixels, 0 to 1; 0 if no pixel is above 0.5."""
+    likely = probability[probability >= LEAST_PROBABILITY]
+    if not (likely > 0.5).any():
         return 0.0
-    return float(np.abs(2 * seen - 1).mean())
+    return float(np.abs(2 * likely - 1).mean())
 
 
 class StoredDiscovery(Discovery):
-    """Objects whose scores are kept small, and brought to the frames' size when asked for."""
+    """A discovery with stored scores; each frame is enlarged and refined when it is requested.
+
+    Args:
+        source: The video.
+        stored: Scores of every frame.
+        object_scores: Score of each object, the best first.
+        refine: Refinement of the enlarged probabilities; None: none.
+    """
 
     def __init__(
         self,
         source: FrameSource,
-        kept: Sequence[KeptScores],
+        stored: Sequence[StoredScores],
         object_scores: Sequence[float],
         refine: Refine | None,
     ) -> None:
-        self._source, self._kept, self._refine = source, kept, refine
+        self._source, self._stored, self._refine = source, stored, refine
         self._object_scores = tuple(object_scores)
         self.object_ids = tuple(range(1, len(object_scores) + 1))
 
     def frames(self) -> Iterator[Probabilities]:
         """The objects' probabilities in every frame, in order."""
-        for kept, frame in zip(self._kept, self._source.frames(), strict=True):
-            yield self._finish(kept, frame)
+        for stored, frame in zip(self._stored, self._source.frames(), strict=True):
+            yield self._probabilities(stored, frame)
 
     def masks_at(self, index: int) -> Probabilities:
         """The probabilities of one frame, as in `frames`."""
-        return self._finish(self._kept[index], self._frame(index))
+        return self._probabilities(self._stored[index], self._frame(index))
 
     def clearest_frame(self, object_ids: tuple[int, ...] | None = None) -> int:
-        """The frame in which some objects together (by default all) are clearest."""
+        """Index of the frame with the highest clarity of the least clear of the objects."""
         rows = [k - 1 for k in (self.object_ids if object_ids is None else object_ids)]
-        return int(np.argmax([kept.clarity[rows].min() for kept in self._kept]))
+        return int(np.argmax([stored.clarity[rows].min() for stored in self._stored]))
 
     def proposals(self) -> tuple[Proposal, ...]:
-        """Every object in its clearest frame, the best first."""
+        """Proposals of all objects, each in its clearest frame, the best object first."""
         return tuple(self._proposal(k) for k in self.object_ids)
 
     def _proposal(self, object_id: int) -> Proposal:
         index = self.clearest_frame((object_id,))
         frame = self._frame(index)
-        labels = self.labels(self._finish(self._kept[index], frame))
+        labels = self.labels(self._probabilities(self._stored[index], frame))
         return Proposal(
             object_id=object_id,
             score=self._object_scores[object_id - 1],
@@ -106,13 +115,13 @@ class StoredDiscovery(Discovery):
     def _frame(self, index: int) -> Frame:
         return next(self._source.frames(index, index + 1))
 
-    def _finish(self, kept: KeptScores, frame: Frame) -> Probabilities:
-        probabilities = enlarge_scores(kept.scores(), (frame.shape[0], frame.shape[1]))
+    def _probabilities(self, stored: StoredScores, frame: Frame) -> Probabilities:
+        probabilities = enlarge_scores(stored.scores(), (frame.shape[0], frame.shape[1]))
         return probabilities if self._refine is None else self._refine(probabilities, frame)
 
 
 def enlarge_scores(scores: Probabilities, size: tuple[int, int]) -> Probabilities:
-    """Scores O+1×h×w at a frame's (height, width): they still sum to 1."""
+    """Scores O+1×h×w resized to a frame's (height, width), O+1×H×W float32; they still sum to 1."""
     rows = [cv2.resize(row, size[::-1], interpolation=cv2.INTER_LINEAR) for row in scores]
     probabilities = np.stack([np.asarray(row, np.float32) for row in rows])
     probabilities /= probabilities.sum(0)
@@ -120,13 +129,13 @@ def enlarge_scores(scores: Probabilities, size: tuple[int, int]) -> Probabilitie
 
 
 class FrameCounter:
-    """Counts the frames that were looked at, and says so."""
+    """Counts processed frames and reports the count to a callback."""
 
     def __init__(self, on_frames: OnFrames | None) -> None:
         self.on_frames, self.frames = on_frames, 0
 
     def add(self) -> None:
-        """One more frame."""
+        """Count one frame."""
         self.frames += 1
         if self.on_frames is not None:
             self.on_frames(self.frames)

@@ -10,9 +10,10 @@ ROOT/Annotations/NAME.
 from pathlib import Path
 
 from rotomask.data.benchmarks.folders import image_files, pair_masks, require_folder, subfolders
-from rotomask.data.benchmarks.label_files import Labels, read_brightness
+from rotomask.data.benchmarks.label_files import Labels
 from rotomask.data.benchmarks.sequences import VideoDataset, VideoSequence
 from rotomask.errors import DatasetError
+from rotomask.masks import read_grey
 
 SEQUENCES = 22
 
@@ -56,7 +57,7 @@ def transfers(frame_count: int, distance: int) -> tuple[tuple[int, int], ...]:
 
 def read_object(paths: tuple[Path, ...]) -> Labels:
     """1 where the mask is white: H×W uint8."""
-    mask: Labels = (read_brightness(paths[0]) > 127).astype("uint8")
+    mask: Labels = (read_grey(paths[0]) > 127).astype("uint8")
     return mask
 
 

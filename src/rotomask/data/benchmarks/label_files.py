@@ -62,18 +62,3 @@ def _grey_png(path: Path) -> npt.NDArray[np.uint8] | None:
     if decoded is None or decoded.ndim != 2:
         return None
     return np.asarray(decoded, np.uint8)
-
-
-def read_brightness(path: Path) -> npt.NDArray[np.uint8]:
-    """Brightness of a black and white mask of any image type and mode: H×W uint8, white is 255.
-
-    Raises:
-        MaskError: If the file is missing or damaged.
-    """
-    try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("L"))
-    except FileNotFoundError as error:
-        raise MaskError(f"{path} does not exist") from error
-    except (OSError, SyntaxError, ValueError) as error:
-        raise MaskError(f"{path} is not a readable image: {error}") from error

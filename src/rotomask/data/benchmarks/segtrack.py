@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from rotomask.data.benchmarks.folders import image_files, pair_masks, require_folder, subfolders
-from rotomask.data.benchmarks.label_files import Labels, read_brightness
+from rotomask.data.benchmarks.label_files import Labels
 from rotomask.data.benchmarks.sequences import VideoDataset, VideoSequence
 from rotomask.errors import DatasetError, OptionError
+from rotomask.masks import read_grey
 
 SEQUENCES = 14
 SPLITS = ("objects", "merged")
@@ -57,7 +58,7 @@ def read_separate(paths: tuple[Path, ...]) -> Labels:
     """
     labels: Labels | None = None
     for object_id, path in enumerate(paths, start=1):
-        mask = read_brightness(path) > 127
+        mask = read_grey(path) > 127
         if labels is None:
             labels = np.zeros(mask.shape, np.uint8)
         if mask.shape != labels.shape:

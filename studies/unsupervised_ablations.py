@@ -29,13 +29,13 @@ from rotomask.networks.embedding import EmbeddingNet
 from rotomask.networks.layers.efficientnet_lite import EfficientNetLite0
 from rotomask.networks.precision import choose_runtime
 from rotomask.training.starting import lite0_imagenet_weights
-from rotomask.unsupervised.annotated import AnnotatedConfig, annotated_sets
 from rotomask.unsupervised.config import DiscoveryConfig
-from rotomask.unsupervised.discovery import EmbeddingDiscoverer, evenly_spaced
+from rotomask.unsupervised.embedding_discoverer import EmbeddingDiscoverer, evenly_spaced
+from rotomask.unsupervised.embedding_segmenter import AnnotatedConfig, annotated_sets
 from rotomask.unsupervised.features import FrameMaps
-from rotomask.unsupervised.frame import FrameSeeds, SeedSets, find_frame_seeds, seed_sets
-from rotomask.unsupervised.score import soft_scores
-from rotomask.unsupervised.stored import enlarge_scores
+from rotomask.unsupervised.frame_seeds import FrameSeeds, SeedSets, find_frame_seeds, seed_sets
+from rotomask.unsupervised.soft_scores import soft_scores
+from rotomask.unsupervised.stored_discovery import enlarge_scores
 from rotomask.unsupervised.tracks import Ranking, rank_tracks
 from studies.embedding_measures import embedding_drift, seed_accuracy
 from studies.measuring import truths_of

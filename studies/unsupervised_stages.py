@@ -12,12 +12,12 @@ from rotomask import load_discoverer, open_video
 from rotomask.flow.optical_flow import flow_colours
 from rotomask.render import Pixels, contact_sheet, overlay
 from rotomask.unsupervised.base import FrameList
-from rotomask.unsupervised.discovery import EmbeddingDiscoverer, EmbeddingDiscovery
-from rotomask.unsupervised.frame import find_frame_seeds, seed_sets
+from rotomask.unsupervised.embedding_discoverer import EmbeddingDiscoverer, EmbeddingDiscovery
+from rotomask.unsupervised.foreground_sets import initial_foreground
+from rotomask.unsupervised.frame_seeds import find_frame_seeds, seed_sets
 from rotomask.unsupervised.graph import embedding_edges, embedding_graph
-from rotomask.unsupervised.saliency import region_flows
+from rotomask.unsupervised.motion_saliency import region_flows
 from rotomask.unsupervised.seeds import candidate_points, seed_regions
-from rotomask.unsupervised.sets import initial_foreground
 from studies.map_pictures import (
     embedding_picture,
     enlarged,

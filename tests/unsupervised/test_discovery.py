@@ -11,16 +11,16 @@ from rotomask.errors import InputError, MaskError, OptionError, RotomaskError, S
 from rotomask.evaluation.measures.region import region_similarity
 from rotomask.jobs.loading import load_discoverer
 from rotomask.segmenters.refinements import Refinements
-from rotomask.unsupervised import discovery as discovery_module
+from rotomask.unsupervised import embedding_discoverer as discovery_module
 from rotomask.unsupervised.base import Discovery, FrameList
 from rotomask.unsupervised.config import DiscoveryConfig
-from rotomask.unsupervised.discovery import EmbeddingDiscoverer, evenly_spaced
+from rotomask.unsupervised.embedding_discoverer import EmbeddingDiscoverer, evenly_spaced
 from rotomask.unsupervised.flow_saliency import (
     FlowSaliencyConfig,
     FlowSaliencyDiscoverer,
     moving_probability,
 )
-from rotomask.unsupervised.stored import certainty, store_scores
+from rotomask.unsupervised.stored_discovery import certainty, store_scores
 from tests.unsupervised.pasted import Clip, pasted_clip
 
 SMALL = DiscoveryConfig(size=192)

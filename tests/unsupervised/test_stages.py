@@ -7,14 +7,18 @@ from hypothesis import strategies as st
 
 from rotomask.errors import OptionError, ShapeError
 from rotomask.unsupervised.config import DiscoveryConfig
-from rotomask.unsupervised.discovery import ranked_tracks
+from rotomask.unsupervised.embedding_discoverer import ranked_tracks
 from rotomask.unsupervised.features import FrameMaps
-from rotomask.unsupervised.frame import find_frame_seeds, seed_sets
+from rotomask.unsupervised.foreground_sets import (
+    background_seeds,
+    covered_seeds,
+    initial_foreground,
+)
+from rotomask.unsupervised.frame_seeds import find_frame_seeds, seed_sets
 from rotomask.unsupervised.graph import embedding_graph
-from rotomask.unsupervised.saliency import lowest_objectness, motion_saliency, region_flows
-from rotomask.unsupervised.score import sharpen, soft_scores, split_foreground
+from rotomask.unsupervised.motion_saliency import lowest_objectness, motion_saliency, region_flows
 from rotomask.unsupervised.seeds import candidate_points, diverse_points, find_seeds, seed_regions
-from rotomask.unsupervised.sets import background_seeds, covered_seeds, initial_foreground
+from rotomask.unsupervised.soft_scores import sharpen, soft_scores, split_foreground
 from rotomask.unsupervised.tracks import distinct_tracks, link_seeds, rank_tracks, seed_scores
 
 SIZE = (24, 40)

@@ -1,16 +1,16 @@
-"""Sizes at which frames are processed."""
+"""The size at which a frame is processed, from its own size and the options."""
 
 
 def working_size(
     size: tuple[int, int], short_side: int | None, enlarge: bool, scale: float = 1.0
 ) -> tuple[int, int]:
-    """Height and width at which a frame is processed.
+    """Height and width at which a frame is processed, with its aspect ratio.
 
     Args:
         size: Height and width of the frame, px.
-        short_side: Larger frames are reduced to it, px; None: none is.
-        enlarge: Whether smaller frames are enlarged to it.
-        scale: Factor on the size so far, to test at several scales.
+        short_side: Short side to which larger frames are reduced, px; None: keep the frame's size.
+        enlarge: Enlarge smaller frames to `short_side` too.
+        scale: Further factor on both sides, for multi-scale inference.
     """
     short = min(size)
     target = short
@@ -23,22 +23,23 @@ def working_size(
 
 
 def fitted_size(size: tuple[int, int], short_side: int | None, multiple: int) -> tuple[int, int]:
-    """Height and width nearest to a short side and the frame's shape, in multiples.
+    """Multiples of a number nearest to the frame's height and width at a given short side.
 
-    Smaller frames are always enlarged: what such a network takes for an object depends on its size
-    in pixels. Rounded once, where `nearest_multiples` of `working_size` rounds twice.
+    Smaller frames are always enlarged, because the networks that use this respond to objects of a
+    certain size in px. The sides are rounded once; `nearest_multiples` of `working_size` rounds
+    twice.
 
     Args:
         size: Height and width of the frame, px.
-        short_side: Short side to fit, px; None: the frame's own.
-        multiple: Sides are multiples of it, px.
+        short_side: Short side, px; None: the frame's own.
+        multiple: The returned height and width are multiples of this, px.
     """
     scale = 1.0 if short_side is None else short_side / min(size)
     return nearest_multiples((size[0] * scale, size[1] * scale), multiple)
 
 
 def nearest_multiples(size: tuple[float, float], multiple: int) -> tuple[int, int]:
-    """Height and width rounded to multiples, at least one.
+    """Height and width rounded to the nearest multiples of a number, at least one multiple each.
 
     Example:
         >>> nearest_multiples((480, 854), 32)

@@ -15,7 +15,7 @@ from rotomask.refine.dense_crf import dense_crf
 from rotomask.segmenters.follow import FrameSource
 from rotomask.unsupervised.base import Discoverer, OnFrames
 from rotomask.unsupervised.features import map_flow
-from rotomask.unsupervised.stored import (
+from rotomask.unsupervised.stored_discovery import (
     FrameCounter,
     Refine,
     StoredDiscovery,

@@ -24,10 +24,10 @@ from rotomask.segmenters.follow import FrameSource
 from rotomask.unsupervised.base import Discoverer, OnFrames
 from rotomask.unsupervised.config import DiscoveryConfig
 from rotomask.unsupervised.features import FrameMaps, frame_maps, map_flow
-from rotomask.unsupervised.frame import FrameSeeds, SeedSets, find_frame_seeds, seed_sets
+from rotomask.unsupervised.frame_seeds import FrameSeeds, SeedSets, find_frame_seeds, seed_sets
 from rotomask.unsupervised.map_cache import MapCache
-from rotomask.unsupervised.score import Owners, sharpen, soft_scores, split_foreground
-from rotomask.unsupervised.stored import (
+from rotomask.unsupervised.soft_scores import Owners, sharpen, soft_scores, split_foreground
+from rotomask.unsupervised.stored_discovery import (
     FrameCounter,
     Refine,
     StoredDiscovery,

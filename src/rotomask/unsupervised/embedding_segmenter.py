@@ -1,4 +1,4 @@
-"""The semi-supervised form: seeds chosen by the mask of the first frame (sec. 4.5, A.1)."""
+"""Semi-supervised segmentation by instance embeddings: objects given by a mask (sec. 4.5, A.1)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,27 +17,27 @@ from rotomask.segmenters.framing import ids_in, with_given
 from rotomask.segmenters.network_segmenter import NetworkSegmenter
 from rotomask.unsupervised.features import FrameMaps, frame_maps
 from rotomask.unsupervised.graph import Points, similarity, squared_distances
-from rotomask.unsupervised.score import soft_scores
 from rotomask.unsupervised.seeds import find_seeds, seed_regions
-from rotomask.unsupervised.stored import enlarge_scores
+from rotomask.unsupervised.soft_scores import soft_scores
+from rotomask.unsupervised.stored_discovery import enlarge_scores
 
 
 @dataclass(frozen=True, kw_only=True)
 class AnnotatedConfig:
-    """How the embedding network follows objects whose mask is given."""
+    """Settings of `EmbeddingSegmenter`."""
 
     size: int | None = 384
-    """Short side at which frames are looked at, px; None: their own."""
+    """Short side at which frames are processed, px; None: their own."""
     window: int = 9
-    """Side of the window in which a candidate seed is the least edge, px of the map."""
+    """Window in which a candidate seed has the least edge value, px of the map."""
     seeds: int = 100
-    """Seeds of an annotated frame."""
+    """Number of seeds in an annotated frame."""
     covered: float = 0.5
-    """Share of a region in an object from which its mean embedding stands for the object."""
+    """A region represents an object if the object covers more than this fraction of it."""
     enlarge: bool = True
-    """Whether smaller frames are enlarged to `size`: what looks like an object depends on it."""
+    """Enlarge smaller frames to `size`; the network's output depends on the size of objects."""
     scale: float = 1.0
-    """Factor of `size`, for averages over several."""
+    """Factor on `size`, for multi-scale inference."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.covered < 1:
@@ -45,7 +45,10 @@ class AnnotatedConfig:
 
 
 class EmbeddingSegmenter(NetworkSegmenter[EmbeddingNet, AnnotatedConfig]):
-    """Follows objects by the embeddings of their first mask; these stay as they are (A.1)."""
+    """Segments objects by the similarity of embeddings to those in the annotated frames (A.1).
+
+    The sets of embeddings change only when a frame is annotated.
+    """
 
     def __init__(
         self,
@@ -80,7 +83,7 @@ class EmbeddingSegmenter(NetworkSegmenter[EmbeddingNet, AnnotatedConfig]):
         return with_given(segmented, mask, self._ids, given)
 
     def _observe(self, frame: Frame, mask: Mask) -> None:
-        """Nothing is learnt from the segmenter's own masks."""
+        """Do nothing: the sets do not depend on the segmenter's own masks."""
 
     def _maps(self, frame: Frame) -> FrameMaps:
         size = self.working_size(self._size)
@@ -92,62 +95,67 @@ class EmbeddingSegmenter(NetworkSegmenter[EmbeddingNet, AnnotatedConfig]):
         return enlarge_scores(small, self._size)
 
     def _learn(self, maps: FrameMaps, mask: Mask, given: Sequence[int]) -> None:
-        """Add what an annotated frame shows to the sets. Of an absent object nothing is learnt."""
+        """Add the embeddings of an annotated frame to the sets; absent objects add none."""
         background, objects = annotated_sets(maps, mask, ids_in(mask), self.config)
-        if set(given) >= set(self._objects):  # else it may show an object that is not in the mask
+        # Unless all objects are given, the mask's background can contain one of the others.
+        if set(given) >= set(self._objects):
             self._background = np.concatenate([self._background, background])
         for k in given:
             empty = np.zeros((0, background.shape[1]), np.float32)
             points = objects.get(k, empty)
             self._objects[k] = np.concatenate([self._objects.get(k, empty), points])
-            if len(points) and len(self._background):  # it may have been taken for background
-                alike = similarity(squared_distances(self._background, points)).max(1) > 0.5
-                self._background = self._background[~alike]
+            # The object may have been background before it was annotated.
+            if len(points) and len(self._background):
+                similar = similarity(squared_distances(self._background, points)).max(1) > 0.5
+                self._background = self._background[~similar]
 
 
 def annotated_sets(
     maps: FrameMaps, mask: Mask, object_ids: Sequence[int], config: AnnotatedConfig
 ) -> tuple[Points, dict[int, Points]]:
-    """Embeddings that stand for background and objects, by a mask (A.1).
+    """Embeddings that represent the background and each object of a mask (A.1).
 
-    A region of which an object covers more than a share gives the mean embedding of what is
-    covered; one without any object its own to the background. An object that covers no region so
-    gives the mean of its pixels.
+    For an object: the mean embedding of its pixels in each region of which it covers more than
+    `AnnotatedConfig.covered`, or the mean of all its pixels if there is no such region. For the
+    background: the mean embedding of each region without any object.
 
     Args:
-        maps: Of the annotated frame.
-        mask: H×W labels.
-        object_ids: The objects wanted.
+        maps: Embedding and objectness of the annotated frame.
+        mask: Labels, H×W.
+        object_ids: Labels of the objects.
         config: The settings.
 
     Returns:
-        The background's points n×E, and those of each object that has a pixel.
+        The background's embeddings n×E, and those of each object with at least one pixel.
     """
     seeds = find_seeds(maps.embedding, maps.objectness, window=config.window, count=config.seeds)
     regions, count = seed_regions(maps.embedding, seeds).ravel(), len(seeds.pixels)
     flat = maps.embedding.reshape(len(regions), -1)
     size = np.bincount(regions, minlength=count)
-    free = np.ones(count, bool)
+    is_background = np.ones(count, bool)  # regions without a pixel of any object
     objects = {}
     for k in object_ids:
-        inside = _cells(mask == k, maps.objectness.shape) > 0.5
-        if not inside.any():  # smaller than a cell
-            inside = _cells(mask == k, maps.objectness.shape) > 0
-        index = inside.ravel()
-        within = np.bincount(regions[index], minlength=count)
-        free &= within == 0
-        covered = np.flatnonzero(within > config.covered * size)
-        means = [flat[index & (regions == region)].mean(0) for region in covered]
-        if not means and index.any():
-            means = [flat[index].mean(0)]
+        fraction = _cell_fractions(mask == k, maps.objectness.shape)
+        inside = fraction > 0.5
+        if not inside.any():  # the object is smaller than a cell
+            inside = fraction > 0
+        object_mask = inside.ravel()
+        pixels = np.bincount(regions[object_mask], minlength=count)  # of the object, by region
+        is_background &= pixels == 0
+        covered = np.flatnonzero(pixels > config.covered * size)
+        means = [flat[object_mask & (regions == region)].mean(0) for region in covered]
+        if not means and object_mask.any():
+            means = [flat[object_mask].mean(0)]
         if means:
             objects[k] = np.stack(means)
-    ground = [flat[regions == region].mean(0) for region in np.flatnonzero(free & (size > 0))]
-    background = np.stack(ground) if ground else np.zeros((0, flat.shape[1]), np.float32)
-    return background, objects
+    background = [
+        flat[regions == region].mean(0) for region in np.flatnonzero(is_background & (size > 0))
+    ]
+    empty = np.zeros((0, flat.shape[1]), np.float32)
+    return np.stack(background) if background else empty, objects
 
 
-def _cells(inside: npt.NDArray[np.bool_], shape: tuple[int, int]) -> npt.NDArray[np.float32]:
-    """The part of each cell of a map that is inside, h×w, 0 to 1."""
-    cells = cv2.resize(inside.astype(np.float32), shape[::-1], interpolation=cv2.INTER_AREA)
+def _cell_fractions(mask: npt.NDArray[np.bool_], shape: tuple[int, int]) -> npt.NDArray[np.float32]:
+    """Fraction of each cell of a map h×w that a mask H×W covers: h×w, 0 to 1."""
+    cells = cv2.resize(mask.astype(np.float32), shape[::-1], interpolation=cv2.INTER_AREA)
     return np.asarray(cells, np.float32)

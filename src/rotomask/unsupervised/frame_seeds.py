@@ -10,10 +10,14 @@ import numpy.typing as npt
 from rotomask.flow.optical_flow import Flow
 from rotomask.unsupervised.config import DiscoveryConfig
 from rotomask.unsupervised.features import FrameMaps
+from rotomask.unsupervised.foreground_sets import (
+    background_seeds,
+    covered_seeds,
+    initial_foreground,
+)
 from rotomask.unsupervised.graph import Indices, Points, Values, embedding_graph, nearest_source
-from rotomask.unsupervised.saliency import lowest_objectness, motion_saliency, region_flows
+from rotomask.unsupervised.motion_saliency import lowest_objectness, motion_saliency, region_flows
 from rotomask.unsupervised.seeds import Seeds, find_seeds, seed_regions
-from rotomask.unsupervised.sets import background_seeds, covered_seeds, initial_foreground
 from rotomask.unsupervised.tracks import seed_scores
 
 

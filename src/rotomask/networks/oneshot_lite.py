@@ -88,11 +88,12 @@ class AppearanceDecoder(PyramidDecoder):
         """Logits at the size of the images, each B×1×H×W float32."""
         pyramid, deep = features
         x16, x8, x4 = self.decode(pyramid, deep)
+        # Only the finest features are fused into the output; side outputs exist for their losses.
         height, width = pyramid.stride4.shape[-2:]
         size = (height * 4, width * 4)
         fused = upsample_logits(self.predict(F.relu(x4)), size)
         sides = [
             upsample_logits(head(F.relu(x)), size)
-            for head, x in zip(self.side, (x16, x8), strict=False)
+            for head, x in zip(self.side, (x16, x8), strict=False)  # no heads without ``sides``
         ]
         return SideLogits(fused, tuple(sides))

@@ -63,6 +63,7 @@ class OSVOS(nn.Module):
             nn.Conv2d(widths[-1], depth, kernel, padding=kernel // 2) for widths in sides
         )
         strides = [2**i for i in range(1, len(VGG16_STAGES))]
+        # `upscale` enlarges the side features, `upscale_` the logits predicted from them.
         self.upscale = nn.ModuleList(Upscale(depth, stride) for stride in strides)
         supervised = strides if self.config.supervised_sides else []
         self.score_dsn = nn.ModuleList(nn.Conv2d(depth, 1, 1) for _ in supervised)

@@ -238,6 +238,7 @@ class Refine(nn.Module):
 
     def forward(self, coarse: Tensor, skip: Tensor) -> Tensor:
         """Coarse B×C×h×w and skip B×S×H×W -> B×C'×H×W."""
+        # Project before enlarging: a 1×1 convolution at the coarse size costs a quarter.
         up = self.project(coarse)
         if up.shape[-2:] != skip.shape[-2:]:
             up = F.interpolate(up, skip.shape[-2:], mode="bilinear", align_corners=False)

@@ -110,9 +110,10 @@ def moving_probability(length: npt.NDArray[np.float32], still_px: float) -> npt.
     longest = float(np.percentile(length, 99.5))
     if longest <= still_px:
         return np.zeros_like(length)
-    levels = (np.clip(length / longest, 0, 1) * 255).astype(np.uint8)
+    levels = (np.clip(length / longest, 0, 1) * 255).astype(np.uint8)  # OpenCV's Otsu needs uint8
     level, _ = cv2.threshold(levels, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
-    threshold = max((level + 0.5) / 255 * longest, still_px)
+    threshold = max((level + 0.5) / 255 * longest, still_px)  # back to px
+    # l² / (l² + t²) is 0.5 at the threshold t and rises smoothly, unlike a hard split.
     squared = np.square(length)
     probability: npt.NDArray[np.float32] = squared / (squared + threshold**2)
     return probability

@@ -37,6 +37,7 @@ def covered_seeds(
         count: Number of regions.
         share: The fraction, 0 to 1.
     """
+    # Pixels by region, and foreground pixels by region, counted without a loop over regions.
     index = regions.ravel()
     size = np.bincount(index, minlength=count)
     inside = np.bincount(index, foreground.ravel(), minlength=count)

@@ -45,6 +45,7 @@ def store_scores(scores: Probabilities, clarity: Sequence[float]) -> StoredScore
         scores: O+1×h×w, background first.
         clarity: Clarity of each object, O, 0 to 1.
     """
+    # The background is not stored: it is what the objects leave of 1.
     levels = np.floor(scores[1:] * 255 + 0.5).astype(np.uint8)
     return StoredScores(
         compressed=zlib.compress(levels.tobytes(), 1),
@@ -123,6 +124,7 @@ class StoredDiscovery(Discovery):
 def enlarge_scores(scores: Probabilities, size: tuple[int, int]) -> Probabilities:
     """Scores O+1×h×w resized to a frame's (height, width), O+1×H×W float32; they still sum to 1."""
     rows = [cv2.resize(row, size[::-1], interpolation=cv2.INTER_LINEAR) for row in scores]
+    # Interpolation keeps the sum of 1 only up to rounding.
     probabilities = np.stack([np.asarray(row, np.float32) for row in rows])
     probabilities /= probabilities.sum(0)
     return probabilities

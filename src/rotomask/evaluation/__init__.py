@@ -32,7 +32,7 @@ from rotomask.evaluation.results import (
     SequenceScore,
     read_result,
 )
-from rotomask.evaluation.running import evaluate_results
+from rotomask.evaluation.scoring import evaluate_results
 
 __all__ = [
     "BENCHMARKS",

@@ -26,7 +26,7 @@ from rotomask.data.benchmarks.sequences import VideoDataset, VideoSequence
 from rotomask.errors import OptionError, OutputError
 from rotomask.evaluation.benchmarks import get_benchmark, open_benchmark
 from rotomask.evaluation.results import EvaluationResult
-from rotomask.evaluation.running import evaluate_results
+from rotomask.evaluation.scoring import evaluate_results
 from rotomask.evaluation.submission import write_submission
 from rotomask.files import complete_or_absent
 from rotomask.jobs.following import follow_pass, learning_report, write_discovery

@@ -16,14 +16,14 @@ CURVE_SIZE_PX = (260, 110)
 
 
 def bar_chart(
-    rows: Sequence[tuple[str, Sequence[float]]], series: Sequence[str], *, most: float = 1.0
+    rows: Sequence[tuple[str, Sequence[float]]], series: Sequence[str], *, maximum: float = 1.0
 ) -> str:
     """SVG of horizontal bars, one group per row, each bar with its value.
 
     Args:
         rows: (label, one value per series); NaN draws no bar.
         series: Names of the values, for the tooltips.
-        most: The value of a bar of full length.
+        maximum: The value of a bar of full length.
     """
     height = ROW_PX * len(rows) + 8
     span = BARS_WIDTH_PX - LABEL_PX - VALUE_PX
@@ -40,9 +40,9 @@ def bar_chart(
         for number, (name, value) in enumerate(zip(series, values, strict=True)):
             if math.isnan(value):
                 continue
-            width = span * min(max(value / most, 0), 1)
+            width = span * min(max(value / maximum, 0), 1)
             y = top + BAR_PX * number
-            text = f"{value:.3f}" if most <= 1 else f"{value:.1f}"
+            text = f"{value:.3f}" if maximum <= 1 else f"{value:.1f}"
             parts.append(
                 f'<rect x="{LABEL_PX}" y="{y:.1f}" width="{width:.1f}" height="{BAR_PX - 2}" '
                 f'rx="2" fill="{COLOURS[number]}"><title>{escape(label)}: {escape(name)} {text}'
@@ -57,14 +57,14 @@ def curve_chart(
     curves: Mapping[str, npt.NDArray[np.float64]],
     frames: Sequence[str],
     *,
-    most: float = 1.0,
+    maximum: float = 1.0,
 ) -> str:
-    """SVG of values over frames, one line per series, on an axis from 0 to `most`.
+    """SVG of values over frames, one line per series, on an axis from 0 to `maximum`.
 
     Args:
         curves: Name -> T values; NaN leaves a gap.
         frames: Names of the T frames; the first and the last label the axis.
-        most: The value at the top of the axis.
+        maximum: The value at the top of the axis.
     """
     width, height = CURVE_SIZE_PX
     left, top, right, bottom = 26, 6, 6, 16
@@ -72,11 +72,11 @@ def curve_chart(
     parts = [f'<svg class="curve" viewBox="0 0 {width} {height}" role="img">']
     for fraction in (0, 0.5, 1):
         y = top + up * (1 - fraction)
-        text = f"{fraction * most:g}" if most <= 1 else f"{fraction * most:.0f}"
+        text = f"{fraction * maximum:g}" if maximum <= 1 else f"{fraction * maximum:.0f}"
         parts.append(f'<line class="grid" x1="{left}" x2="{width - right}" y1="{y}" y2="{y}"/>')
         parts.append(f'<text class="tick" x="{left - 4}" y="{y + 3}">{text}</text>')
     for index, (name, values) in enumerate(curves.items()):
-        path = _path(values / most, left, top, across, up)
+        path = _path(values / maximum, left, top, across, up)
         colour = COLOURS[index % len(COLOURS)]
         parts.append(
             f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="1.6" '

@@ -98,10 +98,10 @@ def _published(result: EvaluationResult) -> str:
     rows.sort(
         key=lambda row: row[2].get(first, math.inf if lower else -math.inf), reverse=not lower
     )
-    most = max(row[2].get(first, 0) for row in rows) or 1
+    maximum = max(row[2].get(first, 0) for row in rows) or 1
     body = []
     for method, kind, figures, ours in rows:
-        fraction = figures.get(first, math.nan) / (most if lower else max(1.0, most))
+        fraction = figures.get(first, math.nan) / (maximum if lower else max(1.0, maximum))
         bar = "" if math.isnan(fraction) else f'<i style="width:{100 * fraction:.1f}%"></i>'
         cells = "".join(
             f"<td>{escape(written(n, figures[n])) if n in figures else ''}</td>" for n in names
@@ -125,11 +125,11 @@ def _bars(result: EvaluationResult) -> str:
     rows = [(s.name, [s.figures.get(n, math.nan) for n in names]) for s in result.sequences]
     lower = names[0].startswith("error")
     rows.sort(key=lambda row: -_mean(row[1]) if not lower else _mean(row[1]))
-    most = 1.0
+    maximum = 1.0
     if lower:
-        most = max([v for _, values in rows for v in values if not math.isnan(v)], default=1.0)
+        maximum = max([v for _, values in rows for v in values if not math.isnan(v)], default=1.0)
     titles = [title(n) for n in names]
-    return _section("Every sequence", legend(titles) + bar_chart(rows, titles, most=most))
+    return _section("Every sequence", legend(titles) + bar_chart(rows, titles, maximum=maximum))
 
 
 def _curves(result: EvaluationResult) -> str:
@@ -143,10 +143,10 @@ def _curves(result: EvaluationResult) -> str:
             continue
         series = list(curves) if len(curves) > len(series) else series
         largest = [float(np.nanmax(c)) for c in curves.values() if not np.isnan(c).all()]
-        most = 1.0 if max(largest, default=0) <= 1 else max(largest)
+        maximum = 1.0 if max(largest, default=0) <= 1 else max(largest)
         charts.append(
             f"<figure><figcaption>{escape(sequence.name)}</figcaption>"
-            f"{curve_chart(curves, frames, most=most)}</figure>"
+            f"{curve_chart(curves, frames, maximum=maximum)}</figure>"
         )
     if not charts:
         return ""

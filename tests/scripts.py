@@ -14,7 +14,7 @@ from rotomask.masks import write_mask
 ROOT = Path(__file__).parents[1]
 
 
-def run_script(module: str, *arguments: object, timeout_s: float = 300) -> str:
+def run_script(module: str, *arguments: object, timeout_s: float = 550) -> str:
     """Output of `python -m MODULE ARGUMENTS`, such as studies.edges; it must succeed."""
     command = [sys.executable, "-m", module, *arguments]
     process = subprocess.run(

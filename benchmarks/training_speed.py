@@ -138,7 +138,7 @@ def where_time_goes(data: dict[str, Path], steps: int = 4) -> dict[str, float]:
     return {name: float(np.median(times)) for name, times in spent.items()}
 
 
-def whole_steps(data: dict[str, Path], hardware: Hardware, steps: int = 10) -> float:
+def whole_steps(data: dict[str, Path], hardware: Hardware, steps: int) -> float:
     """Clips a second of the whole loop, without its first three steps."""
     times = []
     with tempfile.TemporaryDirectory() as folder:
@@ -167,7 +167,11 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--threads", type=int, default=1)
-    torch.set_num_threads(parser.parse_args().threads)
+    parser.add_argument(
+        "--steps", type=int, default=10, help="whole steps that are timed, 5 or more"
+    )
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
     with tempfile.TemporaryDirectory() as folder:
         data = stills(Path(folder))
         for name, options in NETWORK_ALONE.items():
@@ -177,8 +181,11 @@ def main() -> None:
         for name, milliseconds in where_time_goes(data).items():
             print(f"    {name:34} {milliseconds:5.0f} ms", flush=True)
         print()
-        show("whole steps, clips made in between", whole_steps(data, cpu))
-        show("+ clips made in a loader process", whole_steps(data, replace(cpu, workers=1)))
+        show("whole steps, clips made in between", whole_steps(data, cpu, arguments.steps))
+        show(
+            "+ clips made in a loader process",
+            whole_steps(data, replace(cpu, workers=1), arguments.steps),
+        )
 
 
 def show(name: str, rate: float) -> None:

@@ -1,9 +1,9 @@
-"""Advantage actor-critic: a policy and a value, learnt together from episodes.
+"""Advantage actor-critic: a policy and a value function, learnt together from episodes.
 
-The synchronous form (A2C) of Mnih et al. 2016 (A3C, which paper 1 names): several episodes are
-played side by side by the same policy, then one step is made on all of them. With G the discounted
-sum of what follows and V the critic's guess of it, the actor's loss is -log π(a|s) (G - V), the
-critic's (G - V)²; entropy keeps the actor trying.
+The synchronous form (A2C) of Mnih et al. 2016 (A3C, which paper 1 names): the same policy plays
+several episodes, then one optimiser step is made on all of them. With G the discounted sum of the
+later rewards and V the critic's estimate of it, the actor's loss is -log π(a|s) (G - V), the
+critic's (G - V)²; entropy keeps the actor exploring.
 """
 
 from abc import ABC, abstractmethod
@@ -22,28 +22,28 @@ State = npt.NDArray[np.float32]
 
 
 class Environment(ABC):
-    """What a policy acts in, one episode at a time."""
+    """The world in which a policy acts, one episode at a time."""
 
     state_size: int
     actions: int
 
     @abstractmethod
     def reset(self, rng: np.random.Generator) -> State:
-        """Begin an episode; its first state, `state_size` numbers of about unit size."""
+        """Start an episode. Returns its first state: `state_size` numbers of about unit size."""
 
     @abstractmethod
     def step(self, action: int) -> tuple[State, float, bool]:
-        """Act: the next state, the reward, and whether the episode is over."""
+        """Act. Returns the next state, the reward, and True if the episode is over."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ActorCriticConfig:
-    """How the policy learns."""
+    """Settings of the training of a policy."""
 
     updates: int = 200
     """Optimiser steps."""
     episodes: int = 16
-    """Played for each update."""
+    """Episodes played for each update."""
     hidden: int = 48
     """Width of the two layers."""
     learning_rate: float = 3e-3
@@ -73,7 +73,7 @@ class ActorCritic(nn.Module):
         )
         self.actor = nn.Linear(hidden, actions)
         self.critic = nn.Linear(hidden, 1)
-        nn.init.zeros_(self.actor.weight)  # at first every action is as likely
+        nn.init.zeros_(self.actor.weight)  # at first all actions are equally likely
         nn.init.zeros_(self.actor.bias)
 
     def forward(self, states: Tensor) -> tuple[Tensor, Tensor]:
@@ -84,7 +84,7 @@ class ActorCritic(nn.Module):
 
 @dataclass(frozen=True)
 class Episode:
-    """What happened, step by step."""
+    """States, actions and rewards of an episode, step by step."""
 
     states: list[State]
     actions: list[int]
@@ -100,9 +100,9 @@ def learn_policy(
     """Train a policy.
 
     Args:
-        environment: Where it acts.
-        config: How.
-        on_update: Told the number of the update and the mean sum of rewards of its episodes.
+        environment: The world in which it acts.
+        config: Settings of the training.
+        on_update: Called with the number of the update and the mean sum of rewards of its episodes.
     """
     config = config or ActorCriticConfig()
     rng = np.random.default_rng(config.seed)
@@ -125,20 +125,21 @@ def learn_policy(
 def actor_critic_loss(
     network: ActorCritic, episodes: Sequence[Episode], config: ActorCriticConfig
 ) -> Tensor:
-    """The loss of played episodes; see the module."""
+    """Loss of the actor and the critic on played episodes; see the module."""
     states = torch.from_numpy(np.stack([s for e in episodes for s in e.states]))
     actions = torch.tensor([a for e in episodes for a in e.actions])
     returns = torch.tensor(
         [g for e in episodes for g in discounted(e.rewards, config.discount)], dtype=torch.float32
     )
     logits, values = network(states)
-    chances = F.log_softmax(logits, 1)
+    log_probabilities = F.log_softmax(logits, 1)  # B×A
     advantage = returns - values.detach()
+    # A common scale of the advantages, so that one learning rate suits any size of reward.
     scale = advantage.std(correction=0) + 1e-3
-    taken = chances.gather(1, actions[:, None])[:, 0]
-    entropy = -(chances.exp() * chances).sum(1)
+    of_action = log_probabilities.gather(1, actions[:, None])[:, 0]  # B
+    entropy = -(log_probabilities.exp() * log_probabilities).sum(1)
     total: Tensor = (
-        -(taken * advantage / scale).mean()
+        -(of_action * advantage / scale).mean()
         + config.value * F.smooth_l1_loss(values, returns)
         - config.entropy * entropy.mean()
     )
@@ -146,30 +147,31 @@ def actor_critic_loss(
 
 
 def discounted(rewards: Sequence[float], discount: float) -> list[float]:
-    """At each step the sum of the rewards from it on, later ones counting less."""
-    total, found = 0.0, []
+    """Discounted sum of the rewards from each step on."""
+    total, sums = 0.0, []
     for reward in reversed(rewards):
         total = reward + discount * total
-        found.append(total)
-    return found[::-1]
+        sums.append(total)
+    return sums[::-1]
 
 
 Policy = Callable[[State], int]
 
 
 def sampled(network: ActorCritic, rng: np.random.Generator) -> Policy:
-    """The policy that draws its actions: what learns."""
+    """A policy that draws its actions at random, as in training."""
 
     def act(state: State) -> int:
         with torch.no_grad():
-            chances = torch.softmax(network(torch.from_numpy(state)[None])[0][0].double(), 0)
-        return int(rng.choice(len(chances), p=(chances / chances.sum()).numpy()))
+            logits = network(torch.from_numpy(state)[None])[0][0]
+        probabilities = torch.softmax(logits.double(), 0).numpy()  # float32 does not sum to 1
+        return int(rng.choice(len(probabilities), p=probabilities / probabilities.sum()))
 
     return act
 
 
 def greedy(network: ActorCritic) -> Policy:
-    """The policy that takes the likeliest action: what is used."""
+    """A policy that takes the most probable action, as after training."""
 
     def act(state: State) -> int:
         with torch.no_grad():

@@ -1,4 +1,4 @@
-"""distance-lite: how deep inside its object every pixel lies, which tells touching objects apart.
+"""distance-lite: the depth of every pixel inside its object, which separates touching objects.
 
 The DAVIS-2017 report on OSVOS, PSPNet, edges and flow, section 5, tries two formulations on the
 distance transform of each instance: a classification into four bins, and a dense regression; a
@@ -40,7 +40,7 @@ class DistanceConfig:
 
 
 class DistanceLogits(NamedTuple):
-    """What the network says of images B×3×H×W, float32 at their size."""
+    """Outputs of the network for images B×3×H×W, float32 at their size."""
 
     bins: Tensor
     """B×4×H×W, outermost first."""
@@ -71,7 +71,7 @@ class DistanceNet(nn.Module):
 
 
 class DistanceMaps(NamedTuple):
-    """What is known of a frame, float32."""
+    """Maps of a frame, float32."""
 
     bins: npt.NDArray[np.float32]
     """4×H×W, probabilities, outermost first."""
@@ -81,7 +81,7 @@ class DistanceMaps(NamedTuple):
     """H×W, 0..1."""
 
     def level_of_bins(self) -> npt.NDArray[np.float32]:
-        """The distance that the bins expect, each at its middle: H×W, 0..1."""
+        """Expected distance under the bins' probabilities, each bin at its middle: H×W, 0..1."""
         middles = (np.arange(BINS, dtype=np.float32) + 0.5) / BINS
         level: npt.NDArray[np.float32] = np.tensordot(middles, self.bins, 1).astype(np.float32)
         return level
@@ -134,10 +134,10 @@ def load_distance_estimator(
 
 
 def normalised_distance(labels: npt.NDArray[np.integer]) -> npt.NDArray[np.float32]:
-    """How deep inside its instance every pixel lies: 1 where the instance is deepest.
+    """Depth of every pixel inside its instance: 1 where the instance is deepest.
 
-    The Euclidean distance to the nearest pixel that is not of the instance, over its maximum in the
-    instance. The frame's edge is no border: what goes on beyond it is taken to go on.
+    The Euclidean distance to the nearest pixel outside the instance, divided by its maximum in the
+    instance. The frame's edge is no border: an instance that touches it is taken to continue.
 
     Args:
         labels: H×W, 0 background, k = instance k.

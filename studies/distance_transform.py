@@ -29,12 +29,13 @@ from rotomask.training.clip_data import HELD_OUT
 from studies.distance_network import (
     BINS,
     DistanceMaps,
+    distance_bins,
     load_distance_estimator,
     normalised_distance,
 )
 from studies.panels import grey, save_panels
 from studies.results_page import markdown_table
-from studies.scripts import add_write, parse, publish, script_parser, write_json
+from studies.scripts import add_measure_and_picture, parse, publish, script_parser, write_json
 from studies.watershed import separate_instances
 
 PICTURE = Path(__file__).parents[1] / "docs" / "images" / "distance-transform.jpg"
@@ -221,10 +222,10 @@ def accuracy(scenes: list[Scene], maps: list[DistanceMaps]) -> dict[str, float]:
         [m.bins.argmax(0)[s.labels > 0] for s, m in zip(scenes, maps, strict=True)]
     )
     distance = np.concatenate([m.distance[s.labels > 0] for s, m in zip(scenes, maps, strict=True)])
-    right = np.clip(np.ceil(truth * BINS) - 1, 0, BINS - 1)
+    right = distance_bins(truth)
     return {
         "bins": float((bins == right).mean()),
-        "commonest bin": float(np.bincount(right.astype(int)).max() / len(right)),
+        "commonest bin": float(np.bincount(right).max() / len(right)),
         "distance": float(np.abs(distance - truth).mean()),
         "constant": float(np.abs(np.median(truth) - truth).mean()),
     }
@@ -256,18 +257,9 @@ def picture(arguments: argparse.Namespace) -> None:
 def main() -> None:
     parser = script_parser(__doc__)
     parser.add_argument("--weights", type=Path, help="used instead of studies/weights")
-    commands = parser.add_subparsers(required=True)
-    measuring = commands.add_parser("measure")
-    measuring.add_argument("--train", type=Path, required=True, help="DAVIS-2016 train")
-    measuring.add_argument("--davis", type=Path, required=True, help="videos to measure on")
+    measuring, picturing = add_measure_and_picture(parser, measure, picture, PICTURE)
     measuring.add_argument("--scenes", type=int, default=10, help="composed scenes a video")
-    add_write(measuring, json_file=True)
-    measuring.set_defaults(run=measure)
-    picturing = commands.add_parser("picture")
-    picturing.add_argument("--davis", type=Path, required=True)
     picturing.add_argument("--core", type=float, default=0.3, help="level of a core, 0 to 1")
-    picturing.add_argument("--out", type=Path, default=PICTURE)
-    picturing.set_defaults(run=picture)
     arguments = parse(parser)
     arguments.run(arguments)
 

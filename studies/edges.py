@@ -32,7 +32,7 @@ from rotomask.training.clip_data import HELD_OUT
 from studies.hed import load_hed
 from studies.panels import grey, save_panels
 from studies.results_page import markdown_table
-from studies.scripts import add_write, parse, publish, script_parser, write_json
+from studies.scripts import add_measure_and_picture, parse, publish, script_parser, write_json
 
 PICTURE = Path(__file__).parents[1] / "docs" / "images" / "edges.jpg"
 SHOWN = (("car-roundabout", 20), ("motocross-jump", 14), ("dance-twirl", 40))
@@ -215,18 +215,9 @@ def main() -> None:
     parser = script_parser(__doc__)
     parser.add_argument("--weights", type=Path, help="of edges-lite, used instead of the shipped")
     parser.add_argument("--flow-weights", type=Path, help="of edges-flow-lite")
-    commands = parser.add_subparsers(required=True)
-    measuring = commands.add_parser("measure")
-    measuring.add_argument("--train", type=Path, required=True, help="DAVIS-2016 train")
-    measuring.add_argument("--davis", type=Path, required=True, help="videos to measure on")
+    measuring, _ = add_measure_and_picture(parser, measure, picture, PICTURE)
     measuring.add_argument("--every", type=int, default=8, help="use one frame in so many")
     measuring.add_argument("--merge-weights", type=float, nargs="+", default=[0.2, 0.35, 0.5])
-    add_write(measuring, json_file=True)
-    measuring.set_defaults(run=measure)
-    picturing = commands.add_parser("picture")
-    picturing.add_argument("--davis", type=Path, required=True)
-    picturing.add_argument("--out", type=Path, default=PICTURE)
-    picturing.set_defaults(run=picture)
     arguments = parse(parser)
     arguments.run(arguments)
 

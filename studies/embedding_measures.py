@@ -1,4 +1,4 @@
-"""What papers on embeddings report beside J and F: seed accuracy and embedding drift.
+"""Measures of pixel embeddings: seed accuracy and embedding drift.
 
 Li et al. 2018 (instance embedding transfer), sec. 4.4 and supplement a.3.
 """
@@ -13,32 +13,35 @@ from scipy.spatial import cKDTree
 from rotomask.data.benchmarks.label_files import Labels
 from rotomask.errors import ShapeError
 
-MOST_PIXELS = 2000
-"""Pixels of a kind that are looked at in a frame; more are sampled."""
+MAX_PIXELS = 2000
+"""Most foreground pixels, and most background pixels, sampled from a frame."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Drift:
-    """How embeddings move away from those of the first frame; T values each."""
+    """Distance of each frame's embeddings from the first frame's, T values each."""
 
     time: npt.NDArray[np.float64]
-    """From 0 in the first frame to 1 in the last."""
+    """Position in the video, from 0 in the first frame to 1 in the last."""
     misclassified: npt.NDArray[np.float64]
-    """Share of the foreground that is nearer to the first frame's background; NaN without any."""
+    """Fraction of the foreground that is nearer to the first frame's background, 0 to 1.
+
+    NaN if a frame has no foreground."""
     foreground_distance: npt.NDArray[np.float64]
-    """Mean distance of foreground embeddings to the nearest of the first frame's."""
+    """Mean distance of foreground embeddings to the nearest foreground one of the first frame."""
     background_distance: npt.NDArray[np.float64]
+    """Mean distance of background embeddings to the nearest background one of the first frame."""
 
 
 def seed_accuracy(seeds: Sequence[tuple[int, int]], truths: Sequence[Labels]) -> float:
-    """Share of the initial foreground seeds, one a frame, that lie on an object.
+    """Fraction of the initial foreground seeds, one per frame, that lie on an object.
 
     Args:
         seeds: (y, x) of each frame's seed, px.
-        truths: The annotation of the same frames, H×W integers.
+        truths: The annotations of the same frames, H×W integers.
 
     Raises:
-        ShapeError: If there are more of one than of the other.
+        ShapeError: If there are no seeds, or not as many seeds as annotations.
 
     Example:
         >>> truth = np.array([[0, 1], [0, 0]])
@@ -46,7 +49,7 @@ def seed_accuracy(seeds: Sequence[tuple[int, int]], truths: Sequence[Labels]) ->
         0.5
     """
     if len(seeds) != len(truths) or not seeds:
-        raise ShapeError(f"give one seed a frame, got {len(seeds)} for {len(truths)} frames")
+        raise ShapeError(f"give one seed per frame, got {len(seeds)} for {len(truths)} frames")
     hits = [truth[seed] != 0 for seed, truth in zip(seeds, truths, strict=True)]
     return float(np.mean(hits))
 
@@ -54,15 +57,15 @@ def seed_accuracy(seeds: Sequence[tuple[int, int]], truths: Sequence[Labels]) ->
 def embedding_drift(
     embeddings: Iterable[npt.NDArray[np.floating]], truths: Iterable[Labels], *, seed: int = 0
 ) -> Drift:
-    """Compare every frame's embeddings with the first frame's, by the true masks.
+    """Distances of every frame's embeddings from the first frame's, within the true masks.
 
-    The paper's formula for the distance does not say which reference an embedding is compared
-    with; here it is the nearest of its own kind.
+    The paper's formula does not say with which embedding of the first frame one is compared; here
+    it is the nearest of the same kind, foreground or background.
 
     Args:
-        embeddings: One H×W×C array a frame, taken when it is reached.
-        truths: The annotation of the same frames at the same size, H×W integers.
-        seed: Of the sampling of pixels.
+        embeddings: One H×W×C array per frame, read lazily.
+        truths: The annotations of the same frames at the same size, H×W integers.
+        seed: Seed for sampling pixels.
 
     Raises:
         ShapeError: If the sizes differ, or the first frame lacks foreground or background.
@@ -76,7 +79,7 @@ def embedding_drift(
                 f"embeddings {embedding.shape} and mask {truth.shape} differ in size; resize the "
                 "mask to the embeddings"
             )
-        foreground = _sample(embedding[truth != 0], rng)
+        foreground = _sample(embedding[truth != 0], rng)  # N×C
         background = _sample(embedding[truth == 0], rng)
         if reference is None:
             if not len(foreground) or not len(background):
@@ -98,17 +101,19 @@ def _compare(
     first_foreground: cKDTree,
     first_background: cKDTree,
 ) -> tuple[float, float, float]:
-    wrong = own = other = float("nan")
+    """The three values of `Drift` for one frame."""
+    misclassified = foreground_distance = background_distance = float("nan")
     if len(foreground):
-        to_own = first_foreground.query(foreground)[0]
-        wrong = float(np.mean(first_background.query(foreground)[0] < to_own))
-        own = float(np.mean(to_own))
+        distances = first_foreground.query(foreground)[0]
+        misclassified = float(np.mean(first_background.query(foreground)[0] < distances))
+        foreground_distance = float(np.mean(distances))
     if len(background):
-        other = float(np.mean(first_background.query(background)[0]))
-    return wrong, own, other
+        background_distance = float(np.mean(first_background.query(background)[0]))
+    return misclassified, foreground_distance, background_distance
 
 
 def _sample(points: npt.NDArray[np.floating], rng: np.random.Generator) -> npt.NDArray[np.floating]:
-    if len(points) <= MOST_PIXELS:
+    """At most `MAX_PIXELS` of N×C points, drawn without replacement."""
+    if len(points) <= MAX_PIXELS:
         return points
-    return points[rng.choice(len(points), MOST_PIXELS, replace=False)]
+    return points[rng.choice(len(points), MAX_PIXELS, replace=False)]

@@ -1,7 +1,7 @@
 """A policy that sets the random field's parameters for each sequence, as paper 1 tried with A3C.
 
-State: cheap statistics of the sequence's unaries, flow and colours, and the parameters now. Action:
-one parameter up or down by a step, or stop. Reward: what it changes in J, in percent.
+State: statistics of the sequence's unaries, flow and colours, and the current parameters. Action:
+one parameter up or down by a step, or stop. Reward: the change of J, in percent.
 """
 
 from collections.abc import Sequence
@@ -25,12 +25,12 @@ from studies.actor_critic import Environment, Policy, State
 Array = npt.NDArray[np.float32]
 
 UNSURE = (0.2, 0.8)
-"""Probabilities between which a pixel is counted as not decided."""
+"""Probabilities between which a pixel counts as undecided."""
 PARAMETERS = ("smoothness", "temporal", "contrast")
 STOP = 2 * len(PARAMETERS)
 STATISTICS = 8
 REWARD_SCALE = 100
-"""Rewards are in percent of J."""
+"""Makes rewards percent of J."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class FieldClip:
     links: tuple[npt.NDArray[np.int64], ...]
     """T - 1, see `flow_links`."""
     motion: tuple[float, float]
-    """Mean length of the flow as a part of the width, and the part of it that is consistent."""
+    """Mean length of the flow divided by the width, and the fraction of it that is consistent."""
 
 
 def make_clip(
@@ -86,11 +86,11 @@ def clip_j(clip: FieldClip, config: RandomFieldConfig | None) -> float:
 
 
 def clip_statistics(clip: FieldClip) -> State:
-    """What a policy sees of a clip: `STATISTICS` numbers of about unit size."""
-    chance = np.stack([p[1] for p in clip.probabilities])
-    kept = np.clip(chance, 1e-4, 1 - 1e-4)
-    entropy = -(kept * np.log(kept) + (1 - kept) * np.log(1 - kept))
-    mask = chance > 0.5
+    """A policy's view of a clip: `STATISTICS` numbers of about unit size."""
+    probability = np.stack([p[1] for p in clip.probabilities])  # T×H×W
+    inner = np.clip(probability, 1e-4, 1 - 1e-4)  # log 0 is infinite
+    entropy = -(inner * np.log(inner) + (1 - inner) * np.log(1 - inner))
+    mask = probability > 0.5
     colours = np.stack(clip.frames).astype(np.float32)
     steps = np.linalg.norm(np.diff(colours, axis=2), axis=-1)
     outline = mask[:, :, 1:] != mask[:, :, :-1]
@@ -99,7 +99,7 @@ def clip_statistics(clip: FieldClip) -> State:
     return np.array(
         [
             10 * entropy.mean(),
-            10 * ((chance > UNSURE[0]) & (chance < UNSURE[1])).mean(),
+            10 * ((probability > UNSURE[0]) & (probability < UNSURE[1])).mean(),
             3 * area,
             outline.sum() / max(1.0, 10 * np.sqrt(mask.sum())),
             20 * clip.motion[0],
@@ -113,16 +113,16 @@ def clip_statistics(clip: FieldClip) -> State:
 
 @dataclass(frozen=True, kw_only=True)
 class FieldPolicyConfig:
-    """Where a policy begins, and how far it can go."""
+    """Start of a policy, and limits of its steps."""
 
     start: RandomFieldConfig
-    """Parameters of every sequence's first step."""
+    """Parameters from which every episode starts."""
     factor: float = 2.0
-    """Of one step up."""
+    """Factor of one step up."""
     reach: int = 3
-    """Most steps up or down from the start, each parameter."""
+    """Largest number of steps up or down from the start, for each parameter."""
     longest: int = 8
-    """Steps of an episode."""
+    """Largest number of steps of an episode."""
 
     def __post_init__(self) -> None:
         if self.factor <= 1 or self.reach < 1 or self.longest < 1:
@@ -133,7 +133,7 @@ class FieldPolicyConfig:
 
 
 class FieldEnvironment(Environment):
-    """Sequences whose field can be set; J of parameters once tried is remembered."""
+    """Clips whose field can be set; J of parameters that were tried is stored."""
 
     state_size = STATISTICS + len(PARAMETERS) + 1
     actions = STOP + 1
@@ -143,7 +143,7 @@ class FieldEnvironment(Environment):
             raise OptionError("a policy needs at least one clip to act on")
         self.clips, self.config = tuple(clips), config
         self._statistics = [clip_statistics(clip) for clip in clips]
-        self._known: dict[tuple[int, tuple[int, ...]], float] = {}
+        self._scores: dict[tuple[int, tuple[int, ...]], float] = {}
         self._at, self._steps, self._count = 0, (0,) * len(PARAMETERS), 0
 
     def reset(self, rng: np.random.Generator) -> State:
@@ -181,9 +181,9 @@ class FieldEnvironment(Environment):
     def j(self) -> float:
         """J of the clip under the parameters now."""
         key = (self._at, self._steps)
-        if key not in self._known:
-            self._known[key] = clip_j(self.clips[self._at], self.field())
-        return self._known[key]
+        if key not in self._scores:
+            self._scores[key] = clip_j(self.clips[self._at], self.field())
+        return self._scores[key]
 
     def _state(self) -> State:
         parameters = np.array(self._steps, np.float32) / self.config.reach
@@ -191,12 +191,12 @@ class FieldEnvironment(Environment):
         return np.concatenate([self._statistics[self._at], parameters, time]).astype(np.float32)
 
 
-def chosen_fields(environment: FieldEnvironment, policy: Policy) -> list[RandomFieldConfig]:
-    """The parameters at which a policy leaves each clip."""
-    found = []
+def policy_fields(environment: FieldEnvironment, policy: Policy) -> list[RandomFieldConfig]:
+    """The parameters that a policy gives each clip."""
+    fields = []
     for index in range(len(environment.clips)):
         state, over = environment.begin(index), False
         while not over:
             state, _, over = environment.step(policy(state))
-        found.append(environment.field())
-    return found
+        fields.append(environment.field())
+    return fields

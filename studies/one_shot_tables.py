@@ -1,6 +1,7 @@
 """Tables of the one-shot systems from what `rotomask benchmark --json` wrote.
 
-    rotomask benchmark davis2016 --root DAVIS --model oneshot --seconds 60 --out a --json a.json
+    rotomask benchmark davis2016 --root DAVIS --model oneshot --refine online=60s \\
+        --out a --json a.json
     python -m studies.one_shot_tables "oneshot, 60 s=a.json" "stm-lite=b.json" --write
 
 One line a system: J, F and seconds a frame, fine-tuning included; then J and F by sequence, as in

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rotomask import load_model
 from rotomask.segmenters.base import Segmenter
-from rotomask.training.online import OnlineConfig, OnlineLearned
+from rotomask.training.online import OnlineConfig, learn_online
 from studies.measuring import measure
 from studies.scripts import add_davis, open_davis, parse, script_parser
 
@@ -29,7 +29,7 @@ def main() -> None:
     for pair in arguments.tried.split(","):
         steps, _, rate = pair.partition(":")
         config = OnlineConfig(steps=int(steps), learning_rate=float(rate))
-        tried[f"{steps} steps at {rate}"] = OnlineLearned(plain, config)
+        tried[f"{steps} steps at {rate}"] = learn_online(plain, config)
     print(f"{arguments.model} on {', '.join(sequence.name for sequence in dataset)}")
     print(f"{'':20} {'J&F':>7} {'J':>7} {'F':>7} {'s to learn':>11}")
     for label, segmenter in tried.items():

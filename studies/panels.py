@@ -35,6 +35,6 @@ def grey(values: npt.NDArray[np.floating]) -> Frame:
 def _titles(names: Sequence[str], width: int) -> Frame:
     strip = np.full((TITLE_PX, width * len(names), 3), 255, np.uint8)
     for i, name in enumerate(names):
-        place = (i * width + 6, 18)
-        cv2.putText(strip, name, place, cv2.FONT_HERSHEY_SIMPLEX, 0.55, (0, 0, 0), 1, cv2.LINE_AA)
+        origin = (i * width + 6, 18)
+        cv2.putText(strip, name, origin, cv2.FONT_HERSHEY_SIMPLEX, 0.55, (0, 0, 0), 1, cv2.LINE_AA)
     return strip

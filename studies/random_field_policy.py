@@ -20,8 +20,8 @@ from studies.field_policy import (
     FieldClip,
     FieldEnvironment,
     FieldPolicyConfig,
-    chosen_fields,
     clip_j,
+    policy_fields,
 )
 from studies.random_field_search import best_field, search, windows
 from studies.results_page import markdown_table
@@ -49,8 +49,8 @@ def rows(
     def draw(_: State) -> int:
         return int(rng.integers(start.actions))
 
-    by_policy = chosen_fields(start, policy)
-    at_random = chosen_fields(start, draw)
+    by_policy = policy_fields(start, policy)
+    at_random = policy_fields(start, draw)
     fixed = start.config.start
     return [
         row(f"{part}: no field", clips, [clip_j(c, None) for c in clips]),
@@ -95,7 +95,7 @@ def main() -> None:
     table = rows("training", training, environment, policy)
     tested = FieldEnvironment(held_out, config)
     table += rows("held-out", held_out, tested, policy)
-    for clip, field in zip(held_out, chosen_fields(tested, policy), strict=True):
+    for clip, field in zip(held_out, policy_fields(tested, policy), strict=True):
         print(clip.name, {k: round(v, 3) for k, v in asdict(field).items() if k != "solver"})
     header = ["windows", "J", "change in %", "better", "worse"]
     text = (

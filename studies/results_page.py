@@ -1,4 +1,4 @@
-"""Tables within docs/results.md, each between two marks, so that a command can renew its own."""
+"""Tables within docs/results.md, each between two marks, so that a command can update its own."""
 
 from pathlib import Path
 
@@ -6,12 +6,12 @@ RESULTS = Path(__file__).parents[1] / "docs" / "results.md"
 
 
 def write_block(name: str, text: str, page: Path = RESULTS) -> None:
-    """Replace what stands between the marks of this name, or add it at the end."""
+    """Replace the block between the marks of this name, or add it at the end."""
     begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
     block = f"{begin}\n{text.strip()}\n{end}"
     content = page.read_text() if page.is_file() else "# Results\n"
-    before, found, rest = content.partition(begin)
-    if found:
+    before, mark, rest = content.partition(begin)
+    if mark:
         content = before + block + rest.partition(end)[2]
     else:
         content = f"{content.rstrip()}\n\n{block}\n"

@@ -33,7 +33,7 @@ from rotomask.refine import dense_crf
 from rotomask.segmenters.base import Segmenter
 from rotomask.segmenters.reference_guided import ReferenceGuidedConfig, ReferenceGuidedSegmenter
 from rotomask.segmenters.wrappers import Refined
-from rotomask.training.online import OnlineConfig, OnlineLearned
+from rotomask.training.online import OnlineConfig, learn_online
 from studies.measuring import Measured, measure, step_seconds
 from studies.results_page import markdown_table
 from studies.scripts import add_davis, add_write, open_davis, parse, publish, script_parser
@@ -154,7 +154,7 @@ def addons(arguments: argparse.Namespace) -> str:
     plain = load()
     made: dict[str, Segmenter] = {
         "rgmp-lite": plain,
-        "+ online learning": OnlineLearned(load(), OnlineConfig()),
+        "+ online learning": learn_online(load(), OnlineConfig()),
         "+ CRF": Refined(load(), dense_crf),
     }
     if arguments.gru is not None:

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,36 @@ def add_write(parser: argparse.ArgumentParser, *, json_file: bool = False) -> No
     if json_file:
         parser.add_argument("--json", type=Path, help="write the figures to this file")
     parser.add_argument("--write", action="store_true", help="update the table in docs/results.md")
+
+
+def add_measure_and_picture(
+    parser: argparse.ArgumentParser,
+    measure: Callable[[argparse.Namespace], None],
+    picture: Callable[[argparse.Namespace], None],
+    out: Path,
+) -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
+    """Add the commands ``measure`` and ``picture``, whose functions become `arguments.run`.
+
+    Args:
+        parser: Parser of the script.
+        measure: Prints a table, with thresholds selected on ``--train``.
+        picture: Writes a picture.
+        out: Where the picture goes by default.
+
+    Returns:
+        The parsers of the two commands, for options of their own.
+    """
+    commands = parser.add_subparsers(required=True)
+    measuring = commands.add_parser("measure")
+    measuring.add_argument("--train", type=Path, required=True, help="DAVIS-2016 train")
+    measuring.add_argument("--davis", type=Path, required=True, help="videos to measure on")
+    add_write(measuring, json_file=True)
+    measuring.set_defaults(run=measure)
+    picturing = commands.add_parser("picture")
+    picturing.add_argument("--davis", type=Path, required=True)
+    picturing.add_argument("--out", type=Path, default=out)
+    picturing.set_defaults(run=picture)
+    return measuring, picturing
 
 
 def publish(

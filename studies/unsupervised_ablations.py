@@ -29,13 +29,13 @@ from rotomask.networks.embedding import EmbeddingNet
 from rotomask.networks.layers.efficientnet_lite import EfficientNetLite0
 from rotomask.networks.precision import choose_runtime
 from rotomask.training.starting import lite0_imagenet_weights
-from rotomask.unsupervised.annotated import AnnotatedConfig, annotated_sets
 from rotomask.unsupervised.config import DiscoveryConfig
-from rotomask.unsupervised.discovery import EmbeddingDiscoverer, spread
+from rotomask.unsupervised.embedding_discoverer import EmbeddingDiscoverer, evenly_spaced
+from rotomask.unsupervised.embedding_segmenter import AnnotatedConfig, annotated_sets
 from rotomask.unsupervised.features import FrameMaps
-from rotomask.unsupervised.frame import FrameSeeds, SeedSets, seed_sets, summarise
-from rotomask.unsupervised.score import soft_scores
-from rotomask.unsupervised.stored import enlarge_scores
+from rotomask.unsupervised.frame_seeds import FrameSeeds, SeedSets, find_frame_seeds, seed_sets
+from rotomask.unsupervised.soft_scores import soft_scores
+from rotomask.unsupervised.stored_discovery import enlarge_scores
 from rotomask.unsupervised.tracks import Ranking, rank_tracks
 from studies.embedding_measures import embedding_drift, seed_accuracy
 from studies.measuring import truths_of
@@ -96,11 +96,11 @@ class Study:
 
     def _seeds(self, maps: Sequence[FrameMaps]) -> list[FrameSeeds]:
         pairs = zip(maps, self.flows, strict=True)
-        return [summarise(frame, flow, self.config) for frame, flow in pairs]
+        return [find_frame_seeds(frame, flow, self.config) for frame, flow in pairs]
 
     def _track(self, seeds: Sequence[FrameSeeds], config: DiscoveryConfig) -> list[int]:
         points, scores = [s.seeds.points for s in seeds], [s.scores(config) for s in seeds]
-        best = rank_tracks(points, scores, spread(len(seeds), config.track_starts))[0]
+        best = rank_tracks(points, scores, evenly_spaced(len(seeds), config.track_starts))[0]
         return [int(seed) for seed in best.seeds]
 
     def _sets(
@@ -129,14 +129,14 @@ class Study:
         cells, size = self.maps[0].objectness.shape, self.truths[0].shape
         positions = []
         for frame, k in zip(seeds, track, strict=True):
-            y, x = divmod(int(frame.seeds.places[k]), cells[1])
+            y, x = divmod(int(frame.seeds.pixels[k]), cells[1])
             row, column = (y + 0.5) * size[0] / cells[0], (x + 0.5) * size[1] / cells[1]
             positions.append((int(row), int(column)))
         return seed_accuracy(positions, self.truths)
 
     def _drift(self) -> dict[str, list[float]]:
         step = DRIFT_CELLS
-        indices = spread(len(self.maps), DRIFT_STEPS)
+        indices = evenly_spaced(len(self.maps), DRIFT_STEPS)
         cells = self.maps[0].objectness.shape
         small = [self.maps[i].embedding[1::step, 1::step] for i in indices]
         truths = [_reduced(self.truths[i] != 0, cells)[1::step, 1::step] for i in indices]

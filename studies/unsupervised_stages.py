@@ -12,12 +12,12 @@ from rotomask import load_discoverer, open_video
 from rotomask.flow.optical_flow import flow_colours
 from rotomask.render import Pixels, contact_sheet, overlay
 from rotomask.unsupervised.base import FrameList
-from rotomask.unsupervised.discovery import EmbeddingDiscoverer, EmbeddingDiscovery
-from rotomask.unsupervised.frame import seed_sets, summarise
+from rotomask.unsupervised.embedding_discoverer import EmbeddingDiscoverer, EmbeddingDiscovery
+from rotomask.unsupervised.foreground_sets import initial_foreground
+from rotomask.unsupervised.frame_seeds import find_frame_seeds, seed_sets
 from rotomask.unsupervised.graph import embedding_edges, embedding_graph
-from rotomask.unsupervised.saliency import region_flows
+from rotomask.unsupervised.motion_saliency import region_flows
 from rotomask.unsupervised.seeds import candidate_points, seed_regions
-from rotomask.unsupervised.sets import initial_foreground
 from studies.map_pictures import (
     embedding_picture,
     enlarged,
@@ -40,24 +40,24 @@ def stages(
     backward = index + 1 == len(frames)
     other = frames[index - 1 if backward else index + 1] if len(frames) > 1 else None
     flow = None if other is None else discoverer.motion(frame, other) * (-1 if backward else 1)
-    summary = summarise(maps, flow, config)
+    summary = find_frame_seeds(maps, flow, config)
     seeds, cells = summary.seeds, maps.objectness.shape
     edges = embedding_edges(maps.embedding)
     regions = seed_regions(maps.embedding, seeds)
     seed = int(discovery.tracks[0].seeds[index])
     foreground = initial_foreground(
         embedding_graph(maps.embedding),
-        seeds.places[[seed]],
-        seeds.places[np.setdiff1d(summary.background, [seed])],
+        seeds.pixels[[seed]],
+        seeds.pixels[np.setdiff1d(summary.background, [seed])],
     )
     sets = seed_sets(maps, summary, [seed], config)
     members = [
-        _positions(seeds.points, seeds.places, points)
+        _positions(seeds.points, seeds.pixels, points)
         for points in (sets.background, sets.objects[0])
     ]
     scores = discovery.masks_at(index)
     marked = mark_points(
-        mark_points(frame, seeds.places, cells, RED), seeds.places[summary.background], cells, BLUE
+        mark_points(frame, seeds.pixels, cells, RED), seeds.pixels[summary.background], cells, BLUE
     )
     pictures = {
         "frame": frame,
@@ -66,10 +66,10 @@ def stages(
         "edge map": enlarged(value_picture(edges), size),
         "candidates": mark_points(frame, candidate_points(edges, config.window), cells, WHITE),
         "seeds, first background blue": marked,
-        "regions": enlarged(region_picture(regions, _colours(len(seeds.places))), size),
+        "regions": enlarged(region_picture(regions, _colours(len(seeds.pixels))), size),
     }
     if flow is not None:
-        means = region_flows(flow, regions, len(seeds.places))
+        means = region_flows(flow, regions, len(seeds.pixels))
         longest = float(np.percentile(np.linalg.norm(flow, axis=-1), 99))
         pictures["flow less the camera's"] = enlarged(flow_colours(flow, longest), size)
         pictures["flow of regions"] = enlarged(flow_colours(means[regions], longest), size)
@@ -77,7 +77,7 @@ def stages(
         pictures["motion saliency"] = enlarged(value_picture(summary.saliency[regions]), size)
     initial = enlarged(value_picture(foreground.reshape(cells)), size)
     pictures |= {
-        "seed and initial foreground": mark_points(initial, seeds.places[[seed]], cells, MAGENTA),
+        "seed and initial foreground": mark_points(initial, seeds.pixels[[seed]], cells, MAGENTA),
         "sets": mark_points(
             mark_points(frame, members[0], cells, BLUE), members[1], cells, MAGENTA
         ),

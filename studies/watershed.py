@@ -1,4 +1,4 @@
-"""Instances from a map of how deep inside its object every pixel lies."""
+"""Instances from a map of every pixel's depth inside its object."""
 
 import cv2
 import numpy as np
@@ -7,7 +7,7 @@ import numpy.typing as npt
 from rotomask.errors import ShapeError
 
 STEPS = 32
-"""Levels at which the flood stops on its way up."""
+"""Levels at which the flood stops."""
 
 Labels = npt.NDArray[np.int32]
 
@@ -21,16 +21,16 @@ def separate_instances(
 ) -> Labels:
     """The instances of a foreground: one for each core, grown by a watershed.
 
-    Cores are the connected parts of the foreground whose level reaches `core`. From there the level
-    is lowered step by step; what it sets free goes to the nearest instance of its part of the
-    foreground, so that instances meet in the valley between. A part without a core is an instance
-    of its own.
+    Cores are the connected components of the foreground whose level reaches `core`. From there the
+    level is lowered step by step; pixels that it uncovers join the nearest instance of their
+    component of the foreground, so that instances meet in the valley between them. A component
+    without a core is an instance of its own.
 
     Args:
         level: H×W, 0..1: 1 in the middle of an instance, falling towards its outline.
         foreground: H×W.
         core: Level of a core, 0..1.
-        smallest: Cores and parts of the foreground with less than this share of the frame are none.
+        smallest: Cores and components smaller than this fraction of the frame are ignored.
 
     Returns:
         H×W int32: 0 outside the foreground, 1, 2, ... the instances.
@@ -44,8 +44,8 @@ def separate_instances(
         )
     least = smallest * level.size
     parts, cores = (
-        _large_parts(foreground, least),
-        _large_parts(foreground & (level >= core), least),
+        _large_components(foreground, least),
+        _large_components(foreground & (level >= core), least),
     )
     instances = np.zeros(level.shape, np.int32)
     for part in range(1, int(parts.max(initial=0)) + 1):
@@ -54,11 +54,11 @@ def separate_instances(
         box = (slice(y, y + height), slice(x, x + width))
         seeds = np.where(inside, cores, 0)[box]
         table = np.zeros(int(cores.max()) + 1, np.int32)
-        found = np.unique(seeds[seeds > 0])
-        table[found] = np.arange(len(found))
-        taken = int(instances.max()) + 1
-        own = table[_flood(level[box], inside[box], seeds, core)] if len(found) > 1 else 0
-        instances[box] = np.where(inside[box], own + taken, instances[box])
+        labels = np.unique(seeds[seeds > 0])
+        table[labels] = np.arange(len(labels))
+        next_label = int(instances.max()) + 1
+        own = table[_flood(level[box], inside[box], seeds, core)] if len(labels) > 1 else 0
+        instances[box] = np.where(inside[box], own + next_label, instances[box])
     return instances
 
 
@@ -74,7 +74,7 @@ def _flood(
 
 
 def _nearest(labels: Labels) -> Labels:
-    """At every pixel the label that is nearest."""
+    """The nearest label at every pixel."""
     _, zones = cv2.distanceTransformWithLabels(
         (labels == 0).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )
@@ -83,10 +83,10 @@ def _nearest(labels: Labels) -> Labels:
     return np.asarray(table[zones], np.int32)
 
 
-def _large_parts(mask: npt.NDArray[np.bool_], least: float) -> Labels:
-    """Connected parts of at least so many pixels, numbered 1, 2, ..."""
+def _large_components(mask: npt.NDArray[np.bool_], least: float) -> Labels:
+    """Connected components of at least so many pixels, numbered 1, 2, ..."""
     _, parts, statistics, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
-    kept = np.flatnonzero(statistics[1:, cv2.CC_STAT_AREA] >= least) + 1
+    large = np.flatnonzero(statistics[1:, cv2.CC_STAT_AREA] >= least) + 1  # 0 is the background
     table = np.zeros(len(statistics), np.int32)
-    table[kept] = np.arange(1, len(kept) + 1)
+    table[large] = np.arange(1, len(large) + 1)
     return np.asarray(table[parts], np.int32)

@@ -14,11 +14,11 @@ from rotomask.masks import write_mask
 ROOT = Path(__file__).parents[1]
 
 
-def run_script(module: str, *arguments: object) -> str:
+def run_script(module: str, *arguments: object, timeout_s: float = 550) -> str:
     """Output of `python -m MODULE ARGUMENTS`, such as studies.edges; it must succeed."""
     command = [sys.executable, "-m", module, *arguments]
     process = subprocess.run(
-        [str(part) for part in command], cwd=ROOT, capture_output=True, text=True, timeout=300
+        [str(part) for part in command], cwd=ROOT, capture_output=True, text=True, timeout=timeout_s
     )
     assert process.returncode == 0, process.stderr
     return process.stdout

@@ -13,7 +13,6 @@ import rotomask
 from rotomask.catalog import CATALOG
 from rotomask.data.training.synthetic import moving_shapes
 from rotomask.evaluation import BENCHMARKS, open_benchmark
-from rotomask.jobs.benchmark import run_benchmark
 from rotomask.masks import write_mask
 
 PAGE = Path(__file__).parents[1] / "docs" / "extending.md"
@@ -92,6 +91,6 @@ def test_the_benchmark_is_run_and_scored(tmp_path):
             write_mask(root / name / "masks" / f"{t:05d}.png", mask.astype(np.int32))
     assert [s.name for s in open_benchmark("tiny", root)] == ["one", "two"]
     segmenter = rotomask.load_model("mean-colour")
-    result = run_benchmark("tiny", root, tmp_path / "out", segmenter, settings={})
+    result = rotomask.benchmark("tiny", root, tmp_path / "out", segmenter=segmenter)
     assert [len(o.frames) for s in result.sequences for o in s.objects] == [3, 3]
     assert 0.2 < result.figures["J_mean"] < 1

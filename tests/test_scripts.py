@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from rotomask.training.recipes import RECIPES
+
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 SCRIPTS = sorted(
@@ -42,7 +44,7 @@ def test_a_script_shows_its_help_and_names_its_command(path, monkeypatch, capsys
 def test_commands_and_files_of_a_page_exist(page):
     text = page.read_text()
     for command in COMMAND.finditer(text):
-        if command["module"] and command["module"].startswith("studies."):
+        if command["module"] and re.match(r"studies\.[a-z]", command["module"]):
             assert Path(command["module"].replace(".", "/") + ".py") in SCRIPTS, command[0]
         if command["file"]:
             assert (ROOT / command["file"]).is_file(), command[0]
@@ -57,6 +59,13 @@ def test_links_within_the_documentation_point_at_headings(page):
     for target, anchor in LINK.findall(page.read_text()):
         if anchor and target.endswith(".md"):
             assert anchor in _anchors(page.parent / target), f"{target}#{anchor}"
+
+
+def test_recipes_that_the_documentation_trains_exist():
+    lines = [line for page in PAGES for line in page.read_text().splitlines()]
+    trained = {name for line in lines for name in re.findall(r"rotomask train ([a-z][\w-]+)", line)}
+    assert trained
+    assert trained <= set(RECIPES)
 
 
 def _anchors(page: Path) -> set[str]:

@@ -32,7 +32,7 @@ _HOME = {
     "benchmark": "rotomask.jobs.benchmark",
     "cut": "rotomask.jobs.cut",
     "detect": "rotomask.jobs.detect",
-    "evaluate": "rotomask.evaluation.running:evaluate_results",
+    "evaluate": "rotomask.evaluation.scoring:evaluate_results",
     "export_cut": "rotomask.jobs.export:export",
     "load_detector": "rotomask.catalog",
     "load_discoverer": "rotomask.jobs.loading",
@@ -84,7 +84,7 @@ __all__ = [
 if TYPE_CHECKING:
     from rotomask.catalog import load_detector, load_edge_detector, load_flow
     from rotomask.errors import RotomaskError
-    from rotomask.evaluation.running import evaluate_results as evaluate
+    from rotomask.evaluation.scoring import evaluate_results as evaluate
     from rotomask.jobs.benchmark import benchmark
     from rotomask.jobs.cut import CutOptions, cut
     from rotomask.jobs.detect import detect

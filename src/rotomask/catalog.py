@@ -44,10 +44,10 @@ from rotomask.segmenters.oneshot_boxes import OneShotBoxesConfig
 from rotomask.segmenters.reference_guided import ReferenceGuidedConfig, ReferenceGuidedSegmenter
 from rotomask.segmenters.refinements import TRACKED
 from rotomask.segmenters.space_time import SpaceTimeConfig, SpaceTimeSegmenter
-from rotomask.unsupervised.annotated import AnnotatedConfig, EmbeddingSegmenter
 from rotomask.unsupervised.base import Discoverer
 from rotomask.unsupervised.config import DiscoveryConfig
-from rotomask.unsupervised.discovery import EmbeddingDiscoverer
+from rotomask.unsupervised.embedding_discoverer import EmbeddingDiscoverer
+from rotomask.unsupervised.embedding_segmenter import AnnotatedConfig, EmbeddingSegmenter
 from rotomask.unsupervised.flow_saliency import FlowSaliencyConfig, FlowSaliencyDiscoverer
 
 DEFAULT_MODEL = "stm-lite"

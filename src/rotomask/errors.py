@@ -5,6 +5,7 @@
     │   ├── VideoError        a video that is missing, not a video, or empty
     │   │   └── TruncatedVideoError   a video that ends early
     │   ├── MaskError         a mask that is unreadable or does not match its frame
+    │   ├── PromptError       a click, box or scribble outside its frame, or contradicting another
     │   ├── FlowFileError     a .flo file that is unreadable
     │   ├── DatasetError      a data set that is missing or incomplete
     │   └── OptionError       an unknown name or a value out of range
@@ -40,6 +41,10 @@ class TruncatedVideoError(VideoError):
 
 class MaskError(InputError):
     """A mask that cannot be read or does not match its frame."""
+
+
+class PromptError(InputError):
+    """A click, box or scribble that is outside its frame, or that contradicts another."""
 
 
 class FlowFileError(InputError):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from rotomask.data.training.scenes import SceneConfig, compose_scene, separate_parts
+from rotomask.data.training.scenes import SceneConfig, compose_scene, separate_components
 from rotomask.data.training.stills import Stills
 
 
@@ -28,12 +28,12 @@ def test_large_parts_are_instances_and_small_ones_join():
     mask = np.zeros((20, 40), bool)
     mask[2:12, 2:12] = mask[2:10, 20:30] = True
     mask[18, 38] = True
-    labels = separate_parts(mask, 0.1)
+    labels = separate_components(mask, 0.1)
     assert labels[5, 5] == 1
     assert labels[5, 25] == 2
     assert labels[18, 38] == 1
     assert ((labels > 0) == mask).all()
-    assert not separate_parts(np.zeros((5, 5), bool), 0.1).any()
+    assert not separate_components(np.zeros((5, 5), bool), 0.1).any()
 
 
 def test_a_scene_is_a_function_of_its_generator():
@@ -71,7 +71,7 @@ def test_pasted_objects_are_instances_of_their_own():
     assert most >= 3
 
 
-def test_separate_parts_of_one_mask_are_instances():
+def test_separate_components_of_one_mask_are_instances():
     class Parts(Stills):
         def __len__(self) -> int:
             return 1

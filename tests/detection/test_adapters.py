@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from rotomask import load_detector
 from rotomask.data.training.synthetic import moving_shapes
-from rotomask.detection import load_detector
 from rotomask.detection.boxes import box_iou, non_maximum_suppression
 from rotomask.detection.onnx_file import OnnxConfig, OnnxDetector, read_outputs
 from rotomask.detection.torchvision_detector import TorchvisionDetector

@@ -134,8 +134,8 @@ def test_recall_by_hand():
     truth = np.array([RIGHT, (0, 12, 10, 22)], np.float32)
     found = [_found((*WRONG, 0.9), (*RIGHT, 0.8), (0, 12, 10, 22, 0.1))]
     assert recall(found, [truth]) == 1
-    assert recall(found, [truth], most=2) == 0.5
-    assert recall(found, [truth], most=1) == 0
+    assert recall(found, [truth], per_image=2) == 0.5
+    assert recall(found, [truth], per_image=1) == 0
     half_over = np.array([(0, 0, 10, 21)], np.float32)
     assert recall([_found((*RIGHT, 0.8))], [half_over]) == 0
     with pytest.raises(ShapeError, match="got 1 and 0"):

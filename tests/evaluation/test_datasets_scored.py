@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from rotomask.evaluation import evaluate_results, open_benchmark
-from rotomask.evaluation.protocols.davis2017_unsupervised import MOST_PROPOSALS
+from rotomask.evaluation.protocols.davis2017_unsupervised import MAX_PROPOSALS
 from tests.evaluation.plain import plain_boundary, plain_region
 from tests.evaluation.small_datasets import (
     moving_labels,
@@ -123,10 +123,10 @@ def test_unsupervised_with_too_few_and_too_many_proposals(tmp_path):
     # An empty proposal is right where the object is out of the frame, as in the official tool.
     for k in (1, 3):
         np.testing.assert_array_equal(by_id[k].curves["J"], [not (m == k).any() for m in truth])
-    assert scored.sequences[0].notes == ("no proposal was left for object 1, 3",)
+    assert scored.sequences[0].notes == ("no proposal matches object 1, 3",)
 
     many = np.zeros_like(truth)
-    many[:, 0, : MOST_PROPOSALS + 1] = np.arange(1, MOST_PROPOSALS + 2)
+    many[:, 0, : MAX_PROPOSALS + 1] = np.arange(1, MAX_PROPOSALS + 2)
     write_results(tmp_path / "many", "seq", many)
     with pytest.raises(Exception, match="more than 20 objects"):
         evaluate_results(dataset, tmp_path / "many")

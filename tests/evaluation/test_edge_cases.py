@@ -49,7 +49,7 @@ def test_perfect_results_score_one(davis):
 
 def test_a_missing_frame_is_refused_or_counts_as_empty(davis):
     (davis / "out/one/00003.png").unlink()
-    with pytest.raises(DatasetError, match=r"for one lack 1 of the 4 scored frames: 00003; finish"):
+    with pytest.raises(DatasetError, match=r"for one lack 1 of the 4 scored frames: 00003; add"):
         evaluate(davis)
     result = evaluate(davis, on_missing="empty")
     assert result.sequence("one").objects[0].curves["J"][2] == 0
@@ -67,7 +67,7 @@ def test_a_missing_sequence_is_named(davis):
     for path in (davis / "out/one").iterdir():
         path.unlink()
     (davis / "out/one").rmdir()
-    with pytest.raises(DatasetError, match=r"lacks 1 of 2 sequences: one; it needs a folder"):
+    with pytest.raises(DatasetError, match=r"lacks 1 of 2 sequences: one; add a folder"):
         evaluate(davis)
     dataset = open_benchmark("davis2017", davis / "DAVIS").select(["two"])
     assert evaluate_results(dataset, davis / "out").figures["J&F"] == 1
@@ -90,13 +90,13 @@ def test_extra_ids_are_background_and_are_reported(davis):
     labels[:, -4:, -4:] = 9
     write_results(davis / "out", "two", labels)
     score = evaluate(davis).sequence("two")
-    assert score.notes == ("ids that the annotation lacks were taken for background: 9",)
+    assert score.notes == ("ids that the annotation lacks were scored as background: 9",)
     assert score.figures["J_mean"] > 0.8
 
 
 def test_masks_of_another_size_are_refused(davis):
     write_results(davis / "out", "one", moving_labels(2, 6, 1, (52, 68)))
-    with pytest.raises(MaskError, match=r"00001.png is 68x52 but its annotation 34x26; write"):
+    with pytest.raises(MaskError, match=r"00001.png is 68x52 but its annotation is 34x26; write"):
         evaluate(davis)
 
 
@@ -111,7 +111,7 @@ def test_white_masks_stand_for_the_only_object(davis):
         write_grey(davis / f"out/one/{t:05d}.png", 255 * mask)
     score = evaluate(davis).sequence("one")
     assert score.figures["J&F"] == 1
-    assert score.notes[0].endswith("frames: 255 was taken for object 1")
+    assert score.notes[0].endswith("frames: 255 was scored as object 1")
 
 
 def test_white_masks_say_nothing_about_two_objects(davis):
@@ -162,7 +162,7 @@ def test_one_and_two_frames_have_nothing_to_score(tmp_path, frames):
     result = evaluate(tmp_path)
     short, long = result.sequence("short"), result.sequence("long")
     assert np.isnan(short.figures["J&F"])
-    assert short.notes == ("no frame is scored: the sequence is left out of the means",)
+    assert short.notes == ("no frame is scored: the sequence does not count for the means",)
     assert result.figures == pytest.approx(long.figures)
     in_memory = score_sequence(moving_labels(4, frames, 1), moving_labels(4, frames, 1))
     assert np.isnan(in_memory.figures["J_mean"])
@@ -251,13 +251,13 @@ def test_wrong_use_in_memory():
     truth = moving_labels(8, 4, 1)
     with pytest.raises(ShapeError, match="there are only 3 predictions"):
         score_sequence(truth[:3], truth)
-    with pytest.raises(ShapeError, match="of one size, got"):
+    with pytest.raises(ShapeError, match="of the same size, got"):
         score_sequence(truth[:, 1:], truth)
     with pytest.raises(ShapeError, match="no frame to score"):
         score_sequence([], [])
     with pytest.raises(OptionError, match="must be ends, first or none"):
         score_sequence(truth, truth, dropped="last")  # type: ignore[arg-type]
-    with pytest.raises(OptionError, match="measures are of J, F and T"):
+    with pytest.raises(OptionError, match="measures must be J, F or T"):
         TrackProtocol(measures=("IoU",))
 
 
@@ -290,4 +290,4 @@ def test_a_script_without_its_guard_is_told_so(davis):
     )
     run = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120)
     assert run.returncode == 1
-    assert "RotomaskError: a scoring process died; a script needs `if __name__" in run.stderr
+    assert "RotomaskError: a scoring process died; put the script's work under" in run.stderr

@@ -91,7 +91,7 @@ def test_json_gives_the_same_result_back(tmp_path, kind):
 
 def test_json_that_is_none_of_ours(tmp_path):
     (tmp_path / "a.json").write_text('{"figures": {}}')
-    with pytest.raises(InputError, match=r"a.json holds no evaluation .*--json"):
+    with pytest.raises(InputError, match=r"a.json is not an evaluation .*--json"):
         read_result(tmp_path / "a.json")
     with pytest.raises(InputError, match=r"cannot read .*nowhere"):
         read_result(tmp_path / "nowhere.json")

@@ -200,7 +200,7 @@ def test_missing_masks(video, folder):
 
 
 def test_bad_options(video, folder):
-    with pytest.raises(OptionError, match="no format 'gif'; there are overlay, webm"):
+    with pytest.raises(OptionError, match="no format 'gif'; choose from overlay, webm"):
         export(video, folder, ["gif"])
     with pytest.raises(OptionError, match="no frame lies between"):
         export(video, folder, ["coco"], start=99)
@@ -208,7 +208,7 @@ def test_bad_options(video, folder):
 
 def test_masks_of_another_size(video, folder):
     write_mask(folder / "masks/shot 4.png", np.ones((10, 10), int))
-    with pytest.raises(MaskError, match="is 10x10 but its frame 64x48"):
+    with pytest.raises(MaskError, match="is 10x10 but its frame is 64x48"):
         export(video, folder, ["overlay", "coco", "youtube-vis"])
     assert sorted(path.name for path in folder.iterdir()) == ["masks"]
 

@@ -9,8 +9,8 @@ from PIL import Image
 
 import rotomask
 from rotomask.errors import InputError, OptionError
+from rotomask.jobs.loading import load_discoverer
 from rotomask.masks import read_labels
-from rotomask.unsupervised.discoverers import load_discoverer
 from tests.cli.test_cli import run
 from tests.unsupervised.pasted import pasted_clip
 

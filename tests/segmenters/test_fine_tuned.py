@@ -20,7 +20,6 @@ from rotomask.segmenters.fine_tuned import (
     FineTunedSegmenter,
     FineTuningConfig,
     balanced_cross_entropy,
-    layer_rates,
     make_views,
 )
 from rotomask.segmenters.refinements import Refinements
@@ -144,7 +143,7 @@ def test_osvos_is_fine_tuned_whole_with_its_layers_rates():
     network = OSVOS()
     rates = {}
     names = {id(p): name for name, p in network.named_parameters()}
-    for group in layer_rates(network, 1.0):
+    for group in network.parameter_groups(1.0):
         rates[names[id(group["params"][0])]] = group["lr"]
     assert rates["stages.0.0.weight"] == 1
     assert rates["stages.0.0.bias"] == 2

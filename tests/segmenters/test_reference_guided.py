@@ -350,7 +350,7 @@ def test_the_catalogue_runs_a_users_checkpoint(published, tmp_path):
     assert np.abs(answer - _last(by_hand, frames, labels[0].astype(int), 1)).max() < 1e-5
     with pytest.raises(OptionError, match="no setting 'memory_every'"):
         load_model("rgmp", weights=path, memory_every=2)
-    with pytest.raises(OptionError, match="run by a SpaceTimeConfig"):
+    with pytest.raises(OptionError, match="takes a SpaceTimeConfig"):
         load_model("stm-lite", config=ReferenceGuidedConfig())
 
 

@@ -137,7 +137,7 @@ def test_processing_size_is_not_the_answers_size():
     segmenter = _segmenter("stm-lite", size=32)
     frames, labels = moving_shapes(9, frames=2, size=(96, 128))
     segmenter.start(frames[0], labels[0].astype(int))
-    assert segmenter._seen.image.shape[2:] == (32, 48)
+    assert segmenter._last.image.shape[2:] == (32, 48)
     assert segmenter.step(frames[1]).shape == (2, 96, 128)
 
 

@@ -181,7 +181,7 @@ def test_flipping_is_the_mean_over_both_views_and_knows_no_left_and_right():
 def test_scales_are_sizes_of_the_network_input():
     segmenter = MultiScale(_lite, (0.5, 1.0, 1.5))
     answer = _answer(segmenter)
-    sizes = [member._seen.image.shape[2:] for member in segmenter.members]  # type: ignore[attr-defined]
+    sizes = [member._last.image.shape[2:] for member in segmenter.members]  # type: ignore[attr-defined]
     assert sizes == [(32, 48), (64, 80), (96, 128)]
     mean = sum(_answer(_lite(scale)) for scale in (0.5, 1.0, 1.5)) / 3
     assert np.abs(answer - mean).max() < 1e-6

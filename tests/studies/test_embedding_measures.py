@@ -12,7 +12,7 @@ def test_seed_accuracy():
     truths = moving_labels(1, 3, 1)
     inside = [(int(y), int(x)) for y, x in (np.argwhere(m == 1)[0] for m in truths[:2])]
     assert seed_accuracy([*inside, (25, 33)], list(truths)) == pytest.approx(2 / 3)
-    with pytest.raises(ShapeError, match="one seed a frame, got 1 for 3"):
+    with pytest.raises(ShapeError, match="one seed per frame, got 1 for 3"):
         seed_accuracy([(0, 0)], list(truths))
 
 

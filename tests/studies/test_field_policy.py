@@ -22,10 +22,10 @@ from studies.field_policy import (
     STOP,
     FieldEnvironment,
     FieldPolicyConfig,
-    chosen_fields,
     clip_j,
     clip_statistics,
     make_clip,
+    policy_fields,
 )
 
 
@@ -123,7 +123,7 @@ def test_an_episode_ends_and_parameters_stay_within_reach(clips):
     overs = [environment.step(0)[2] for _ in range(4)]
     assert overs == [False, False, False, True]
     assert environment.field().smoothness == pytest.approx(0.4)
-    fields = chosen_fields(environment, lambda _: STOP)
+    fields = policy_fields(environment, lambda _: STOP)
     assert fields == [START, START]
     with pytest.raises(OptionError, match="above 1"):
         FieldPolicyConfig(start=START, factor=1)

@@ -114,6 +114,8 @@ def test_the_settings_of_the_segmenter(davis):
         "first frame only",
         "--timed",
         "1",
+        "--threads",
+        "1",
     ]
     (row,) = run_script("studies.stm_lite_reading", *options).splitlines()[1:]
     j, f, _ = map(float, row[26:].split())

@@ -9,9 +9,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rotomask.catalog import load_detector
 from rotomask.data.training.scenes import SceneConfig
 from rotomask.data.training.synthetic import moving_shapes
-from rotomask.detection import Detections, load_detector
+from rotomask.detection import Detections
 from rotomask.detection.boxes import box_iou, label_boxes
 from rotomask.detection.lite import LiteConfig, LiteDetector, peaks
 from rotomask.errors import OptionError, WeightsError

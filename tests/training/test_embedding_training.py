@@ -12,6 +12,7 @@ from rotomask.catalog import load_model
 from rotomask.data.training.scenes import SceneConfig
 from rotomask.data.training.synthetic import moving_shapes
 from rotomask.errors import OptionError
+from rotomask.jobs.loading import load_discoverer
 from rotomask.networks.checkpoints import read_metadata
 from rotomask.networks.embedding import EmbeddingConfig, EmbeddingMaps, EmbeddingNet
 from rotomask.training.embedding import (
@@ -27,7 +28,6 @@ from rotomask.training.run import train
 from rotomask.training.task import Schedule
 from rotomask.unsupervised.base import FrameList
 from rotomask.unsupervised.config import DiscoveryConfig
-from rotomask.unsupervised.discoverers import load_discoverer
 
 TINY = EmbeddingRecipe(
     name="tiny",

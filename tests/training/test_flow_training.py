@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from rotomask.catalog import load_flow
 from rotomask.data.simulation.flow_pairs import FlowPairConfig
 from rotomask.data.training.synthetic import moving_shapes
 from rotomask.errors import OptionError
-from rotomask.flow.estimators import load_flow
 from rotomask.flow.optical_flow import DISFlow
 from rotomask.networks.checkpoints import read_metadata
 from rotomask.networks.flow_lite import FlowLite, FlowLiteConfig

@@ -15,9 +15,17 @@ from rotomask.networks.rgmp_lite import RGMPLite, RGMPLiteConfig
 from rotomask.segmenters.base import Segmenter
 from rotomask.segmenters.reference_guided import ReferenceGuidedSegmenter
 from rotomask.segmenters.space_time import SpaceTimeSegmenter
-from rotomask.training.online import OnlineConfig, OnlineLearned, fine_tune, simulate
+from rotomask.training.online import (
+    LESSONS,
+    OnlineConfig,
+    fine_tune,
+    learn_online,
+    simulate,
+)
 from rotomask.training.space_time import segment_clip
 
+FLOAT32 = choose_runtime("cpu", "float32")
+SPACE_TIME = LESSONS["space-time"]
 SMALL = OnlineConfig(steps=8, clips=4, frames=2, size=96)
 
 
@@ -47,7 +55,9 @@ def test_what_is_learned_holds_for_clips_that_were_not_seen(plain):
     frames, labels = moving_shapes(41, frames=1, size=(96, 128), objects=2)
     network = _copy(plain)
     before = copy.deepcopy(network.state_dict())
-    losses = fine_tune(network, frames[0], labels[0], SMALL, choose_runtime("cpu", "float32"))
+    losses = fine_tune(
+        network, SPACE_TIME, frames[0], labels[0], SMALL, choose_runtime("cpu", "float32")
+    )
     assert len(losses) == SMALL.steps
     assert np.mean(losses[4:]) < np.mean(losses[:4])  # the same four clips, the second time
     changed = {k for k, v in network.state_dict().items() if not torch.equal(v, before[k])}
@@ -72,7 +82,9 @@ def test_every_step_counts_in_bfloat16_too(plain):
     frames, labels = moving_shapes(42, frames=1, size=(96, 128))
     config = OnlineConfig(steps=4, clips=1, frames=2, size=64, learning_rate=1e-3)
     network = _copy(plain)
-    losses = fine_tune(network, frames[0], labels[0], config, choose_runtime("cpu", "bfloat16"))
+    losses = fine_tune(
+        network, SPACE_TIME, frames[0], labels[0], config, choose_runtime("cpu", "bfloat16")
+    )
     assert len(set(losses)) == len(losses)  # not the weights that autocast kept from the first
     assert losses[-1] < losses[0]
 
@@ -80,7 +92,7 @@ def test_every_step_counts_in_bfloat16_too(plain):
 def test_it_changes_the_answers_of_this_video_and_nothing_else(plain):
     untouched = _copy(plain).state_dict()
     without = _answers(plain)
-    learned = OnlineLearned(plain, SMALL)
+    learned = learn_online(plain, SMALL)
     assert not learned.object_ids
     found = _answers(learned)
     assert learned.object_ids == (3, 7)
@@ -102,19 +114,21 @@ def test_reference_guided_networks_learn_too():
     frames, labels = moving_shapes(47, frames=1, size=(96, 128), objects=2)
     config = OnlineConfig(steps=8, clips=2, frames=3, size=64, learning_rate=1e-3)
     copied = copy.deepcopy(network)
-    losses = fine_tune(copied, frames[0], labels[0], config, segmenter.runtime)
+    losses = fine_tune(
+        copied, LESSONS["reference-guided"], frames[0], labels[0], config, segmenter.runtime
+    )
     assert sum(losses[-2:]) < 0.9 * sum(losses[:2])
     own = network.state_dict()
     changed = {k for k, v in copied.state_dict().items() if not torch.equal(v, own[k])}
     assert changed
     assert all(name.startswith("decoder.") for name in changed)
-    without, found = _answers(segmenter), _answers(OnlineLearned(segmenter, config))
+    without, found = _answers(segmenter), _answers(learn_online(segmenter, config))
     assert np.abs(without[-1] - found[-1]).max() > 0.01
 
 
 def test_objects_come_later_and_finished_frames_are_observed(plain):
     frames, labels = moving_shapes(44, frames=4, size=(96, 128), objects=2)
-    learned = OnlineLearned(plain, SMALL)
+    learned = learn_online(plain, SMALL)
     learned.start(frames[0], np.where(labels[0] == 1, 5, 0))
     two = np.where(labels[1] == 2, 2, 0)
     answer = learned.add(frames[1], two)
@@ -129,18 +143,18 @@ def test_time_ends_it_and_an_object_of_a_few_pixels_is_followed_as_it_is(plain):
     short = OnlineConfig(steps=1000, seconds=1e-6, clips=1, frames=2, size=64)
     network = _copy(plain)
     runtime = choose_runtime("cpu", "float32")
-    assert len(fine_tune(network, frames[0], labels[0], short, runtime)) == 1
+    assert len(fine_tune(network, SPACE_TIME, frames[0], labels[0], short, runtime)) == 1
     speck = np.zeros(labels[0].shape, int)
     speck[5, 5] = 1
-    assert fine_tune(network, frames[0], speck, SMALL, runtime) == []
-    learned = OnlineLearned(plain, SMALL)
+    assert fine_tune(network, SPACE_TIME, frames[0], speck, SMALL, runtime) == []
+    learned = learn_online(plain, SMALL)
     learned.start(frames[0], speck)
     assert learned.step(frames[1]).shape == (2, 96, 128)
 
 
 def test_wrong_arguments_are_named(plain):
     with pytest.raises(OptionError, match="for space-time memory and reference-guided"):
-        OnlineLearned(OnlineLearned(plain))
+        learn_online(learn_online(plain))
     with pytest.raises(OptionError, match="above 0, got 0"):
         OnlineConfig(steps=0)
     with pytest.raises(OptionError, match="some seconds, got 0"):
@@ -149,6 +163,6 @@ def test_wrong_arguments_are_named(plain):
         OnlineConfig(size=100)
     frames, labels = moving_shapes(46, frames=1)
     with pytest.raises(ShapeError, match="the mask is"):
-        OnlineLearned(plain, SMALL).start(frames[0], labels[0][1:].astype(int))
+        learn_online(plain, SMALL).start(frames[0], labels[0][1:].astype(int))
     with pytest.raises(rotomask.RotomaskError, match="empty"):
-        OnlineLearned(plain, SMALL).start(frames[0], labels[0].astype(int) * 0)
+        learn_online(plain, SMALL).start(frames[0], labels[0].astype(int) * 0)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from rotomask.catalog import load_edge_detector
 from rotomask.data.simulation import render
 from rotomask.data.training.synthetic import moving_shapes
-from rotomask.edges.frame_models import load_edge_detector
 from rotomask.edges.thinning import thin_edges
 from rotomask.evaluation.measures.object_edges import edge_counts, edge_score
 from rotomask.masks import write_mask

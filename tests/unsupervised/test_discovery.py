@@ -11,16 +11,16 @@ from rotomask.errors import InputError, MaskError, OptionError, RotomaskError, S
 from rotomask.evaluation.measures.region import region_similarity
 from rotomask.jobs.loading import load_discoverer
 from rotomask.segmenters.refinements import Refinements
-from rotomask.unsupervised import discovery as discovery_module
+from rotomask.unsupervised import embedding_discoverer as discovery_module
 from rotomask.unsupervised.base import Discovery, FrameList
 from rotomask.unsupervised.config import DiscoveryConfig
-from rotomask.unsupervised.discovery import EmbeddingDiscoverer, spread
+from rotomask.unsupervised.embedding_discoverer import EmbeddingDiscoverer, evenly_spaced
 from rotomask.unsupervised.flow_saliency import (
     FlowSaliencyConfig,
     FlowSaliencyDiscoverer,
     moving_probability,
 )
-from rotomask.unsupervised.stored import certainty, keep_scores
+from rotomask.unsupervised.stored_discovery import certainty, store_scores
 from tests.unsupervised.pasted import Clip, pasted_clip
 
 SMALL = DiscoveryConfig(size=192)
@@ -111,7 +111,7 @@ def test_every_discoverer_keeps_odd_sizes():
 def test_maps_that_are_not_kept_give_the_same(monkeypatch):
     frames, _ = pasted_clip(3, WALK)
     kept = _masks(_discoverer().discover(FrameList(frames)))
-    monkeypatch.setattr(discovery_module, "KEPT_MAPS_BYTES", 0)
+    monkeypatch.setattr(discovery_module, "MAP_CACHE_BYTES", 0)
     np.testing.assert_array_equal(_masks(_discoverer().discover(FrameList(frames))), kept)
 
 
@@ -145,9 +145,9 @@ def test_a_mask_of_one_frame_is_that_frames():
 
 def test_what_cannot_be_discovered_is_said():
     discoverer = _discoverer()
-    with pytest.raises(InputError, match="no frame"):
+    with pytest.raises(InputError, match="no frames"):
         discoverer.discover(FrameList([]))
-    with pytest.raises(OptionError, match="at least 1 object"):
+    with pytest.raises(OptionError, match="objects must be at least 1"):
         discoverer.discover(FrameList(pasted_clip(1, WALK)[0]), objects=0)
     frames = [np.zeros((64, 64, 3), np.uint8), np.zeros((64, 70, 3), np.uint8)]
     with pytest.raises(ShapeError, match="size"):
@@ -192,7 +192,7 @@ def test_clarity_is_certainty_and_kept_scores_are_near_what_was_given():
     assert certainty(np.ones((3, 3), np.float32)) == 1
     assert certainty(np.array([[0.6, 0.6]], np.float32)) == pytest.approx(0.2)
     scores = np.random.default_rng(0).random((1, 5, 7)).astype(np.float32)
-    kept = keep_scores(np.concatenate([1 - scores, scores]), [0.5])
+    kept = store_scores(np.concatenate([1 - scores, scores]), [0.5])
     np.testing.assert_allclose(kept.scores()[1:], scores, atol=0.5 / 255 + 1e-6)
     np.testing.assert_allclose(kept.scores().sum(0), 1, atol=1e-6)
 
@@ -202,7 +202,7 @@ def test_clarity_is_certainty_and_kept_scores_are_near_what_was_given():
     [(1, 8, [0]), (3, 8, [0, 1, 2]), (101, 3, [0, 50, 100]), (9, 1, [0])],
 )
 def test_starts_are_spread_over_the_video(count, wanted, expected):
-    assert spread(count, wanted) == expected
+    assert evenly_spaced(count, wanted) == expected
 
 
 def _annotated(clip: Clip, count: int) -> list[np.ndarray]:

@@ -7,14 +7,18 @@ from hypothesis import strategies as st
 
 from rotomask.errors import OptionError, ShapeError
 from rotomask.unsupervised.config import DiscoveryConfig
-from rotomask.unsupervised.discovery import ranked_tracks
-from rotomask.unsupervised.features import FrameMaps, working_size
-from rotomask.unsupervised.frame import seed_sets, summarise
+from rotomask.unsupervised.embedding_discoverer import ranked_tracks
+from rotomask.unsupervised.features import FrameMaps
+from rotomask.unsupervised.foreground_sets import (
+    background_seeds,
+    covered_seeds,
+    initial_foreground,
+)
+from rotomask.unsupervised.frame_seeds import find_frame_seeds, seed_sets
 from rotomask.unsupervised.graph import embedding_graph
-from rotomask.unsupervised.saliency import least_objectlike, motion_saliency, region_flows
-from rotomask.unsupervised.score import share_out, sharpen, soft_scores
+from rotomask.unsupervised.motion_saliency import lowest_objectness, motion_saliency, region_flows
 from rotomask.unsupervised.seeds import candidate_points, diverse_points, find_seeds, seed_regions
-from rotomask.unsupervised.sets import covered_seeds, initial_foreground, still_or_no_object
+from rotomask.unsupervised.soft_scores import sharpen, soft_scores, split_foreground
 from rotomask.unsupervised.tracks import distinct_tracks, link_seeds, rank_tracks, seed_scores
 
 SIZE = (24, 40)
@@ -75,9 +79,9 @@ def test_diverse_points_are_never_chosen_twice(seed, count, equal):
 def test_seeds_start_at_the_most_objectlike_and_reach_every_object():
     embedding, objectness = _scene()
     seeds = find_seeds(embedding, objectness, window=5, count=8)
-    assert objectness.ravel()[seeds.places[0]] > 0.8
-    assert any(_inside(p, BOX) for p in seeds.places[:4])
-    assert any(_inside(p, OTHER) for p in seeds.places[:4])
+    assert objectness.ravel()[seeds.pixels[0]] > 0.8
+    assert any(_inside(p, BOX) for p in seeds.pixels[:4])
+    assert any(_inside(p, OTHER) for p in seeds.pixels[:4])
     with pytest.raises(ShapeError, match="differ in size"):
         find_seeds(embedding, objectness[1:], window=5, count=8)
 
@@ -88,8 +92,8 @@ def test_regions_follow_the_outlines_of_objects():
     regions = seed_regions(embedding, seeds)
     for box in (BOX, OTHER):
         owners = {int(k) for k in np.unique(regions[box])}
-        assert all(_inside(seeds.places[k], box) for k in owners)
-    assert (regions.ravel()[seeds.places] == np.arange(len(seeds.places))).all()
+        assert all(_inside(seeds.pixels[k], box) for k in owners)
+    assert (regions.ravel()[seeds.pixels] == np.arange(len(seeds.pixels))).all()
 
 
 def test_region_flows_are_means():
@@ -110,9 +114,9 @@ def test_motion_saliency_is_the_distance_to_the_nearest_background_motion():
 
 
 def test_the_least_objectlike_leave_one_seed_at_least():
-    assert least_objectlike(np.array([0.5, 0.1, 0.3], np.float32), 2).tolist() == [1, 2]
-    assert len(least_objectlike(np.array([0.5, 0.1], np.float32), 10)) == 1
-    assert len(least_objectlike(np.array([0.5], np.float32), 10)) == 0
+    assert lowest_objectness(np.array([0.5, 0.1, 0.3], np.float32), 2).tolist() == [1, 2]
+    assert len(lowest_objectness(np.array([0.5, 0.1], np.float32), 10)) == 1
+    assert len(lowest_objectness(np.array([0.5], np.float32), 10)) == 0
 
 
 def test_scores_by_ranking():
@@ -172,8 +176,8 @@ def test_background_is_no_object_or_an_object_that_stands_still():
     objectness = np.array([0.9, 0.9, 0.1], np.float32)
     saliency = np.array([0.8, 0.01, 0.8], np.float32)
     limits = {"low_objectness": 0.3, "low_saliency": 0.1}
-    assert still_or_no_object(objectness, saliency, **limits).tolist() == [False, True, True]
-    assert still_or_no_object(objectness, None, **limits).tolist() == [False, False, True]
+    assert background_seeds(objectness, saliency, **limits).tolist() == [False, True, True]
+    assert background_seeds(objectness, None, **limits).tolist() == [False, False, True]
 
 
 def test_soft_scores_are_the_papers_share():
@@ -215,9 +219,9 @@ def test_a_frame_through_all_stages_finds_the_box_that_moves():
     embedding, objectness = _scene()
     config = DiscoveryConfig(window=5, seeds=12, background_seeds=3)
     maps = FrameMaps(embedding=embedding, objectness=objectness)
-    frame = summarise(maps, _flow(), config)
+    frame = find_frame_seeds(maps, _flow(), config)
     best = int(frame.scores(config).argmax())
-    assert _inside(frame.seeds.places[best], BOX)
+    assert _inside(frame.seeds.pixels[best], BOX)
     sets = seed_sets(maps, frame, [best], config)
     found = soft_scores(embedding, sets.background, sets.objects)[1] > 0.5
     expected = np.zeros(SIZE, bool)
@@ -230,22 +234,22 @@ def test_without_motion_the_most_objectlike_is_found():
     config = DiscoveryConfig(window=5, seeds=12, background_seeds=3)
     maps = FrameMaps(embedding=embedding, objectness=objectness)
     for flow in (None, np.zeros((*SIZE, 2), np.float32)):
-        frame = summarise(maps, flow, config)
+        frame = find_frame_seeds(maps, flow, config)
         assert frame.saliency is None
-        assert _inside(frame.seeds.places[int(frame.scores(config).argmax())], BOX)
+        assert _inside(frame.seeds.pixels[int(frame.scores(config).argmax())], BOX)
 
 
 def test_two_objects_have_a_set_each():
     embedding, objectness = _scene()
     config = DiscoveryConfig(window=5, seeds=12, background_seeds=3)
     maps = FrameMaps(embedding=embedding, objectness=objectness)
-    frame = summarise(maps, None, config)
+    frame = find_frame_seeds(maps, None, config)
     chosen = [
-        next(i for i, p in enumerate(frame.seeds.places) if _inside(p, box)) for box in (BOX, OTHER)
+        next(i for i, p in enumerate(frame.seeds.pixels) if _inside(p, box)) for box in (BOX, OTHER)
     ]
     sets = seed_sets(maps, frame, chosen, config)
     together = soft_scores(embedding, sets.background, [np.concatenate(sets.objects)])
-    labels = share_out(together, sets.owner, 2).argmax(0)
+    labels = split_foreground(together, sets.owner, 2).argmax(0)
     expected = np.zeros(SIZE, int)
     expected[BOX], expected[OTHER] = 1, 2
     np.testing.assert_array_equal(labels, expected)
@@ -255,20 +259,14 @@ def test_objects_that_look_alike_are_told_apart_by_where_they_are():
     embedding, objectness = _scene()
     embedding[OTHER] += (3, -3, 0, 0)
     config = DiscoveryConfig(window=5, seeds=12, background_seeds=3)
-    frame = summarise(FrameMaps(embedding=embedding, objectness=objectness), None, config)
+    frame = find_frame_seeds(FrameMaps(embedding=embedding, objectness=objectness), None, config)
     ranked = ranked_tracks([frame], config)
-    tracks = distinct_tracks(ranked, [frame.seeds.points], [frame.parts], 2, 0.1)
+    tracks = distinct_tracks(ranked, [frame.seeds.points], [frame.components], 2, 0.1)
     chosen = [int(track.seeds[0]) for track in tracks]
     owners = seed_sets(FrameMaps(embedding=embedding, objectness=objectness), frame, chosen, config)
     assert len({int(k) for k in owners.owner[BOX].ravel()}) == 1
     assert len({int(k) for k in owners.owner[OTHER].ravel()}) == 1
     assert owners.owner[BOX][0, 0] != owners.owner[OTHER][0, 0]
-
-
-def test_working_sizes_are_multiples_near_the_frames_shape():
-    assert working_size((480, 854), 384, 32) == (384, 672)
-    assert working_size((100, 60), None, 32) == (96, 64)
-    assert working_size((5, 5), None, 32) == (32, 32)
 
 
 @pytest.mark.parametrize(

@@ -1,31 +1,39 @@
-"""The command line: one function a command, each a few lines over the public API.
+"""The command line: one function per command, each a few lines over the public API.
 
-What a command needs is imported inside it, so that `rotomask --help` answers at once.
+A command imports what it needs when it runs, so that `rotomask --help` is instant. The modules:
+`command` (option groups, help), `options` (options that commands share), `names` (lists in help
+texts), `terminal` (progress, results), `extras` (optional packages); `video`, `measure` and `learn`
+hold the commands.
 """
 
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, Any, NoReturn
 
 import typer
 
 from rotomask import __version__
 from rotomask.cli import learn, measure, video
+from rotomask.cli.command import Command
+from rotomask.cli.extras import EXTRAS
 from rotomask.errors import RotomaskError
 
 EXIT_USER_ERROR = 2
 
+UsageError: Any = typer.BadParameter.__base__
+"""Base of errors in the arguments themselves. typer exports only this subclass."""
+
 app = typer.Typer(
     name="rotomask",
     help="Cut objects out of video: mark them in one frame, get exact masks for all.",
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
     rich_markup_mode=None,
+    context_settings={"max_content_width": 100},
 )
 
-for command in (
-    video.cut,
+app.command(cls=video.CutCommand)(video.cut)
+for function in (
     video.propose,
     video.detect,
     video.flow,
@@ -33,33 +41,50 @@ for command in (
     video.export,
     video.refine,
     video.demo,
-    measure.benchmark,
-    measure.evaluate,
-    measure.compare,
-    learn.train,
-    learn.average,
-    learn.models,
 ):
-    app.command()(command)
+    app.command(cls=Command)(function)
+app.command(cls=measure.BenchmarkCommand)(measure.benchmark)
+for function in (measure.evaluate, measure.compare, learn.train, learn.average, learn.models):
+    app.command(cls=Command)(function)
 
 
 def main() -> None:
     """Run the command line; a user error is one line on stderr and exit status 2."""
     try:
-        app()
+        status = app(prog_name="rotomask", standalone_mode=False)
+        sys.stdout.flush()
     except RotomaskError as error:
-        print(f"rotomask: error: {error}", file=sys.stderr)
-        sys.exit(EXIT_USER_ERROR)
+        _fail(str(error))
+    except UsageError as error:
+        command = "rotomask" if error.ctx is None else error.ctx.command_path
+        _fail(f"{error.format_message().rstrip('.')}; see `{command} --help`")
+    except ModuleNotFoundError as error:
+        module = (error.name or "").partition(".")[0]
+        if module not in EXTRAS:
+            raise
+        _fail(
+            f"{module} is not installed; install it with: pip install 'rotomask[{EXTRAS[module]}]'"
+        )
     except BrokenPipeError:
         # The reader of our output went away (`| head`): nothing is left to say.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    sys.exit(status)
+
+
+def _fail(message: str) -> NoReturn:
+    """Print one line and exit."""
+    print(f"rotomask: error: {message}", file=sys.stderr)
+    sys.exit(EXIT_USER_ERROR)
 
 
 @app.callback(invoke_without_command=True)
 def _root(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
     if version:
         print(f"rotomask {__version__}")
-        raise typer.Exit
+    elif context.invoked_subcommand is None:
+        print(context.get_help())
+        raise typer.Exit(EXIT_USER_ERROR)

@@ -1,87 +1,124 @@
 """Commands about networks and their weights: training, averaging, the list of models."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from rotomask.cli.options import (
-    Quiet,
-    read_folders,
-)
-from rotomask.cli.terminal import interruptible
+from rotomask.cli.command import grouped
+from rotomask.cli.extras import require
+from rotomask.cli.options import Messages, read_folders
+from rotomask.cli.terminal import job, print_outputs
 
 
+@dataclass(frozen=True, kw_only=True)
+class TrainingRuntime:
+    """What training runs on."""
+
+    section = "Running"
+    accelerator: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda or mps.")] = (
+        "auto"
+    )
+    devices: Annotated[int, typer.Option(metavar="N", help="Processes, one per GPU.")] = 1
+    precision: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="float32, bfloat16, or auto: bfloat16 where it is faster."
+        ),
+    ] = "auto"
+    workers: Annotated[
+        int, typer.Option(metavar="N", help="Processes that load data, per training process.")
+    ] = 1
+    threads: Annotated[
+        int | None, typer.Option(metavar="N", help="CPU threads.  [default: all cores]")
+    ] = None
+
+
+@grouped
 def train(
     recipe: Annotated[
-        str, typer.Argument(help="A recipe, such as stm-lite; an unknown name lists them all.")
+        str,
+        typer.Argument(
+            metavar="RECIPE", help="Such as stm-lite; an unknown name lists all recipes."
+        ),
     ],
     data: Annotated[
         list[str],
         typer.Option(
-            help="NAME=PATH, several with commas or the option again. Images with masks: stills, "
-            "duts (a folder of both) or coco (a .json). Videos with masks: videos or davis."
+            metavar="NAME=PATH",
+            help="Training data; several separated by commas, or the option repeated. Images with "
+            "masks: stills, duts (folders) or coco (a .json). Videos with masks: videos, davis.",
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the run.")],
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run there.")] = False,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder of the run.")],
+    runtime: TrainingRuntime,
+    messages: Messages,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Resume the interrupted run in the folder.")
+    ] = False,
     initial: Annotated[
         Path | None,
         typer.Option(
+            metavar="FILE",
             help="Weights to start from: of the same network, of a smaller one of its kind, or a "
-            "ResNet-50 of torchvision or timm."
+            "ResNet-50 of torchvision or timm.",
         ),
     ] = None,
-    accelerator: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    devices: Annotated[int, typer.Option(help="Processes: one a GPU.")] = 1,
-    precision: Annotated[
-        str, typer.Option(help="bfloat16, float32, or auto: bfloat16 where it is faster.")
-    ] = "auto",
-    workers: Annotated[int, typer.Option(help="Loader processes.")] = 1,
-    threads: Annotated[int | None, typer.Option(help="CPU threads; default: all cores.")] = None,
-    quiet: Quiet = False,
 ) -> None:
-    """Train a recipe; a stopped run goes on with --resume."""
-    import torch
+    """Train a network on your images and videos.
 
-    from rotomask.training.display import training_bar
-    from rotomask.training.loop import choose_hardware
-    from rotomask.training.run import is_first_process
-    from rotomask.training.run import train as run
+    Writes DIR/weights.safetensors, checkpoints, losses.csv, validation.csv and TensorBoard events.
+    """
+    safe = f"the last checkpoint is in {out}; add --resume to the same command to continue"
+    with job(safe, messages):
+        require("lightning_fabric", "tensorboardX")
+        import torch
 
-    quiet = quiet or not is_first_process()
-    if threads is not None:
-        torch.set_num_threads(threads)
-    hardware = choose_hardware(accelerator, devices, precision, workers)
-    folders = read_folders(data)
-    message = f"the last checkpoint is in {out}; the same command with --resume goes on"
-    with interruptible(message):
+        from rotomask.training.display import training_bar
+        from rotomask.training.loop import choose_hardware
+        from rotomask.training.run import is_first_process
+        from rotomask.training.run import train as run
+
+        quiet = messages.quiet or not is_first_process()
+        if runtime.threads is not None:
+            torch.set_num_threads(runtime.threads)
+        hardware = choose_hardware(
+            runtime.accelerator, runtime.devices, runtime.precision, runtime.workers
+        )
         with training_bar(quiet=quiet) as on_step:
             weights = run(
                 recipe,
-                folders,
+                read_folders(data),
                 out,
                 resume=resume,
                 initial=initial,
                 hardware=hardware,
                 on_step=on_step,
             )
-        if not quiet:
-            print(f"{'weights':14} {weights}")
+    if not quiet:
+        print_outputs({"weights": weights})
 
 
 def average(
-    files: Annotated[list[Path], typer.Argument(help="Checkpoints of one run, two or more.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The .safetensors file to write.")],
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="Checkpoints of one run, two or more.")
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FILE", help="The .safetensors file to write.")
+    ],
 ) -> None:
-    """Average the weights of checkpoints: scores vary less than from one to the next."""
+    """Average the weights of several checkpoints.
+
+    Scores vary from one checkpoint to the next; those of the average vary less.
+    """
     from rotomask.networks.averaging import average_weights
 
-    print(f"{'weights':14} {average_weights(files, out)}")
+    print_outputs({"weights": average_weights(files, out)})
 
 
 def models() -> None:
-    """List the models: what they are, what they were trained on, how good they are."""
+    """List models with their training data and scores."""
     from rotomask.catalog import CATALOG, model_card
 
     for name, entry in CATALOG.items():

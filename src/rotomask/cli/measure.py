@@ -1,196 +1,192 @@
 """Commands that measure: benchmarks, scores of masks, comparisons."""
 
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rotomask.cli.command import Command, grouped
 from rotomask.cli.options import (
-    Benchmark,
-    Components,
-    Crf,
-    Csv,
-    DetectorName,
-    Device,
-    EnsembleWith,
-    Flip,
-    Html,
-    Json,
-    Latex,
-    Model,
-    OnlineSeconds,
-    OnlineSteps,
-    Precision,
-    Quiet,
-    Root,
-    Scales,
-    Sequences,
+    BenchmarkData,
+    Messages,
+    Refining,
+    Reports,
+    Runtime,
     Size,
-    Split,
     Weights,
-    read_names,
-    read_refinements,
 )
-from rotomask.cli.terminal import interruptible, print_evaluation, progress
+from rotomask.cli.terminal import job, print_evaluation, print_outputs, resumable
+
+if TYPE_CHECKING:
+    from rotomask.evaluation import EvaluationResult
 
 
-def benchmark(
-    name: Benchmark,
-    root: Root,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for masks and run.json.")],
-    model: Model = "stm-lite",
-    weights: Weights = None,
-    split: Split = None,
-    sequences: Sequences = None,
-    size: Size = 480,
-    flip: Flip = False,
-    scales: Scales = None,
-    ensemble_with: EnsembleWith = None,
-    online_steps: OnlineSteps = 0,
-    online_seconds: OnlineSeconds = None,
-    detector: DetectorName = None,
-    components: Components = False,
-    crf: Crf = False,
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """The model that is measured, and where its masks go."""
+
+    out: Annotated[
+        Path,
+        typer.Option("--out", "-o", metavar="DIR", help="Output folder for masks and run.json."),
+    ]
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Overwrite another run's output.")
+    ] = False
+    model: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="{models}; where no mask is given {discoverers}, or one of them and one of the "
+            "others with + between.",
+        ),
+    ] = "stm-lite"
+    weights: Weights = None
+    size: Size = 480
     objects: Annotated[
-        int, typer.Option(help="Most objects a model without annotation looks for.")
-    ] = 1,
+        int, typer.Option(metavar="N", help="Find up to N objects where no mask is given.")
+    ] = 1
     with_masks: Annotated[
         bool,
         typer.Option(
-            "--with-masks",
-            help="Give the benchmark's masks to a model that could do without (embedding).",
+            "--with-masks", help="Give the masks also to a model that needs none (embedding)."
         ),
-    ] = False,
-    device: Device = "auto",
-    precision: Precision = "auto",
-    json_file: Json = None,
-    html: Html = None,
-    csv: Csv = None,
-    latex: Latex = None,
-    quiet: Quiet = False,
+    ] = False
+
+
+class BenchmarkCommand(Command):
+    """The help of `benchmark` describes refinements."""
+
+    described = ("Refinements",)
+
+
+@grouped
+def benchmark(
+    data: BenchmarkData,
+    run: Run,
+    refining: Refining,
+    reports: Reports,
+    runtime: Runtime,
+    messages: Messages,
 ) -> None:
-    """Run a model over a benchmark, then score it: J, F, seconds per frame, peak memory."""
-    from rotomask.evaluation import open_benchmark
-    from rotomask.evaluation.reports import save_reports
-    from rotomask.jobs.benchmark import BenchmarkOptions
-    from rotomask.jobs.benchmark import benchmark as run
+    """Run a model over a benchmark: scores, speed and memory.
 
-    chosen = read_names(sequences)
-    options = BenchmarkOptions(
-        model=model,
-        weights=weights,
-        refinements=read_refinements(
-            scales,
-            flip=flip,
-            ensemble_with=tuple(ensemble_with or ()),
-            online_steps=online_steps,
-            online_seconds=online_seconds,
-            detector=detector,
-            components=components,
-            crf=crf,
-        ),
-        split=split,
-        sequences=None if chosen is None else tuple(chosen),
-        size=size or None,
-        objects=objects,
-        with_masks=with_masks,
-        device=device,
-        precision=precision,
-    )
-    with interruptible(f"finished sequences are in {out}; the same command goes on from there"):
-        with progress(quiet) as on_progress:
-            result = run(name, root, out, options, on_progress=on_progress)
-        scored = bool(result.figures)
-        save_reports(
-            result,
-            json=json_file,
-            html=html if scored else None,
-            csv=csv if scored else None,
-            latex=latex if scored else None,
-            dataset=open_benchmark(name, root, split) if html and scored else None,
-            results=out,
+    Writes DIR/SEQUENCE/FRAME.png and DIR/run.json. Run the same command again to resume an
+    interrupted run.
+    """
+    with job(resumable("sequences", run.out), messages) as on_progress:
+        from rotomask.jobs.benchmark import BenchmarkOptions
+        from rotomask.jobs.benchmark import benchmark as run_benchmark
+
+        options = BenchmarkOptions(
+            model=run.model,
+            weights=run.weights,
+            refinements=refining.refinements(),
+            split=data.split,
+            sequences=data.sequence_names,
+            size=run.size or None,
+            objects=run.objects,
+            with_masks=run.with_masks,
+            device=runtime.device,
+            precision=runtime.precision,
+            overwrite=run.overwrite,
         )
-        if not quiet:
-            if scored:
-                print_evaluation(result)
-            else:
-                print(f"{result.notes[0]}; the masks are in {out}")
-            if "submission" in result.run:
-                print(f"{'submission':14} {result.run['submission']}")
-            print(
-                f"{result.run['seconds_per_frame']:.3f} s a frame "
-                f"({result.run['frames_per_second']:.1f} frames/s), "
-                f"peak memory {result.run['peak_memory_mib']:.0f} MiB"
-            )
+        result = run_benchmark(data.benchmark, data.root, run.out, options, on_progress=on_progress)
+        if result.figures:
+            _save(result, reports, data, run.out)
+        elif reports.json_file is not None:
+            result.to_json(reports.json_file)
+    if not messages.quiet:
+        _print_run(result, run.out)
 
 
+@grouped
 def evaluate(
-    name: Benchmark,
-    root: Root,
-    results: Annotated[Path, typer.Option(help="Masks: RESULTS/SEQUENCE/FRAME.png.")],
-    split: Split = None,
-    sequences: Sequences = None,
-    json_file: Json = None,
-    html: Html = None,
-    csv: Csv = None,
-    latex: Latex = None,
+    data: BenchmarkData,
+    results: Annotated[
+        Path, typer.Option(metavar="DIR", help="The masks: DIR/SEQUENCE/FRAME.png.")
+    ],
+    reports: Reports,
+    messages: Messages,
     allow_missing: Annotated[
         bool, typer.Option("--allow-missing", help="Count a missing mask as an empty one.")
     ] = False,
     processes: Annotated[
-        int | None, typer.Option(help="Processes to share the work; default: the cores.")
+        int | None,
+        typer.Option(metavar="N", help="Processes that share the work.  [default: the cores]"),
     ] = None,
     by_object: Annotated[
-        bool, typer.Option("--by-object", help="A row for each object, not each sequence.")
+        bool, typer.Option("--by-object", help="Print a row per object, not per sequence.")
     ] = False,
     stability: Annotated[
-        bool, typer.Option("--stability", help="Measure temporal stability T too; it is slow.")
+        bool, typer.Option("--stability", help="Measure temporal stability T too; slow.")
     ] = False,
-    quiet: Quiet = False,
 ) -> None:
-    """Score masks that exist."""
-    from rotomask.evaluation import TrackProtocol, evaluate_results, open_benchmark
-    from rotomask.evaluation.reports import save_reports
+    """Score existing masks against the ground truth of a benchmark."""
+    with job("nothing was written", messages, unit="sequences") as on_progress:
+        from rotomask.evaluation import TrackProtocol, evaluate_results, open_benchmark
 
-    measures = ("J", "F", "T") if stability else ("J", "F")
-    dataset = open_benchmark(name, root, split)
-    if sequences is not None:
-        dataset = dataset.select(read_names(sequences) or [])
-    with interruptible("nothing was written"):
-        with progress(quiet, unit="sequences") as on_progress:
-            result = evaluate_results(
-                dataset,
-                results,
-                protocol=TrackProtocol(measures=measures) if stability else None,
-                on_missing="empty" if allow_missing else "error",
-                processes=processes,
-                on_progress=None if on_progress is None else partial(on_progress, "score"),
-            )
-        save_reports(
-            result,
-            json=json_file,
-            html=html,
-            csv=csv,
-            latex=latex,
-            dataset=dataset,
-            results=results,
+        dataset = open_benchmark(data.benchmark, data.root, data.split)
+        if data.sequence_names is not None:
+            dataset = dataset.select(data.sequence_names)
+        result = evaluate_results(
+            dataset,
+            results,
+            protocol=TrackProtocol(measures=("J", "F", "T")) if stability else None,
+            on_missing="empty" if allow_missing else "error",
+            processes=processes,
+            on_progress=None if on_progress is None else partial(on_progress, "score"),
         )
-        if not quiet:
-            print_evaluation(result, by_object=by_object)
+        _save(result, reports, data, results)
+    if not messages.quiet:
+        print_evaluation(result, by_object=by_object)
 
 
 def compare(
-    a: Annotated[Path, typer.Argument(help="Figures that evaluate or benchmark --json wrote.")],
-    b: Annotated[Path, typer.Argument(help="Others, on the same benchmark.")],
+    a: Annotated[
+        Path, typer.Argument(metavar="A", help="Scores written by evaluate or benchmark --json.")
+    ],
+    b: Annotated[Path, typer.Argument(metavar="B", help="Others, of the same benchmark.")],
     figure: Annotated[
-        str | None, typer.Option(help="What to compare, such as J_mean; default: the headline.")
+        str | None,
+        typer.Option(metavar="NAME", help="Score to compare, such as J_mean.  [default: the main]"),
     ] = None,
 ) -> None:
-    """Say whether result set B differs from A by more than noise."""
+    """Tell whether scores B differ from A by more than noise."""
     from rotomask.evaluation.comparison import compare as run
 
     comparison = run(a, b, figure=figure)
     print(comparison)
     for note in comparison.notes:
         print(f"note: {note}")
+
+
+def _save(result: "EvaluationResult", reports: Reports, data: BenchmarkData, masks: Path) -> None:
+    from rotomask.evaluation import open_benchmark
+    from rotomask.evaluation.reports import save_reports
+
+    save_reports(
+        result,
+        json=reports.json_file,
+        html=reports.html,
+        csv=reports.csv,
+        latex=reports.latex,
+        # The page shows the worst frames: these need the data set and the masks.
+        dataset=open_benchmark(data.benchmark, data.root, data.split) if reports.html else None,
+        results=masks,
+    )
+
+
+def _print_run(result: "EvaluationResult", out: Path) -> None:
+    if result.figures:
+        print_evaluation(result)
+    else:
+        print(f"{result.notes[0]}; the masks are in {out}")
+    if "submission" in result.run:
+        print_outputs({"submission": Path(result.run["submission"])})
+    print(
+        f"{result.run['seconds_per_frame']:.3f} s per frame "
+        f"({result.run['frames_per_second']:.1f} frames/s), "
+        f"peak memory {result.run['peak_memory_mib']:.0f} MiB"
+    )

@@ -1,8 +1,10 @@
-"""Options that several commands share, and what their texts mean."""
+"""Options that several commands share, in groups, and what their texts mean."""
 
 import re
+import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
@@ -11,109 +13,219 @@ from rotomask.errors import OptionError
 if TYPE_CHECKING:
     from rotomask.segmenters.refinements import Refinements
 
-VideoPath = Annotated[Path, typer.Argument(help="A video file, or a folder of frames.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more of what is done.")]
-Out = Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the results.")]
-Model = Annotated[str, typer.Option(help="A model of `rotomask models`.")]
-Weights = Annotated[Path | None, typer.Option(help="Checkpoint to use in place of the shipped.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
-Precision = Annotated[str, typer.Option(help="auto, float32 or bfloat16.")]
-LookFrom = Annotated[int, typer.Option(help="First frame to look at.")]
-LookTo = Annotated[int | None, typer.Option(help="Last frame to look at.")]
+VideoPath = Annotated[
+    Path, typer.Argument(metavar="VIDEO", help="Video file, or folder of frames.")
+]
+CutVideo = Annotated[Path, typer.Argument(metavar="VIDEO", help="The video that was cut.")]
+CutFolder = Annotated[
+    Path, typer.Argument(metavar="FOLDER", help="Output folder of `rotomask cut`.")
+]
+Weights = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Checkpoint to use instead of the shipped weights."),
+]
 Size = Annotated[
     int,
     typer.Option(
-        help="Short side in pixels at which frames are processed; larger ones are reduced to it. "
-        "0: the video's own. Results always have the video's size."
+        metavar="PIXELS",
+        help="Reduce frames whose short side is longer to this for processing; 0: never. Outputs "
+        "always have the video's size. 360 takes 0.6 times as long and costs stm-lite about 0.02 "
+        "J&F.",
     ),
 ]
-Flip = Annotated[
-    bool, typer.Option("--flip", help="Average with the mirror image's masks; twice the time.")
-]
-Scales = Annotated[
-    str | None,
-    typer.Option(help="Average over these factors of the size, such as 0.75,1 (rgmp has three)."),
-]
-EnsembleWith = Annotated[
-    list[str] | None,
-    typer.Option(metavar="MODEL[:FILE]", help="Average with another model; may be given again."),
-]
-OnlineSteps = Annotated[
-    int,
-    typer.Option(
-        help="Learn from the first mask before the video, so many steps; 40 take some seconds."
-    ),
-]
-OnlineSeconds = Annotated[
-    float | None,
-    typer.Option(
-        "--online-seconds",
-        "--seconds",
-        help="Learn from the first mask for so long at most. One-shot models always learn.",
-    ),
-]
-DetectorName = Annotated[
-    str | None,
-    typer.Option(
-        "--detector",
-        help="Keep what the boxes of a detector vouch for: detector-lite (ours), FILE.onnx, "
-        "torchvision:NAME; none: the box that is tracked from the first mask.",
-    ),
-]
-Components = Annotated[
-    bool,
-    typer.Option("--components", help="Keep weak parts only where they touch strong ones."),
-]
-Crf = Annotated[bool, typer.Option("--crf", help="Refine outlines by a dense CRF.")]
-Sequences = Annotated[
-    str | None, typer.Option(help="Only these sequences, with commas between: blackswan,dog.")
-]
-Benchmark = Annotated[
-    str,
-    typer.Argument(
-        metavar="BENCHMARK",
-        help="davis2016, davis2017, davis2017-unsupervised, youtube-vos, fbms, segtrack-v2, "
-        "jumpcut or folders.",
-    ),
-]
-Root = Annotated[Path, typer.Option(help="The data set, in its official layout.")]
-Split = Annotated[str | None, typer.Option(help="Part of the data set; default: what papers use.")]
-Html = Annotated[Path | None, typer.Option(help="Write a page with charts and worst frames.")]
-Csv = Annotated[Path | None, typer.Option(help="Folder for CSV in the official layout.")]
-Latex = Annotated[Path | None, typer.Option(help="Write the tables for a paper.")]
-Json = Annotated[Path | None, typer.Option("--json", help="Write all figures to this file.")]
 
 
-def read_names(text: str | None) -> list[str] | None:
-    """Names between commas; None where nothing was given."""
-    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """Where a job writes."""
+
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", metavar="DIR", help="Output folder.  [default: named after VIDEO]"
+        ),
+    ] = None
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Overwrite another job's output.")
+    ] = False
+
+    def folder(self, video: Path, suffix: str) -> Path:
+        """The output folder; by default the video's name with a suffix, in the working folder."""
+        return self.out or Path(f"{video.resolve().stem}-{suffix}")
 
 
-def read_refinements(scales: str | None, **chosen: Any) -> "Refinements":
-    """Refinements from their options.
+@dataclass(frozen=True, kw_only=True)
+class Range:
+    """Frames of a video."""
 
-    Raises:
-        OptionError: If a number cannot be read or is out of range.
-    """
-    from rotomask.segmenters.refinements import Refinements
+    start: Annotated[int, typer.Option(metavar="FRAME", help="First frame, from 0.")] = 0
+    end: Annotated[
+        int | None, typer.Option(metavar="FRAME", help="Last frame.  [default: the video's]")
+    ] = None
 
-    try:
-        factors = None if scales is None else tuple(float(part) for part in scales.split(","))
-    except ValueError as error:
-        raise OptionError(f"--scales takes numbers with commas between, got {scales!r}") from error
-    boxes = chosen.pop("detector")
-    return Refinements(scales=factors, boxes="tracked" if boxes == "none" else boxes, **chosen)
+    @property
+    def stop(self) -> int | None:
+        """One past the last frame; None: to the end."""
+        return None if self.end is None else self.end + 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runtime:
+    """What networks run on."""
+
+    section: ClassVar = "Running"
+    device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda or mps.")] = "auto"
+    precision: Annotated[str, typer.Option(metavar="NAME", help="auto, float32 or bfloat16.")] = (
+        "auto"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Messages:
+    """How much is printed."""
+
+    section: ClassVar = "Running"
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print only warnings and errors.")
+    ] = False
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print more details.")] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class OldSpellings:
+    """Options of version 0.1 that `Refining` replaces. They still work, with a warning."""
+
+    flip: Annotated[bool, typer.Option("--flip", hidden=True)] = False
+    scales: Annotated[str | None, typer.Option(hidden=True)] = None
+    ensemble_with: Annotated[list[str] | None, typer.Option(hidden=True)] = None
+    online_steps: Annotated[int, typer.Option(hidden=True)] = 0
+    online_seconds: Annotated[float | None, typer.Option(hidden=True)] = None
+    seconds: Annotated[float | None, typer.Option(hidden=True)] = None
+    detector: Annotated[str | None, typer.Option(hidden=True)] = None
+    components: Annotated[bool, typer.Option("--components", hidden=True)] = False
+    crf: Annotated[bool, typer.Option("--crf", hidden=True)] = False
+
+    def respelled(self) -> dict[str, str]:
+        """Old spelling -> new one, of the options that were given."""
+        new = {f"--{name}": f"--refine {name}" for name in ("flip", "components", "crf")}
+        given = {old: text for old, text in new.items() if getattr(self, old[2:])}
+        if self.scales is not None:
+            given[f"--scales {self.scales}"] = f"--refine scales={self.scales}"
+        for model in self.ensemble_with or ():
+            given[f"--ensemble-with {model}"] = f"--refine ensemble={model}"
+        if self.online_steps:
+            given[f"--online-steps {self.online_steps}"] = f"--refine online={self.online_steps}"
+        for name in ("online_seconds", "seconds"):
+            if (value := getattr(self, name)) is not None:
+                given[f"--{name.replace('_', '-')} {value:g}"] = f"--refine online={value:g}s"
+        if self.detector is not None:
+            boxes = "tracked" if self.detector == "none" else self.detector
+            given[f"--detector {self.detector}"] = f"--boxes {boxes}"
+        return given
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refining(OldSpellings):
+    """What is done beyond running one network once over the video."""
+
+    section: ClassVar = "Refinement"
+    boxes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Keep only regions inside boxes. tracked: the box around each object in the "
+            "frame before, no detector needed (stm-lite: J&F +0.009, 1.2 times the time); or the "
+            "boxes of a detector: detector-lite (+0.009, 1.6 times the time), a .onnx or "
+            ".safetensors FILE, torchvision:NAME.",
+        ),
+    ] = None
+    refine: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME[=VALUE]",
+            help="Refine the masks, as listed below; may be repeated. Gains and losses are on "
+            "DAVIS-2016 val.",
+        ),
+    ] = None
+
+    def refinements(self) -> "Refinements":
+        """Refinements of new and old spellings; warns of old ones.
+
+        Raises:
+            OptionError: If a name is unknown or a value cannot be read.
+        """
+        from rotomask.segmenters.refinements import parse_refinements
+
+        boxes, specs = self.boxes, list(self.refine or ())
+        for old, new in self.respelled().items():
+            print(f"rotomask: warning: {old} is deprecated; use {new}", file=sys.stderr)
+            option, value = new.split(" ", 1)
+            if option == "--refine":
+                specs.append(value)
+            elif boxes is None:
+                boxes = value
+            else:
+                raise OptionError(f"got both --boxes {boxes} and {old}; leave {old} out")
+        return parse_refinements(specs, boxes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkData:
+    """A benchmark and which of its videos."""
+
+    benchmark: Annotated[str, typer.Argument(metavar="BENCHMARK", help="{benchmarks}.")]
+    root: Annotated[Path, typer.Option(metavar="DIR", help="The data set, in its official layout.")]
+    split: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Split of the data set.  [default: the papers']"),
+    ] = None
+    sequences: Annotated[
+        str | None,
+        typer.Option(metavar="NAMES", help="Only these, separated by commas: blackswan,dog."),
+    ] = None
+
+    @property
+    def sequence_names(self) -> tuple[str, ...] | None:
+        """Names of the selected sequences; None: all."""
+        return None if self.sequences is None else read_list(self.sequences)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reports:
+    """Files for scores."""
+
+    section: ClassVar = "Reports"
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write all scores to this file.")
+    ] = None
+    html: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a page with charts and the worst frames."),
+    ] = None
+    csv: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write CSV files in the official layout.")
+    ] = None
+    latex: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write tables for a paper.")
+    ] = None
+
+
+def read_list(text: str) -> tuple[str, ...]:
+    """Names separated by commas."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def read_formats(text: str) -> tuple[str, ...]:
-    """Formats between commas, without `none` and without masks, which are always written."""
-    names = tuple(part.strip() for part in text.split(",") if part.strip())
-    return tuple(n for n in names if n not in ("none", "masks"))
+    """Formats separated by commas, without `none`, and without masks: these are always written."""
+    return tuple(name for name in read_list(text) if name not in ("none", "masks"))
 
 
 def pair_masks(masks: list[Path], at: list[int] | None, start: int) -> dict[int, Path] | None:
-    """Frame number -> mask file; None without a mask."""
+    """Frame number -> mask file; None without a mask.
+
+    Raises:
+        OptionError: If their numbers differ, or a frame has two masks.
+    """
     if not masks and not at:
         return None
     if not at and len(masks) == 1:
@@ -124,17 +236,21 @@ def pair_masks(masks: list[Path], at: list[int] | None, start: int) -> dict[int,
         )
     assert at is not None
     if len(set(at)) != len(at):
-        raise OptionError("two masks are given for the same frame; a mask may hold many objects")
+        raise OptionError("got two masks for the same frame; one mask can hold many objects")
     return dict(zip(at, masks, strict=True))
 
 
 def read_folders(data: list[str]) -> dict[str, Path]:
-    """NAME=PATH,NAME=PATH -> name -> path; a comma before no NAME= is part of the path."""
+    """NAME=PATH,NAME=PATH -> name -> path; a comma without NAME= after it is part of the path.
+
+    Raises:
+        OptionError: If there is no NAME=.
+    """
     folders = {}
     for text in data:
-        for part in re.split(r",(?=[a-z0-9-]+=)", text):
-            name, found, folder = part.partition("=")
-            if not found:
-                raise OptionError(f"--data takes NAME=PATH, such as davis=DAVIS, got {part!r}")
+        for item in re.split(r",(?=[a-z0-9-]+=)", text):
+            name, equals, folder = item.partition("=")
+            if not equals:
+                raise OptionError(f"--data takes NAME=PATH, such as davis=DAVIS, got {item!r}")
             folders[name] = Path(folder)
     return folders

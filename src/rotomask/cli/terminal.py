@@ -1,12 +1,16 @@
-"""What commands print: progress, results, and what an interruption leaves."""
+"""What a command prints: progress, details, results, and what an interrupted job leaves."""
 
-import contextlib
 import logging
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
+
+from rotomask.cli.options import Messages
 
 if TYPE_CHECKING:
     from rotomask.evaluation import EvaluationResult
@@ -14,34 +18,81 @@ if TYPE_CHECKING:
     from rotomask.jobs.progress import OnProgress
 
 EXIT_INTERRUPTED = 130
+SECONDS_BETWEEN_LINES = 10.0
+"""Time between two lines of progress where stderr is not a terminal."""
 
 
-def set_up_logging(*, quiet: bool, verbose: bool) -> None:
+@contextmanager
+def job(safe: str, messages: Messages, unit: str = "frames") -> Iterator["OnProgress | None"]:
+    """Run a command's work: log to stderr, show progress, and stop cleanly at Ctrl-C.
+
+    Args:
+        safe: What is safe after Ctrl-C, for the message.
+        messages: How much is printed.
+        unit: What progress counts.
+
+    Yields:
+        What jobs take as `on_progress`; None when quiet.
+    """
+    _set_up_logging(messages)
+    try:
+        if messages.quiet:
+            yield None
+        elif sys.stderr.isatty():
+            with _bars(unit) as on_progress:
+                yield on_progress
+        else:
+            yield _Lines(unit)
+    except KeyboardInterrupt:
+        print(f"\nrotomask: interrupted; {safe}", file=sys.stderr)
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+
+
+def resumable(what: str, folder: Path) -> str:
+    """What is safe of a job that resumes."""
+    return f"finished {what} are in {folder}; run the same command again to resume"
+
+
+def print_outputs(outputs: dict[str, Path]) -> None:
+    """Print where outputs are, a line each."""
+    for name, path in outputs.items():
+        print(f"{name:14} {path}")
+
+
+def print_cut(result: "CutResult") -> None:
+    """Print what a cut did and where its outputs are."""
+    if result.frames_segmented:
+        rate = result.frames_segmented / result.seconds
+        print(f"{result.frames} frames; {result.frames_segmented} segmented, {rate:.1f} frames/s")
+    else:
+        print(f"{result.frames} frames; all were finished before")
+    print_outputs(result.outputs)
+
+
+def print_evaluation(result: "EvaluationResult", *, by_object: bool = False) -> None:
+    """Print the tables of a score."""
+    from rich.console import Console
+
+    from rotomask.evaluation.reports import result_tables
+
+    # A file or pipe has no width of its own; rich's default would cut the last column off.
+    width = None if sys.stdout.isatty() else 100
+    Console(width=width).print(result_tables(result, by_object=by_object))
+
+
+def _set_up_logging(messages: Messages) -> None:
     """The library logs; the command prints it: notes by default, details with --verbose."""
-    level = logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO
+    level = logging.DEBUG if messages.verbose else logging.INFO
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))
     logger = logging.getLogger("rotomask")
     logger.handlers[:] = [handler]
-    logger.setLevel(level)
+    logger.setLevel(logging.WARNING if messages.quiet else level)
 
 
-@contextlib.contextmanager
-def interruptible(message: str) -> Iterator[None]:
-    """Ctrl-C says what is safe, and ends with the status that shells expect."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        print(f"\nstopped: {message}", file=sys.stderr)
-        raise typer.Exit(EXIT_INTERRUPTED) from None
-
-
-@contextlib.contextmanager
-def progress(quiet: bool, unit: str = "frames") -> Iterator["OnProgress | None"]:
-    """A bar a stage, with frames a second; nothing when quiet."""
-    if quiet:
-        yield None
-        return
+@contextmanager
+def _bars(unit: str) -> Iterator["OnProgress"]:
+    """A bar for each stage, with frames a second."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -78,23 +129,27 @@ def progress(quiet: bool, unit: str = "frames") -> Iterator["OnProgress | None"]
             bars.stop()
 
 
-def print_cut(result: "CutResult") -> None:
-    """Print what a cut did and where its outputs are."""
-    if result.frames_segmented:
-        rate = result.frames_segmented / result.seconds
-        print(f"{result.frames} frames; {result.frames_segmented} segmented, {rate:.1f} a second")
-    else:
-        print(f"{result.frames} frames; none was left to segment")
-    for name, path in result.outputs.items():
-        print(f"{name:14} {path}")
+class _Lines:
+    """Progress for a file or pipe: plain lines, every ten seconds and at the end of a stage."""
 
+    def __init__(self, unit: str) -> None:
+        self.unit = unit
+        self.printed: float | None = None
+        """Time of the last line; None: nothing was reported yet."""
+        self.began: dict[str, tuple[float, int]] = {}
+        """Time and count at the first report of a stage: a resumed job does not start at 0."""
 
-def print_evaluation(result: "EvaluationResult", *, by_object: bool = False) -> None:
-    """Print the tables of a score."""
-    from rich.console import Console
-
-    from rotomask.evaluation.reports import result_tables
-
-    # A file or pipe has no width of its own; what rich takes for it cuts the last column off.
-    width = None if sys.stdout.isatty() else 100
-    Console(width=width).print(result_tables(result, by_object=by_object))
+    def __call__(self, stage: str, done: int, total: int | None) -> None:
+        now = time.monotonic()
+        began, first = self.began.setdefault(stage, (now, done))
+        self.printed = now if self.printed is None else self.printed
+        is_end = done == total and stage != "learn"  # learning comes again for every video
+        if not is_end and now - self.printed < SECONDS_BETWEEN_LINES:
+            return
+        self.printed = now
+        if stage == "learn":
+            line = f"{stage:7} {done} %"
+        else:
+            rate = f", {(done - first) / (now - began):.1f} {self.unit}/s" if done > first else ""
+            line = f"{stage:7} {done}/{total or '?'} {self.unit}{rate}"
+        print(line, file=sys.stderr, flush=True)

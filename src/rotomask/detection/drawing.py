@@ -32,6 +32,7 @@ def draw_boxes(
     font = ImageFont.load_default(size=max(10.0, 7.0 * line))
     for number, (box, colour) in enumerate(zip(boxes.tolist(), colours, strict=True)):
         x0, y0, x1, y1 = (round(v) for v in box)
+        # Pillow includes the last row and column; a box's right and bottom edge are exclusive.
         draw.rectangle((x0, y0, max(x0, x1 - 1), max(y0, y1 - 1)), outline=colour, width=line)
         if captions is not None:
             corner = (x0 + 2 * line, y0 + line)

@@ -34,6 +34,7 @@ def letterbox(frame: Frame, size: tuple[int, int]) -> Letterboxed:
     """
     height, width = frame.shape[:2]
     scale = min(size[0] / height, size[1] / width)
+    # Rounding must neither exceed the letterbox nor reach 0 for very long frames.
     h, w = (max(1, min(s, round(v * scale))) for v, s in zip((height, width), size, strict=True))
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     top, left = (size[0] - h) // 2, (size[1] - w) // 2

@@ -14,6 +14,7 @@ from rotomask.detection.detector import Detections, Detector, clean_detections
 from rotomask.errors import OptionError
 from rotomask.networks.detector_lite import BoxMaps, DetectorLite, boxes_at_cells
 from rotomask.networks.precision import Runtime, choose_runtime
+from rotomask.networks.sizing import fitted_size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,9 +74,8 @@ class LiteDetector(Detector):
         """The network's output for a frame, and the scale in x and y of the resized frame."""
         check_frame(frame)
         height, width = frame.shape[:2]
-        factor, multiple = self.config.size / min(height, width), DetectorLite.multiple
         # Each side is rounded by itself, so that x and y have slightly different scales.
-        h, w = (max(multiple, multiple * round(v * factor / multiple)) for v in (height, width))
+        h, w = fitted_size((height, width), self.config.size, DetectorLite.multiple)
         method = cv2.INTER_AREA if h < height else cv2.INTER_LINEAR
         small = cv2.resize(frame, (w, h), interpolation=method)
         image = torch.tensor(small, device=self.runtime.device).permute(2, 0, 1)[None].float() / 255

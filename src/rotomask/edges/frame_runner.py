@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from rotomask.arrays import Frame
 from rotomask.networks.layers.pyramid_decoder import upsample_logits
 from rotomask.networks.precision import Runtime, choose_runtime
-from rotomask.networks.sizing import working_size
+from rotomask.networks.sizing import nearest_multiples, working_size
 
 STRIDE = 16
 """The height and width of the light PSPNet's input must be multiples of this."""
@@ -39,8 +39,7 @@ class FrameRunner(Generic[Network]):
     def processing_size(self, frame: Frame) -> tuple[int, int]:
         """Height and width at which a frame is processed, rounded to multiples of `STRIDE`."""
         sides = working_size((frame.shape[0], frame.shape[1]), self.size, enlarge=False)
-        height, width = (STRIDE * max(1, round(side / STRIDE)) for side in sides)
-        return height, width
+        return nearest_multiples(sides, STRIDE)
 
     def tensor(self, array: npt.NDArray[np.uint8 | np.float32], size: tuple[int, int]) -> Tensor:
         """An array H×W×C as a tensor 1×C×h×w float32, resized to `size` (h, w)."""

@@ -72,6 +72,7 @@ def motion_edges(flow: Flow, foreground: EdgeMap | None = None) -> EdgeMap:
         ShapeError: If the shapes do not fit.
     """
     _check_flow(flow)
+    # A high percentile, not the maximum, which a single error of the flow would set.
     gradient = flow_gradient(stabilise(flow))
     scale = max(float(np.percentile(gradient, 99)), WEAKEST_GRADIENT)
     strength: EdgeMap = np.minimum(gradient / scale, 1).astype(np.float32)
@@ -79,6 +80,7 @@ def motion_edges(flow: Flow, foreground: EdgeMap | None = None) -> EdgeMap:
         return strength
     if foreground.shape != flow.shape[:2]:
         raise ShapeError(f"the foreground must have the flow's size, got {foreground.shape}")
+    # Grey-scale dilation: the maximum foreground probability within the radius.
     radius = math.ceil(REACH * math.hypot(*foreground.shape))
     disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
     near = cv2.dilate(foreground.astype(np.float32), disk)

@@ -1,4 +1,4 @@
-"""How good masks are: the measures and protocols of every benchmark of the field.
+"""Evaluation of masks: the measures and the scoring rules of the field's benchmarks.
 
     from rotomask.evaluation import evaluate_results, open_benchmark, score_sequence
 
@@ -10,11 +10,11 @@
     score = score_sequence(predictions, truths)         # H×W labels in memory, all frames
     score.figures["J&F"]
 
-    print(compare("a.json", "b.json"))                  # is b better, or luckier?
+    print(compare("a.json", "b.json"))                  # is the difference significant?
 
-The measures themselves are pure functions of boolean masks: `region_similarity` (J) and
-`boundary_accuracy` (F), `temporal_stability` (T), `transfer_error` (JumpCut).
-Reports for people and other programs are in `rotomask.evaluation.reports`.
+The measures are pure functions of boolean masks: `region_similarity` (J), `boundary_accuracy` (F),
+`temporal_stability` (T) and `transfer_error` (JumpCut). `rotomask.evaluation.reports` writes
+tables and pages.
 """
 
 from rotomask.evaluation.benchmarks import BENCHMARKS, get_benchmark, open_benchmark
@@ -32,7 +32,7 @@ from rotomask.evaluation.results import (
     SequenceScore,
     read_result,
 )
-from rotomask.evaluation.running import evaluate_results
+from rotomask.evaluation.scoring import evaluate_results
 
 __all__ = [
     "BENCHMARKS",

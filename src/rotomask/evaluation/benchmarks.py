@@ -16,7 +16,7 @@ from rotomask.data.benchmarks.segtrack import segtrack_v2
 from rotomask.data.benchmarks.sequences import VideoDataset, VideoSequence
 from rotomask.data.benchmarks.youtube_vos import ALL_FRAMES, SEEN_CATEGORIES, youtube_vos
 from rotomask.errors import OptionError
-from rotomask.evaluation.measures.statistics import mean_of_known
+from rotomask.evaluation.measures.statistics import nan_mean
 from rotomask.evaluation.protocols.davis2017_unsupervised import score_proposals
 from rotomask.evaluation.protocols.fbms import score_regions, summarize_regions
 from rotomask.evaluation.protocols.jumpcut import score_transfers, summarize_transfers
@@ -25,27 +25,27 @@ from rotomask.evaluation.protocols.tracks import (
     TrackProtocol,
     average_figures,
     score_tracks,
-    with_mean_of_both,
+    with_j_and_f,
 )
 from rotomask.evaluation.results import Figures, SequenceScore
 
 
 def mean_over_objects(sequences: Sequence[SequenceScore]) -> Figures:
-    """Unweighted mean over all objects, as DAVIS has it: a sequence of five counts five times."""
+    """Unweighted mean over all objects, not over sequences, as in DAVIS."""
     objects = [item.figures for sequence in sequences for item in sequence.objects]
-    return with_mean_of_both(average_figures(objects))
+    return with_j_and_f(average_figures(objects))
 
 
 def youtube_vos_overall(sequences: Sequence[SequenceScore]) -> Figures:
-    """Overall, the mean of J and F over the objects of seen and of unseen categories.
+    """Means of J and F over the objects of seen and unseen categories, and Overall, their mean.
 
-    Where there is no object of one kind (the training videos have only seen categories), its two
+    If there are no objects of one kind (the training videos have only seen categories), its two
     figures are NaN and Overall is the mean of the others.
     """
     figures: Figures = {}
     for measure in ("J", "F"):
         for kind in ("seen", "unseen"):
-            figures[f"{measure}_{kind}"] = mean_of_known(
+            figures[f"{measure}_{kind}"] = nan_mean(
                 [
                     item.figures[f"{measure}_mean"]
                     for sequence in sequences
@@ -54,7 +54,7 @@ def youtube_vos_overall(sequences: Sequence[SequenceScore]) -> Figures:
                     and f"{measure}_mean" in item.figures
                 ]
             )
-    return {"Overall": mean_of_known(list(figures.values()))} | figures
+    return {"Overall": nan_mean(list(figures.values()))} | figures
 
 
 def no_note(split: str) -> str:
@@ -64,37 +64,37 @@ def no_note(split: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Benchmark:
-    """One benchmark of the field."""
+    """A benchmark: its data set and its scoring rules."""
 
     title: str
     open: Callable[[Path, str], VideoDataset]
-    """Reads the data set at a root, of a split."""
+    """Opens a split of the data set: (root, split) -> data set."""
     split: str
-    """The split that papers report."""
+    """The default split, on which papers report results."""
     score: Callable[[VideoSequence, ResultFolder, TrackProtocol], SequenceScore] = score_tracks
     summarize: Callable[[Sequence[SequenceScore]], Figures] = mean_over_objects
-    """Global figures from those of the sequences, the headline first."""
+    """Global figures from those of the sequences, the main one first."""
     measures: tuple[str, ...] = ("J", "F")
-    """Measures that are computed unless the caller names others."""
+    """The default measures."""
     stored_by_frame: bool = True
-    """True if results are RESULTS/SEQUENCE/FRAME.png."""
+    """True if results are stored as RESULTS/SEQUENCE/FRAME.png."""
     rescaled: bool = False
-    """True if frames smaller than the processing size are enlarged to it, as RGMP (Oh et al. 2018,
-    sec. 4.1) does where videos differ in resolution."""
+    """True to enlarge frames that are smaller than the processing size, as RGMP (Oh et al. 2018,
+    sec. 4.1) does for videos of different resolutions."""
     lower_is_better: bool = False
     """True if the figures are errors."""
     objects_tabulated: bool = True
     """True if objects have the figures of sequences, so that they fit into one table."""
     has_server: bool = False
-    """True if a run also writes the zip file that the benchmark's server takes."""
+    """True if a run also writes the zip file for the benchmark's server."""
     note: Callable[[str], str] = no_note
-    """What to know about figures of a split; empty if there is nothing."""
+    """Remark on the figures of a split for users; may be empty."""
 
 
 def youtube_vos_note(split: str) -> str:
-    """The frames that a method is given: figures are higher with all of them."""
-    given = "all frames" if split.endswith(ALL_FRAMES) else "every fifth frame"
-    return f"split {split}: a method is given {given}"
+    """Note of the frames that methods see, as figures are higher with all of them."""
+    frames = "all frames" if split.endswith(ALL_FRAMES) else "every fifth frame"
+    return f"split {split}: methods see {frames}"
 
 
 BENCHMARKS: dict[str, Benchmark] = {
@@ -152,10 +152,15 @@ def get_benchmark(name: str) -> Benchmark:
 
 
 def open_benchmark(name: str, root: str | Path, split: str | None = None) -> VideoDataset:
-    """The data set of a benchmark; by default the split that papers report.
+    """Open the data set of a benchmark.
+
+    Args:
+        name: Name of the benchmark, one of `BENCHMARKS`.
+        root: Folder of the data set.
+        split: By default the split on which papers report results.
 
     Raises:
-        OptionError: If there is no such benchmark or split.
+        OptionError: If the benchmark or split is unknown.
         DatasetError: If the data set is missing or incomplete.
     """
     benchmark = get_benchmark(name)

@@ -1,4 +1,4 @@
-"""Whether one result set is better than another, or only luckier with its sequences."""
+"""Significance test for the difference of two results on a benchmark."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,49 +11,51 @@ from rotomask.evaluation.benchmarks import get_benchmark
 from rotomask.evaluation.results import EvaluationResult, SequenceScore, read_result
 
 FEW_SEQUENCES = 5
-"""Below this a bootstrap says little."""
+"""With fewer sequences the bootstrap is not reliable."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """The difference B - A of one global figure over the sequences both have."""
+    """Difference B - A of a global figure of two results, over the sequences that both have."""
 
     figure: str
+    """Name of the figure, such as "J_mean"."""
     names: tuple[str, str]
-    """Of result set A and B."""
+    """Names of results A and B."""
     values: tuple[float, float]
+    """The figure of A and of B over the common sequences."""
     difference: float
     interval: tuple[float, float]
-    """Holds the difference in 95 of 100 cases, were other sequences drawn of the same kind."""
+    """95 % confidence interval of the difference."""
     p_value: float
-    """Two-sided: how often so large a difference arises when there is none."""
+    """Two-sided p-value of the hypothesis that there is no difference."""
     sequences: tuple[str, ...]
     differences: tuple[float, ...]
-    """B - A of every sequence's own figure; NaN where it has none."""
+    """B - A of each sequence's own figure; NaN if it has none."""
     lower_is_better: bool = False
     notes: tuple[str, ...] = ()
 
     @property
     def significant(self) -> bool:
-        """Whether the difference is more than noise: zero is outside the interval."""
+        """True if zero is outside the interval and there are enough sequences."""
         low, high = self.interval
         return len(self.sequences) >= FEW_SEQUENCES and (low > 0 or high < 0)
 
     def __str__(self) -> str:
         a, b = self.names
-        way = "above" if self.difference >= 0 else "below"
-        better = sum(d > 0 for d in self.differences)
-        worse = sum(d < 0 for d in self.differences)
+        side = "above" if self.difference >= 0 else "below"
+        higher = sum(d > 0 for d in self.differences)
+        lower = sum(d < 0 for d in self.differences)
         if len(self.sequences) < FEW_SEQUENCES:
             verdict = f"too few sequences to tell ({len(self.sequences)})"
         else:
-            verdict = "more than noise" if self.significant else "no more than noise"
+            verdict = "significant" if self.significant else "not significant"
         low, high = self.interval
         figure = f"{self.figure} (lower is better)" if self.lower_is_better else self.figure
         return (
             f"{figure}: {a} {self.values[0]:.4f}, {b} {self.values[1]:.4f}; {b} is "
-            f"{abs(self.difference):.4f} {way} {a} (95 % interval {low:+.4f} to {high:+.4f}, "
-            f"p = {self.p_value:.3g}; higher in {better} and lower in {worse} of "
+            f"{abs(self.difference):.4f} {side} {a} (95 % interval {low:+.4f} to {high:+.4f}, "
+            f"p = {self.p_value:.3g}; higher in {higher} and lower in {lower} of "
             f"{len(self.sequences)} sequences): {verdict}"
         )
 
@@ -66,28 +68,29 @@ def compare(
     resamples: int = 2000,
     seed: int = 0,
 ) -> Comparison:
-    """Test the difference of two result sets by a paired bootstrap over sequences.
+    """Test the difference of two results by a paired bootstrap over sequences.
 
-    Sequences are drawn with replacement, the same ones for both, and the benchmark's global figure
-    is worked out anew from each draw (Efron & Tibshirani 1993, ch. 13 and 16).
+    Sequences are drawn with replacement, the same ones for both results, and the benchmark's global
+    figure is computed for each draw (Efron & Tibshirani 1993, ch. 13 and 16).
 
     Args:
         a: A result, or the JSON file of one.
-        b: The other one, of the same benchmark and split.
+        b: Another result on the same benchmark and split.
         figure: A global figure, such as "J_mean"; by default the benchmark's first.
-        resamples: How many times sequences are drawn.
-        seed: Of the draws: the same seed gives the same answer.
+        resamples: Number of draws.
+        seed: Seed of the draws.
 
     Raises:
-        InputError: If a file is no evaluation, or the two have no sequence in common.
-        OptionError: If there is no such figure.
+        InputError: If a file has no evaluation, the benchmarks or splits differ, or the results
+            have no sequence in common.
+        OptionError: If the figure is unknown.
     """
     first = a if isinstance(a, EvaluationResult) else read_result(a)
     second = b if isinstance(b, EvaluationResult) else read_result(b)
     if (first.benchmark, first.split) != (second.benchmark, second.split):
         raise InputError(
             f"cannot compare {first.benchmark} {first.split} with {second.benchmark} "
-            f"{second.split}; give two evaluations of one benchmark"
+            f"{second.split}; give two evaluations of the same benchmark and split"
         )
     name = figure or next(iter(first.figures))
     for result in (first, second):
@@ -95,8 +98,8 @@ def compare(
             raise OptionError(
                 f"there is no figure {name!r}; choose from {', '.join(first.figures)}"
             )
-    scored = {s.name: s for s in second.sequences}
-    pairs = [(s, scored[s.name]) for s in first.sequences if s.name in scored]
+    in_second = {s.name: s for s in second.sequences}
+    pairs = [(s, in_second[s.name]) for s in first.sequences if s.name in in_second]
     if not pairs:
         raise InputError("the two evaluations have no sequence in common")
     values, interval, p_value = _bootstrap(first.benchmark, name, pairs, resamples, seed)
@@ -108,7 +111,7 @@ def compare(
         interval=interval,
         p_value=p_value,
         sequences=tuple(s.name for s, _ in pairs),
-        differences=tuple(_own(other, name) - _own(one, name) for one, other in pairs),
+        differences=tuple(_own_figure(q, name) - _own_figure(p, name) for p, q in pairs),
         lower_is_better=get_benchmark(first.benchmark).lower_is_better or "decay" in name,
         notes=_notes(first, second, len(pairs)),
     )
@@ -121,28 +124,30 @@ def _bootstrap(
     resamples: int,
     seed: int,
 ) -> tuple[tuple[float, float], tuple[float, float], float]:
+    """Figures of both results, the interval of their difference, and its p-value."""
     summarize = get_benchmark(benchmark).summarize
 
-    def values(chosen: Sequence[tuple[SequenceScore, SequenceScore]]) -> tuple[float, float]:
-        one, other = summarize([p[0] for p in chosen]), summarize([p[1] for p in chosen])
+    def values(sample: Sequence[tuple[SequenceScore, SequenceScore]]) -> tuple[float, float]:
+        one, other = summarize([p[0] for p in sample]), summarize([p[1] for p in sample])
         return one[figure], other[figure]
 
     rng = np.random.default_rng(seed)
-    draws = rng.integers(len(pairs), size=(resamples, len(pairs)))
-    drawn = np.array([np.subtract(*values([pairs[i] for i in draw])[::-1]) for draw in draws])
-    drawn = drawn[~np.isnan(drawn)]  # a draw of nothing but sequences without a figure
+    draws = rng.integers(len(pairs), size=(resamples, len(pairs)))  # indices of sequences
+    differences = np.array([np.subtract(*values([pairs[i] for i in draw])[::-1]) for draw in draws])
+    differences = differences[~np.isnan(differences)]  # no sequence in the draw has the figure
     observed = values(pairs)
-    if drawn.size == 0:
+    if differences.size == 0:
         return observed, (float("nan"), float("nan")), float("nan")
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    # One more in the numerator and denominator: a p-value from a sample is never 0.
-    tail = min((drawn <= 0).sum(), (drawn >= 0).sum())
-    p_value = min(1.0, 2 * (int(tail) + 1) / (drawn.size + 1))
+    low, high = np.quantile(differences, [0.025, 0.975])
+    # Twice the smaller tail beyond 0. The observed sample counts as one more draw, since a p-value
+    # from a finite number of draws cannot be 0.
+    tail = min((differences <= 0).sum(), (differences >= 0).sum())
+    p_value = min(1.0, 2 * (int(tail) + 1) / (differences.size + 1))
     return observed, (float(low), float(high)), p_value
 
 
-def _own(sequence: SequenceScore, figure: str) -> float:
-    """The sequence's own figure; for those that only a data set has, its J&F or J."""
+def _own_figure(sequence: SequenceScore, figure: str) -> float:
+    """The sequence's value of a global figure; its J&F or J if only data sets have the figure."""
     for name in (figure, "J&F", "J_mean"):
         if name in sequence.figures:
             return sequence.figures[name]

@@ -1,4 +1,4 @@
-"""Scoring of masks that are in memory: no files, no data set."""
+"""Scoring of masks in memory, without files or a data set."""
 
 from collections.abc import Iterable, Sequence
 from itertools import zip_longest
@@ -14,7 +14,7 @@ from rotomask.evaluation.results import SequenceScore
 from rotomask.masks import object_ids as ids_in
 
 Dropped = Literal["ends", "first", "none"]
-"""Frames left out of the score: first and last (DAVIS), the first, which is given, or none."""
+"""Frames that are not scored: the first and last (as in DAVIS), the first, or none."""
 
 
 def score_sequence(
@@ -29,26 +29,26 @@ def score_sequence(
     void_label: int | None = None,
     protocol: TrackProtocol | None = None,
 ) -> SequenceScore:
-    """J and F of one video, each frame taken when it is reached.
+    """J and F of one video; frames are read lazily.
 
     Args:
-        predictions: H×W integers, one a frame, all frames.
-        truths: The annotations of the same frames, H×W integers.
-        name: Of the sequence, for reports.
+        predictions: The mask of every frame, H×W integers.
+        truths: The annotation of every frame, H×W integers.
+        name: Name of the sequence, for reports.
         object_ids: The objects to score; by default those of the first annotation.
-        frame_names: By default 00000, 00001, ...
-        dropped: Which frames do not count.
-        merged: Take every label but 0, in both, for one object of id 1.
-        void_label: Label of the annotation's pixels that count for nothing.
-        protocol: Measures and tolerance; J and F as DAVIS has them by default.
+        frame_names: Names of the frames; by default 00000, 00001, ...
+        dropped: Frames that are not scored.
+        merged: Score all labels but 0, in both, as one object of id 1.
+        void_label: Label of annotated pixels to ignore.
+        protocol: Measures and tolerance; by default J and F as in DAVIS.
 
     Returns:
-        Figures J&F, J_mean, J_recall, J_decay, F_mean, F_recall, F_decay of the sequence (the mean
-        over its objects) and of every object, with the curves.
+        Figures J&F, J_mean, J_recall, J_decay, F_mean, F_recall and F_decay of every object and,
+        as means over the objects, of the sequence; and the values in each frame.
 
     Raises:
-        ShapeError: If there are more frames of one than of the other, or their sizes differ.
-        OptionError: If `dropped` is none of the three.
+        ShapeError: If the number of frames or their sizes differ, or there are no frames.
+        OptionError: If `dropped` is not one of the three.
 
     Example:
         >>> truths = np.zeros((4, 20, 30), np.uint8)
@@ -59,7 +59,8 @@ def score_sequence(
     if dropped not in ("ends", "first", "none"):
         raise OptionError(f"dropped must be ends, first or none, got {dropped!r}")
     tracks: Tracks | None = None
-    held: FramePair | None = None  # counts once a later frame shows that it is not the last
+    # Scored one frame late: only the next frame shows that it is not the last.
+    previous: FramePair | None = None
     for index, (prediction, truth) in enumerate(zip_longest(predictions, truths)):
         pair = _pair(index, prediction, truth, frame_names)
         if tracks is None:
@@ -71,13 +72,13 @@ def score_sequence(
             )
         if merged:
             pair = pair._replace(truth=_merge(pair.truth, void_label))
-        if held is not None:
-            tracks.add(held, tracks.object_ids)
-        held = None if index == 0 and dropped != "none" else pair
+        if previous is not None:
+            tracks.add(previous, tracks.object_ids)
+        previous = None if index == 0 and dropped != "none" else pair
     if tracks is None:
         raise ShapeError("there is no frame to score; give at least one prediction and truth")
-    if held is not None and dropped != "ends":
-        tracks.add(held, tracks.object_ids)
+    if previous is not None and dropped != "ends":
+        tracks.add(previous, tracks.object_ids)
     return tracks.score(name)
 
 
@@ -88,11 +89,11 @@ def _pair(
     frame_names: Sequence[str] | None,
 ) -> FramePair:
     if prediction is None or truth is None:
-        short = "predictions" if prediction is None else "truths"
-        raise ShapeError(f"there are only {index} {short}; give one for every frame")
+        shorter = "predictions" if prediction is None else "truths"
+        raise ShapeError(f"there are only {index} {shorter}; give one for every frame")
     if prediction.shape != truth.shape or truth.ndim != 2:
         raise ShapeError(
-            f"prediction and truth must be H×W of one size, got {prediction.shape} and "
+            f"prediction and truth must be H×W of the same size, got {prediction.shape} and "
             f"{truth.shape} in frame {index}"
         )
     name = f"{index:05d}" if frame_names is None else frame_names[index]
@@ -109,5 +110,6 @@ def _ids(
 
 
 def _merge(truth: Labels, void_label: int | None) -> Labels:
+    """The annotation with all objects as object 1, and void pixels unchanged."""
     void = -1 if void_label is None else void_label
     return np.where((truth != 0) & (truth != void), 1, np.where(truth == void, void, 0))

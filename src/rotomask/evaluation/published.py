@@ -1,4 +1,4 @@
-"""Results that papers report, to be printed beside ours."""
+"""Results reported in papers, for comparison in reports."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -7,12 +7,13 @@ Kind = Literal["semi-supervised", "unsupervised"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Published:
-    """One method on one benchmark; None where the source does not say."""
+class PublishedResult:
+    """The published figures of one method on one benchmark."""
 
     method: str
     kind: Kind = "semi-supervised"
     figures: dict[str, float]
+    """Name -> figure, as in `EvaluationResult.figures`; only those that the paper reports."""
 
 
 def _davis(
@@ -22,20 +23,21 @@ def _davis(
     *,
     t: float | None = None,
     kind: Kind = "semi-supervised",
-) -> Published:
-    """From (mean, recall, decay), or the mean alone, of J and F."""
+) -> PublishedResult:
+    """A result with J&F from J and F, each (mean, recall, decay) or (mean,)."""
     figures = {"J&F": (j[0] + f[0]) / 2}
     for measure, values in (("J", j), ("F", f)):
         names = ("mean", "recall", "decay")[: len(values)]
         figures |= {f"{measure}_{name}": v for name, v in zip(names, values, strict=True)}
     if t is not None:
         figures["T_mean"] = t
-    return Published(method=method, kind=kind, figures=figures)
+    return PublishedResult(method=method, kind=kind, figures=figures)
 
 
-def _only(figure: str, **methods: float) -> tuple[Published, ...]:
+def _only(figure: str, **methods: float) -> tuple[PublishedResult, ...]:
+    """Results with one figure each, by method."""
     names = {name: name.replace("_", " ").replace("SAM 2 1", "SAM 2.1") for name in methods}
-    return tuple(Published(method=names[k], figures={figure: v}) for k, v in methods.items())
+    return tuple(PublishedResult(method=names[k], figures={figure: v}) for k, v in methods.items())
 
 
 _DAVIS2016 = (
@@ -47,8 +49,8 @@ _DAVIS2016 = (
     _davis("OFL", (0.680, 0.756, 0.264), (0.634, 0.704, 0.272), t=0.222),
     _davis("BVS", (0.600, 0.669, 0.289), (0.588, 0.679, 0.213), t=0.347),
     *_only("J&F", XMem=0.915, STCN=0.917),
-    Published(method="R50-AOTL", figures={"J&F": 0.917}),
-    Published(method="R50-DeAOTL", figures={"J&F": 0.923}),
+    PublishedResult(method="R50-AOTL", figures={"J&F": 0.917}),
+    PublishedResult(method="R50-DeAOTL", figures={"J&F": 0.923}),
     _davis("MATNet", (0.824, 0.945, 0.055), (0.807, 0.902, 0.045), kind="unsupervised"),
     _davis("HFAN-small", (0.862,), (0.871,), kind="unsupervised"),
     _davis("instance embeddings", (0.785,), (0.755,), kind="unsupervised"),
@@ -64,25 +66,25 @@ _DAVIS2017 = (
     _davis("RGMP", (0.648, 0.741, 0.189), (0.686, 0.778, 0.196)),
     _davis("OSVOS", (0.567, 0.638, 0.261), (0.639, 0.738, 0.270)),
     *_only("J&F", OnAVOS=0.654, XMem=0.862, Cutie_base=0.888),
-    Published(method="OSVOS-S", figures={"J&F": 0.680}),
-    Published(method="SAM 2.1 B+", figures={"J&F": 0.902}),
+    PublishedResult(method="OSVOS-S", figures={"J&F": 0.680}),
+    PublishedResult(method="SAM 2.1 B+", figures={"J&F": 0.902}),
 )
 
 _FBMS = (
-    Published(
+    PublishedResult(
         method="instance embeddings",
         kind="unsupervised",
         figures={"F_foreground": 0.828, "J_foreground": 0.719},
     ),
-    Published(method="ARP", kind="unsupervised", figures={"J_foreground": 0.598}),
-    Published(
+    PublishedResult(method="ARP", kind="unsupervised", figures={"J_foreground": 0.598}),
+    PublishedResult(
         method="FST", kind="unsupervised", figures={"F_foreground": 0.692, "J_foreground": 0.555}
     ),
     *(
-        Published(method=name, kind="unsupervised", figures={"F_foreground": value})
+        PublishedResult(method=name, kind="unsupervised", figures={"F_foreground": value})
         for name, value in {"LVO": 0.778, "MP": 0.775, "CUT": 0.768, "CVOS": 0.749}.items()
     ),
-    Published(method="NLC", kind="unsupervised", figures={"J_foreground": 0.445}),
+    PublishedResult(method="NLC", kind="unsupervised", figures={"J_foreground": 0.445}),
 )
 
 _SEGTRACK = _only(
@@ -90,7 +92,7 @@ _SEGTRACK = _only(
 )
 
 _SEGTRACK_MERGED = tuple(
-    Published(method=name, kind="unsupervised", figures={"J_mean": value})
+    PublishedResult(method=name, kind="unsupervised", figures={"J_mean": value})
     for name, value in {
         "NLC": 0.672,
         "instance embeddings": 0.593,
@@ -100,7 +102,7 @@ _SEGTRACK_MERGED = tuple(
 )
 
 _JUMPCUT = tuple(
-    Published(method=name, figures={f"error_{d}": e for d, e in errors.items()})
+    PublishedResult(method=name, figures={f"error_{d}": e for d, e in errors.items()})
     for name, errors in {
         "RGMP": {8: 4.89, 16: 6.91, 32: 10.3},
         "JumpCut": {8: 7.21, 16: 9.82, 32: 16.2},
@@ -111,7 +113,7 @@ _JUMPCUT = tuple(
     }.items()
 )
 
-PUBLISHED: dict[tuple[str, str], tuple[Published, ...]] = {
+PUBLISHED: dict[tuple[str, str], tuple[PublishedResult, ...]] = {
     ("davis2016", "val"): _DAVIS2016,
     ("davis2017", "val"): _DAVIS2017,
     ("davis2017", "test-dev"): _only("J&F", STM=0.722, RGMP=0.528, OSVOS=0.509),
@@ -122,6 +124,6 @@ PUBLISHED: dict[tuple[str, str], tuple[Published, ...]] = {
 }
 
 
-def published_results(benchmark: str, split: str) -> tuple[Published, ...]:
-    """What is known of a benchmark's split; empty if nothing is."""
+def published_results(benchmark: str, split: str) -> tuple[PublishedResult, ...]:
+    """Published results on a split of a benchmark; empty if there are none."""
     return PUBLISHED.get((benchmark, split), ())

@@ -1,4 +1,4 @@
-"""What an evaluation gives: figures of every object, sequence and data set, and their JSON."""
+"""Results of an evaluation: figures of objects, sequences and data sets, and their JSON form."""
 
 import json
 import math
@@ -14,52 +14,52 @@ from rotomask.errors import InputError
 from rotomask.files import complete_or_absent
 
 Figures = dict[str, float]
-"""Name -> figure, such as "J_mean"; NaN where nothing could be scored."""
+"""Name of a figure, such as "J_mean" -> value; NaN if nothing could be scored."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ObjectScore:
-    """One object of one sequence."""
+    """Scores of one object of a sequence."""
 
     object_id: int
     figures: Figures
     frames: tuple[str, ...] = ()
     """The scored frames, in order."""
     curves: Mapping[str, npt.NDArray[np.float64]] = field(default_factory=dict)
-    """Measure ("J", "F") -> its value in each scored frame."""
+    """Measure ("J", "F") -> its value in each scored frame, shape (T,)."""
     category: str | None = None
     matched_id: int | None = None
-    """The id in the result that was taken for this object, where a protocol matches them."""
+    """Id of the object in the result, for protocols that match objects."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SequenceScore:
-    """One sequence."""
+    """Scores of one sequence and its objects."""
 
     name: str
     figures: Figures
     objects: tuple[ObjectScore, ...] = ()
     notes: tuple[str, ...] = ()
-    """What was odd about the result and how it was scored."""
+    """Remarks on unusual results and how they were scored."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class EvaluationResult:
-    """A whole result set on one benchmark."""
+    """Scores of a folder of results on one benchmark."""
 
     benchmark: str
     split: str
     results: str
-    """Name of what was scored."""
+    """Name of the results folder."""
     figures: Figures
-    """The benchmark's own global figures, the headline first."""
+    """The benchmark's global figures, the main one first."""
     sequences: tuple[SequenceScore, ...]
     notes: tuple[str, ...] = ()
     run: Mapping[str, Any] = field(default_factory=dict)
-    """Of the run that made the masks: seconds per frame, peak memory, versions."""
+    """Facts on the run that made the masks: seconds per frame, peak memory, versions."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON; NaN becomes None."""
+        """Plain data for JSON, with None for NaN."""
         return {
             "format": 1,
             "benchmark": self.benchmark,
@@ -72,7 +72,7 @@ class EvaluationResult:
         }
 
     def to_json(self, path: str | Path | None = None) -> str:
-        """JSON with all figures; written to `path` too if that is given.
+        """JSON text with all figures, which is also written to `path` if given.
 
         Raises:
             OutputError: If the file cannot be written.
@@ -84,15 +84,15 @@ class EvaluationResult:
         return text
 
     def sequence(self, name: str) -> SequenceScore:
-        """The score of one sequence; KeyError if there is none."""
+        """The score of a sequence by its name; KeyError if it is unknown."""
         return {s.name: s for s in self.sequences}[name]
 
 
 def read_result(path: str | Path) -> EvaluationResult:
-    """Read what `EvaluationResult.to_json` wrote.
+    """Read a file written by `EvaluationResult.to_json`.
 
     Raises:
-        InputError: If the file is missing or holds something else.
+        InputError: If the file is missing or is not an evaluation.
     """
     try:
         data = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -109,7 +109,7 @@ def read_result(path: str | Path) -> EvaluationResult:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"{path} holds no evaluation ({error}); give a file that `evaluate --json` wrote"
+            f"{path} is not an evaluation ({error}); give a file written by `evaluate --json`"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Result masks as the YouTube-VOS server takes them: one zip of indexed PNG files."""
+"""Submissions to the YouTube-VOS server: one zip of indexed PNG files."""
 
 import zipfile
 from pathlib import Path
@@ -8,22 +8,22 @@ from rotomask.errors import DatasetError
 from rotomask.files import complete_or_absent
 
 FILE_NAME = "submission.zip"
-OLDEST = (1980, 1, 1, 0, 0, 0)
-"""The zip format's first date: the same masks make the same file."""
+FILE_DATE = (1980, 1, 1, 0, 0, 0)
+"""Date of all files in the zip, its format's earliest, so that equal masks give equal files."""
 
 
 def write_submission(dataset: VideoDataset, results: Path) -> Path:
-    """Pack the masks of a result folder for the server.
+    """Write a zip of the masks in a results folder for the server.
 
-    The layout is ``Annotations/VIDEO/FRAME.png`` with the frames of the 6 fps subset, also where a
-    method was given all frames. A PNG is packed as it is.
+    Its layout is ``Annotations/VIDEO/FRAME.png`` with the frames of the 6 fps subset, even if the
+    method was run on all frames. The PNG files are stored unchanged.
 
     Args:
-        dataset: YouTube-VOS, of any split.
-        results: ``RESULTS/VIDEO/FRAME.png``, as `run_benchmark` writes them.
+        dataset: Any split of YouTube-VOS.
+        results: Folder of the masks, ``RESULTS/VIDEO/FRAME.png``, as `run_benchmark` writes them.
 
     Returns:
-        ``RESULTS/submission.zip``, complete or absent.
+        ``RESULTS/submission.zip``, which is written atomically.
 
     Raises:
         DatasetError: If a frame has no mask.
@@ -32,13 +32,13 @@ def write_submission(dataset: VideoDataset, results: Path) -> Path:
     path = results / FILE_NAME
     with (
         complete_or_absent(path) as temporary,
-        zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as packed,
+        zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive,
     ):
         for sequence in dataset:
-            for frame in sequence.answered or sequence.frame_names:
+            for frame in sequence.submitted_frames or sequence.frame_names:
                 mask = results / sequence.name / f"{frame}.png"
                 if not mask.is_file():
                     raise DatasetError(f"the submission lacks {mask}; run {sequence.name} again")
                 name = f"Annotations/{sequence.name}/{frame}.png"
-                packed.writestr(zipfile.ZipInfo(name, OLDEST), mask.read_bytes())
+                archive.writestr(zipfile.ZipInfo(name, FILE_DATE), mask.read_bytes())
     return path

@@ -1,6 +1,6 @@
-"""The output formats: a video and the masks on disk beside it -> overlays, cut-outs, JSON."""
+"""Export of a video and its masks as overlays, cut-outs, image sequences and JSON."""
 
 from rotomask.export.exporting import FORMATS, export
-from rotomask.export.output import Cut, Job, Output
+from rotomask.export.format_writer import ExportTarget, FormatWriter, MaskedFrame
 
-__all__ = ["FORMATS", "Cut", "Job", "Output", "export"]
+__all__ = ["FORMATS", "ExportTarget", "FormatWriter", "MaskedFrame", "export"]

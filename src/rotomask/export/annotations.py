@@ -1,4 +1,4 @@
-"""Outputs for data sets: COCO, YouTube-VIS and polygons as JSON, streamed to disk."""
+"""Data set annotations as JSON, streamed to disk: COCO, YouTube-VIS and polygons."""
 
 import contextlib
 import json
@@ -6,23 +6,23 @@ import tempfile
 from collections.abc import Iterator
 from typing import IO, Any
 
-from rotomask.export.output import Cut, Job, Output
+from rotomask.export.format_writer import ExportTarget, FormatWriter, MaskedFrame
 from rotomask.export.shapes import bounding_box, to_polygons, to_rle
 from rotomask.files import output_errors, temporary_name
 from rotomask.masks import object_ids, object_mask
 
 _CATEGORIES = [{"id": 1, "name": "object", "supercategory": "object"}]
 
-_HELD_BYTES = 1 << 20
-"""Of an object's track, before it goes to a temporary file."""
+_MAX_TRACK_BYTES = 1 << 20
+"""Memory for an object's track; a longer one is moved to a temporary file."""
 
 
-class JSONOutput(Output):
-    """A JSON file written piece by piece; complete or absent."""
+class JSONWriter(FormatWriter):
+    """Writer of a JSON file, piece by piece; the file is complete or absent."""
 
-    def __init__(self, job: Job, name: str) -> None:
-        self.path = job.folder / name
-        self._job = job
+    def __init__(self, target: ExportTarget, name: str) -> None:
+        self.path = target.folder / name
+        self._target = target
         self._temporary = temporary_name(self.path)
         with output_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -30,7 +30,7 @@ class JSONOutput(Output):
         self._items = 0
 
     def close(self) -> None:
-        """See `Output.close`."""
+        """See `FormatWriter.close`."""
         try:
             with output_errors(self.path):
                 self._finish()
@@ -41,14 +41,14 @@ class JSONOutput(Output):
             raise
 
     def discard(self) -> None:
-        """See `Output.discard`."""
+        """See `FormatWriter.discard`."""
         with contextlib.suppress(OSError):
             self._file.close()
         with contextlib.suppress(OSError):
             self._temporary.unlink(missing_ok=True)
 
     def _finish(self) -> None:
-        """Write what comes after the frames."""
+        """Write the end of the file, after the last frame."""
         raise NotImplementedError
 
     def _write(self, text: str) -> None:
@@ -56,27 +56,27 @@ class JSONOutput(Output):
             self._file.write(text)
 
     def _write_item(self, item: object) -> None:
-        """One more element of the array that is open, on its own line."""
+        """Write the next element of the open array, on its own line."""
         self._write((",\n" if self._items else "\n") + _dumps(item))
         self._items += 1
 
 
-class COCO(JSONOutput):
-    """`annotations.json`: COCO images, and an annotation with run lengths for each object in each.
+class COCO(JSONWriter):
+    """Writer of `annotations.json`: COCO, with run lengths for each object in each frame.
 
-    All are of category 1, "object"; `object_id` says which one.
+    All objects have category 1, "object"; their `object_id` tells them apart.
     """
 
-    def __init__(self, job: Job) -> None:
-        super().__init__(job, "annotations.json")
+    def __init__(self, target: ExportTarget) -> None:
+        super().__init__(target, "annotations.json")
         self._images: list[str] = []
         self._write('{"annotations": [')
 
-    def add(self, cut: Cut) -> None:
-        """See `Output.add`."""
-        self._images.append(cut.frame.name)
-        for object_id in object_ids(cut.labels):
-            mask = object_mask(cut.labels, object_id)
+    def add(self, masked: MaskedFrame) -> None:
+        """See `FormatWriter.add`."""
+        self._images.append(masked.frame.name)
+        for object_id in object_ids(masked.labels):
+            mask = object_mask(masked.labels, object_id)
             item = {
                 "id": self._items + 1,
                 "image_id": len(self._images),
@@ -90,7 +90,7 @@ class COCO(JSONOutput):
             self._write_item(item)
 
     def _finish(self) -> None:
-        height, width = self._job.video.size
+        height, width = self._target.video.size
         self._write('\n],\n"images": [')
         self._items = 0
         for number, name in enumerate(self._images, start=1):
@@ -100,18 +100,18 @@ class COCO(JSONOutput):
         self._write(f'\n],\n"categories": {_dumps(_CATEGORIES)}}}\n')
 
 
-class YouTubeVIS(JSONOutput):
-    """`instances.json`: a track for each object, with run lengths or null for every frame."""
+class YouTubeVIS(JSONWriter):
+    """Writer of `instances.json`: a track per object, with run lengths or null for each frame."""
 
-    def __init__(self, job: Job) -> None:
-        super().__init__(job, "instances.json")
+    def __init__(self, target: ExportTarget) -> None:
+        super().__init__(target, "instances.json")
         self._names: list[str] = []
         self._tracks: dict[int, _Track] = {}
 
-    def add(self, cut: Cut) -> None:
-        """See `Output.add`."""
-        for object_id in object_ids(cut.labels):
-            mask = object_mask(cut.labels, object_id)
+    def add(self, masked: MaskedFrame) -> None:
+        """See `FormatWriter.add`."""
+        for object_id in object_ids(masked.labels):
+            mask = object_mask(masked.labels, object_id)
             if object_id not in self._tracks:
                 self._tracks[object_id] = _Track()
             with output_errors(self.path):
@@ -123,28 +123,30 @@ class YouTubeVIS(JSONOutput):
                         "areas": int(mask.sum()),
                     },
                 )
-        self._names.append(cut.frame.name)
+        self._names.append(masked.frame.name)
 
     def discard(self) -> None:
-        """See `Output.discard`."""
+        """See `FormatWriter.discard`."""
         super().discard()
         for track in self._tracks.values():
             track.close()
 
     def _finish(self) -> None:
-        (height, width), length = self._job.video.size, len(self._names)
-        video = self._job.video.name
-        about = {"id": 1, "width": width, "height": height, "length": length}
-        about["file_names"] = [f"{video}/{name}.png" for name in self._names]  # type: ignore[assignment]
-        self._write(f'{{"videos": [\n{_dumps(about)}\n],\n"annotations": [')
+        (height, width), length = self._target.video.size, len(self._names)
+        name = self._target.video.name
+        video = {"id": 1, "width": width, "height": height, "length": length}
+        video["file_names"] = [f"{name}/{frame}.png" for frame in self._names]  # type: ignore[assignment]
+        self._write(f'{{"videos": [\n{_dumps(video)}\n],\n"annotations": [')
         for object_id in sorted(self._tracks):
             head = {"id": object_id, "video_id": 1, "category_id": 1, "iscrowd": 0}
             head |= {"width": width, "height": height, "length": length}
+            # Without its closing brace: the lists, one value per frame, are appended one by one, so
+            # that a long track is never in memory as a whole.
             self._write((",\n" if self._items else "\n") + _dumps(head)[:-1])
             for key in ("segmentations", "bboxes", "areas"):
                 self._write(f', "{key}": [')
-                for place, value in enumerate(self._tracks[object_id].values(key, length)):
-                    self._write((", " if place else "") + _dumps(value))
+                for index, value in enumerate(self._tracks[object_id].values(key, length)):
+                    self._write((", " if index else "") + _dumps(value))
                 self._write("]")
             self._write("}")
             self._items += 1
@@ -152,20 +154,20 @@ class YouTubeVIS(JSONOutput):
         self._write(f'\n],\n"categories": {_dumps(_CATEGORIES)}}}\n')
 
 
-class Polygons(JSONOutput):
-    """`polygons.json`: for every frame and object the outlines with their holes, see `Ring`."""
+class Polygons(JSONWriter):
+    """Writer of `polygons.json`: outlines and holes (`Ring`) of each object in each frame."""
 
-    def __init__(self, job: Job) -> None:
-        super().__init__(job, "polygons.json")
-        height, width = job.video.size
+    def __init__(self, target: ExportTarget) -> None:
+        super().__init__(target, "polygons.json")
+        height, width = target.video.size
         self._write(f'{{"width": {width}, "height": {height}, "frames": [')
 
-    def add(self, cut: Cut) -> None:
-        """See `Output.add`."""
-        frame = cut.frame
+    def add(self, masked: MaskedFrame) -> None:
+        """See `FormatWriter.add`."""
+        frame = masked.frame
         objects = [
-            {"object_id": k, "polygons": to_polygons(object_mask(cut.labels, k))}
-            for k in object_ids(cut.labels)
+            {"object_id": k, "polygons": to_polygons(object_mask(masked.labels, k))}
+            for k in object_ids(masked.labels)
         ]
         self._write_item(
             {"index": frame.index, "name": frame.name, "time_s": frame.time_s, "objects": objects}
@@ -176,26 +178,26 @@ class Polygons(JSONOutput):
 
 
 class _Track:
-    """What is known of one object in the frames where it is, kept on disk once it is long."""
+    """Annotations of one object in the frames that show it; a long track is stored on disk."""
 
     def __init__(self) -> None:
         self._spool = tempfile.SpooledTemporaryFile(  # noqa: SIM115  # closed by its output
-            _HELD_BYTES, "w+", encoding="utf-8"
+            _MAX_TRACK_BYTES, "w+", encoding="utf-8"
         )
 
-    def add(self, place: int, values: dict[str, Any]) -> None:
-        self._spool.write(_dumps([place, values]) + "\n")
+    def add(self, index: int, values: dict[str, Any]) -> None:
+        self._spool.write(_dumps([index, values]) + "\n")
 
     def values(self, key: str, length: int) -> Iterator[Any]:
-        """The value of every frame, None where the object is not."""
+        """The values of one key in all frames, None in frames without the object."""
         self._spool.seek(0)
-        expected = 0
+        position = 0
         for line in self._spool:
-            place, values = json.loads(line)
-            yield from [None] * (place - expected)
+            index, values = json.loads(line)
+            yield from [None] * (index - position)
             yield values[key]
-            expected = place + 1
-        yield from [None] * (length - expected)
+            position = index + 1
+        yield from [None] * (length - position)
 
     def close(self) -> None:
         self._spool.close()

@@ -1,4 +1,4 @@
-"""One object's mask as run lengths and as polygons."""
+"""Encoding of one object's mask as run lengths and as polygons."""
 
 from typing import Any, TypedDict
 
@@ -14,11 +14,11 @@ class RLE(TypedDict):
     size: list[int]
     """[height, width]."""
     counts: str
-    """Runs in column order, in COCO's own ASCII compression; `pycocotools.mask.decode` reads it."""
+    """Runs in column order in COCO's ASCII compression, which `pycocotools.mask.decode` reads."""
 
 
 class Ring(TypedDict):
-    """An outline with the holes in it; each a list of [x, y] pixel centres."""
+    """An outline and the holes in it, each a list of [x, y] pixel centres."""
 
     outer: list[list[int]]
     holes: list[list[list[int]]]
@@ -31,33 +31,36 @@ def to_rle(mask: npt.NDArray[np.bool_]) -> RLE:
 
 
 def bounding_box(mask: npt.NDArray[np.bool_]) -> list[int]:
-    """[x, y, width, height] of the pixels that are set; zeros if none is."""
+    """[x, y, width, height] of an H×W boolean mask, px; zeros if it is empty."""
     return [int(n) for n in cv2.boundingRect(mask.astype(np.uint8))]
 
 
 def to_polygons(mask: npt.NDArray[np.bool_], tolerance_px: float = 0.5) -> list[Ring]:
-    """Outlines of an H×W boolean mask, one ring for each connected part.
+    """Outlines of a mask, one ring per connected component.
 
-    Points are centres of the object's own edge pixels, a hole's too. So `cv2.fillPoly` of a ring's
-    outline and holes together, which fills between them and draws both, gives back the mask up to
-    the tolerance.
+    The points are centres of pixels on the object's edge, for holes too. `cv2.fillPoly` of a ring's
+    outline and holes together fills the area between them and draws both, so it restores the mask
+    up to the tolerance.
 
     Args:
         mask: H×W bool.
-        tolerance_px: How far the outline may stray from the edge, to save points; 0 keeps all.
+        tolerance_px: Largest distance between the simplified outline and the edge; 0 keeps all
+            points.
     """
     contours, hierarchy = cv2.findContours(
         mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE
     )
     if hierarchy is None:
         return []
-    rings: dict[int, Ring] = {}
+    rings: dict[int, Ring] = {}  # by the index of the outer contour
+    # The hierarchy is 1×N×4: next, previous, first child, parent. RETR_CCOMP has two levels, so a
+    # contour without a parent is an outline and any other is a hole in its parent.
     parents = hierarchy[0][:, 3]
-    for place in np.argsort(parents >= 0, kind="stable"):  # outlines before their holes
-        points = cv2.approxPolyDP(contours[place], tolerance_px, closed=True)
+    for i in np.argsort(parents >= 0, kind="stable"):  # outlines before their holes
+        points = cv2.approxPolyDP(contours[i], tolerance_px, closed=True)  # K×1×2
         ring = [[int(x), int(y)] for x, y in points[:, 0]]
-        if parents[place] < 0:
-            rings[int(place)] = {"outer": ring, "holes": []}
+        if parents[i] < 0:
+            rings[int(i)] = {"outer": ring, "holes": []}
         else:
-            rings[int(parents[place])]["holes"].append(ring)
+            rings[int(parents[i])]["holes"].append(ring)
     return list(rings.values())

@@ -1,1 +1,1 @@
-"""Optical flow: estimators, files and pictures."""
+"""Optical flow: estimators, camera motion, .flo files and colour coding."""

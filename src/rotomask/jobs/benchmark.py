@@ -26,7 +26,7 @@ from rotomask.data.benchmarks.sequences import VideoDataset, VideoSequence
 from rotomask.errors import OptionError, OutputError
 from rotomask.evaluation.benchmarks import get_benchmark, open_benchmark
 from rotomask.evaluation.results import EvaluationResult
-from rotomask.evaluation.running import evaluate_results
+from rotomask.evaluation.scoring import evaluate_results
 from rotomask.evaluation.submission import write_submission
 from rotomask.files import complete_or_absent
 from rotomask.jobs.following import follow_pass, learning_report, write_discovery
@@ -359,7 +359,7 @@ def _check_runnable(dataset: VideoDataset, model: _Model) -> None:
                 "choose a model that takes it"
             )
         return
-    without = [s.name for s in dataset if not s.given]
+    without = [s.name for s in dataset if not s.reference_frames]
     if without:
         raise OptionError(
             f"{dataset.benchmark} gives no mask to start from (sequence {without[0]}); it is for "

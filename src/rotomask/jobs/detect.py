@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from rotomask.detection import DEFAULT_DETECTOR, Detections, Detector, load_detector
+from rotomask.catalog import DEFAULT_DETECTOR, load_detector
+from rotomask.detection import Detections, Detector
 from rotomask.detection.drawing import draw_detections
 from rotomask.errors import OptionError
 from rotomask.files import complete_or_absent

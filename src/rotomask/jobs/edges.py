@@ -9,13 +9,12 @@ import numpy as np
 from PIL import Image
 
 from rotomask.arrays import Frame
+from rotomask.catalog import DEFAULT_FLOW, load_edge_detector, load_flow
 from rotomask.edges.edge_detector import EdgeDetector
-from rotomask.edges.frame_models import load_edge_detector
 from rotomask.edges.motion_edges import EdgeMap, merge_edges, motion_edges
 from rotomask.edges.thinning import thin_edges
 from rotomask.errors import OptionError, OutputError
 from rotomask.files import complete_or_absent
-from rotomask.flow.estimators import DEFAULT_ESTIMATOR, load_flow
 from rotomask.flow.optical_flow import Flow, OpticalFlow
 from rotomask.jobs.options import frame_range, merge_options
 from rotomask.jobs.progress import OnProgress
@@ -36,8 +35,8 @@ class EdgeOptions:
     """Only the ridges of the edges."""
     bits: int = 8
     """Bit depth of the maps: 8 or 16."""
-    estimator: str = DEFAULT_ESTIMATOR
-    """Optical flow, where it is needed: a name of `flow.estimators.ESTIMATORS`."""
+    estimator: str = DEFAULT_FLOW
+    """Optical flow, where it is needed: as `load_flow` takes it."""
     size: int | None = 480
     """Short side at which frames are processed, px; smaller ones are left. None: their own size."""
     start: int = 0

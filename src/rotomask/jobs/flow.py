@@ -8,9 +8,9 @@ from pathlib import Path
 
 from PIL import Image
 
+from rotomask.catalog import DEFAULT_FLOW, load_flow
 from rotomask.errors import InputError, OptionError, OutputError
 from rotomask.files import complete_or_absent
-from rotomask.flow.estimators import DEFAULT_ESTIMATOR, load_flow
 from rotomask.flow.flo_files import write_flo
 from rotomask.flow.optical_flow import Flow, flow_colours
 from rotomask.jobs.options import merge_options
@@ -24,8 +24,8 @@ FORMATS = ("flo", "png")
 class FlowOptions:
     """What is estimated, and what is written."""
 
-    estimator: str = DEFAULT_ESTIMATOR
-    """A name of `flow.estimators.ESTIMATORS`."""
+    estimator: str = DEFAULT_FLOW
+    """Name of the estimator, as `load_flow` takes it."""
     weights: Path | None = None
     """Of a learned estimator, in place of the shipped ones."""
     formats: tuple[str, ...] = FORMATS

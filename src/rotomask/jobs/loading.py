@@ -153,10 +153,15 @@ def _at_one_scale(
     segmenter = catalog.load_model(name, **own)
     if not refinements.learns_online:
         return segmenter
-    from rotomask.training.online import OnlineConfig, OnlineLearned
+    if not role.learns_online:
+        able = [
+            model for model in catalog.names("segmenter") if segmenter_role(model).learns_online
+        ]
+        raise OptionError(f"{name} cannot learn online; the models that can: {', '.join(able)}")
+    from rotomask.training.online import OnlineConfig, learn_online
 
     steps = refinements.online_steps or UNLIMITED_STEPS
-    return OnlineLearned(segmenter, OnlineConfig(steps=steps, seconds=refinements.online_seconds))
+    return learn_online(segmenter, OnlineConfig(steps=steps, seconds=refinements.online_seconds))
 
 
 def _name_and_file(text: str) -> tuple[str, str | None]:

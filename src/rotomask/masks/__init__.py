@@ -5,7 +5,7 @@ A mask is H×W integers: 0 background, k = object id k.
 
 from rotomask.masks.labels import compact_ids, object_ids, object_mask
 from rotomask.masks.palette import davis_palette, object_colour
-from rotomask.masks.reading import LabelMask, MaskKind, read_mask
+from rotomask.masks.reading import LabelMask, MaskKind, read_grey, read_mask
 from rotomask.masks.writing import LARGEST_ID, read_labels, write_mask
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "object_colour",
     "object_ids",
     "object_mask",
+    "read_grey",
     "read_labels",
     "read_mask",
     "write_mask",

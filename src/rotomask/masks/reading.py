@@ -15,7 +15,7 @@ from rotomask.masks.colours import Colour
 from rotomask.masks.interpret import MaskKind, interpret
 from rotomask.masks.labels import object_ids
 
-__all__ = ["LabelMask", "MaskKind", "read_mask"]
+__all__ = ["LabelMask", "MaskKind", "read_grey", "read_mask"]
 
 MASK_SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".tga"),
@@ -89,6 +89,21 @@ def read_mask(
             "draw the object on it"
         )
     return mask
+
+
+def read_grey(path: str | Path) -> npt.NDArray[np.uint8]:
+    """Brightness of an image of any type and mode: H×W uint8, white is 255.
+
+    Raises:
+        MaskError: If the file is missing or damaged.
+    """
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image.convert("L"))
+    except FileNotFoundError as error:
+        raise MaskError(f"{path} does not exist") from error
+    except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises for a damaged file
+        raise MaskError(f"{path} is not a readable image: {error}") from error
 
 
 def _files_of(folder: Path) -> list[Path]:

@@ -1,1 +1,1 @@
-"""Networks as `nn.Module`s: tensors in, tensors out."""
+"""Neural networks as `nn.Module`s, one file each: tensors to tensors, no state of a video."""

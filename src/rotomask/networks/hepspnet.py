@@ -77,7 +77,7 @@ class HEPSPNet(nn.Module):
         decoded = [F.relu(x) for x in self.decoder.decode(pyramid, pyramid.stride16)]  # 16, 8, 4
         size = (image.shape[-2], image.shape[-1])
         sides = [upsample_logits(head(x), size) for head, x in zip(self.side, decoded, strict=True)]
-        fused = self.fuse(torch.cat(sides, 1)).float()
+        fused = self.fuse(torch.cat(sides, 1)).float()  # B×3×H×W -> B×1×H×W
         foreground = upsample_logits(self.foreground(decoded[-1]), size)
         return EdgeLogits(fused, tuple(sides), foreground)
 

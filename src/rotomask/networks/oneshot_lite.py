@@ -8,7 +8,7 @@ edges and flow.
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -56,6 +56,14 @@ class OneShotLite(nn.Module):
         logits: SideLogits = self.decoder(self.encode(image))
         return logits
 
+    def trainable_part(self) -> "AppearanceDecoder":
+        """The part that fine-tuning trains: the decoder; its input is what `prepare` gives."""
+        return self.decoder
+
+    def prepare(self, image: Tensor) -> AppearanceFeatures:
+        """Input of the trainable part for RGB images B×3×H×W, 0..1: the encoder's features."""
+        return self.encode(image)
+
     def encode(self, image: Tensor) -> AppearanceFeatures:
         """Features of RGB images B×3×H×W, float 0..1, sides multiples of 32."""
         pyramid = self.encoder(image)
@@ -72,15 +80,20 @@ class AppearanceDecoder(PyramidDecoder):
         widths = (d16, d8) if config.sides else ()
         self.side = nn.ModuleList(nn.Conv2d(width, 1, 1) for width in widths)
 
+    def parameter_groups(self, rate: float) -> list[dict[str, Any]]:
+        """Parameters and their learning rate, as an optimiser takes them: one rate for all."""
+        return [{"params": list(self.parameters()), "lr": rate}]
+
     def forward(self, features: AppearanceFeatures) -> SideLogits:
         """Logits at the size of the images, each B×1×H×W float32."""
         pyramid, deep = features
         x16, x8, x4 = self.decode(pyramid, deep)
+        # Only the finest features are fused into the output; side outputs exist for their losses.
         height, width = pyramid.stride4.shape[-2:]
         size = (height * 4, width * 4)
         fused = upsample_logits(self.predict(F.relu(x4)), size)
         sides = [
             upsample_logits(head(F.relu(x)), size)
-            for head, x in zip(self.side, (x16, x8), strict=False)
+            for head, x in zip(self.side, (x16, x8), strict=False)  # no heads without ``sides``
         ]
         return SideLogits(fused, tuple(sides))

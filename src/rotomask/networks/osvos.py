@@ -11,7 +11,7 @@ boxes" (paper 4, sec. 3.1 and 4): side features with one channel, fused, without
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -63,11 +63,36 @@ class OSVOS(nn.Module):
             nn.Conv2d(widths[-1], depth, kernel, padding=kernel // 2) for widths in sides
         )
         strides = [2**i for i in range(1, len(VGG16_STAGES))]
+        # `upscale` enlarges the side features, `upscale_` the logits predicted from them.
         self.upscale = nn.ModuleList(Upscale(depth, stride) for stride in strides)
         supervised = strides if self.config.supervised_sides else []
         self.score_dsn = nn.ModuleList(nn.Conv2d(depth, 1, 1) for _ in supervised)
         self.upscale_ = nn.ModuleList(Upscale(1, stride) for stride in supervised)
         self.fuse = nn.Conv2d(depth * len(sides), 1, 1)
+
+    def trainable_part(self) -> "OSVOS":
+        """The part that fine-tuning trains: all of it; its input is what `prepare` gives."""
+        return self
+
+    def prepare(self, image: Tensor) -> Tensor:
+        """Input of the trainable part for RGB images B×3×H×W, 0..1; see `preprocess`."""
+        return preprocess(image)
+
+    def parameter_groups(self, rate: float) -> list[dict[str, Any]]:
+        """Parameters and their learning rates, as an optimiser takes them.
+
+        As in OSVOS, in training and fine-tuning alike: biases have twice the weights' rate, side
+        outputs a tenth, the fusion a hundredth. The bilinear upsampling is never trained.
+        """
+        groups = []
+        for name, parameter in self.named_parameters():
+            if name.startswith("upscale"):
+                continue
+            factor = {"fuse": 0.01, "score_dsn": 0.1}.get(name.partition(".")[0], 1.0)
+            if name.endswith("bias"):
+                factor *= 2
+            groups.append({"params": [parameter], "lr": rate * factor})
+        return groups
 
     def forward(self, image: Tensor) -> SideLogits:
         """Foreground logits.

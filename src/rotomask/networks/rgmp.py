@@ -83,6 +83,10 @@ class RGMP(nn.Module):
         """True if `match` uses its output for the previous frame as a recurrent state."""
         return self.visual_memory is not None
 
+    def trainable_part(self) -> nn.Module:
+        """The part that online learning trains: the decoder."""
+        return self.Decoder
+
     def encode(self, image: Tensor, masks: Tensor) -> FrameFeatures:
         """Features of a frame with each object's mask; both streams use this encoder.
 
@@ -169,7 +173,7 @@ class Decoder(nn.Module):
         self.pred2 = _conv(CHANNELS, 2)
 
     def match(self, target: Tensor, reference: Tensor) -> Tensor:
-        """Features of both streams, B×2048×H/32×W/32 -> B×256×H/32×W/32."""
+        """Features of both streams, each B×2048×H/32×W/32 -> match B×256×H/32×W/32."""
         match = self.GC(torch.cat([target, reference], dim=1))
         residual: Tensor = self.convG2(F.relu(self.convG1(F.relu(match))))
         matched: Tensor = match + residual
@@ -177,6 +181,7 @@ class Decoder(nn.Module):
 
     def forward(self, target: FrameFeatures, m5: Tensor) -> PyramidLogits:
         """Target features and the match B×256×H/32×W/32 -> logits at each stride."""
+        # B×256×h×w at strides 32 (m5), 16, 8 and 4; the names are those of the authors' code.
         m4 = self.RF4(target.stride16, m5)
         m3 = self.RF3(target.stride8, m4)
         m2 = self.RF2(target.stride4, m3)

@@ -101,6 +101,10 @@ class RGMPLite(nn.Module):
         """True if `match` uses its output for the previous frame as a recurrent state."""
         return self.visual_memory is not None
 
+    def trainable_part(self) -> nn.Module:
+        """The part that online learning trains: the decoder."""
+        return self.decoder
+
     def encode_image(self, image: Tensor) -> Tensor:
         """Features of a frame before the mask joins; compute them once for all objects.
 
@@ -234,6 +238,7 @@ class Refine(nn.Module):
 
     def forward(self, coarse: Tensor, skip: Tensor) -> Tensor:
         """Coarse B×C×h×w and skip B×S×H×W -> B×C'×H×W."""
+        # Project before enlarging: a 1×1 convolution at the coarse size costs a quarter.
         up = self.project(coarse)
         if up.shape[-2:] != skip.shape[-2:]:
             up = F.interpolate(up, skip.shape[-2:], mode="bilinear", align_corners=False)

@@ -20,3 +20,30 @@ def working_size(
     if factor == 1:
         return size
     return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
+
+
+def fitted_size(size: tuple[int, int], short_side: int | None, multiple: int) -> tuple[int, int]:
+    """Multiples of a number nearest to the frame's height and width at a given short side.
+
+    Smaller frames are always enlarged, because the networks that use this respond to objects of a
+    certain size in px. The sides are rounded once; `nearest_multiples` of `working_size` rounds
+    twice.
+
+    Args:
+        size: Height and width of the frame, px.
+        short_side: Short side, px; None: the frame's own.
+        multiple: The returned height and width are multiples of this, px.
+    """
+    scale = 1.0 if short_side is None else short_side / min(size)
+    return nearest_multiples((size[0] * scale, size[1] * scale), multiple)
+
+
+def nearest_multiples(size: tuple[float, float], multiple: int) -> tuple[int, int]:
+    """Height and width rounded to the nearest multiples of a number, at least one multiple each.
+
+    Example:
+        >>> nearest_multiples((480, 854), 32)
+        (480, 864)
+    """
+    height, width = (max(1, round(side / multiple)) * multiple for side in size)
+    return height, width

@@ -64,6 +64,10 @@ class STM(nn.Module):
         self.KV_Q_r4 = KeyValue(1024, c_key, c_value)
         self.Decoder = Decoder(2 * c_value, self.config.decoder_channels)
 
+    def trainable_part(self) -> nn.Module:
+        """The part that online learning trains: the decoder."""
+        return self.Decoder
+
     def encode_frame(self, image: Tensor) -> FrameFeatures:
         """Query key, value and skips of RGB images B×3×H×W, float 0..1, sides multiples of 16."""
         stride4, stride8, stride16 = self.Encoder_Q(image)

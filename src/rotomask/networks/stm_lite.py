@@ -84,6 +84,10 @@ class STMLite(nn.Module):
         """How keys are compared."""
         return self.config.similarity
 
+    def trainable_part(self) -> nn.Module:
+        """The part that online learning trains: the decoder."""
+        return self.decoder
+
     def encode_frame(self, image: Tensor) -> FrameFeatures:
         """Key and features of RGB images B×3×H×W, float 0..1, sides multiples of 16."""
         pyramid = self.encoder(image)

@@ -141,6 +141,7 @@ def start_track(detections: Detections, mask: BoolMask, config: BoxFilterConfig)
         A track with the classes of the boxes that fit the mask best, or without classes if their
         overlap with the mask's box is below `BoxFilterConfig.first_overlap`.
     """
+    # Without classes `select_boxes` selects nothing, and the object's box is tracked.
     track = Track(classes=None, box=NO_BOXES, lost=True).after(mask)
     if not config.detections or not mask.any():
         return track
@@ -195,6 +196,7 @@ def select_boxes(
     candidates = detections
     if config.classes:
         candidates = candidates.take(np.isin(candidates.classes, list(track.classes)))
+    # A lost object can return anywhere, but its box must then fit the map better.
     if config.temporal and not track.lost:
         near = near_previous(candidates.boxes, track.box, config.temporal_overlap)
         candidates = candidates.take(near)
@@ -280,6 +282,7 @@ def track_box(probability: Map, track: Track, config: BoxFilterConfig) -> Boxes:
     if not strong.any():
         return NO_BOXES
     if not track.lost:
+        # The previous box is enlarged, because the object moves between two frames.
         size = (strong.shape[0], strong.shape[1])
         return mask_box(connected_to(boxes_mask(track.box, size, config.reach), strong))
     largest = _largest_component(strong)
@@ -303,6 +306,8 @@ def restrict_map(probability: Map, boxes: Boxes, config: BoxFilterConfig) -> Map
     if config.restrict == "clip":
         return np.where(region, probability, np.float32(0))
     thresholds = config.components
+    # By default components are connected through weak pixels outside the boxes too: a box that is
+    # too tight then does not cut off a limb.
     if config.weak_in_boxes:
         components = strong_components(probability, thresholds, region)
     else:

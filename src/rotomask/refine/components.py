@@ -65,6 +65,7 @@ def strong_components(
         raise ShapeError(f"probability and region must both be H×W, got {probability.shape}{other}")
     strong, weak = probability >= config.high, probability >= config.low
     if region is not None:
+        # Strong components may extend beyond the region; weak pixels count only inside it.
         strong = connected_to(region, strong)
         weak = strong | (weak & region)
     return connected_to(strong, weak)
@@ -130,4 +131,5 @@ def with_background(objects: npt.NDArray[np.float32]) -> Probabilities:
 def connected_to(seeds: BoolMask, mask: BoolMask) -> BoolMask:
     """The 8-connected components of a mask that contain a seed, H×W bool."""
     _, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
+    # Seeds outside the mask have label 0, the background, and must not select it.
     return np.asarray(np.isin(labels, np.unique(labels[seeds & mask])))

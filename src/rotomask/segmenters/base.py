@@ -75,7 +75,7 @@ class Segmenter(ABC):
 
     @abstractmethod
     def observe(self, frame: Frame, mask: Mask) -> None:
-        """Take the next frame's mask as the segmenter's own earlier answer, without segmenting.
+        """Take the next frame's mask as the segmenter's own earlier output, without segmenting.
 
         A resumed job rebuilds its memory so from the frames that were finished.
         """

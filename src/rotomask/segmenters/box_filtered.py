@@ -20,10 +20,11 @@ from rotomask.refine.box_filters import (
     join_maps,
     start_track,
 )
-from rotomask.segmenters.base import OnLearning, Segmenter
+from rotomask.segmenters.base import Segmenter
+from rotomask.segmenters.wrappers import Wrapper
 
 
-class BoxFiltered(Segmenter):
+class BoxFiltered(Wrapper):
     """Keeps of a segmenter's answers what the boxes of each object vouch for.
 
     All that is remembered of an object beside its classes follows from its masks, so that a resumed
@@ -42,7 +43,8 @@ class BoxFiltered(Segmenter):
     def __init__(
         self, segmenter: Segmenter, detector: Detector, config: BoxFilterConfig | None = None
     ) -> None:
-        self.segmenter, self.detector = segmenter, detector
+        super().__init__(segmenter)
+        self.detector = detector
         self.config = config or BoxFilterConfig()
         self.detections: Detections = NO_DETECTIONS
         self.chosen: dict[int, FilteredMap] = {}
@@ -51,11 +53,6 @@ class BoxFiltered(Segmenter):
     def __repr__(self) -> str:
         """The segmenter and what filters it."""
         return f"{self.segmenter!r}, filtered by boxes of {self.detector!r}, {self.config}"
-
-    @property
-    def object_ids(self) -> tuple[int, ...]:
-        """Ids of the objects being followed, in the order of the probabilities' rows 1.. ."""
-        return self.segmenter.object_ids
 
     def start(self, frame: Frame, mask: Mask) -> None:
         """Forget everything and take this frame and its mask as the reference."""
@@ -83,14 +80,6 @@ class BoxFiltered(Segmenter):
         """Take the next frame's mask as the segmenter's own earlier answer, without segmenting."""
         self.segmenter.observe(frame, mask)
         self._remember(mask)
-
-    def report_learning(self, on_learning: OnLearning | None) -> None:
-        """Have learning reported."""
-        self.segmenter.report_learning(on_learning)
-
-    def twin(self) -> Segmenter:
-        """Another of the same kind, that shares network and detector."""
-        return BoxFiltered(self.segmenter.twin(), self.detector, self.config)
 
     @property
     def places(self) -> dict[int, Boxes]:

@@ -13,7 +13,7 @@ import copy
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import cv2
 import numpy as np
@@ -22,15 +22,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rotomask.arrays import Frame, Mask, Probabilities, check_frame, check_mask
-from rotomask.errors import MaskError, OptionError, RotomaskError
+from rotomask.arrays import Frame, Mask, Probabilities
+from rotomask.errors import OptionError
 from rotomask.networks.layers.aggregation import Aggregation, aggregate
-from rotomask.networks.oneshot_lite import OneShotLite
-from rotomask.networks.osvos import OSVOS, SideLogits, preprocess
-from rotomask.networks.precision import Runtime, choose_runtime
-from rotomask.networks.sizing import working_size
-from rotomask.segmenters.base import OnLearning, Segmenter
-from rotomask.segmenters.framing import ids_in, put_known
+from rotomask.networks.osvos import SideLogits
+from rotomask.networks.precision import Runtime
+from rotomask.networks.sizing import nearest_multiples, working_size
+from rotomask.segmenters.base import OnLearning
+from rotomask.segmenters.framing import overwrite
+from rotomask.segmenters.network_segmenter import NetworkSegmenter
+
+STRIDE = 32
+"""Sides of the frames that a network is given are multiples of it, px."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,13 +47,13 @@ class FineTuningConfig:
     scale: float = 1.0
     """Factor on the processing size, to test at several scales."""
     iterations: int = 400
-    """Of fine-tuning, an object."""
+    """Fine-tuning iterations per object."""
     seconds: float | None = None
     """Budget of fine-tuning a video's first frame, shared by its objects; it ends with this or with
     the iterations, whichever comes first."""
     optimiser: Literal["adam", "sgd"] = "adam"
     learning_rate: float = 5e-4
-    """Of the light network's decoder. SGD has momentum 0.9."""
+    """Learning rate of the weights; a network may scale it by layer. SGD has momentum 0.9."""
     views: int = 20
     """Augmented views of the annotated frame that are fine-tuned on, itself among them."""
     batch: int = 2
@@ -81,17 +84,50 @@ OSVOS_FINE_TUNING = FineTuningConfig(
 """As the authors fine-tune: their rate of 1e-8 is for the sum over a frame's 410,000 pixels."""
 
 
+class TrainablePart(Protocol):
+    """The part of a one-shot network of which every object has its own, fine-tuned."""
+
+    def __call__(self, prepared: Any) -> SideLogits:
+        """Foreground logits of prepared images."""
+
+    def parameter_groups(self, rate: float) -> list[dict[str, Any]]:
+        """Parameters and learning rates, as an optimiser takes them."""
+
+    def train(self, mode: bool = True) -> Any:
+        """See `torch.nn.Module`."""
+
+    def eval(self) -> Any:
+        """See `torch.nn.Module`."""
+
+    def requires_grad_(self, requires_grad: bool = True) -> Any:
+        """See `torch.nn.Module`."""
+
+
+class OneShotNetwork(Protocol):
+    """What the segmenter asks of a network; see `OneShotLite` and `OSVOS`."""
+
+    def trainable_part(self) -> TrainablePart:
+        """The part that fine-tuning trains."""
+
+    def prepare(self, image: Tensor) -> Any:
+        """Input of the trainable part for RGB images B×3×H×W, 0..1."""
+
+
 @dataclass
 class _Object:
     """An object's own part of the network, and what it was fine-tuned on."""
 
-    tuned: nn.Module
+    tuned: TrainablePart
     examples: list[tuple[Tensor, Tensor]] = field(default_factory=list)
     """Annotated frames 1×3×H×W and masks 1×1×H×W at processing size."""
 
 
-class FineTunedSegmenter(Segmenter):
-    """Follows objects by what the network learned of them from the frames annotated so far."""
+class FineTunedSegmenter(NetworkSegmenter[OneShotNetwork, FineTuningConfig]):
+    """Follows objects by what the network learned of them from the frames annotated so far.
+
+    To start again from the very same frame and mask learns nothing anew: a job that goes in both
+    directions of time starts twice.
+    """
 
     def __init__(
         self,
@@ -99,95 +135,64 @@ class FineTunedSegmenter(Segmenter):
         config: FineTuningConfig | None = None,
         runtime: Runtime | None = None,
     ) -> None:
-        assert isinstance(network, OneShotLite | OSVOS)
-        self.config = config or FineTuningConfig()
-        self.runtime = runtime or choose_runtime()
-        network.to(self.runtime.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.network = network.eval().requires_grad_(False)
+        super().__init__(network, config or FineTuningConfig(), runtime)
         self._on_learning: OnLearning | None = None
         self._objects: dict[int, _Object] = {}
-        self._size = (0, 0)
         self._reference: tuple[Frame, Mask] | None = None
 
-    def __repr__(self) -> str:
-        """Network, device, precision and settings."""
-        name, runtime = type(self.network).__name__, self.runtime
-        return f"{name} on {runtime.device}, {runtime.precision}, {self.config}"
-
-    @property
-    def object_ids(self) -> tuple[int, ...]:
-        """Ids of the objects being followed, in the order of the probabilities' rows 1.. ."""
-        return tuple(self._objects)
-
-    def start(self, frame: Frame, mask: Mask) -> None:
-        """Forget everything and fine-tune on this frame and its mask, for each object.
-
-        What was learned from the very same frame is kept: a job that goes on from it in both
-        directions of time starts twice.
-        """
-        check_frame(frame)
-        check_mask(mask, frame)
-        ids = ids_in(mask)
-        if not ids:
-            raise MaskError("the reference mask is empty; mark at least one object in it")
-        if self._is_reference(frame, mask):
-            return
-        self._size = (frame.shape[0], frame.shape[1])
-        self._objects, self._reference = {}, None
-        for number, k in enumerate(ids):
-            self._learn(k, frame, mask == k, (number, len(ids)))
-        self._reference = (frame.copy(), mask.copy())
-
-    def step(self, frame: Frame) -> Probabilities:
-        """Segment a frame; those before it do not matter."""
-        if not self._objects:
-            raise RotomaskError("start() the segmenter with an annotated frame first")
-        check_frame(frame, self._size)
-        with self.runtime.inference():
-            image = self._image(frame)
-            logits = torch.cat([o[:, 0] for o in self._logits(image)])
-            probabilities = aggregate(torch.sigmoid(logits.float()), self.config.aggregation)
-            return self._output(probabilities)
-
-    def add(
-        self, frame: Frame, mask: Mask, object_ids: Sequence[int] | None = None
-    ) -> Probabilities:
-        """Segment the next frame knowing part of its mask; fine-tune on that part too."""
-        if not self._objects:
-            raise RotomaskError("start() the segmenter with an annotated frame first")
-        check_frame(frame, self._size)
-        check_mask(mask, frame)
-        known = tuple(object_ids) if object_ids is not None else ids_in(mask)
-        if not known:
-            raise MaskError("the added mask is empty; name the object ids that are absent, or step")
-        before = self.object_ids
-        others = self.step(frame) if set(before) - set(known) else None
-        self._reference = None
-        for number, k in enumerate(known):
-            self._learn(k, frame, mask == k, (number, len(known)))
-        full = np.zeros((1 + len(self._objects), *self._size), np.float32)
-        if others is None:
-            full[0] = 1
-        else:
-            full[: len(others)] = others
-            forgotten = [1 + before.index(k) for k in known if k in before]
-            full[0] += full[forgotten].sum(0)
-            full[forgotten] = 0
-        put_known(full, mask, self.object_ids, known)
-        return full
-
-    def observe(self, frame: Frame, mask: Mask) -> None:
-        """Nothing: a frame is segmented by itself."""
+    def working_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """The nearest multiples of 32 to the processing size, px."""
+        config = self.config
+        wanted = working_size(size, config.size, config.enlarge, config.scale)
+        return nearest_multiples(wanted, STRIDE)
 
     def report_learning(self, on_learning: OnLearning | None) -> None:
         """Have `start` and `add` report how far fine-tuning is."""
         self._on_learning = on_learning
 
+    def _start(self, frame: Frame, mask: Mask) -> None:
+        if self._is_reference(frame, mask):
+            return
+        self._objects, self._reference = {}, None
+        for number, k in enumerate(self._ids):
+            self._learn(k, frame, mask == k, (number, len(self._ids)))
+        self._reference = (frame.copy(), mask.copy())
+
+    def _step(self, frame: Frame) -> Probabilities:
+        """As `step`; frames before this one do not matter."""
+        with self.runtime.inference():
+            prepared = self.network.prepare(self._image(frame))
+            logits = [own.tuned(prepared).fused[:, 0] for own in self._objects.values()]
+            probabilities = torch.sigmoid(torch.cat(logits).float())
+            return self._output(aggregate(probabilities, self.config.aggregation))
+
+    def _add(self, frame: Frame, mask: Mask, given: tuple[int, ...]) -> Probabilities:
+        """As `add`; what is given is learned too."""
+        before = self._ids
+        segmented = self._step(frame) if set(before) - set(given) else None
+        self._reference = None
+        for number, k in enumerate(given):
+            self._learn(k, frame, mask == k, (number, len(given)))
+        self._admit(given)
+        full = np.zeros((1 + len(self._ids), *self._size), np.float32)
+        if segmented is None:
+            full[0] = 1
+        else:
+            full[: len(segmented)] = segmented
+            replaced = [1 + before.index(k) for k in given if k in before]
+            full[0] += full[replaced].sum(0)
+            full[replaced] = 0
+        overwrite(full, mask, self._ids, given)
+        return full
+
+    def _observe(self, frame: Frame, mask: Mask) -> None:
+        """Nothing: a frame is segmented by itself."""
+
     def _is_reference(self, frame: Frame, mask: Mask) -> bool:
         if self._reference is None:
             return False
-        known_frame, known_mask = self._reference
-        return np.array_equal(known_frame, frame) and np.array_equal(known_mask, mask)
+        reference_frame, reference_mask = self._reference
+        return np.array_equal(reference_frame, frame) and np.array_equal(reference_mask, mask)
 
     def _learn(
         self, object_id: int, frame: Frame, mask: npt.NDArray[np.bool_], turn: tuple[int, int]
@@ -195,41 +200,29 @@ class FineTunedSegmenter(Segmenter):
         """Fine-tune an object's network on an annotated frame, beside those it knows.
 
         Args:
-            object_id: Known, or new.
+            object_id: Followed already, or new.
             frame: The annotated frame.
             mask: Where the object is in it.
             turn: Objects before this one, and objects in all, to share the time and tell how far.
         """
         if object_id not in self._objects:
-            self._objects[object_id] = _Object(copy.deepcopy(self._tunable()))
+            self._objects[object_id] = _Object(copy.deepcopy(self.network.trainable_part()))
         owner = self._objects[object_id]
         owner.examples.append((self._image(frame), self._mask(mask)))
         config, (number, count) = self.config, turn
         if config.seconds is not None:
             config = replace(config, seconds=config.seconds / count)
 
-        def report(part: float) -> None:
+        def report(fraction: float) -> None:
             if self._on_learning is not None:
-                self._on_learning((number + part) / count)
+                self._on_learning((number + fraction) / count)
 
         examples = owner.examples
         fine_tune(self.network, owner.tuned, examples, config, self.runtime, on_learning=report)
 
-    def _tunable(self) -> nn.Module:
-        return self.network.decoder if isinstance(self.network, OneShotLite) else self.network
-
-    def _logits(self, image: Tensor) -> list[Tensor]:
-        """Of each object, 1×1×H×W."""
-        seen: Any
-        if isinstance(self.network, OneShotLite):
-            seen = self.network.encode(image)
-        else:
-            seen = preprocess(image)
-        return [o.tuned(seen).fused for o in self._objects.values()]
-
     def _image(self, frame: Frame) -> Tensor:
         """1×3×H×W, 0..1, at processing size, sides multiples of 32."""
-        height, width = self._working_size()
+        height, width = self.working_size(self._size)
         if frame.shape[:2] != (height, width):
             shrinks = height < frame.shape[0]
             method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
@@ -239,17 +232,10 @@ class FineTunedSegmenter(Segmenter):
 
     def _mask(self, mask: npt.NDArray[np.bool_]) -> Tensor:
         """1×1×H×W, 0 or 1, at processing size."""
-        height, width = self._working_size()
+        height, width = self.working_size(self._size)
         soft = cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
         hard = torch.from_numpy(np.asarray(soft)) >= 0.5
         return hard.float()[None, None].to(self.runtime.device)
-
-    def _working_size(self) -> tuple[int, int]:
-        """The nearest multiples of 32 to the processing size."""
-        config = self.config
-        size = working_size(self._size, config.size, config.enlarge, config.scale)
-        height, width = (max(32, 32 * round(side / 32)) for side in size)
-        return height, width
 
     def _output(self, probabilities: Tensor) -> Probabilities:
         if probabilities.shape[-2:] != self._size:
@@ -260,8 +246,8 @@ class FineTunedSegmenter(Segmenter):
 
 
 def fine_tune(
-    network: OneShotLite | OSVOS,
-    tuned: nn.Module,
+    network: OneShotNetwork,
+    tuned: TrainablePart,
     examples: Sequence[tuple[Tensor, Tensor]],
     config: FineTuningConfig,
     runtime: Runtime,
@@ -272,7 +258,7 @@ def fine_tune(
 
     Args:
         network: The parent; it is not changed.
-        tuned: The part that is: a copy of `OneShotLite`'s decoder, or of `OSVOS` whole.
+        tuned: The part that is: a copy of the network's trainable part.
         examples: Frames 1×3×H×W, 0..1, and their masks 1×1×H×W, 0 or 1.
         config: How, and for how long.
         runtime: Where, and in which precision.
@@ -283,7 +269,9 @@ def fine_tune(
     """
     generator = torch.Generator().manual_seed(config.seed)
     views = [v for frame, mask in examples for v in make_views(frame, mask, config, generator)]
-    seen = _see(network, views, runtime)
+    enabled = runtime.precision == "bfloat16"
+    with torch.no_grad(), torch.autocast(runtime.device.type, torch.bfloat16, enabled):
+        prepared = [network.prepare(view) for view, _ in views]  # once: it is not trained
     tuned.train().requires_grad_(True)
     optimiser = _optimiser(tuned, config)
     began = time.perf_counter()
@@ -295,17 +283,15 @@ def fine_tune(
             if spent >= 1:
                 break
         for group in optimiser.param_groups:
-            group["lr"] = group["start"] * max(0.05, 1 - spent)
-        chosen = torch.randint(len(views), (config.batch,), generator=generator).tolist()
-        for i in chosen:
-            with torch.autocast(
-                runtime.device.type, torch.bfloat16, runtime.precision == "bfloat16"
-            ):
-                logits: SideLogits = tuned(seen[i])
+            group["lr"] = group["initial_lr"] * max(0.05, 1 - spent)
+        batch = torch.randint(len(views), (config.batch,), generator=generator).tolist()
+        for i in batch:
+            with torch.autocast(runtime.device.type, torch.bfloat16, enabled):
+                logits = tuned(prepared[i])
             loss = balanced_cross_entropy(logits.fused, views[i][1])
             for side in logits.sides if config.side_weight > 0 else ():
                 loss = loss + config.side_weight * balanced_cross_entropy(side, views[i][1])
-            (loss / len(chosen)).backward()
+            (loss / len(batch)).backward()
         optimiser.step()
         optimiser.zero_grad()
         done += 1
@@ -327,8 +313,8 @@ def balanced_cross_entropy(logits: Tensor, truth: Tensor) -> Tensor:
     Returns:
         A scalar: foreground weighs the background's part of the pixels, and the reverse.
     """
-    part = truth.mean((1, 2, 3), keepdim=True)
-    weight = torch.where(truth > 0.5, 1 - part, part)
+    fraction = truth.mean((1, 2, 3), keepdim=True)
+    weight = torch.where(truth > 0.5, 1 - fraction, fraction)
     each = F.binary_cross_entropy_with_logits(logits.float(), truth, reduction="none")
     return (weight * each).mean()
 
@@ -374,39 +360,10 @@ def make_views(
     return views
 
 
-def _see(
-    network: OneShotLite | OSVOS, views: Sequence[tuple[Tensor, Tensor]], runtime: Runtime
-) -> list[Any]:
-    """What the tuned part is given of each view: features, or for OSVOS the image itself."""
-    if isinstance(network, OSVOS):
-        return [preprocess(frame) for frame, _ in views]
-    enabled = runtime.precision == "bfloat16"
-    with torch.no_grad(), torch.autocast(runtime.device.type, torch.bfloat16, enabled):
-        return [network.encode(frame) for frame, _ in views]
-
-
-def _optimiser(tuned: nn.Module, config: FineTuningConfig) -> torch.optim.Optimizer:
-    groups = layer_rates(tuned, config.learning_rate)
+def _optimiser(tuned: TrainablePart, config: FineTuningConfig) -> torch.optim.Optimizer:
+    groups = tuned.parameter_groups(config.learning_rate)
+    for group in groups:
+        group["initial_lr"] = group["lr"]
     if config.optimiser == "adam":
         return torch.optim.Adam(groups)
     return torch.optim.SGD(groups, momentum=0.9, weight_decay=2e-4)
-
-
-def layer_rates(tuned: nn.Module, rate: float) -> list[dict[str, Any]]:
-    """Parameter groups with the layers' own learning rates, the same off-line and on-line.
-
-    As OSVOS has them: biases twice the weights' rate, side outputs a tenth, the fusion a hundredth.
-    (Paper 4, sec. 4: keep the same local rates in fine-tuning.) Layers of the light decoder have
-    one rate.
-    """
-    if not isinstance(tuned, OSVOS):
-        return [{"params": list(tuned.parameters()), "lr": rate, "start": rate}]
-    groups = []
-    for name, parameter in tuned.named_parameters():
-        if name.startswith("upscale"):
-            continue  # bilinear, never trained
-        factor = {"fuse": 0.01, "score_dsn": 0.1}.get(name.partition(".")[0], 1.0)
-        if name.endswith("bias"):
-            factor *= 2
-        groups.append({"params": [parameter], "lr": rate * factor, "start": rate * factor})
-    return groups

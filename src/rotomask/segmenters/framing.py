@@ -67,17 +67,41 @@ def ids_in(mask: Mask) -> tuple[int, ...]:
     return tuple(int(k) for k in np.unique(mask) if k != 0)
 
 
-def put_known(
-    probabilities: Probabilities, mask: Mask, object_ids: tuple[int, ...], known: tuple[int, ...]
+def overwrite(
+    probabilities: Probabilities, mask: Mask, object_ids: tuple[int, ...], given: tuple[int, ...]
 ) -> None:
-    """Make the known objects exactly as given, in place.
+    """Make some objects exactly as a mask shows them, in place.
 
     Args:
         probabilities: O+1×H×W, in the order of `object_ids`.
-        mask: H×W, labels known to be right for the objects of `known`.
+        mask: H×W, the labels of the given objects.
         object_ids: Ids of rows 1.. .
-        known: Ids the mask speaks of.
+        given: Ids the mask tells about.
     """
-    probabilities[:, np.isin(mask, known)] = 0
-    for k in known:
+    probabilities[:, np.isin(mask, given)] = 0
+    for k in given:
         probabilities[1 + object_ids.index(k), mask == k] = 1
+
+
+def with_given(
+    segmented: Probabilities, mask: Mask, object_ids: tuple[int, ...], given: tuple[int, ...]
+) -> Probabilities:
+    """Probabilities of a frame that was segmented and of which some objects are given.
+
+    Where a given object was segmented, but the mask does not show it, there is background.
+
+    Args:
+        segmented: P+1×H×W, of the first P of the objects.
+        mask: H×W, the labels of the given objects.
+        object_ids: Ids of the O objects, rows 1.. of the result.
+        given: Ids the mask tells about.
+
+    Returns:
+        O+1×H×W float32, sums to 1 over the first axis.
+    """
+    full = np.zeros((1 + len(object_ids), *mask.shape), np.float32)
+    full[: len(segmented)] = segmented
+    full[[1 + object_ids.index(k) for k in given]] = 0
+    full[0] += 1 - full.sum(0)
+    overwrite(full, mask, object_ids, given)
+    return full

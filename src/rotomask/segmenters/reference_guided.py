@@ -9,18 +9,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rotomask.arrays import Frame, Mask, Probabilities, check_frame, check_mask
-from rotomask.errors import MaskError, OptionError, RotomaskError
+from rotomask.arrays import Frame, Mask, Probabilities
+from rotomask.errors import OptionError
 from rotomask.networks.layers.aggregation import Aggregation, aggregate
-from rotomask.networks.precision import Runtime, choose_runtime
+from rotomask.networks.precision import Runtime
 from rotomask.networks.sizing import working_size
-from rotomask.segmenters.base import Segmenter
-from rotomask.segmenters.framing import Framing, ids_in, put_known
+from rotomask.segmenters.framing import Framing, with_given
+from rotomask.segmenters.network_segmenter import NetworkSegmenter
 
 OBJECTS_AT_ONCE = 8
 """Objects that are encoded and decoded in one batch."""
@@ -94,7 +93,7 @@ class ReferenceGuidedConfig:
 
 @dataclass
 class _Scale:
-    """What is kept of one scale: a row an object, and the merged foreground's after them."""
+    """State of one scale: a row an object, and the merged foreground's after them."""
 
     references: Tensor
     """R×C×h×w, of each row's own reference frame."""
@@ -102,8 +101,10 @@ class _Scale:
     """R×C×h×w, of the visual memory."""
 
 
-class ReferenceGuidedSegmenter(Segmenter):
+class ReferenceGuidedSegmenter(NetworkSegmenter[ReferenceGuidedNetwork, ReferenceGuidedConfig]):
     """Follows any number of objects through one video with a reference-guided network."""
+
+    online_lesson = "reference-guided"
 
     def __init__(
         self,
@@ -111,122 +112,78 @@ class ReferenceGuidedSegmenter(Segmenter):
         config: ReferenceGuidedConfig | None = None,
         runtime: Runtime | None = None,
     ) -> None:
-        self.config = config or ReferenceGuidedConfig()
-        self.runtime = runtime or choose_runtime()
-        network.to(self.runtime.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        network.eval().requires_grad_(False)
-        self.network: ReferenceGuidedNetwork = network  # type: ignore[assignment]
-        self._ids: tuple[int, ...] = ()
+        super().__init__(network, config or ReferenceGuidedConfig(), runtime)
 
-    def __repr__(self) -> str:
-        """Network, device, precision and settings."""
-        name, runtime = type(self.network).__name__, self.runtime
-        return f"{name} on {runtime.device}, {runtime.precision}, {self.config}"
+    def working_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Height and width at which frames of a size are processed at scale 1, px."""
+        return working_size(size, self.config.size, self.config.enlarge)
 
-    @property
-    def object_ids(self) -> tuple[int, ...]:
-        """Ids of the objects being followed, in the order of the probabilities' rows 1.. ."""
-        return self._ids
+    def learning_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Height and width at the largest scale, px."""
+        return working_size(size, self.config.size, self.config.enlarge, max(self.config.scales))
 
-    def start(self, frame: Frame, mask: Mask) -> None:
-        """Forget everything and take this frame and its mask as the reference."""
-        check_frame(frame)
-        check_mask(mask, frame)
-        ids = ids_in(mask)
-        if not ids:
-            raise MaskError("the reference mask is empty; mark at least one object in it")
-        size = (frame.shape[0], frame.shape[1])
+    def _start(self, frame: Frame, mask: Mask) -> None:
         self._framing = Framing(
-            size=size,
-            working_size=working_size(size, self.config.size, self.config.enlarge),
+            size=self._size,
+            working_size=self.working_size(self._size),
             stride=self.network.stride,
             device=self.runtime.device,
         )
-        self._ids = ids
         with self.runtime.inference():
             image = self._framing.image(frame)
-            self._masks = self._framing.masks(mask, ids)
+            self._masks = self._framing.masks(mask, self._ids)
             rows = self._with_merged(self._masks)
             self._scales = [_Scale(self._reference(image, rows, s)) for s in self.config.scales]
 
-    def step(self, frame: Frame) -> Probabilities:
-        """Segment the next frame."""
-        self._check_started(frame)
+    def _step(self, frame: Frame) -> Probabilities:
         with self.runtime.inference():
             probabilities = self._segment(self._framing.image(frame))
             self._masks = probabilities[1:]
             return self._framing.output(probabilities)
 
-    def add(
-        self, frame: Frame, mask: Mask, object_ids: Sequence[int] | None = None
-    ) -> Probabilities:
-        """Segment the next frame knowing part of its mask: a correction, or a new object.
-
-        The frame becomes the reference of the objects that the mask shows.
-        """
-        self._check_started(frame)
-        check_mask(mask, frame)
-        known = tuple(object_ids) if object_ids is not None else ids_in(mask)
-        if not known:
-            raise MaskError("the added mask is empty; name the object ids that are absent, or step")
+    def _add(self, frame: Frame, mask: Mask, given: tuple[int, ...]) -> Probabilities:
+        """As `add`; the frame becomes the reference of the objects that the mask shows."""
         before = self._ids
-        new = tuple(k for k in known if k not in before)
         with self.runtime.inference():
             image = self._framing.image(frame)
             probabilities = self._segment(image)
-            self._ids = before + new
-            claimed = self._framing.masks(mask, known)
+            self._admit(given)
+            claimed = self._framing.masks(mask, given)
             free = 1 - claimed.sum(0).clamp(0, 1)
-            masks = F.pad(probabilities[1:], (0, 0, 0, 0, 0, len(new))) * free
-            masks[[self._ids.index(k) for k in known]] = claimed
-            full = self._with_known(probabilities, mask, known)
+            new = len(self._ids) - len(before)
+            masks = F.pad(probabilities[1:], (0, 0, 0, 0, 0, new)) * free
+            masks[[self._ids.index(k) for k in given]] = claimed
+            full = with_given(self._framing.output(probabilities), mask, self._ids, given)
             self._masks = masks
-            self._take_references(image, before, known=[k for k in known if (mask == k).any()])
+            self._take_references(image, before, shown=[k for k in given if (mask == k).any()])
         return full
 
-    def observe(self, frame: Frame, mask: Mask) -> None:
-        """Take the next frame's mask as the segmenter's own earlier answer, without segmenting."""
-        self._check_started(frame)
-        check_mask(mask, frame)
+    def _observe(self, frame: Frame, mask: Mask) -> None:
         with self.runtime.inference():
             if self.network.has_memory:
                 image = self._framing.image(frame)
-                for kept, scale in zip(self._scales, self.config.scales, strict=True):
-                    for _ in self._matches(kept, image, scale):
+                for stored, scale in zip(self._scales, self.config.scales, strict=True):
+                    for _ in self._matches(stored, image, scale):
                         pass  # only the visual memory has to see the frame
             self._masks = self._framing.masks(mask, self._ids)
 
-    def _with_known(
-        self, probabilities: Tensor, mask: Mask, known: tuple[int, ...]
-    ) -> Probabilities:
-        """The answer for a frame that is known in part."""
-        found = self._framing.output(probabilities)
-        full = np.zeros((1 + len(self._ids), *self._framing.size), np.float32)
-        full[: len(found)] = found
-        stale = [1 + self._ids.index(k) for k in known]
-        full[stale] = 0  # where a known object is, the mask alone says
-        total = full.sum(0)
-        full[0] += 1 - total  # what was taken from it is background
-        put_known(full, mask, self._ids, known)
-        return full
-
     def _take_references(
-        self, image: Tensor, before: tuple[int, ...], *, known: Sequence[int]
+        self, image: Tensor, before: tuple[int, ...], *, shown: Sequence[int]
     ) -> None:
-        """Make this frame the reference of the known objects, and of the merged foreground."""
+        """Make this frame the reference of the objects shown, and of the merged foreground."""
         rows = self._with_merged(self._masks)
-        fresh = [self._ids.index(k) for k in self._ids if k in known or k not in before]
+        fresh = [self._ids.index(k) for k in self._ids if k in shown or k not in before]
         fresh += list(range(len(self._ids), len(rows)))
         if not fresh:
             return
-        kept_rows = [i for i in range(len(self._ids)) if i not in fresh]
-        for kept, scale in zip(self._scales, self.config.scales, strict=True):
-            kept.references = _put_rows(
-                kept.references, kept_rows, self._reference(image, rows[fresh], scale), fresh
+        other_rows = [i for i in range(len(self._ids)) if i not in fresh]
+        for stored, scale in zip(self._scales, self.config.scales, strict=True):
+            stored.references = _put_rows(
+                stored.references, other_rows, self._reference(image, rows[fresh], scale), fresh
             )
-            if kept.states is not None:
-                zeros = kept.states.new_zeros((len(fresh), *kept.states.shape[1:]))
-                kept.states = _put_rows(kept.states, kept_rows, zeros, fresh)
+            if stored.states is not None:
+                zeros = stored.states.new_zeros((len(fresh), *stored.states.shape[1:]))
+                stored.states = _put_rows(stored.states, other_rows, zeros, fresh)
 
     def _with_merged(self, masks: Tensor) -> Tensor:
         """O×H×W, with all objects as one more row where that is asked for."""
@@ -241,15 +198,14 @@ class ReferenceGuidedSegmenter(Segmenter):
             image, rows = torch.zeros_like(image), torch.zeros_like(rows)
         image, rows = _resize(image, size), _resize(rows[:, None], size)[:, 0]
         chunks = rows.split(OBJECTS_AT_ONCE)
-        found = [self.network.encode(image, chunk).coarsest for chunk in chunks]
-        return torch.cat(found)
+        return torch.cat([self.network.encode(image, chunk).coarsest for chunk in chunks])
 
     def _segment(self, image: Tensor) -> Tensor:
         """Probabilities O+1×H×W at padded processing size."""
         size = (image.shape[2], image.shape[3])
         total = torch.zeros((), device=image.device)
-        for kept, scale in zip(self._scales, self.config.scales, strict=True):
-            logits = [self.network.decode(*pair) for pair in self._matches(kept, image, scale)]
+        for stored, scale in zip(self._scales, self.config.scales, strict=True):
+            logits = [self.network.decode(*pair) for pair in self._matches(stored, image, scale)]
             total = total + _resize(torch.sigmoid(torch.cat(logits))[:, None], size)[:, 0]
         rows = total / len(self._scales)
         if self.config.reach is not None and self.config.use_previous:
@@ -270,19 +226,19 @@ class ReferenceGuidedSegmenter(Segmenter):
         near = torch.where(lost, torch.ones_like(near), near)
         return F.interpolate(near, rows.shape[-2:])[:, 0]
 
-    def _matches(self, kept: _Scale, image: Tensor, scale: float) -> Iterator[tuple[Any, Tensor]]:
+    def _matches(self, stored: _Scale, image: Tensor, scale: float) -> Iterator[tuple[Any, Tensor]]:
         """Target features and what they match in the reference, some rows at a time."""
         scaled, guidance = _resize(image, self._scaled_size(scale)), self._guidance(scale)
-        previous, states = kept.states, []
+        previous, states = stored.states, []
         for start in range(0, len(guidance), OBJECTS_AT_ONCE):
             rows = slice(start, start + OBJECTS_AT_ONCE)
             target = self.network.encode(scaled, guidance[rows])
             state = None if previous is None else previous[rows]
-            matched = self.network.match(target, kept.references[rows], state)
+            matched = self.network.match(target, stored.references[rows], state)
             states.append(matched)
             yield target, matched
         if self.network.has_memory:
-            kept.states = torch.cat(states)
+            stored.states = torch.cat(states)
 
     def _guidance(self, scale: float) -> Tensor:
         """The previous soft masks of every row at a scale, R×h×w."""
@@ -297,11 +253,6 @@ class ReferenceGuidedSegmenter(Segmenter):
         stride = self.network.stride
         return -(-int(height * scale) // stride) * stride, -(-int(width * scale) // stride) * stride
 
-    def _check_started(self, frame: Frame) -> None:
-        if not self._ids:
-            raise RotomaskError("start() the segmenter with an annotated frame first")
-        check_frame(frame, self._framing.size)
-
 
 def _resize(x: Tensor, size: tuple[int, int]) -> Tensor:
     """B×C×H×W at another size, as the authors do it: bilinear, without smoothing before."""
@@ -310,8 +261,8 @@ def _resize(x: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(x, size, mode="bilinear", align_corners=False)
 
 
-def _put_rows(old: Tensor, kept: list[int], new: Tensor, fresh: list[int]) -> Tensor:
-    """Rows `kept` of the old tensor and the new rows, each at its place."""
-    joined = old.new_zeros((len(kept) + len(fresh), *old.shape[1:]))
-    joined[kept], joined[fresh] = old[kept], new.to(old.dtype)
+def _put_rows(old: Tensor, others: list[int], new: Tensor, fresh: list[int]) -> Tensor:
+    """Rows `others` of the old tensor and the new rows at the indices `fresh`."""
+    joined = old.new_zeros((len(others) + len(fresh), *old.shape[1:]))
+    joined[others], joined[fresh] = old[others], new.to(old.dtype)
     return joined

@@ -2,10 +2,11 @@
 
 "Towards good practices for video object segmentation" (Yu et al. 2019), sec. 3.4: flip testing,
 testing at several scales, and an ensemble of networks, each by averaging the objects'
-probabilities. RGMP (Oh et al. 2018), sec. 4.3: a dense CRF over the answer. Every part follows the
-video on its own, from its own answers; what is composed is only what they answer.
+probabilities. RGMP (Oh et al. 2018), sec. 4.3: a dense CRF over the output. Every part follows the
+video on its own, from its own output; only the outputs are composed.
 """
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -64,7 +65,7 @@ class Ensemble(Segmenter):
         return self._average([member.add(frame, mask, object_ids) for member in self.members])
 
     def observe(self, frame: Frame, mask: Mask) -> None:
-        """Take the next frame's mask as the segmenter's own earlier answer, without segmenting."""
+        """Take the next frame's mask as the segmenter's own earlier output, without segmenting."""
         for member in self.members:
             member.observe(frame, mask)
 
@@ -77,18 +78,18 @@ class Ensemble(Segmenter):
         """Another of the same kind, that shares the networks."""
         return Ensemble([member.twin() for member in self.members])
 
-    def _average(self, answers: Sequence[Probabilities]) -> Probabilities:
+    def _average(self, outputs: Sequence[Probabilities]) -> Probabilities:
         """Objects are matched by their ids, whatever order a member has them in."""
-        total = answers[0].copy()
-        for member, answer in zip(self.members[1:], answers[1:], strict=True):
-            place = {k: row for row, k in enumerate(member.object_ids, start=1)}
-            total += answer[[0, *(place[k] for k in self.object_ids)]]
-        average: Probabilities = total / np.float32(len(answers))
+        total = outputs[0].copy()
+        for member, probabilities in zip(self.members[1:], outputs[1:], strict=True):
+            row = {k: index for index, k in enumerate(member.object_ids, start=1)}
+            total += probabilities[[0, *(row[k] for k in self.object_ids)]]
+        average: Probabilities = total / np.float32(len(outputs))
         return average
 
 
-class Mirrored(Segmenter):
-    """Shows a segmenter the video's mirror image, and mirrors its answers back.
+class Wrapper(Segmenter):
+    """Base of what changes one segmenter: hands every call on, and a subclass overrides some.
 
     Args:
         segmenter: What segments.
@@ -97,14 +98,46 @@ class Mirrored(Segmenter):
     def __init__(self, segmenter: Segmenter) -> None:
         self.segmenter = segmenter
 
-    def __repr__(self) -> str:
-        """The segmenter inside."""
-        return f"mirrored {self.segmenter!r}"
-
     @property
     def object_ids(self) -> tuple[int, ...]:
         """Ids of the objects being followed, in the order of the probabilities' rows 1.. ."""
         return self.segmenter.object_ids
+
+    def start(self, frame: Frame, mask: Mask) -> None:
+        """Forget everything and take this frame and its mask as the reference."""
+        self.segmenter.start(frame, mask)
+
+    def step(self, frame: Frame) -> Probabilities:
+        """Segment the next frame."""
+        return self.segmenter.step(frame)
+
+    def add(
+        self, frame: Frame, mask: Mask, object_ids: Sequence[int] | None = None
+    ) -> Probabilities:
+        """Segment the next frame knowing part of its mask: a correction, or a new object."""
+        return self.segmenter.add(frame, mask, object_ids)
+
+    def observe(self, frame: Frame, mask: Mask) -> None:
+        """Take the next frame's mask as the segmenter's own earlier output, without segmenting."""
+        self.segmenter.observe(frame, mask)
+
+    def report_learning(self, on_learning: OnLearning | None) -> None:
+        """Have `start` and `add` report how far learning is."""
+        self.segmenter.report_learning(on_learning)
+
+    def twin(self) -> Segmenter:
+        """Another of the same kind, to be started on a video of its own; shares the network."""
+        twin = copy.copy(self)
+        twin.segmenter = self.segmenter.twin()
+        return twin
+
+
+class Mirrored(Wrapper):
+    """Shows a segmenter the video's mirror image, and mirrors its probabilities back."""
+
+    def __repr__(self) -> str:
+        """The segmenter inside."""
+        return f"mirrored {self.segmenter!r}"
 
     def start(self, frame: Frame, mask: Mask) -> None:
         """Forget everything and take this frame and its mask as the reference."""
@@ -118,20 +151,12 @@ class Mirrored(Segmenter):
         self, frame: Frame, mask: Mask, object_ids: Sequence[int] | None = None
     ) -> Probabilities:
         """Segment the next frame knowing part of its mask: a correction, or a new object."""
-        answer = self.segmenter.add(_mirror(frame), _mirror(mask), object_ids)
-        return np.ascontiguousarray(answer[..., ::-1])
+        mirrored = self.segmenter.add(_mirror(frame), _mirror(mask), object_ids)
+        return np.ascontiguousarray(mirrored[..., ::-1])
 
     def observe(self, frame: Frame, mask: Mask) -> None:
-        """Take the next frame's mask as the segmenter's own earlier answer, without segmenting."""
+        """Take the next frame's mask as the segmenter's own earlier output, without segmenting."""
         self.segmenter.observe(_mirror(frame), _mirror(mask))
-
-    def report_learning(self, on_learning: OnLearning | None) -> None:
-        """Have learning reported."""
-        self.segmenter.report_learning(on_learning)
-
-    def twin(self) -> Segmenter:
-        """Another of the same kind, that shares the network."""
-        return Mirrored(self.segmenter.twin())
 
 
 class Flipped(Ensemble):
@@ -150,7 +175,7 @@ class MultiScale(Ensemble):
 
     Args:
         make: Gives a segmenter that processes frames at so many times the usual size, such as
-            ``lambda scale: load_model("stm-lite", scale=scale)``. Its frames and answers have the
+            ``lambda scale: load_model("stm-lite", scale=scale)``. Its frames and outputs have the
             video's own size. It is called once a scale, at once.
         scales: The paper has 0.75 and 1.
 
@@ -164,8 +189,8 @@ class MultiScale(Ensemble):
         super().__init__([make(scale) for scale in scales])
 
 
-class Refined(Segmenter):
-    """A segmenter whose answers are refined, one frame at a time; it does not see them itself.
+class Refined(Wrapper):
+    """A segmenter whose probabilities are refined, one frame at a time; it does not see that.
 
     Args:
         segmenter: What segments.
@@ -173,21 +198,13 @@ class Refined(Segmenter):
     """
 
     def __init__(self, segmenter: Segmenter, refine: Refine) -> None:
-        self.segmenter, self.refine = segmenter, refine
+        super().__init__(segmenter)
+        self.refine = refine
 
     def __repr__(self) -> str:
         """The segmenter and what refines it."""
         name = getattr(self.refine, "__name__", repr(self.refine))
         return f"{self.segmenter!r}, refined by {name}"
-
-    @property
-    def object_ids(self) -> tuple[int, ...]:
-        """Ids of the objects being followed, in the order of the probabilities' rows 1.. ."""
-        return self.segmenter.object_ids
-
-    def start(self, frame: Frame, mask: Mask) -> None:
-        """Forget everything and take this frame and its mask as the reference."""
-        self.segmenter.start(frame, mask)
 
     def step(self, frame: Frame) -> Probabilities:
         """Segment the next frame."""
@@ -196,23 +213,11 @@ class Refined(Segmenter):
     def add(
         self, frame: Frame, mask: Mask, object_ids: Sequence[int] | None = None
     ) -> Probabilities:
-        """Segment the next frame knowing part of its mask; what is known is not refined."""
-        answer = self.segmenter.add(frame, mask, object_ids)
-        known = set(np.unique(mask)) - {0} if object_ids is None else set(object_ids)
-        rows = [1 + self.object_ids.index(k) for k in known]
-        return _restore(self.refine(answer, frame), answer, rows)
-
-    def observe(self, frame: Frame, mask: Mask) -> None:
-        """Take the next frame's mask as the segmenter's own earlier answer, without segmenting."""
-        self.segmenter.observe(frame, mask)
-
-    def report_learning(self, on_learning: OnLearning | None) -> None:
-        """Have learning reported."""
-        self.segmenter.report_learning(on_learning)
-
-    def twin(self) -> Segmenter:
-        """Another of the same kind, that shares the network."""
-        return Refined(self.segmenter.twin(), self.refine)
+        """Segment the next frame knowing part of its mask; that part is not refined."""
+        probabilities = self.segmenter.add(frame, mask, object_ids)
+        given = set(np.unique(mask)) - {0} if object_ids is None else set(object_ids)
+        rows = [1 + self.object_ids.index(k) for k in given]
+        return _restore(self.refine(probabilities, frame), probabilities, rows)
 
 
 def _restore(refined: Probabilities, given: Probabilities, rows: Sequence[int]) -> Probabilities:

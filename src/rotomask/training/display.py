@@ -51,4 +51,5 @@ def training_bar(*, quiet: bool = False) -> Iterator[Callable[[Progress], None] 
     try:
         yield on_step
     finally:
-        bars.stop()
+        if bars.live.is_started:  # stop() would print an empty line
+            bars.stop()

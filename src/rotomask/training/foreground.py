@@ -18,7 +18,6 @@ from rotomask.segmenters.fine_tuned import (
     FineTunedSegmenter,
     FineTuningConfig,
     balanced_cross_entropy,
-    layer_rates,
 )
 from rotomask.training.clip_data import ClipRecipe, ClipTask, Stage
 from rotomask.training.rates import Rates
@@ -84,7 +83,7 @@ class ForegroundTask(ClipTask):
     def rates(self, network: nn.Module) -> Rates:
         """As `Task.rates`; for OSVOS the rates of its layers, the same as in fine-tuning."""
         if isinstance(network, OSVOS):
-            return [(group["params"], group["lr"]) for group in layer_rates(network, 1.0)]
+            return [(group["params"], group["lr"]) for group in network.parameter_groups(1.0)]
         return super().rates(network)
 
     def prepare(self, batch: Batch) -> Batch:

@@ -1,7 +1,7 @@
 """Online learning: a network's decoder fine-tuned on the reference frame of its video.
 
 RGMP (Oh et al. 2018), sec. 4.3: both the reference and the target frame are made of the one frame
-that is known, by random transformations (strategy 1 of sec. 3.2), and the network is trained on
+that is given, by random transformations (strategy 1 of sec. 3.2), and the network is trained on
 them before it sees the video. Here it is the network's decoder: what it is given stays as it was
 learned on many videos, and a space-time memory network encodes the frames only once.
 """
@@ -9,7 +9,7 @@ learned on many videos, and a space-time memory network encodes the frames only 
 import copy
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -20,19 +20,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rotomask.arrays import Frame, Mask, Probabilities, check_frame, check_mask
+from rotomask.arrays import Frame, Mask
 from rotomask.data.simulation import MotionConfig, plan_simulated_clip, render, stack_clips
 from rotomask.data.simulation.render import guidance_grid
 from rotomask.errors import OptionError
 from rotomask.networks.layers.memory import Similarity
 from rotomask.networks.precision import Runtime
-from rotomask.networks.rgmp import RGMP
-from rotomask.networks.rgmp_lite import RGMPLite
-from rotomask.networks.sizing import working_size
 from rotomask.segmenters.base import OnLearning, Segmenter
 from rotomask.segmenters.framing import ids_in
-from rotomask.segmenters.reference_guided import ReferenceGuidedSegmenter
-from rotomask.segmenters.space_time import SpaceTimeNetwork, SpaceTimeSegmenter
+from rotomask.segmenters.network_segmenter import NetworkSegmenter
+from rotomask.segmenters.online import OnlineLearned
+from rotomask.segmenters.space_time import SpaceTimeNetwork
 from rotomask.training.reference_guided import enlarge, propagate
 from rotomask.training.space_time import segment_clip
 from rotomask.training.task import Batch
@@ -74,100 +72,95 @@ class OnlineConfig:
             )
 
 
-class OnlineLearned(Segmenter):
-    """A propagation network that learns from the reference frame of each video.
+Loss = Callable[[], Tensor]
+"""Mean cross-entropy on one clip, over all pixels after the given frame."""
 
-    The network given is not changed: every video has a copy of its own. Objects and corrections
-    that come later are followed, but not learned from.
+Lesson = Callable[[nn.Module, Batch], Loss]
+"""From a network and a clip, which is encoded as far as it can be once: the loss on it."""
+
+
+@dataclass(frozen=True)
+class OnlineLearner:
+    """How a segmenter's network learns from an annotated frame; a `segmenters.online.Learn`."""
+
+    config: OnlineConfig
+
+    def __call__(
+        self,
+        segmenter: NetworkSegmenter[Any, Any],
+        frame: Frame,
+        mask: Mask,
+        on_learning: OnLearning | None = None,
+    ) -> nn.Module:
+        """A copy of the segmenter's network, its decoder trained on clips made of one frame.
+
+        Args:
+            segmenter: Space-time memory or reference-guided.
+            frame: H×W×3 uint8 RGB.
+            mask: H×W labels; without any object nothing is learned.
+            on_learning: Told how far it is.
+
+        Raises:
+            OptionError: If networks of the segmenter's kind cannot learn online.
+        """
+        network = copy.deepcopy(segmenter.network)
+        assert isinstance(network, nn.Module)
+        lesson = lesson_of(segmenter)
+        if mask.any():
+            size = segmenter.learning_size((frame.shape[0], frame.shape[1]))
+            image, labels = _resized(frame, mask, size)
+            fine_tune(network, lesson, image, labels, self.config, segmenter.runtime, on_learning)
+        return network
+
+
+def learn_online(segmenter: Segmenter, config: OnlineConfig | None = None) -> OnlineLearned:
+    """The segmenter, made to learn from the reference frame of each video first.
 
     Args:
-        segmenter: What segments.
+        segmenter: One space-time memory or reference-guided network.
         config: How much is learned.
 
     Raises:
-        OptionError: If the segmenter is not one network run over the video.
+        OptionError: If the segmenter is another one.
     """
+    lesson_of(segmenter)
+    assert isinstance(segmenter, NetworkSegmenter)
+    return OnlineLearned(segmenter, OnlineLearner(config or OnlineConfig()))
 
-    def __init__(self, segmenter: Segmenter, config: OnlineConfig | None = None) -> None:
-        if not isinstance(segmenter, (SpaceTimeSegmenter, ReferenceGuidedSegmenter)):
-            raise OptionError(
-                "online learning is for space-time memory and reference-guided networks (stm-lite, "
-                f"rgmp-lite, ...), got {segmenter!r}"
-            )
-        self.segmenter, self.config = segmenter, config or OnlineConfig()
-        self._learned: Segmenter | None = None
-        self._on_learning: OnLearning | None = None
 
-    def __repr__(self) -> str:
-        """The segmenter and what it learns."""
-        return f"{self.segmenter!r}, online learning {self.config}"
+def lesson_of(segmenter: Segmenter) -> Lesson:
+    """How the network of a segmenter is trained on a clip.
 
-    @property
-    def object_ids(self) -> tuple[int, ...]:
-        """Ids of the objects being followed, in the order of the probabilities' rows 1.. ."""
-        return () if self._learned is None else self._learned.object_ids
-
-    def start(self, frame: Frame, mask: Mask) -> None:
-        """Forget everything, learn from this frame and its mask, and take them as the reference."""
-        check_frame(frame)
-        check_mask(mask, frame)
-        base = self.segmenter
-        network = copy.deepcopy(base.network)
-        assert isinstance(network, nn.Module)
-        scale = (
-            base.config.scale if isinstance(base, SpaceTimeSegmenter) else max(base.config.scales)
+    Raises:
+        OptionError: If it is not one network that learns online.
+    """
+    name = segmenter.online_lesson if isinstance(segmenter, NetworkSegmenter) else None
+    if name is None:
+        raise OptionError(
+            "online learning is for space-time memory and reference-guided networks (stm-lite, "
+            f"rgmp-lite, ...), got {segmenter!r}"
         )
-        full = (frame.shape[0], frame.shape[1])
-        size = working_size(full, base.config.size, base.config.enlarge, scale)
-        if mask.any():
-            image, labels = _picture(frame, mask, size)
-            fine_tune(network, image, labels, self.config, base.runtime, self._on_learning)
-        self._learned = type(base)(network, base.config, base.runtime)  # type: ignore[arg-type]
-        self._learned.start(frame, mask)
-
-    def step(self, frame: Frame) -> Probabilities:
-        """Segment the next frame."""
-        return self._following().step(frame)
-
-    def add(
-        self, frame: Frame, mask: Mask, object_ids: Sequence[int] | None = None
-    ) -> Probabilities:
-        """Segment the next frame knowing part of its mask: a correction, or a new object."""
-        return self._following().add(frame, mask, object_ids)
-
-    def observe(self, frame: Frame, mask: Mask) -> None:
-        """Take the next frame's mask as the segmenter's own earlier answer, without segmenting."""
-        self._following().observe(frame, mask)
-
-    def report_learning(self, on_learning: OnLearning | None) -> None:
-        """Have `start` report how far learning is."""
-        self._on_learning = on_learning
-
-    def twin(self) -> Segmenter:
-        """Another of the same kind, that learns from its own video."""
-        return OnlineLearned(self.segmenter, self.config)
-
-    def _following(self) -> Segmenter:
-        """What learned from the video; before the first video the segmenter that was given."""
-        return self.segmenter if self._learned is None else self._learned
+    return LESSONS[name]
 
 
 def fine_tune(
     network: nn.Module,
+    lesson: Lesson,
     image: Frame,
     labels: Mask,
     config: OnlineConfig,
     runtime: Runtime,
     on_learning: OnLearning | None = None,
 ) -> list[float]:
-    """Train the network's decoder on clips simulated from one frame.
+    """Train the network's trainable part, its decoder, on clips simulated from one frame.
 
     Args:
         network: STMLite, STM, RGMPLite or RGMP; only its decoder changes.
+        lesson: How it is trained on a clip; see `LESSONS`.
         image: H×W×3 uint8 RGB, at the size at which frames are processed.
         labels: H×W uint8, objects 1, 2, ...
         config: How much.
-        runtime: Where and in which precision.
+        runtime: Device and precision.
         on_learning: Told how far it is, in steps or time, whichever is further.
 
     Returns:
@@ -175,12 +168,11 @@ def fine_tune(
     """
     began = time.perf_counter()
     network.eval().requires_grad_(False)
-    decoder = network.Decoder if isinstance(network, RGMP) else network.decoder
-    assert isinstance(decoder, nn.Module)
-    decoder.requires_grad_(True)
-    optimiser = torch.optim.Adam(decoder.parameters(), lr=config.learning_rate)
+    trainable: nn.Module = network.trainable_part()  # type: ignore[operator]
+    trainable.requires_grad_(True)
+    optimiser = torch.optim.Adam(trainable.parameters(), lr=config.learning_rate)
     rng = np.random.default_rng(config.seed)
-    lessons: list[Lesson] = []
+    clips: list[Loss] = []
     losses: list[float] = []
     for step in range(config.steps):
         if step < config.clips:  # made one by one, so that the time ends this too
@@ -188,12 +180,12 @@ def fine_tune(
             if batch is not None:
                 on_device = {name: value.to(runtime.device) for name, value in batch.items()}
                 with _autocast(runtime):
-                    lessons.append(_lesson(network, on_device))
-        if not lessons:
+                    clips.append(lesson(network, on_device))
+        if not clips:
             continue
         # A context a step: within one, autocast keeps the weights as it first cast them.
         with _autocast(runtime):
-            loss = lessons[step % len(lessons)]()
+            loss = clips[step % len(clips)]()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -215,14 +207,8 @@ def fine_tune(
     return losses
 
 
-Lesson = Callable[[], Tensor]
-"""Gives the loss on one batch, mean cross-entropy over all pixels after the given frame."""
-
-
-def _lesson(network: nn.Module, batch: Batch) -> Lesson:
-    if isinstance(network, (RGMP, RGMPLite)):
-        return partial(_reference_guided_loss, network, _of_one_object(batch))
-    return partial(_space_time_loss, _Encoded.of(network, batch), batch)  # type: ignore[arg-type]
+def _space_time_lesson(network: Any, batch: Batch) -> Loss:
+    return partial(_space_time_loss, _Encoded.of(network, batch), batch)
 
 
 def _space_time_loss(network: "_Encoded", batch: Batch) -> Tensor:
@@ -231,9 +217,20 @@ def _space_time_loss(network: "_Encoded", batch: Batch) -> Tensor:
     return F.nll_loss(torch.log(probabilities.transpose(1, 2).clamp_min(1e-7)), truth)
 
 
-def _reference_guided_loss(network: RGMP | RGMPLite, batch: Batch) -> Tensor:
-    answers = torch.stack([enlarge(logits[0]) for logits in propagate(network, batch)], 1)
-    return F.binary_cross_entropy_with_logits(answers, batch["masks"][:, 1:])
+def _reference_guided_lesson(network: Any, batch: Batch) -> Loss:
+    return partial(_reference_guided_loss, network, _of_one_object(batch))
+
+
+def _reference_guided_loss(network: Any, batch: Batch) -> Tensor:
+    logits = torch.stack([enlarge(sides[0]) for sides in propagate(network, batch)], 1)
+    return F.binary_cross_entropy_with_logits(logits, batch["masks"][:, 1:])
+
+
+LESSONS: dict[str, Lesson] = {
+    "space-time": _space_time_lesson,
+    "reference-guided": _reference_guided_lesson,
+}
+"""How networks are trained on a clip, by `NetworkSegmenter.online_lesson`."""
 
 
 def _of_one_object(batch: Batch) -> Batch:
@@ -308,7 +305,7 @@ def simulate(
     }
 
 
-def _picture(frame: Frame, mask: Mask, size: tuple[int, int]) -> tuple[Frame, Mask]:
+def _resized(frame: Frame, mask: Mask, size: tuple[int, int]) -> tuple[Frame, Mask]:
     """Frame and mask at the processing size, with objects 1, 2, ..., at most 255."""
     ids = ids_in(mask)[:255]
     labels = np.zeros(mask.shape, np.uint8)

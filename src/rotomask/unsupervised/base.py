@@ -1,4 +1,4 @@
-"""The contract of every method that needs no annotation: a whole video in, its objects out."""
+"""The interface of unsupervised methods: a `Discoverer` finds the objects of a whole video."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -11,12 +11,12 @@ from rotomask.arrays import Frame, Probabilities
 from rotomask.segmenters.follow import FrameSource
 
 OnFrames = Callable[[int], None]
-"""Told how many frames a discoverer has looked at, all its passes counted."""
+"""Callback with the number of frames processed so far, counted over all passes."""
 
 
 @dataclass(frozen=True)
 class FrameList:
-    """Frames in memory as a source."""
+    """A `FrameSource` of frames in memory."""
 
     images: Sequence[Frame]
 
@@ -26,38 +26,39 @@ class FrameList:
     def frames(
         self, start: int = 0, stop: int | None = None, *, reverse: bool = False
     ) -> Iterator[Frame]:
-        """The frames start, start + 1, ... before stop, or the same backwards."""
-        chosen = self.images[start:stop]
-        return iter(chosen[::-1] if reverse else chosen)
+        """The frames from `start` to before `stop`, in reverse order if `reverse`."""
+        selected = self.images[start:stop]
+        return iter(selected[::-1] if reverse else selected)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Proposal:
-    """One object that a discoverer found, as the mask of the frame in which it is clearest."""
+    """An object proposal: the mask of one discovered object in its clearest frame."""
 
     object_id: int
-    """1 for the best, 2 for the second ..."""
+    """1 for the best object, 2 for the second, and so on."""
     score: float
-    """How sure the discoverer is that this is what the video is about, 0 to 1."""
+    """Confidence that this is a main object of the video, 0 to 1."""
     frame_index: int
+    """Index of the object's clearest frame."""
     frame: Frame
     """That frame, H×W×3 uint8 RGB."""
     mask: npt.NDArray[np.bool_]
-    """H×W."""
+    """The object's mask in that frame, H×W."""
 
 
 class Discovery(ABC):
-    """What a discoverer found in one video."""
+    """The result of a discoverer for one video: the masks of its objects."""
 
     object_ids: tuple[int, ...]
-    """The objects, 1, 2, ..., the best first; empty where nothing was found."""
+    """Ids of the objects, 1, 2, ..., the best first; empty if nothing was discovered."""
 
     @abstractmethod
     def frames(self) -> Iterator[Probabilities]:
-        """The objects' probabilities in every frame, in order.
+        """Probabilities of background and objects in every frame, in order.
 
         Returns:
-            Of each frame O+1×H×W, float32, background first, sums to 1 over the first axis.
+            For each frame O+1×H×W float32, background first, sums to 1 over the first axis.
         """
 
     @abstractmethod
@@ -66,11 +67,11 @@ class Discovery(ABC):
 
     @abstractmethod
     def clearest_frame(self, object_ids: tuple[int, ...] | None = None) -> int:
-        """The frame in which some objects together (by default all) are clearest."""
+        """Index of the frame in which the given objects together (by default all) are clearest."""
 
     @abstractmethod
     def proposals(self) -> tuple[Proposal, ...]:
-        """Every object in its clearest frame, the best first."""
+        """Proposals of all objects, each in its clearest frame, the best object first."""
 
     def labels(self, probabilities: Probabilities) -> npt.NDArray[np.int32]:
         """The most probable object id of every pixel, H×W int32."""
@@ -80,23 +81,23 @@ class Discovery(ABC):
 
 
 class Discoverer(ABC):
-    """Finds the objects of a video that nobody marked."""
+    """Base class of unsupervised methods: they find the main objects of a video by themselves."""
 
     @abstractmethod
     def discover(
         self, source: FrameSource, *, objects: int = 1, on_frames: OnFrames | None = None
     ) -> Discovery:
-        """Look at the whole video.
+        """Find the objects of a video; the whole video is read.
 
-        Memory is bounded by a few kilobytes a frame, whatever the frames' size.
+        Memory grows by a few kilobytes per frame, whatever the size of the frames.
 
         Args:
             source: The video.
-            objects: Most objects to find; fewer are found where there are fewer.
+            objects: Largest number of objects.
             on_frames: Called after each frame of each pass.
 
         Raises:
             OptionError: If `objects` is below 1.
-            InputError: If the video has no frame.
+            InputError: If the video has no frames.
             ShapeError: If a frame has the wrong shape or dtype, or another size than the first.
         """

@@ -1,4 +1,4 @@
-"""What is known of a frame before anything is decided: embedding, objectness, flow (sec. 3.1)."""
+"""Features of a frame: embedding and objectness by the network, and stabilised flow (sec. 3.1)."""
 
 from dataclasses import dataclass
 
@@ -17,38 +17,24 @@ from rotomask.unsupervised.graph import Embedding, Values
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FrameMaps:
-    """The network's output for one frame, at its stride."""
+    """Output of the embedding network for one frame, at stride 4."""
 
     embedding: Embedding
-    """h×w×E."""
+    """h×w×E float32."""
     objectness: Values
-    """h×w, 0 to 1: 1 - P(background)."""
-
-
-def working_size(size: tuple[int, int], short_side: int | None, multiple: int) -> tuple[int, int]:
-    """The (height, width) nearest to a short side and the frame's shape, in multiples.
-
-    Args:
-        size: Of the frame.
-        short_side: px; None: the frame's own. Smaller frames are enlarged to it: what the network
-            takes for an object depends on its size in pixels.
-        multiple: Sides are multiples of it.
-    """
-    scale = 1.0 if short_side is None else short_side / min(size)
-    height, width = (max(1, round(side * scale / multiple)) * multiple for side in size)
-    return height, width
+    """Probability of any object, h×w float32."""
 
 
 def frame_maps(
     network: EmbeddingNet, runtime: Runtime, frame: Frame, size: tuple[int, int]
 ) -> FrameMaps:
-    """Run the network on a frame.
+    """Embedding and objectness of a frame.
 
     Args:
-        network: On the runtime's device, in evaluation mode.
+        network: The network, on the runtime's device and in evaluation mode.
         runtime: Device and precision.
         frame: H×W×3 uint8 RGB.
-        size: Working size, from `working_size`.
+        size: Working size, from `networks.sizing.fitted_size`.
     """
     interpolation = cv2.INTER_AREA if size[0] < frame.shape[0] else cv2.INTER_LINEAR
     small = cv2.resize(frame, size[::-1], interpolation=interpolation)
@@ -56,34 +42,34 @@ def frame_maps(
     with runtime.inference():
         maps = network((image.float() / 255).contiguous(memory_format=torch.channels_last))
         objectness = torch.sigmoid(maps.objectness[0])
-        embedding = maps.embedding[0].permute(1, 2, 0).contiguous()
+        embedding = maps.embedding[0].permute(1, 2, 0).contiguous()  # E×h×w -> h×w×E
     return FrameMaps(embedding=embedding.cpu().numpy(), objectness=objectness.cpu().numpy())
 
 
 def map_flow(
     estimator: OpticalFlow, first: Frame, second: Frame, size: tuple[int, int], stride: int
 ) -> Flow:
-    """The flow less the camera's, on the network's grid.
+    """Flow between two frames minus the camera's flow, on the grid of the network's output.
 
-    It is measured at half the working size: four times as fast, and on the sequences kept out of
-    training as good, as it is averaged over regions.
+    It is estimated at half the working size: four times as fast, and equally good on the held-out
+    sequences, because it is averaged over regions later.
 
     Args:
-        estimator: Of the flow.
+        estimator: The flow estimator.
         first: H×W×3 uint8 RGB.
-        second: The same.
-        size: The working size.
-        stride: Of the network: a cell has the mean flow of its pixels.
+        second: H×W×3 uint8 RGB.
+        size: Working size (height, width), px.
+        stride: Stride of the network; each cell gets the mean flow of its pixels.
 
     Returns:
         h×w×2, px of the working size.
     """
-    half = (max(1, size[1] // 2), max(1, size[0] // 2))
+    half = (max(1, size[1] // 2), max(1, size[0] // 2))  # width, height, as OpenCV wants them
     small = [
         np.asarray(cv2.resize(frame, half, interpolation=cv2.INTER_AREA), np.uint8)
         for frame in (first, second)
     ]
-    flow = 2 * stabilise(estimator.estimate(small[0], small[1]))
+    flow = 2 * stabilise(estimator.estimate(small[0], small[1]))  # px of the working size
     cells = (size[1] // stride, size[0] // stride)
     mean: npt.NDArray[np.float32] = np.asarray(
         cv2.resize(flow, cells, interpolation=cv2.INTER_AREA), np.float32

@@ -1,4 +1,4 @@
-"""The network's output for the frames of a video, kept where it fits."""
+"""A cache of the network's output between two passes over a video."""
 
 from collections.abc import Callable
 
@@ -9,39 +9,39 @@ from rotomask.unsupervised.features import FrameMaps
 
 
 class MapCache:
-    """Keeps the maps of the first frames, within a bound; those of later frames are made anew.
+    """Stores the maps of the first frames up to a size limit; later ones are computed every time.
 
     Args:
-        compute: Makes the maps of a frame.
-        most_bytes: Bound of what is kept.
+        compute: Function that computes the maps of a frame.
+        most_bytes: Limit of the stored maps.
     """
 
     def __init__(self, compute: Callable[[Frame], FrameMaps], most_bytes: int) -> None:
-        self._compute, self._room = compute, most_bytes
-        self._kept: dict[int, FrameMaps] = {}
+        self._compute, self._free_bytes = compute, most_bytes
+        self._cache: dict[int, FrameMaps] = {}
 
     def maps(self, index: int, frame: Frame) -> FrameMaps:
-        """The maps of a frame, kept or made.
+        """The maps of a frame, from the cache or computed.
 
-        Kept ones are float16: whether a frame was kept must not change the result, so those that
-        are made are rounded alike.
+        They are rounded to float16 whether they are stored or not, so that the limit does not
+        change the result.
 
         Args:
-            index: Its place in the video.
+            index: Index of the frame in the video.
             frame: H×W×3 uint8 RGB.
         """
-        kept = self._kept.get(index)
-        if kept is None:
-            made = self._compute(frame)
-            kept = FrameMaps(
-                embedding=made.embedding.astype(np.float16),
-                objectness=made.objectness.astype(np.float16),
+        half = self._cache.get(index)
+        if half is None:
+            computed = self._compute(frame)
+            half = FrameMaps(
+                embedding=computed.embedding.astype(np.float16),
+                objectness=computed.objectness.astype(np.float16),
             )
-            size = kept.embedding.nbytes + kept.objectness.nbytes
-            if size <= self._room:
-                self._kept[index] = kept
-                self._room -= size
+            size = half.embedding.nbytes + half.objectness.nbytes
+            if size <= self._free_bytes:
+                self._cache[index] = half
+                self._free_bytes -= size
         return FrameMaps(
-            embedding=kept.embedding.astype(np.float32),
-            objectness=kept.objectness.astype(np.float32),
+            embedding=half.embedding.astype(np.float32),
+            objectness=half.objectness.astype(np.float32),
         )

@@ -1,4 +1,4 @@
-"""Find, then follow: objects are found where they are clearest and followed to both ends."""
+"""Find, then follow: discovered objects are propagated from their clearest frame to both ends."""
 
 import tempfile
 import zlib
@@ -21,14 +21,14 @@ def clearest_annotation(discovery: Discovery) -> tuple[int, npt.NDArray[np.int32
     """The frame in which all objects together are clearest, and their labels there.
 
     Returns:
-        The frame's number and labels H×W, all 0 if nothing was found.
+        The frame's index and labels H×W int32, all 0 if nothing was discovered.
     """
     index = discovery.clearest_frame()
     return index, discovery.labels(discovery.masks_at(index))
 
 
 class PropagatingDiscoverer(Discoverer):
-    """A discoverer finds the objects, a segmenter follows them from their clearest frame."""
+    """A discoverer whose objects a segmenter follows through the video."""
 
     def __init__(self, discoverer: Discoverer, segmenter: Segmenter) -> None:
         self.discoverer, self.segmenter = discoverer, segmenter
@@ -40,13 +40,13 @@ class PropagatingDiscoverer(Discoverer):
     def discover(
         self, source: FrameSource, *, objects: int = 1, on_frames: OnFrames | None = None
     ) -> "PropagatedDiscovery":
-        """Look at the whole video."""
+        """Find the objects of a video; see `Discoverer.discover`."""
         discovery = self.discoverer.discover(source, objects=objects, on_frames=on_frames)
         return PropagatedDiscovery(source, discovery, self.segmenter)
 
 
 class PropagatedDiscovery(Discovery):
-    """The masks of the clearest frame, followed to both ends on request."""
+    """A discovery by propagation: the masks of the clearest frame, followed when requested."""
 
     def __init__(self, source: FrameSource, discovery: Discovery, segmenter: Segmenter) -> None:
         self._source, self._discovery, self._segmenter = source, discovery, segmenter
@@ -56,10 +56,10 @@ class PropagatedDiscovery(Discovery):
         self.object_ids = tuple(k for k in discovery.object_ids if (self._reference == k).any())
 
     def frames(self) -> Iterator[Probabilities]:
-        """The objects' probabilities in every frame, in order.
+        """Probabilities of background and objects in every frame, in order.
 
-        The frames before the clearest one are segmented first, and kept compressed until their
-        turn: in memory up to `SPOOL_BYTES`, then in a temporary file.
+        The frames before the clearest one are segmented first, backwards, and stored compressed
+        until it is their turn: in memory up to `SPOOL_BYTES`, then in a temporary file.
         """
         index = self.reference_index
         if not self.object_ids:
@@ -85,11 +85,11 @@ class PropagatedDiscovery(Discovery):
         raise IndexError(index)
 
     def clearest_frame(self, object_ids: tuple[int, ...] | None = None) -> int:
-        """The frame in which some objects together (by default all) are clearest."""
+        """Index of the frame in which the given objects together (by default all) are clearest."""
         return self._discovery.clearest_frame(object_ids)
 
     def proposals(self) -> tuple[Proposal, ...]:
-        """Every object in its clearest frame, the best first."""
+        """Proposals of all objects, each in its clearest frame, the best object first."""
         return self._discovery.proposals()
 
     def _follow(self, frames: Pass) -> Iterator[FollowedFrame]:

@@ -1,4 +1,4 @@
-"""A contact sheet of proposals."""
+"""A contact sheet of object proposals."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ PROPOSAL_WIDTH_PX = 360
 
 
 def proposal_sheet(proposals: Sequence[Proposal]) -> Pixels:
-    """The proposals, each over its clearest frame, with number, frame and score below."""
-    pictures: list[Frame] = [overlay(p.frame, p.mask.astype(np.int32)) for p in proposals]
-    names = [f"{p.object_id}: frame {p.frame_index}, score {p.score:.2f}" for p in proposals]
-    return contact_sheet(pictures, names, columns=3, cell_width_px=PROPOSAL_WIDTH_PX)
+    """A contact sheet: each proposal's mask on its frame, captioned with id, frame and score."""
+    overlays: list[Frame] = [overlay(p.frame, p.mask.astype(np.int32)) for p in proposals]
+    captions = [f"{p.object_id}: frame {p.frame_index}, score {p.score:.2f}" for p in proposals]
+    return contact_sheet(overlays, captions, columns=3, cell_width_px=PROPOSAL_WIDTH_PX)

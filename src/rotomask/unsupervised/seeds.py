@@ -1,4 +1,4 @@
-"""Seeds: a few pixels of a frame that stand for all that is in it (sec. 3.2), and their regions."""
+"""Seeds: a few diverse pixels that represent a frame (sec. 3.2), and their regions."""
 
 from dataclasses import dataclass
 
@@ -21,60 +21,62 @@ from rotomask.unsupervised.graph import (
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Seeds:
-    """The seeds of one frame; n of them."""
+    """The n seeds of one frame."""
 
-    places: Indices
-    """Positions in the flattened map."""
+    pixels: Indices
+    """Pixel numbers y·w + x, n."""
     points: Points
-    """Their embeddings, n×E."""
+    """Embeddings, n×E."""
     objectness: Values
-    """n, 0 to 1."""
+    """Objectness, n, 0 to 1."""
 
 
 def candidate_points(edges: Values, window: int) -> Indices:
-    """Pixels whose edge value is the least in a window around them: inside things, not between.
+    """Numbers of the pixels with the lowest edge value in a window around them: not at outlines.
 
     Args:
-        edges: From `embedding_edges`, h×w.
+        edges: Output of `embedding_edges`, h×w.
         window: Side of the window, px of the map, odd.
     """
+    # Grey-scale erosion is the minimum over the window.
     least = cv2.erode(edges, np.ones((window, window), np.uint8), borderType=cv2.BORDER_REPLICATE)
     return np.flatnonzero(edges == least)
 
 
 def diverse_points(points: Points, first: int, count: int) -> Indices:
-    """Farthest-point sampling: each next point is the least similar to those already chosen.
+    """Indices of diverse points by farthest-point sampling (eq. 6).
 
-    The start of k-means++ without chance, eq. 6.
+    Each next point is the one farthest from those selected before: the initialisation of k-means++
+    without its randomness.
 
     Args:
         points: N×E.
-        first: Position of the first choice.
-        count: How many; all, if there are no more.
+        first: Index of the first point.
+        count: Number of points; all N if there are fewer.
 
     Returns:
-        Positions in the order of choice.
+        Indices in the order of selection.
     """
     count = min(count, len(points))
-    chosen = np.empty(count, np.intp)
-    chosen[0] = first
-    nearest = squared_distances(points, points[[first]])[:, 0]
-    nearest[first] = -1  # those chosen are never the farthest, even among equal points
+    selected = np.empty(count, np.intp)
+    selected[0] = first
+    nearest = squared_distances(points, points[[first]])[:, 0]  # to the nearest selected point
+    nearest[first] = -1  # a selected point is never the farthest, even among equal points
     for i in range(1, count):
-        chosen[i] = int(nearest.argmax())
-        np.minimum(nearest, squared_distances(points, points[[chosen[i]]])[:, 0], out=nearest)
-        nearest[chosen[i]] = -1
-    return chosen
+        selected[i] = int(nearest.argmax())
+        np.minimum(nearest, squared_distances(points, points[[selected[i]]])[:, 0], out=nearest)
+        nearest[selected[i]] = -1
+    return selected
 
 
 def find_seeds(embedding: Embedding, objectness: Values, *, window: int, count: int) -> Seeds:
-    """The seeds of a frame, the most object-like candidate first.
+    """The seeds of a frame, the candidate with the highest objectness first.
 
     Args:
         embedding: h×w×E.
         objectness: h×w, 0 to 1.
-        window: For `candidate_points`.
-        count: Most seeds.
+        window: Window of `candidate_points`, px of the map.
+        count: Largest number of seeds.
 
     Raises:
         ShapeError: If the sizes differ.
@@ -86,11 +88,11 @@ def find_seeds(embedding: Embedding, objectness: Values, *, window: int, count: 
     candidates = candidate_points(embedding_edges(embedding), window)
     flat, score = embedding.reshape(-1, embedding.shape[-1]), objectness.ravel()
     first = int(score[candidates].argmax())
-    places = candidates[diverse_points(flat[candidates], first, count)]
-    return Seeds(places=places, points=flat[places], objectness=score[places])
+    pixels = candidates[diverse_points(flat[candidates], first, count)]
+    return Seeds(pixels=pixels, points=flat[pixels], objectness=score[pixels])
 
 
 def seed_regions(embedding: Embedding, seeds: Seeds) -> npt.NDArray[np.intp]:
-    """Which seed each pixel is nearest to on the embedding graph: h×w, positions in the seeds."""
-    nearest = nearest_source(embedding_graph(embedding), seeds.places)
+    """Index of the nearest seed of each pixel on the embedding graph, h×w."""
+    nearest = nearest_source(embedding_graph(embedding), seeds.pixels)
     return nearest.reshape(embedding.shape[:2])

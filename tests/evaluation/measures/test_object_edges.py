@@ -25,9 +25,9 @@ def test_counts_are_those_of_a_slow_loop(seed, radius):
         marked = np.argwhere(edges >= THRESHOLDS[at])
         apart = np.square(marked[:, None] - outline[None]).sum(-1)
         near = apart <= radius**2
-        assert counts.marked[at] == len(marked)
-        assert counts.right[at] == near.any(1).sum()
-        assert counts.found[at] == near.any(0).sum()
+        assert counts.edges[at] == len(marked)
+        assert counts.correct[at] == near.any(1).sum()
+        assert counts.matched[at] == near.any(0).sum()
     assert counts.outline == len(outline)
 
 
@@ -60,10 +60,10 @@ def test_a_frame_without_object_costs_precision():
     edges = np.full((20, 20), 0.5, np.float32)
     counts = edge_counts(edges, np.zeros((20, 20), bool))
     assert counts.outline == 0
-    assert counts.right.max() == 0
+    assert counts.correct.max() == 0
     assert edge_score([counts]).f == 0
 
 
 def test_sizes_must_agree():
-    with pytest.raises(ShapeError, match="one size"):
+    with pytest.raises(ShapeError, match="the same size"):
         edge_counts(np.zeros((4, 5), np.float32), np.zeros((5, 5), bool))

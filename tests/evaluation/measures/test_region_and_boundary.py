@@ -139,7 +139,7 @@ def test_the_distance_is_euclidean_and_inclusive():
 
 def test_wrong_arrays_are_refused():
     good = np.zeros((4, 5), bool)
-    with pytest.raises(ShapeError, match=r"mask is 6x4 but the truth 5x4; resize"):
+    with pytest.raises(ShapeError, match=r"mask is 6x4 but the truth is 5x4; resize"):
         region_similarity(np.zeros((4, 6), bool), good)
     with pytest.raises(ShapeError, match=r"must be H×W bool, got .* uint8; use labels =="):
         boundary_accuracy(good.astype(np.uint8), good)

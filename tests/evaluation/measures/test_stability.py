@@ -51,7 +51,7 @@ def test_nothing_to_match():
     empty = np.zeros((160, 220), bool)
     assert math.isnan(temporal_stability(empty, star(0)))
     assert math.isnan(temporal_stability(star(0), empty))
-    with pytest.raises(ShapeError, match="of one size"):
+    with pytest.raises(ShapeError, match="of the same size"):
         temporal_stability(star(0), empty[1:])
 
 

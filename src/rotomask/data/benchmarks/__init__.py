@@ -1,1 +1,1 @@
-"""Data sets as they are published: sequences, annotations and the frames that are scored."""
+"""Readers of published data sets: sequences, annotations and the frames that are scored."""

@@ -1,11 +1,11 @@
-"""DAVIS 2016 and 2017 as they are on disk.
+"""Reader of DAVIS 2016 and 2017.
 
     ROOT/JPEGImages/480p/NAME/00000.jpg     (or Full-Resolution, or any other folder)
     ROOT/Annotations/480p/NAME/00000.png
     ROOT/Annotations_unsupervised/480p/NAME/00000.png      (DAVIS-2017 unsupervised)
     ROOT/ImageSets/2016/val.txt, ROOT/ImageSets/480p/val.txt, ROOT/ImageSets/2017/val.txt
 
-Without ImageSets, all sequences of the Annotations folder are taken. The pictures are not needed to
+Without ImageSets, a split has all sequences of the Annotations folder. JPEGImages is not needed to
 score masks.
 """
 
@@ -39,11 +39,11 @@ _UNSTEADY_NAMES = (
     "paragliding parkour rollerblade scooter-gray soccerball swing tennis"
 )
 UNSTEADY = frozenset(_UNSTEADY_NAMES.split())
-"""Sequences of 2016 whose temporal stability the benchmark leaves out: occlusions and the like."""
+"""Sequences of DAVIS-2016 without temporal stability, as they have occlusions and the like."""
 
 
 def davis2016(root: str | Path, split: str = "val") -> VideoDataset:
-    """DAVIS-2016: one object, which is any label but 0; the first and last frame are not scored.
+    """DAVIS-2016: one object, any label but 0; the first and last frame are not scored.
 
     Raises:
         DatasetError: If a folder, a sequence of the split or a frame's annotation is missing.
@@ -61,10 +61,10 @@ def davis2016(root: str | Path, split: str = "val") -> VideoDataset:
                 annotations=masks,
                 read_annotation=_foreground,
                 object_ids=(1,),
-                given={1: frames[0]},
+                reference_frames={1: frames[0]},
                 scored={1: frames[1:-1]},
                 merged=True,
-                steady=name not in UNSTEADY,
+                has_stability=name not in UNSTEADY,
             )
         )
     return VideoDataset(
@@ -77,7 +77,9 @@ def davis2016(root: str | Path, split: str = "val") -> VideoDataset:
 
 
 def davis2017(root: str | Path, split: str = "val") -> VideoDataset:
-    """DAVIS-2017 semi-supervised: ids 1..max of the first frame; first and last are not scored.
+    """DAVIS-2017 semi-supervised; the first and last frame are not scored.
+
+    A sequence has the objects 1 to the largest id in its first frame; 255 is read as background.
 
     Raises:
         DatasetError: If a folder, a sequence of the split or a frame's annotation is missing.
@@ -86,10 +88,10 @@ def davis2017(root: str | Path, split: str = "val") -> VideoDataset:
 
 
 def davis2017_unsupervised(root: str | Path, split: str = "val") -> VideoDataset:
-    """DAVIS-2017 unsupervised: nothing is given, all frames are scored, 255 is void.
+    """DAVIS-2017 unsupervised: no masks for the method, all frames are scored, 255 is void.
 
-    The annotations are in ``Annotations_unsupervised``; ``Annotations`` stands in where that folder
-    is missing (the two differ).
+    The annotations are read from ``Annotations_unsupervised`` or, if that folder is missing, from
+    ``Annotations``, which differs in some sequences.
 
     Raises:
         DatasetError: If a folder, a sequence of the split or a frame's annotation is missing.
@@ -118,7 +120,7 @@ def _davis2017(root: Path, split: str, *, unsupervised: bool) -> VideoDataset:
                 annotations=masks,
                 read_annotation=read_single if unsupervised else _void_as_background,
                 object_ids=ids,
-                given={} if unsupervised else dict.fromkeys(ids, frames[0]),
+                reference_frames={} if unsupervised else dict.fromkeys(ids, frames[0]),
                 scored=dict.fromkeys(ids, _scored(frames, masks, unsupervised)),
                 void_label=VOID if unsupervised else None,
             )
@@ -136,7 +138,7 @@ def _scored(
     frames: tuple[str, ...], masks: dict[str, tuple[Path, ...]], unsupervised: bool
 ) -> tuple[str, ...]:
     if len(masks) < len(frames):
-        return ()  # the truth is kept secret (test-dev)
+        return ()  # the annotations are not public (test-dev)
     return frames if unsupervised else frames[1:-1]
 
 
@@ -152,47 +154,47 @@ def _void_as_background(paths: tuple[Path, ...]) -> Labels:
     return labels
 
 
-def _resolution(root: Path, part: str, what: str) -> Path:
-    """The folder of one resolution: 480p if it is there, else the first."""
-    require_folder(root, what)
-    found = subfolders(require_folder(root / part, what))
-    preferred = [folder for folder in found if folder.name == "480p"]
-    if not found:
+def _resolution(root: Path, folder: str, dataset: str) -> Path:
+    """The subfolder of one resolution: 480p if it exists, else the first."""
+    require_folder(root, dataset)
+    resolutions = subfolders(require_folder(root / folder, dataset))
+    preferred = [path for path in resolutions if path.name == "480p"]
+    if not resolutions:
         raise DatasetError(
-            f"{what} is incomplete: {root / part} has no folder of a resolution, such as 480p"
+            f"{dataset} is incomplete: {root / folder} has no folder of a resolution, such as 480p"
         )
-    return (preferred or found)[0]
+    return (preferred or resolutions)[0]
 
 
 def _names(root: Path, annotations: Path, year: str, split: str) -> list[str]:
-    """The split's sequences from its list file; all of the folder where there is no list."""
+    """Names of the split's sequences from its list; all annotated ones if there are no lists."""
     folders = [root / "ImageSets" / year]
     if year == "2016":
         folders.append(root / "ImageSets" / annotations.name)  # as in the 2016 archive
-    lists = [folder / f"{split}.txt" for folder in folders]
-    present = [path for path in lists if path.is_file()]
-    there = [folder.name for folder in subfolders(annotations)]
-    if present:
-        names = _listed(present[0])
-        missing = [name for name in names if name not in there]
+    candidates = [folder / f"{split}.txt" for folder in folders]
+    lists = [path for path in candidates if path.is_file()]
+    annotated = [folder.name for folder in subfolders(annotations)]
+    if lists:
+        names = _read_list(lists[0])
+        missing = [name for name in names if name not in annotated]
         if missing:
             raise DatasetError(
-                f"{annotations} lacks {len(missing)} of the {len(names)} sequences that "
-                f"{present[0].name} lists: {', '.join(missing[:8])}"
-                f"{', ...' * (len(missing) > 8)}; the data set seems to be half downloaded"
+                f"{annotations} lacks {len(missing)} of the {len(names)} sequences in "
+                f"{lists[0].name}: {', '.join(missing[:8])}"
+                f"{', ...' * (len(missing) > 8)}; download the rest of the data set"
             )
         return names
     if (root / "ImageSets").is_dir():
         raise DatasetError(
-            f"DAVIS-{year} is incomplete: there is no list {' or '.join(map(str, lists))}"
+            f"DAVIS-{year} is incomplete: there is no list {' or '.join(map(str, candidates))}"
         )
-    if not there:
+    if not annotated:
         raise DatasetError(f"DAVIS-{year} is incomplete: {annotations} has no sequence")
-    return there
+    return annotated
 
 
-def _listed(path: Path) -> list[str]:
-    """Sequence names of a list: one a line, or (2016) a frame's two paths a line."""
+def _read_list(path: Path) -> list[str]:
+    """Sequence names of a list, which has one name per line or (2016) a frame's two paths."""
     names: dict[str, None] = {}
     for line in path.read_text(encoding="utf-8").splitlines():
         entry = line.strip()
@@ -206,18 +208,18 @@ def _listed(path: Path) -> list[str]:
 def _files(
     root: Path, annotations: Path, name: str
 ) -> tuple[tuple[str, ...], tuple[Path, ...], dict[str, tuple[Path, ...]]]:
-    """Frame names, pictures (none if not at hand) and annotation files of a sequence."""
+    """Frame names, image files (none without JPEGImages) and annotation files of a sequence."""
     masks = images_by_stem(annotations / name)
     images = images_by_stem(root / "JPEGImages" / annotations.name / name)
     frames = tuple(images or masks)
     if not frames:
-        raise DatasetError(f"{annotations / name} is empty; the data set is half downloaded")
+        raise DatasetError(f"{annotations / name} is empty; download the rest of the data set")
     if (root / "JPEGImages" / annotations.name).is_dir() and not images:
         raise DatasetError(
             f"the frames of {name} are missing: {root / 'JPEGImages' / annotations.name / name}"
         )
     if images:
-        require_frames(name, tuple(masks), frames, "a picture")
-    if tuple(masks) != frames[:1] or len(frames) == 1:  # test-dev gives the first mask alone
+        require_frames(name, tuple(masks), frames, "an image")
+    if tuple(masks) != frames[:1] or len(frames) == 1:  # test-dev has only the first masks
         require_frames(name, frames, tuple(masks), "an annotation")
     return frames, tuple(images.values()), {frame: (path,) for frame, path in masks.items()}

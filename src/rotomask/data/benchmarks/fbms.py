@@ -1,11 +1,11 @@
-"""FBMS-59 (Ochs et al. 2014) as it is on disk.
+"""Reader of FBMS-59 (Ochs et al. 2014).
 
     ROOT/Testset/NAME/NAME_0001.jpg
     ROOT/Testset/NAME/GroundTruth/NAMEDef.dat, NAME_0001_gt.ppm or NAME_0001.pgm
     ROOT/Trainingset/...
 
-A .ppm holds colours, a .pgm greys; each value is a region. The .dat file lists the regions' values
-and the labelled frames. White in a .ppm and black in a .pgm is the background.
+A .ppm has colours, a .pgm greys; each value is a region. The .dat file lists the regions' values
+and the labelled frames. The background is white in a .ppm and black in a .pgm.
 """
 
 import functools
@@ -28,13 +28,13 @@ WHITE = 0xFFFFFF
 
 
 def fbms(root: str | Path, split: str = "test") -> VideoDataset:
-    """FBMS-59: nothing is given, only the labelled frames are scored, the background is a region.
+    """FBMS-59: no masks for the method; only the labelled frames are scored.
 
-    Labels are 0 for the background and 1, 2, ... for the other regions in the order of the .dat
-    file, or of their values where there is none.
+    The background is region 0. The other regions are 1, 2, ... in the order of the .dat file or,
+    without one, of their values.
 
     Raises:
-        OptionError: If there is no such split.
+        OptionError: If the split is unknown.
         DatasetError: If a folder or a labelled frame is missing.
     """
     root = Path(root)
@@ -55,7 +55,7 @@ def fbms(root: str | Path, split: str = "test") -> VideoDataset:
 
 
 def read_regions(paths: tuple[Path, ...], values: tuple[int, ...]) -> Labels:
-    """Label i where the stored value is `values[i]`: H×W uint8. Unlisted values are background."""
+    """Labels of one file: i where its value is `values[i]`, 0 for other values; H×W uint8."""
     stored = _stored_values(paths[0])
     labels = np.zeros(stored.shape, np.uint8)
     for label, value in enumerate(values):
@@ -65,7 +65,7 @@ def read_regions(paths: tuple[Path, ...], values: tuple[int, ...]) -> Labels:
 
 
 def _stored_values(path: Path) -> npt.NDArray[np.integer]:
-    """Grey, or red · 256² + green · 256 + blue: H×W integers."""
+    """Grey values, or colours as 0xRRGGBB: H×W integers."""
     try:
         with Image.open(path) as image:
             if image.mode == "RGB":
@@ -83,9 +83,9 @@ def _sequence(folder: Path) -> VideoSequence:
     definitions = sorted(truth.glob("*.dat"))
     files = [p for p in image_files(truth) if "PROB" not in p.name and p.suffix != ".jpg"]
     if not images or not files:
-        what = "pictures" if not images else "labelled frames"
+        kind = "images" if not images else "labelled frames"
         raise DatasetError(
-            f"sequence {folder.name} has no {what} in {folder if not images else truth}"
+            f"sequence {folder.name} has no {kind} in {folder if not images else truth}"
         )
     if definitions:
         values, listed = _read_definition(definitions[0])
@@ -93,7 +93,7 @@ def _sequence(folder: Path) -> VideoSequence:
         if missing:
             raise DatasetError(
                 f"sequence {folder.name} lacks {len(missing)} of {len(listed)} labelled frames "
-                f"({', '.join(missing[:5])}); the data set seems to be half downloaded"
+                f"({', '.join(missing[:5])}); download the rest of the data set"
             )
         by_index = {index: truth / name for index, name in listed}
     else:
@@ -102,8 +102,8 @@ def _sequence(folder: Path) -> VideoSequence:
     beyond = [str(index) for index in by_index if not 0 <= index < len(images)]
     if beyond:
         raise DatasetError(
-            f"sequence {folder.name} has {len(images)} pictures but labels for frame "
-            f"{', '.join(beyond[:5])}; the data set seems to be half downloaded"
+            f"sequence {folder.name} has {len(images)} images but labels for frame "
+            f"{', '.join(beyond[:5])}; download the rest of the data set"
         )
     colours = any(path.suffix == ".ppm" for path in by_index.values())
     values = _background_first(values, WHITE if colours else 0)
@@ -122,7 +122,7 @@ def _sequence(folder: Path) -> VideoSequence:
 
 
 def _read_definition(path: Path) -> tuple[tuple[int, ...], list[tuple[int, str]]]:
-    """The regions' values, and (frame index, file name) of every labelled frame."""
+    """The regions' values, and (index, file name) of each labelled frame, from a .dat file."""
     lines = [line.strip() for line in path.read_text(errors="replace").splitlines()]
     lines = [line for line in lines if line]
     try:
@@ -132,28 +132,32 @@ def _read_definition(path: Path) -> tuple[tuple[int, ...], list[tuple[int, str]]
         numbers = [int(lines[i + 1]) for i, x in enumerate(lines) if x.startswith("Frame number")]
         names = [lines[i + 1] for i, x in enumerate(lines) if x.startswith("File name")]
         if len(values) != count:
-            raise ValueError("it ends early")
+            raise ValueError("the file ends early")
         return values, list(zip(numbers, names, strict=True))
     except (ValueError, IndexError) as error:
-        raise DatasetError(f"{path} is not a definition of ground truth: {error}") from error
+        raise DatasetError(
+            f"{path} is not a ground truth definition: {error}; download it again"
+        ) from error
 
 
 def _after(lines: list[str], title: str) -> int:
+    """Index of the line after the one that starts with `title`."""
     for index, line in enumerate(lines):
         if line.startswith(title):
             return index + 1
-    raise ValueError(f"it has no line {title!r}")
+    raise ValueError(f"there is no line {title!r}")
 
 
 def _values_of(files: list[Path]) -> tuple[int, ...]:
-    found: set[int] = set()
+    """All values in the files, rising."""
+    values: set[int] = set()
     for path in files:
-        found |= {int(value) for value in np.unique(_stored_values(path))}
-    return tuple(sorted(found))
+        values |= {int(value) for value in np.unique(_stored_values(path))}
+    return tuple(sorted(values))
 
 
 def _frame_index(images: list[Path], labelled: Path) -> int:
-    """The picture a labelled frame belongs to: of the same stem, else of the same last number."""
+    """Index of the image of a labelled frame: the same stem, else the same last number."""
     stem = re.sub(r"_gt$", "", labelled.stem)
     stems = [image.stem for image in images]
     if stem in stems:
@@ -161,7 +165,7 @@ def _frame_index(images: list[Path], labelled: Path) -> int:
     number = _last_number(stem)
     numbers = [_last_number(other) for other in stems]
     if number is None or number not in numbers:
-        raise DatasetError(f"{labelled} belongs to no picture; the data set is half downloaded")
+        raise DatasetError(f"{labelled} has no image; download the rest of the data set")
     return numbers.index(number)
 
 
@@ -171,6 +175,7 @@ def _last_number(stem: str) -> int | None:
 
 
 def _background_first(values: tuple[int, ...], background: int) -> tuple[int, ...]:
+    """The regions' values with the background in front; by default the first is the background."""
     if background not in values:
         background = values[0]
     return (background, *(value for value in values if value != background))

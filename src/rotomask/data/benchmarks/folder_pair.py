@@ -1,6 +1,6 @@
-"""Any folder of masks as the truth: no data set's rules.
+"""Reader of any folder of masks as the annotations.
 
-ROOT/NAME/FRAME.png     a folder a sequence; or ROOT/FRAME.png for one sequence
+ROOT/NAME/FRAME.png     (a folder per sequence; or ROOT/FRAME.png for one sequence)
 """
 
 from pathlib import Path
@@ -17,23 +17,22 @@ SPLITS = ("all", "without-first", "without-ends")
 
 
 def folder_pair(root: str | Path, split: str = "all") -> VideoDataset:
-    """Masks in folders as the truth. Ids are those that appear anywhere in a sequence.
+    """A data set of folders of masks; a sequence has the objects of all of its masks.
 
-    Where a sequence's masks are 0/255 throughout, every label but 0 is the one object.
+    If all masks of a sequence are 0/255, every label but 0 is its only object.
 
     Args:
-        root: Folder of folders of masks, or of the masks of one sequence.
-        split: Which frames are scored: all, without-first (which is given), or without-ends (as in
-            DAVIS).
+        root: Folder of folders of masks, or folder of the masks of one sequence.
+        split: The frames to score: "all", "without-first", or "without-ends" (as in DAVIS).
 
     Raises:
-        OptionError: If there is no such split.
+        OptionError: If the split is unknown.
         DatasetError: If the folder is missing or has no masks.
     """
     root = Path(root)
     if split not in SPLITS:
         raise OptionError(f"folders has no split {split!r}; choose from {', '.join(SPLITS)}")
-    require_folder(root, "the truth")
+    require_folder(root, "the annotation")
     folders = [root] if image_files(root) else [f for f in subfolders(root) if image_files(f)]
     if not folders:
         raise DatasetError(f"{root} has no masks, neither in it nor in its folders")
@@ -48,21 +47,23 @@ def folder_pair(root: str | Path, split: str = "all") -> VideoDataset:
 def _sequence(folder: Path, split: str) -> VideoSequence:
     masks = images_by_stem(folder)
     frames = tuple(masks)
-    first_seen: dict[int, str] = {}
+    first_frames: dict[int, str] = {}
     for frame, path in masks.items():
         for label in object_ids(read_label_image(path)):
-            first_seen.setdefault(label, frame)
-    merged = set(first_seen) <= {255}
-    given = {1: first_seen.get(255, frames[0])} if merged else dict(sorted(first_seen.items()))
+            first_frames.setdefault(label, frame)
+    merged = set(first_frames) <= {255}
+    reference_frames = dict(sorted(first_frames.items()))
+    if merged:
+        reference_frames = {1: first_frames.get(255, frames[0])}
     scored = {"all": frames, "without-first": frames[1:], "without-ends": frames[1:-1]}[split]
     return VideoSequence(
         name=folder.resolve().name,
         frame_names=frames,
         annotations={frame: (path,) for frame, path in masks.items()},
         read_annotation=_foreground if merged else read_single,
-        object_ids=tuple(given),
-        given={} if split == "all" else given,
-        scored=dict.fromkeys(given, scored),
+        object_ids=tuple(reference_frames),
+        reference_frames={} if split == "all" else reference_frames,
+        scored=dict.fromkeys(reference_frames, scored),
         merged=merged,
     )
 

@@ -1,4 +1,4 @@
-"""Label images of data sets and results: the pixels as they are stored, read fast."""
+"""Fast reading of label images of data sets and results, with the labels as stored."""
 
 from pathlib import Path
 
@@ -11,21 +11,21 @@ from rotomask.errors import MaskError
 from rotomask.masks import read_mask
 
 Labels = npt.NDArray[np.integer]
-"""H×W integers: 0 background, k = object k; a data set may also use 255 for void."""
+"""H×W integers: 0 background, k = object id k; some data sets use 255 for void."""
 
 _LABEL_MODES = ("P", "L", "1", "I;16", "I")
 
 
 def read_label_image(path: Path) -> Labels:
-    """Stored labels of an indexed or grey image; of a coloured one what `read_mask` makes of it.
+    """Stored labels of an indexed or grey image; a coloured image is read by `read_mask`.
 
-    A grey of 255 stays 255: what it means (an object or void) is for the data set to say.
+    255 stays 255, as it may be an object or void, depending on the data set.
 
     Returns:
-        H×W, uint8 where the file has 8 bits, else int32.
+        H×W, uint8 if the file has 8 bits, else int32.
 
     Raises:
-        MaskError: If the file is missing, damaged or no mask.
+        MaskError: If the file is missing, damaged or not a mask.
     """
     grey = _grey_png(path)
     if grey is not None:
@@ -43,37 +43,23 @@ def read_label_image(path: Path) -> Labels:
 
 
 def read_foreground(path: Path) -> Labels:
-    """Labels of a one-object data set: 1 where the stored value is not 0, H×W uint8."""
+    """The only object of a label image, H×W uint8: 1 where the stored value is not 0."""
     return (read_label_image(path) > 0).astype(np.uint8)
 
 
 def _grey_png(path: Path) -> npt.NDArray[np.uint8] | None:
-    """An 8-bit grey PNG, read by OpenCV (a third faster than Pillow), else None."""
+    """Pixels of an 8-bit grey PNG, read by OpenCV (a third faster than Pillow), else None."""
     if path.suffix.lower() != ".png":
         return None
     try:
         stored = np.fromfile(path, np.uint8)
     except FileNotFoundError as error:
         raise MaskError(f"{path} does not exist") from error
-    # Bytes 24 and 25 of a PNG: bits a channel and colour type, 0 for grey.
+    # Bytes 24 and 25 of a PNG are the bit depth and the colour type, 0 for grey. OpenCV would
+    # replace the indices of an indexed PNG by colours.
     if stored.size < 26 or stored[24] != 8 or stored[25] != 0:
         return None
     decoded = cv2.imdecode(stored, cv2.IMREAD_UNCHANGED)
     if decoded is None or decoded.ndim != 2:
         return None
     return np.asarray(decoded, np.uint8)
-
-
-def read_brightness(path: Path) -> npt.NDArray[np.uint8]:
-    """Brightness of a black and white mask of any image type and mode: H×W uint8, white is 255.
-
-    Raises:
-        MaskError: If the file is missing or damaged.
-    """
-    try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("L"))
-    except FileNotFoundError as error:
-        raise MaskError(f"{path} does not exist") from error
-    except (OSError, SyntaxError, ValueError) as error:
-        raise MaskError(f"{path} is not a readable image: {error}") from error

@@ -1,10 +1,10 @@
-"""SegTrack v2 as it is on disk.
+"""Reader of SegTrack v2.
 
     ROOT/JPEGImages/NAME/FRAME.png          (or .bmp, .jpg)
     ROOT/GroundTruth/NAME/FRAME.png         (one object)
-    ROOT/GroundTruth/NAME/1/FRAME.png       (more objects: a folder each)
+    ROOT/GroundTruth/NAME/1/FRAME.png       (several objects: a folder each)
 
-Masks are black and white. Some pictures have other names than their masks; then the order counts.
+Masks are black and white. Where images and masks have different names, they are paired in order.
 """
 
 from pathlib import Path
@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from rotomask.data.benchmarks.folders import image_files, pair_masks, require_folder, subfolders
-from rotomask.data.benchmarks.label_files import Labels, read_brightness
+from rotomask.data.benchmarks.label_files import Labels
 from rotomask.data.benchmarks.sequences import VideoDataset, VideoSequence
 from rotomask.errors import DatasetError, OptionError
+from rotomask.masks import read_grey
 
 SEQUENCES = 14
 SPLITS = ("objects", "merged")
@@ -25,12 +26,12 @@ def segtrack_v2(root: str | Path, split: str = "objects") -> VideoDataset:
 
     Args:
         root: The data set's folder.
-        split: "objects" follows each object from its mask in the first frame, which is not
-            scored; "merged" takes them for one foreground, of which nothing is given, and scores
-            all frames.
+        split: "objects": the method gets each object's mask in the first frame, which is not
+            scored. "merged": all objects are one, the method gets no mask, and all frames are
+            scored.
 
     Raises:
-        OptionError: If there is no such split.
+        OptionError: If the split is unknown.
         DatasetError: If a folder or a frame's mask is missing.
     """
     root = Path(root)
@@ -51,24 +52,29 @@ def segtrack_v2(root: str | Path, split: str = "objects") -> VideoDataset:
 
 
 def read_separate(paths: tuple[Path, ...]) -> Labels:
-    """Labels of one black and white mask an object; where two overlap, the later object's.
+    """Labels of a frame with one black and white mask per object: H×W uint8.
 
-    H×W uint8, the object in place i of `paths` has id i + 1.
+    The object of `paths[i]` has id i + 1. Where objects overlap, the later one is in front.
+
+    Raises:
+        DatasetError: If the masks differ in size.
     """
     labels: Labels | None = None
     for object_id, path in enumerate(paths, start=1):
-        mask = read_brightness(path) > 127
+        mask = read_grey(path) > 127
         if labels is None:
             labels = np.zeros(mask.shape, np.uint8)
         if mask.shape != labels.shape:
-            raise DatasetError(f"{path} differs in size from the mask of the frame's first object")
+            raise DatasetError(
+                f"{path} differs in size from the mask of the first object; download it again"
+            )
         labels[mask] = object_id
     assert labels is not None
     return labels
 
 
 def read_merged(paths: tuple[Path, ...]) -> Labels:
-    """1 where any of the masks is white: H×W uint8."""
+    """All objects as one, H×W uint8: 1 where any of the masks is white."""
     return (read_separate(paths) > 0).astype(np.uint8)
 
 
@@ -77,23 +83,23 @@ def _sequence(root: Path, truth: Path, *, merged: bool) -> VideoSequence:
     masks = [image_files(folder) for folder in folders]
     counts = {len(files) for files in masks}
     if counts == {0} or len(counts) != 1:
-        found = ", ".join(f"{len(f)} in {d.name}" for f, d in zip(masks, folders, strict=True))
-        raise DatasetError(f"the masks of {truth.name} are incomplete: {found}")
+        numbers = ", ".join(f"{len(f)} in {d.name}" for f, d in zip(masks, folders, strict=True))
+        raise DatasetError(f"the masks of {truth.name} are incomplete: {numbers}")
     pictures = root / "JPEGImages" / truth.name
     images = image_files(pictures) if pictures.is_dir() else []
     if (root / "JPEGImages").is_dir() and not images:
         raise DatasetError(f"the frames of {truth.name} are missing: {pictures}")
-    frames, place = pair_masks(truth.name, images, masks[0])
+    frames, mask_index = pair_masks(truth.name, images, masks[0])
     ids = (1,) if merged else tuple(range(1, len(folders) + 1))
-    annotated = tuple(frame for frame in frames if frame in place)
+    annotated = tuple(frame for frame in frames if frame in mask_index)
     return VideoSequence(
         name=truth.name,
         frame_names=frames,
         images=tuple(images),
-        annotations={f: tuple(files[place[f]] for files in masks) for f in annotated},
+        annotations={f: tuple(files[mask_index[f]] for files in masks) for f in annotated},
         read_annotation=read_merged if merged else read_separate,
         object_ids=ids,
-        given={} if merged else dict.fromkeys(ids, annotated[0]),
+        reference_frames={} if merged else dict.fromkeys(ids, annotated[0]),
         scored=dict.fromkeys(ids, annotated if merged else annotated[1:]),
         merged=merged or len(ids) == 1,
     )

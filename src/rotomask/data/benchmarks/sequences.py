@@ -1,4 +1,4 @@
-"""Annotated sequences of a benchmark: lazy frames, annotations, objects, frames to score."""
+"""Annotated sequences of a data set: frames, annotations, objects and the frames to score."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,57 +14,58 @@ from rotomask.video.images import read_image
 Frame = npt.NDArray[np.uint8]
 
 ReadAnnotation = Callable[[tuple[Path, ...]], Labels]
-"""Makes labels of the file or files that annotate one frame. A module's function, so that it
-reaches other processes."""
+"""Reads the labels of a frame from its annotation files.
+
+It must be a function of a module, so that sequences can be sent to other processes."""
 
 
 def read_single(paths: tuple[Path, ...]) -> Labels:
-    """The labels of one label image, as stored."""
+    """The labels of a frame with one annotation file, as stored: H×W integers."""
     return read_label_image(paths[0])
 
 
 @dataclass(frozen=True, kw_only=True)
 class VideoSequence:
-    """One video of a data set. Nothing is read from its files until asked for."""
+    """A video of a data set; its files are read lazily."""
 
     name: str
     frame_names: tuple[str, ...]
-    """All frames in order; the names under which masks are stored."""
+    """Names of all frames in order, which result masks are stored under."""
     images: tuple[Path, ...] = ()
-    """The picture of every frame; empty where only the annotations are at hand."""
+    """Image file of every frame; empty if the data set has annotations only."""
     annotations: Mapping[str, tuple[Path, ...]]
-    """Frame name -> the files that annotate it, for the annotated frames."""
+    """Frame name -> annotation files, for the annotated frames."""
     read_annotation: ReadAnnotation = read_single
     object_ids: tuple[int, ...]
-    """The objects to be segmented and scored."""
-    given: Mapping[int, str] = field(default_factory=dict)
-    """Object id -> the frame in which its mask is given; empty for unsupervised benchmarks."""
+    """The objects to segment and score."""
+    reference_frames: Mapping[int, str] = field(default_factory=dict)
+    """Object id -> the frame whose mask the method gets; empty for unsupervised benchmarks."""
     scored: Mapping[int, tuple[str, ...]]
-    """Object id -> the frames in which it is scored."""
-    answered: tuple[str, ...] = ()
-    """Frames whose masks a submission to the benchmark's server holds; empty: all."""
+    """Object id -> the frames in which the object is scored."""
+    submitted_frames: tuple[str, ...] = ()
+    """Frames whose masks belong into a submission to the benchmark's server; empty: all."""
     void_label: int | None = None
-    """The label of pixels that count for nothing."""
+    """Label of annotated pixels that are not scored."""
     merged: bool = False
-    """Whether every label but 0 of a result counts as the one object."""
-    steady: bool = True
-    """Whether the temporal stability says something of it: no occlusions or strong deformation."""
+    """True if every label but 0 of a result is the only object."""
+    has_stability: bool = True
+    """False if occlusions or strong deformations make the temporal stability meaningless."""
     categories: Mapping[int, str] = field(default_factory=dict)
-    """Object id -> the name of its class, where the data set has classes."""
+    """Object id -> name of its class, if the data set has classes."""
 
     def __len__(self) -> int:
         return len(self.frame_names)
 
     def frame(self, index: int) -> Frame:
-        """The picture of one frame, H×W×3 uint8 RGB.
+        """The image of a frame, H×W×3 uint8 RGB.
 
         Raises:
-            DatasetError: If it is not at hand or damaged.
+            DatasetError: If it is missing or damaged.
         """
         if not self.images:
             raise DatasetError(
-                f"the frames of {self.name} are not at hand, only its annotations; "
-                "add the data set's folder of pictures"
+                f"the data set has only annotations of {self.name}, no frames; "
+                "add its folder of images"
             )
         try:
             return read_image(self.images[index])[0]
@@ -74,16 +75,22 @@ class VideoSequence:
     def frames(
         self, start: int = 0, stop: int | None = None, *, reverse: bool = False
     ) -> Iterator[Frame]:
-        """Frames start, start + 1, ... before stop, or the same backwards: H×W×3 uint8 RGB.
+        """Images of the frames from `start` up to but not including `stop`, read lazily.
 
-        Each is read when it is reached.
+        Args:
+            start: Index of the first frame.
+            stop: Index after the last frame; None: up to the end.
+            reverse: Return the last frame first.
+
+        Returns:
+            H×W×3 uint8 RGB each.
         """
         indices = range(len(self))[start:stop]
         for index in reversed(indices) if reverse else indices:
             yield self.frame(index)
 
     def annotation(self, frame_name: str) -> Labels:
-        """The labels of an annotated frame, with void pixels as `void_label`: H×W integers.
+        """The labels of an annotated frame, H×W integers; void pixels have `void_label`.
 
         Raises:
             DatasetError: If the frame has no annotation.
@@ -94,20 +101,20 @@ class VideoSequence:
         return self.read_annotation(self.annotations[frame_name])
 
     def prompts(self) -> dict[int, tuple[Labels, tuple[int, ...]]]:
-        """What a semi-supervised method is given: frame index -> labels and the ids new there.
+        """Masks for a semi-supervised method: frame index -> (labels, ids of the new objects).
 
-        The labels (H×W integers) hold no other ids and no void.
+        The labels, H×W integers, have only the new objects, without others and void pixels.
         """
         index = {name: i for i, name in enumerate(self.frame_names)}
         prompts = {}
-        for name in sorted(set(self.given.values()), key=index.__getitem__):
-            ids = tuple(k for k, first in self.given.items() if first == name)
+        for name in sorted(set(self.reference_frames.values()), key=index.__getitem__):
+            ids = tuple(k for k, first in self.reference_frames.items() if first == name)
             labels = self.annotation(name)
             prompts[index[name]] = (np.where(np.isin(labels, ids), labels, 0), ids)
         return prompts
 
     def scored_frames(self) -> tuple[str, ...]:
-        """Every frame in which some object is scored, in order."""
+        """The frames in which at least one object is scored, in order."""
         scored = {name for names in self.scored.values() for name in names}
         return tuple(name for name in self.frame_names if name in scored)
 
@@ -117,12 +124,12 @@ class VideoDataset:
     """The sequences of one split of a benchmark."""
 
     benchmark: str
-    """Name of the benchmark, as on the command line."""
+    """Name of the benchmark on the command line."""
     split: str
     root: Path
     sequences: tuple[VideoSequence, ...]
     official_count: int | None = None
-    """How many sequences the published split has, where it is known."""
+    """Number of sequences of the published split, if known."""
 
     def __len__(self) -> int:
         return len(self.sequences)
@@ -131,16 +138,16 @@ class VideoDataset:
         return iter(self.sequences)
 
     def select(self, names: Sequence[str]) -> "VideoDataset":
-        """Only these sequences, in the data set's order.
+        """The data set with these sequences only, in the data set's order.
 
         Raises:
-            OptionError: If there is no sequence of such a name.
+            OptionError: If a name is unknown.
         """
-        known = [sequence.name for sequence in self.sequences]
-        unknown = sorted(set(names) - set(known))
+        own_names = [sequence.name for sequence in self.sequences]
+        unknown = sorted(set(names) - set(own_names))
         if unknown:
             raise OptionError(
                 f"{self.benchmark} {self.split} has no sequence {', '.join(unknown)}; it has "
-                f"{', '.join(known[:30])}{', ...' * (len(known) > 30)}"
+                f"{', '.join(own_names[:30])}{', ...' * (len(own_names) > 30)}"
             )
         return replace(self, sequences=tuple(s for s in self.sequences if s.name in names))

@@ -1,12 +1,12 @@
-"""YouTube-VOS 2018 and 2019 as they are on disk.
+"""Reader of YouTube-VOS 2018 and 2019.
 
     ROOT/train/meta.json
     ROOT/train/JPEGImages/VIDEO/00000.jpg
     ROOT/train/Annotations/VIDEO/00000.png
     ROOT/valid/...                       (the same; only first masks are public)
-    ROOT/valid_all_frames/JPEGImages/... (every frame in place of every fifth)
+    ROOT/valid_all_frames/JPEGImages/... (all frames instead of every fifth)
 
-ROOT may also be one of these folders itself. The pictures are not needed to score masks.
+ROOT may also be one of these folders. JPEGImages is not needed to score masks.
 """
 
 import json
@@ -19,10 +19,10 @@ from rotomask.data.benchmarks.sequences import VideoDataset, VideoSequence
 from rotomask.errors import DatasetError, OptionError
 
 HELD_OUT_COUNT = 150
-"""Training videos that are kept for validation, as in "Towards good practices" (2019), sec. 3.1."""
+"""Training videos used for validation, as in "Towards good practices" (2019), sec. 3.1."""
 
 SPLITS = {"train": "train", "held-out": "train", "valid": "valid", "test": "test"}
-"""Split -> its folder. Each also with "-all-frames" behind it."""
+"""Split -> its folder. The suffix "-all-frames" may be added to each."""
 
 ALL_FRAMES = "-all-frames"
 
@@ -36,20 +36,21 @@ _SEEN_NAMES = (
     "zebra"
 )
 SEEN_CATEGORIES = frozenset(_SEEN_NAMES.split())
-"""The 65 categories of the training videos; objects of any other are unseen."""
+"""The 65 categories of the training videos; all others are unseen."""
 
 
 def youtube_vos(root: str | Path, split: str = "held-out") -> VideoDataset:
-    """YouTube-VOS: objects may appear later, each is scored from the frame after its first mask on.
+    """YouTube-VOS; an object may appear late and is scored after the frame of its first mask.
 
     Args:
         root: The data set's folder.
-        split: train, held-out (150 videos of train), valid or test. With ``-all-frames`` behind it
-            the sequences have every frame and not every fifth; what is scored stays the same.
+        split: "train", "held-out" (150 videos of train), "valid" or "test". With the suffix
+            "-all-frames" sequences have all frames instead of every fifth; the same frames are
+            scored.
 
     Raises:
-        OptionError: If there is no such split.
-        DatasetError: If meta.json, a video, or a frame that meta.json names is missing.
+        OptionError: If the split is unknown.
+        DatasetError: If meta.json, a video, or a frame in meta.json is missing.
     """
     root = Path(root)
     every_frame = split.endswith(ALL_FRAMES)
@@ -75,16 +76,16 @@ def youtube_vos(root: str | Path, split: str = "held-out") -> VideoDataset:
 
 
 def held_out(names: list[str], *, count: int = HELD_OUT_COUNT, seed: int = 0) -> list[str]:
-    """Some of the training videos (all if there are fewer), always the same ones of a seed.
+    """A pseudo-random subset of the training videos, always the same for a seed.
 
-    The paper does not say which it took. Here they are those with the smallest CRC-32 of the name
-    (after the seed, unless that is 0): a random choice that needs no list and does not change when
-    other videos are missing.
+    The paper does not list its videos. Here they are those with the smallest CRC-32 of their name
+    (with the seed in front, unless it is 0): this needs no list, and stays the same if some videos
+    are missing.
 
     Args:
-        names: The training videos.
-        count: How many to hold out.
-        seed: Another seed gives another choice; 0 is that of the split ``held-out``.
+        names: Names of the training videos.
+        count: Size of the subset; all videos if there are fewer.
+        seed: Seed of the subset; 0 gives the split "held-out".
 
     Raises:
         OptionError: If the count is below 1.
@@ -92,8 +93,8 @@ def held_out(names: list[str], *, count: int = HELD_OUT_COUNT, seed: int = 0) ->
     if count < 1:
         raise OptionError(f"at least 1 video is held out, got {count}")
     prefix = str(seed) if seed else ""
-    chosen = sorted(names, key=lambda name: (zlib.crc32(f"{prefix}{name}".encode()), name))
-    return sorted(chosen[:count])
+    shuffled = sorted(names, key=lambda name: (zlib.crc32(f"{prefix}{name}".encode()), name))
+    return sorted(shuffled[:count])
 
 
 def _split_folder(root: Path, name: str) -> Path:
@@ -123,7 +124,7 @@ def _sequence(name: str, meta: dict[str, Any], folder: Path, pictures: Path) -> 
     if not annotations:
         raise DatasetError(
             f"video {name} has no annotation in {folder / 'Annotations' / name}; "
-            "the data set seems to be half downloaded"
+            "download the rest of the data set"
         )
     if (pictures / "JPEGImages").is_dir() and not images:
         raise DatasetError(f"the frames of {name} are missing: {pictures / 'JPEGImages' / name}")
@@ -131,44 +132,47 @@ def _sequence(name: str, meta: dict[str, Any], folder: Path, pictures: Path) -> 
         objects = {int(key): meta["objects"][key] for key in sorted(meta["objects"], key=int)}
         visible = {key: sorted(item["frames"]) for key, item in objects.items()}
         categories = {key: item["category"].replace(" ", "_") for key, item in objects.items()}
-        given = {key: frames[0] for key, frames in visible.items()}
+        first_frames = {key: frames[0] for key, frames in visible.items()}
     except (KeyError, ValueError, TypeError, IndexError) as error:
-        raise DatasetError(f"meta.json is damaged in video {name} ({error!r})") from error
-    require_frames(name, sorted(set(given.values())), tuple(annotations), "the first mask")
+        raise DatasetError(
+            f"meta.json is damaged in video {name} ({error!r}); download it again"
+        ) from error
+    require_frames(name, sorted(set(first_frames.values())), tuple(annotations), "the first mask")
     needed = sorted({frame for frames in visible.values() for frame in frames})
     frames = tuple(sorted(images or {*annotations, *needed}))
-    require_frames(name, needed, frames, "a picture")
+    require_frames(name, needed, frames, "an image")
     return VideoSequence(
         name=name,
         frame_names=frames,
         images=tuple(images[frame] for frame in frames) if images else (),
         annotations={frame: (path,) for frame, path in annotations.items()},
         object_ids=tuple(objects),
-        given=given,
-        scored=_scored(name, given, visible, tuple(annotations)),
-        answered=_answered(name, folder, needed, frames),
+        reference_frames=first_frames,
+        scored=_scored(name, first_frames, visible, tuple(annotations)),
+        submitted_frames=_submitted_frames(name, folder, needed, frames),
         categories=categories,
     )
 
 
-def _answered(
+def _submitted_frames(
     name: str, folder: Path, needed: list[str], frames: tuple[str, ...]
 ) -> tuple[str, ...]:
-    """The frames of the 6 fps subset: those at hand, else those in which meta.json has objects."""
+    """Frames of the 6 fps subset: those in JPEGImages, else those with objects in meta.json."""
     subset = sorted(images_by_stem(folder / "JPEGImages" / name)) or needed
     return tuple(frame for frame in frames if frame in set(subset))
 
 
 def _scored(
     name: str,
-    given: dict[int, str],
+    first_frames: dict[int, str],
     visible: dict[int, list[str]],
     annotated: tuple[str, ...],
 ) -> dict[int, tuple[str, ...]]:
-    """Every annotated frame after an object's first; none if only first masks are public."""
-    if set(annotated) == set(given.values()) != {f for frames in visible.values() for f in frames}:
-        return dict.fromkeys(given, ())
+    """Object id -> annotated frames after its first; none if only first masks are public."""
+    in_meta = {f for frames in visible.values() for f in frames}
+    if set(annotated) == set(first_frames.values()) != in_meta:
+        return dict.fromkeys(first_frames, ())
     needed = sorted({frame for frames in visible.values() for frame in frames})
     require_frames(name, needed, annotated, "an annotation")
     ordered = sorted(annotated)
-    return {key: tuple(f for f in ordered if f > first) for key, first in given.items()}
+    return {key: tuple(f for f in ordered if f > first) for key, first in first_frames.items()}

@@ -1,4 +1,4 @@
-"""Images and label masks of training data: fast for the common files, any mask format otherwise."""
+"""Reading of images and masks of training data."""
 
 from pathlib import Path
 
@@ -19,30 +19,35 @@ Labels = npt.NDArray[np.uint8]
 
 
 def read_image(path: Path) -> Image:
-    """An image file as H×W×3 uint8 RGB.
+    """The pixels of an image file, H×W×3 uint8 RGB.
+
+    OpenCV is faster than `rotomask.video.read_image`, but ignores alpha and rare types.
 
     Raises:
-        DatasetError: If it cannot be read.
+        DatasetError: If the file is missing or damaged.
     """
     image = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
     if image is None:
-        raise DatasetError(f"cannot read the image {path}; it is missing, damaged or no image")
+        raise DatasetError(f"cannot read {path}; it is missing, damaged or not an image")
     return image.astype(np.uint8, copy=False)
 
 
 def read_labels(path: Path) -> Labels:
-    """A mask file of any format that `read_mask` knows, with ids up to 255.
+    """The labels of a mask file of any format that `read_mask` reads: H×W uint8.
 
     Raises:
-        DatasetError: If it cannot be read, or holds a larger id.
+        DatasetError: If the file cannot be read, or has an id above 255.
     """
     try:
-        found = read_mask(path, allow_empty=True)
+        labels = read_mask(path, allow_empty=True).labels
     except MaskError as error:
         raise DatasetError(f"cannot use a mask of the training data: {error}") from error
-    if found.labels.max(initial=0) > MAX_ID:
-        raise DatasetError(f"{path} holds object {found.labels.max()}; training takes ids to 255")
-    return found.labels.astype(np.uint8)
+    if labels.max(initial=0) > MAX_ID:
+        raise DatasetError(
+            f"{path} has object {labels.max()}, but ids in training data must be at most {MAX_ID}; "
+            "renumber them with compact_ids"
+        )
+    return labels.astype(np.uint8)
 
 
 def images_in(folder: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""Random changes of one picture's colours and sharpness, drawn from a generator of the caller."""
+"""Random augmentation of an image's colours and sharpness."""
 
 from dataclasses import dataclass
 
@@ -12,15 +12,20 @@ Image = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, kw_only=True)
 class ColourChange:
-    """Gains and offsets in RGB, a gamma, and a part of grey."""
+    """A change of gamma, gain and offset of RGB, and saturation."""
 
     gain: Array
+    """Factor of each channel, 3 float32."""
     offset: Array
+    """Offset of each channel, 3 float32, 1 for the full range."""
     gamma: float
     grey: float
+    """Weight of the grey image, 0 to 1; 1 removes all colour."""
 
     def __call__(self, image: Image) -> Image:
-        """H×W×3 uint8 -> the same."""
+        """The changed image, H×W×3 uint8 RGB."""
+        # Every step before the saturation works on a channel alone, so that 256 values of each
+        # channel are computed once instead of every pixel: 256×3.
         x = np.arange(256, dtype=np.float32) / 255
         table = (x[:, None] ** self.gamma) * self.gain + self.offset
         table = np.clip(table * 255, 0, 255).astype(np.uint8)
@@ -32,7 +37,7 @@ class ColourChange:
 
 
 def random_colour(rng: np.random.Generator, strength: float) -> ColourChange:
-    """A colour change; strength 1 is a strong one, 0 none."""
+    """A random colour change; a strength of 0 is none, 1 is strong."""
     common = rng.normal(0, 0.2 * strength)
     gain = 1 + common + rng.normal(0, 0.1 * strength, 3)
     grey = rng.uniform(0, 1) if rng.random() < 0.15 * strength else 0.0
@@ -45,8 +50,9 @@ def random_colour(rng: np.random.Generator, strength: float) -> ColourChange:
 
 
 def random_blur(rng: np.random.Generator, image: Image) -> Image:
-    """Motion blur in a random direction, 3 to 11 pixels long."""
+    """The image with motion blur of 3 to 11 px in a random direction."""
     length = int(rng.integers(3, 12))
+    # The kernel is a line through its centre, normalized below.
     kernel = np.zeros((length, length), np.float32)
     angle = rng.uniform(0, np.pi)
     half = (length - 1) / 2
@@ -57,7 +63,7 @@ def random_blur(rng: np.random.Generator, image: Image) -> Image:
 
 
 def random_jpeg(rng: np.random.Generator, image: Image) -> Image:
-    """JPEG noise of quality 30 to 90."""
+    """The image with JPEG noise of a quality from 30 to 90."""
     quality = int(rng.integers(30, 91))
     encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
     return np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), np.uint8)

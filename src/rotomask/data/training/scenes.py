@@ -1,7 +1,7 @@
-"""Still scenes with several instances, composed of cut-out objects: what embeddings learn from.
+"""Still scenes with several instances, on which embeddings are trained.
 
-An image is taken as it is, or objects of other images are pasted on it. Every object is an instance
-of its own, the image's own ones too.
+A scene is an image on which objects of other images may be pasted. Its own objects and the pasted
+ones are all instances.
 """
 
 from dataclasses import dataclass
@@ -16,52 +16,52 @@ from rotomask.data.training.looks import random_blur, random_colour, random_jpeg
 from rotomask.data.training.stills import Stills
 
 Scene = tuple[Image, Labels]
-"""A picture S×S×3 uint8 RGB and its instances S×S uint8: 0 background, 1, 2, ..."""
+"""An image, S×S×3 uint8 RGB, and its instances, S×S uint8: 0 background, 1, 2, ..."""
 
-MOST_INSTANCES = 250
+MAX_INSTANCES = 250
 
 
 @dataclass(frozen=True, kw_only=True)
 class SceneConfig:
-    """How scenes are composed."""
+    """Parameters of random scenes."""
 
     size: int = 256
-    """Side of the square picture, px."""
+    """Side of the square image, px."""
     paste: float = 0.55
-    """Part of the scenes on which objects of other images are pasted."""
+    """Probability that objects of other images are pasted on a scene."""
     most_pasted: int = 3
-    """Most objects pasted on one."""
+    """Most objects pasted on a scene."""
     extent: tuple[float, float] = (0.12, 0.85)
-    """Longer side of a pasted object, as a part of the picture's."""
+    """Range of the longer side of a pasted object, as a fraction of the scene's side."""
     smallest_part: float = 0.08
-    """Where an image's objects are one mask, its connected parts are instances; those below this
-    share of the largest belong to it: a hand behind a pole."""
+    """Least area of an instance in an image with one mask for all objects, as a fraction of the
+    largest component's. Smaller components belong to the largest: a hand behind a pole."""
 
 
-def separate_parts(mask: npt.NDArray[np.bool_], smallest: float) -> Labels:
-    """Labels 1, 2, ... of the large connected parts of a mask, largest first.
+def separate_components(mask: npt.NDArray[np.bool_], min_fraction: float) -> Labels:
+    """Labels 1, 2, ... of the connected components of a mask, largest first: H×W uint8.
 
     Args:
-        mask: H×W.
-        smallest: Parts with less than this share of the largest one's area join it.
+        mask: H×W bool.
+        min_fraction: Components with a smaller fraction of the largest one's area are joined to it.
     """
-    _, parts, statistics, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
-    areas = statistics[1:, cv2.CC_STAT_AREA]
+    _, components, statistics, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+    areas = statistics[1:, cv2.CC_STAT_AREA]  # component 0 is the background
     order = np.argsort(-areas, kind="stable")
-    table = np.zeros(len(areas) + 1, np.uint8)
-    for rank, part in enumerate(order[:MOST_INSTANCES]):
-        table[1 + part] = rank + 1 if areas[part] >= smallest * areas[order[0]] else 1
-    labels: Labels = table[parts]
+    table = np.zeros(len(areas) + 1, np.uint8)  # component -> label
+    for rank, i in enumerate(order[:MAX_INSTANCES]):
+        table[1 + i] = rank + 1 if areas[i] >= min_fraction * areas[order[0]] else 1
+    labels: Labels = table[components]
     return labels
 
 
 def compose_scene(stills: Stills, config: SceneConfig, rng: np.random.Generator) -> Scene:
-    """One random scene.
+    """A random scene.
 
     Args:
-        stills: Where pictures and objects come from.
-        config: How.
-        rng: Every random choice.
+        stills: Images and masks to compose the scene from.
+        config: Parameters of the scene.
+        rng: Source of all random numbers.
     """
     image, labels = _view(*_draw(stills, config, rng), config, rng)
     if rng.random() < config.paste:
@@ -80,17 +80,21 @@ def _draw(stills: Stills, config: SceneConfig, rng: np.random.Generator) -> Scen
     """A random image and its instances."""
     image, labels = stills[int(rng.integers(len(stills)))]
     if labels.max(initial=0) <= 1:
-        return image, separate_parts(labels > 0, config.smallest_part)
-    return image, np.minimum(labels, MOST_INSTANCES)
+        return image, separate_components(labels > 0, config.smallest_part)
+    return image, np.minimum(labels, MAX_INSTANCES)
 
 
 def _view(image: Image, labels: Labels, config: SceneConfig, rng: np.random.Generator) -> Scene:
-    """A crop of the image, from all of its height to half, anywhere in it."""
+    """A random crop of an image and its labels, scaled to the scene's size.
+
+    The crop's side is about half to all of the image's shorter side.
+    """
     size = config.size
     height, width = labels.shape
     scale = size / min(height, width) * float(np.exp(rng.uniform(-0.1, 0.5)))
     half = size / 2 / scale
     limits = np.array([width, height], float)
+    # Range of centres whose crop lies in the image; its middle if the crop is larger.
     low, high = np.minimum(half, limits / 2), np.maximum(limits - half, limits / 2)
     centre = rng.uniform(low, high)
     return _warp_both(image, labels, centre, np.full(2, size / 2), scale, config, rng)
@@ -102,7 +106,7 @@ def _paste(
     """The scene with one random instance of another image in front."""
     source, source_labels = other
     ids = [k for k in np.unique(source_labels) if k]
-    if not ids or labels.max() >= MOST_INSTANCES:
+    if not ids or labels.max() >= MAX_INSTANCES:
         return image, labels
     mask = (source_labels == ids[int(rng.integers(len(ids)))]).astype(np.uint8)
     x, y, width, height = cv2.boundingRect(mask)
@@ -128,7 +132,22 @@ def _warp_both(
     *,
     cut: bool = False,
 ) -> Scene:
-    """Image and labels under one random affine map: a cut-out's mask soft, a view's labels kept."""
+    """Image and labels under the same random affine map.
+
+    Args:
+        image: H×W×3 uint8 RGB.
+        labels: H×W uint8; a mask of 0 and 255 if `cut`.
+        centre: Point of the image, (x, y) px.
+        target: Point of the scene that it is moved to, (x, y) px.
+        scale: Scale from the image to the scene.
+        config: Parameters of the scene.
+        rng: Source of the rotation, shear and mirroring.
+        cut: True for an object to paste: its mask is interpolated, as an alpha, and is 0 outside
+            of the image. False for a whole image with labels.
+
+    Returns:
+        S×S×3 uint8 RGB and S×S uint8.
+    """
     matrix = affine(
         centre,
         target,
@@ -143,7 +162,7 @@ def _warp_both(
     picture = cv2.warpAffine(image, matrix, side, flags=linear, borderMode=reflect)
     if cut:
         moved = cv2.warpAffine(labels, matrix, side, flags=linear, borderMode=nothing)
-    else:  # reflected like the picture: what repeats at the border is an instance there too
+    else:  # reflected like the image: a reflected object is a part of its instance
         nearest = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
         moved = cv2.warpAffine(labels, matrix, side, flags=nearest, borderMode=reflect)
     return picture.astype(np.uint8, copy=False), moved.astype(np.uint8, copy=False)

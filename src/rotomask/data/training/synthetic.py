@@ -1,4 +1,4 @@
-"""Moving shapes with exact masks: the project's own test bed, made from a seed alone."""
+"""Synthetic clips of moving shapes with exact masks, for tests."""
 
 import cv2
 import numpy as np
@@ -8,13 +8,13 @@ import numpy.typing as npt
 def moving_shapes(
     seed: int, *, frames: int = 8, size: tuple[int, int] = (96, 128), objects: int = 1
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-    """A clip of textured ellipses that move over a textured ground.
+    """A clip of textured ellipses that move over a textured background.
 
     Args:
-        seed: Of everything random.
-        frames: How many, T.
-        size: (height, width).
-        objects: How many ellipses, each of its own colour, later ones in front.
+        seed: Seed of all random numbers.
+        frames: Number of frames, T.
+        size: (height, width), px.
+        objects: Number of ellipses, each of its own colour; later ones are in front.
 
     Returns:
         Frames T×H×W×3 uint8 RGB and labels T×H×W uint8, ids 1..objects.
@@ -61,7 +61,7 @@ def _texture(
     size: tuple[int, int],
     colour: npt.NDArray[np.integer] | None = None,
 ) -> npt.NDArray[np.uint8]:
-    """Soft noise around a colour."""
+    """Blurred noise around a colour, by default a random one: H×W×3 uint8."""
     noise = rng.normal(0, 60, (*size, 3))
     soft = cv2.GaussianBlur(noise, (7, 7), 0)
     base = rng.integers(60, 200, 3) if colour is None else colour

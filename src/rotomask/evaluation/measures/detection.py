@@ -1,8 +1,8 @@
-"""How good boxes are: average precision and recall, as pure functions.
+"""Average precision and recall of detected boxes.
 
-A detection is right if its intersection over union with an object's box that no better detection
-has taken reaches a threshold (Everingham et al. 2010, PASCAL VOC). Precision is interpolated at
-every recall, as COCO and VOC since 2010 have it.
+A detection is correct if its intersection over union with the box of an object that no detection
+of a higher score matches reaches a threshold (Everingham et al. 2010, PASCAL VOC). Precision is
+interpolated at every recall, as in COCO and in VOC since 2010.
 """
 
 from collections.abc import Sequence
@@ -16,75 +16,88 @@ from rotomask.errors import ShapeError
 
 
 def average_precision(
-    found: Sequence[Detections], truths: Sequence[Boxes], overlap: float = 0.5
+    detections: Sequence[Detections], truths: Sequence[Boxes], overlap: float = 0.5
 ) -> float:
-    """Area under precision over recall, of all images' detections in the order of their scores.
+    """Area under the curve of precision over recall, of the detections of all images together.
 
-    Classes are not looked at.
+    Classes are ignored.
 
     Args:
-        found: Detections of each image.
-        truths: The objects' boxes of each, N×4 px.
-        overlap: Least intersection over union of a right detection.
+        detections: Detections of each image.
+        truths: Boxes of each image's objects, N×4 px.
+        overlap: Least intersection over union of a correct detection.
 
     Returns:
-        0 to 1; NaN where no image has an object.
+        0 to 1; NaN if no image has an object.
 
     Raises:
-        ShapeError: If there are not as many truths as detections.
+        ShapeError: If the number of images differs.
     """
-    _check(found, truths)
+    _check(detections, truths)
     objects = sum(len(boxes) for boxes in truths)
     if not objects:
         return float("nan")
-    right = np.concatenate([matches(d, t, overlap) for d, t in zip(found, truths, strict=True)])
-    scores = np.concatenate([d.scores for d in found])
-    hits = np.cumsum(right[np.argsort(-scores, kind="stable")])
-    precision = hits / np.arange(1, len(hits) + 1)
+    pairs = zip(detections, truths, strict=True)
+    correct = np.concatenate([matches(d, t, overlap) for d, t in pairs])
+    scores = np.concatenate([d.scores for d in detections])
+    # By falling score; entry i is the state after the first i + 1 detections.
+    true_positives = np.cumsum(correct[np.argsort(-scores, kind="stable")])
+    precision = true_positives / np.arange(1, len(true_positives) + 1)
+    # Interpolated precision at a recall: the largest precision at this or any higher recall.
     envelope = np.maximum.accumulate(precision[::-1])[::-1]
-    gained = np.diff(hits, prepend=0) / objects
-    return float((envelope * gained).sum())
+    recall_steps = np.diff(true_positives, prepend=0) / objects
+    return float((envelope * recall_steps).sum())
 
 
 def recall(
-    found: Sequence[Detections], truths: Sequence[Boxes], most: int = 10, overlap: float = 0.5
+    detections: Sequence[Detections],
+    truths: Sequence[Boxes],
+    per_image: int = 10,
+    overlap: float = 0.5,
 ) -> float:
-    """Part of the objects that one of an image's best `most` detections finds.
+    """Fraction of the objects that match one of their image's best detections.
 
     Args:
-        found: Detections of each image.
-        truths: The objects' boxes of each, N×4 px.
-        most: Detections of an image that count.
-        overlap: Least intersection over union of a right detection.
+        detections: Detections of each image.
+        truths: Boxes of each image's objects, N×4 px.
+        per_image: Number of detections of an image that count, by falling score.
+        overlap: Least intersection over union of a correct detection.
 
     Returns:
-        0 to 1; NaN where no image has an object.
+        0 to 1; NaN if no image has an object.
 
     Raises:
-        ShapeError: If there are not as many truths as detections.
+        ShapeError: If the number of images differs.
     """
-    _check(found, truths)
+    _check(detections, truths)
     objects = sum(len(boxes) for boxes in truths)
     if not objects:
         return float("nan")
-    best = [d.take(np.argsort(-d.scores, kind="stable")[:most]) for d in found]
+    best = [d.take(np.argsort(-d.scores, kind="stable")[:per_image]) for d in detections]
     pairs = zip(best, truths, strict=True)
     return float(sum(matches(d, t, overlap).sum() for d, t in pairs) / objects)
 
 
-def matches(found: Detections, truth: Boxes, overlap: float) -> npt.NDArray[np.bool_]:
-    """Which detections of an image are right, N bool: best score first, each object once."""
-    overlaps = box_iou(found.boxes, truth)
-    right = np.zeros(len(found), bool)
-    for i in np.argsort(-found.scores, kind="stable"):
+def matches(detections: Detections, truth: Boxes, overlap: float) -> npt.NDArray[np.bool_]:
+    """The correct detections of an image, N bool; by falling score, each object matches once.
+
+    Args:
+        detections: N detections.
+        truth: Boxes of the objects, M×4 px.
+        overlap: Least intersection over union of a correct detection.
+    """
+    overlaps = box_iou(detections.boxes, truth)  # N×M
+    correct = np.zeros(len(detections), bool)
+    for i in np.argsort(-detections.scores, kind="stable"):
         if overlaps.shape[1] and overlaps[i].max() >= overlap:
-            right[i] = True
-            overlaps[:, overlaps[i].argmax()] = -1
-    return right
+            correct[i] = True
+            overlaps[:, overlaps[i].argmax()] = -1  # the object is matched
+    return correct
 
 
-def _check(found: Sequence[Detections], truths: Sequence[Boxes]) -> None:
-    if len(found) != len(truths):
+def _check(detections: Sequence[Detections], truths: Sequence[Boxes]) -> None:
+    if len(detections) != len(truths):
         raise ShapeError(
-            f"every image has detections and true boxes, got {len(found)} and {len(truths)}"
+            "give detections and true boxes of the same images, got "
+            f"{len(detections)} and {len(truths)}"
         )

@@ -1,4 +1,4 @@
-"""Edge maps against object outlines: precision and recall at every threshold, and the best F."""
+"""Precision, recall and F of edge maps against object outlines, at every threshold."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -14,28 +14,29 @@ from rotomask.evaluation.measures.boundary import (
     boundary_map,
     tolerance_px,
 )
+from rotomask.evaluation.measures.dilation import disk_kernel
 
 THRESHOLDS: npt.NDArray[np.float64] = np.linspace(0.01, 0.99, 99)
 
 Counts = npt.NDArray[np.int64]
-"""At each threshold of `THRESHOLDS`."""
+"""One count for each of `THRESHOLDS`, shape (99,)."""
 
 
 class EdgeCounts(NamedTuple):
-    """Of a frame or of many; they add up."""
+    """Pixel counts of one frame; the counts of several frames add up."""
 
-    marked: Counts
-    """Edge pixels."""
-    right: Counts
-    """Those near the outline."""
+    edges: Counts
+    """Edge pixels, at each threshold."""
+    correct: Counts
+    """Edge pixels near the outline."""
     outline: int
     """Outline pixels."""
-    found: Counts
-    """Those near an edge pixel."""
+    matched: Counts
+    """Outline pixels near an edge pixel."""
 
 
 class EdgeScore(NamedTuple):
-    """At one threshold."""
+    """F, precision and recall at one threshold, 0 to 1."""
 
     f: float
     precision: float
@@ -46,62 +47,63 @@ class EdgeScore(NamedTuple):
 def edge_counts(
     edges: npt.NDArray[np.float32], mask: BoolMask, tolerance: float = DAVIS_TOLERANCE
 ) -> EdgeCounts:
-    """How the thinned edges of a frame agree with an object's outline, at every threshold.
+    """Counts of a frame's edge pixels and outline pixels that match, at every threshold.
 
-    An edge pixel is right within the tolerance of `boundary_accuracy`, and several may be by the
+    Pixels match within the tolerance of `boundary_accuracy`, and several edge pixels may match the
     same outline pixel: the rule of DAVIS, not the one-to-one matching of BSDS.
 
     Args:
-        edges: H×W, 0..1, thinned.
-        mask: The objects, H×W.
-        tolerance: Share of the frame's diagonal; from 1 on, pixels.
+        edges: Edge strength, thinned, H×W float32, 0 to 1.
+        mask: The objects, H×W bool.
+        tolerance: Fraction of the frame's diagonal if below 1, else pixels.
 
     Raises:
         ShapeError: If the sizes differ.
     """
     if edges.shape != mask.shape or edges.ndim != 2:
-        raise ShapeError(f"edges and mask must be H×W of one size: {edges.shape}, {mask.shape}")
+        raise ShapeError(
+            f"edges and mask must be H×W of the same size, got {edges.shape} and {mask.shape}"
+        )
     radius = tolerance_px(mask.shape, tolerance)
     outline = boundary_map(mask)
     if outline.any():
-        away = cv2.distanceTransform(
+        distance = cv2.distanceTransform(
             (~outline).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE
         )
-        near = away <= radius + 1e-4
+        near = distance <= radius + 1e-4  # float32 distances: a whole number may come out larger
     else:
         near = np.zeros_like(outline)
-    strongest = cv2.dilate(edges.astype(np.float32), _disk(radius))[outline]
+    # An outline pixel is matched at a threshold if the strongest edge pixel in the disk around it
+    # reaches it: one grey dilation serves all 99 thresholds.
+    strongest = cv2.dilate(edges.astype(np.float32), disk_kernel(radius))[outline]
     return EdgeCounts(
-        marked=_reaching(edges),
-        right=_reaching(edges[near]),
+        edges=_count_from(edges),
+        correct=_count_from(edges[near]),
         outline=int(outline.sum()),
-        found=_reaching(strongest),
+        matched=_count_from(strongest),
     )
 
 
 def edge_score(counts: Sequence[EdgeCounts], threshold: float | None = None) -> EdgeScore:
-    """F of all frames' pixels together, at the threshold best for them (ODS) or a given one.
+    """F of the pixels of all frames together, at one threshold for all of them.
 
     Args:
-        counts: Of each frame, at least one.
-        threshold: The nearest one of `THRESHOLDS` is taken; None: the best.
+        counts: Counts of each frame, at least one.
+        threshold: The nearest of `THRESHOLDS` is used; None: the one with the best F, as ODS of
+            BSDS does.
     """
-    marked, right, found = (
-        np.sum([getattr(c, name) for c in counts], axis=0) for name in ("marked", "right", "found")
-    )
-    precision = right / np.maximum(marked, 1)
-    recall = found / max(1, sum(c.outline for c in counts))
+    edges = np.sum([c.edges for c in counts], axis=0)
+    correct = np.sum([c.correct for c in counts], axis=0)
+    matched = np.sum([c.matched for c in counts], axis=0)
+    precision = correct / np.maximum(edges, 1)
+    recall = matched / max(1, sum(c.outline for c in counts))
     f = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
-    at = int(f.argmax() if threshold is None else np.abs(THRESHOLDS - threshold).argmin())
-    return EdgeScore(float(f[at]), float(precision[at]), float(recall[at]), float(THRESHOLDS[at]))
+    i = int(f.argmax() if threshold is None else np.abs(THRESHOLDS - threshold).argmin())
+    return EdgeScore(float(f[i]), float(precision[i]), float(recall[i]), float(THRESHOLDS[i]))
 
 
-def _reaching(values: npt.NDArray[np.generic]) -> Counts:
-    """How many values reach each threshold."""
+def _count_from(values: npt.NDArray[np.generic]) -> Counts:
+    """Number of values at or above each threshold."""
+    # One sort and 99 binary searches instead of 99 passes; most values are below the first.
     ordered = np.sort(values[values >= THRESHOLDS[0]], axis=None)
     return np.asarray(len(ordered) - np.searchsorted(ordered, THRESHOLDS), np.int64)
-
-
-def _disk(radius: int) -> npt.NDArray[np.uint8]:
-    offset = np.arange(-radius, radius + 1)
-    return (offset[:, None] ** 2 + offset**2 <= radius**2).astype(np.uint8)

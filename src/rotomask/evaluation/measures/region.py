@@ -1,4 +1,4 @@
-"""Region similarity J: how much of two masks is common."""
+"""Region similarity J: intersection over union of two masks."""
 
 import numpy as np
 import numpy.typing as npt
@@ -10,14 +10,14 @@ BoolMask = npt.NDArray[np.bool_]
 
 
 def region_similarity(mask: BoolMask, truth: BoolMask, void: BoolMask | None = None) -> float:
-    """Intersection over union of two masks, from 0 to 1.
+    """Intersection over union of two masks, 0 to 1.
 
-    Perazzi et al. 2016 (DAVIS), sec. 4. Two empty masks are equal: 1, as in the DAVIS tools.
+    Perazzi et al. 2016 (DAVIS), sec. 4. Two empty masks have J = 1, as in the DAVIS tools.
 
     Args:
         mask: The predicted object, H×W bool.
         truth: The annotated object, H×W bool.
-        void: Pixels that count for nothing, H×W bool.
+        void: Pixels to ignore, H×W bool.
 
     Raises:
         ShapeError: If the shapes differ or an array is not H×W bool.
@@ -32,6 +32,6 @@ def region_similarity(mask: BoolMask, truth: BoolMask, void: BoolMask | None = N
 
 
 def similarity_of_planes(planes: Planes) -> float:
-    """J of the two masks of `crop_to_objects`."""
+    """J of the two masks of `crop_to_objects`, 0 to 1; `planes` is h×w uint8."""
     union = np.count_nonzero(planes)
     return float(np.count_nonzero(planes == MASK | TRUTH) / union) if union else 1.0

@@ -1,1 +1,1 @@
-"""How each benchmark applies the measures: one file a benchmark."""
+"""The scoring rules of each benchmark, one file each."""

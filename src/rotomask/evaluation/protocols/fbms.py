@@ -1,4 +1,4 @@
-"""FBMS-59: regions, background included, matched to the result's clusters over a whole sequence."""
+"""Scoring of FBMS-59, whose regions are matched to the result's clusters over a whole sequence."""
 
 import math
 from collections.abc import Sequence
@@ -10,18 +10,19 @@ from scipy.optimize import linear_sum_assignment
 from rotomask.data.benchmarks.label_files import Labels
 from rotomask.data.benchmarks.sequences import VideoSequence
 from rotomask.evaluation.measures.region import region_similarity
-from rotomask.evaluation.measures.statistics import mean_of_known, summarize
+from rotomask.evaluation.measures.statistics import nan_mean, summarize
 from rotomask.evaluation.protocols.predictions import ResultFolder
 from rotomask.evaluation.protocols.tracks import TrackProtocol
 from rotomask.evaluation.results import Figures, ObjectScore, SequenceScore
 
-EXTRACTED = 0.75
-"""An object with at least this F counts as extracted (Ochs et al. 2014, sec. 6)."""
+EXTRACTED_F = 0.75
+"""Least F of an extracted object (Ochs et al. 2014, sec. 6)."""
 
-FOREGROUND = -1
-"""The id under which the union of all objects is reported."""
+FOREGROUND_ID = -1
+"""The object id that stands for the union of all objects in the score."""
 
 Counts = npt.NDArray[np.int64]
+"""Pixels that each region (row) shares with each cluster (column): R×C."""
 
 
 def score_regions(
@@ -29,13 +30,14 @@ def score_regions(
 ) -> SequenceScore:
     """P, R and F of every region, and P, R, F and J of the union of the objects.
 
-    Ochs et al. 2014, sec. 6. Precision is overlap / cluster, recall overlap / region, both counted
-    over all labelled frames; the sequence's F is that of its mean P and mean R. A region without a
-    cluster, or matched to one with which it shares no pixel, has P = 1 and R = 0.
+    Ochs et al. 2014, sec. 6. Precision is overlap / cluster and recall is overlap / region, with
+    pixels counted over all labelled frames. The sequence's F is computed from its mean P and mean
+    R. A region without a cluster, or whose cluster shares no pixel with it, has P = 1 and R = 0.
+    The background is a region too.
 
     Raises:
-        DatasetError: If a labelled frame has no result and the folder is not to allow that.
-        MaskError: If a file is damaged or of the wrong size.
+        DatasetError: If a labelled frame has no result and `results.on_missing` is "error".
+        MaskError: If a file is damaged or has the wrong size.
     """
     frames = sequence.scored_frames()
     missing = results.missing(sequence, frames)
@@ -54,15 +56,15 @@ def score_regions(
             object_id=region,
             figures=figures,
             category="background" if region == 0 else "object",
-            matched_id=None if place is None else clusters[place],
+            matched_id=None if column is None else clusters[column],
         )
-        for region, place, figures in zip(regions, matched, scores, strict=True)
+        for region, column, figures in zip(regions, matched, scores, strict=True)
     ]
     union = _union_figures(regions, clusters, table)
     union["J_foreground"] = summarize(foreground).mean
     objects.append(
         ObjectScore(
-            object_id=FOREGROUND,
+            object_id=FOREGROUND_ID,
             figures=union,
             frames=frames,
             curves={"J": np.array(foreground, float)},
@@ -79,48 +81,50 @@ def score_regions(
 
 
 def match_regions(table: Counts) -> tuple[list[int | None], list[Figures]]:
-    """One cluster at most for every region, so that the sum of F is largest.
+    """Assign at most one cluster to each region, for the largest sum of F.
 
     Args:
-        table: Pixels that region i and cluster j share.
+        table: Pixels that each region (row) shares with each cluster (column), R×C.
 
     Returns:
-        For every region the place of its cluster or None, and its P, R and F.
+        For each region the column of its cluster or None, and its P, R and F.
     """
-    region_size = table.sum(axis=1, keepdims=True)
-    cluster_size = table.sum(axis=0, keepdims=True)
-    f = 2 * table / np.maximum(region_size + cluster_size, 1)  # 2PR / (P + R), without a 0 / 0
-    rows, columns = linear_sum_assignment(-f)
+    region_sizes = table.sum(axis=1, keepdims=True)  # R×1
+    cluster_sizes = table.sum(axis=0, keepdims=True)  # 1×C
+    # With P = overlap / cluster and R = overlap / region, 2PR / (P + R) = 2 overlap / (cluster +
+    # region), which has no 0 / 0 where the overlap is 0.
+    f = 2 * table / np.maximum(region_sizes + cluster_sizes, 1)
+    rows, columns = linear_sum_assignment(-f)  # it minimizes
     matched: list[int | None] = [None] * len(table)
     figures: list[Figures] = [{"P": 1.0, "R": 0.0, "F": 0.0} for _ in table]
     for row, column in zip(rows, columns, strict=True):
-        shared = int(table[row, column])
-        if shared:
+        overlap = int(table[row, column])
+        if overlap:
             matched[row] = int(column)
-            precision = shared / int(cluster_size[0, column])
-            recall = shared / int(region_size[row, 0])
-            figures[row] = {"P": precision, "R": recall, "F": f_of(precision, recall)}
+            precision = overlap / int(cluster_sizes[0, column])
+            recall = overlap / int(region_sizes[row, 0])
+            figures[row] = {"P": precision, "R": recall, "F": f_measure(precision, recall)}
     return matched, figures
 
 
-def f_of(precision: float, recall: float) -> float:
-    """2PR / (P + R), 0 where both are 0; NaN where either is."""
+def f_measure(precision: float, recall: float) -> float:
+    """2PR / (P + R); 0 if both are 0, NaN if either is NaN."""
     if precision + recall == 0:
         return 0.0
     return 2 * precision * recall / (precision + recall)
 
 
 def summarize_regions(sequences: Sequence[SequenceScore]) -> Figures:
-    """The data set's figures: means of P and R over sequences, and the F of those means."""
+    """The data set's figures: the means of P and R over sequences, and the F of these means."""
 
     def mean(name: str) -> float:
-        return mean_of_known([sequence.figures[name] for sequence in sequences])
+        return nan_mean([sequence.figures[name] for sequence in sequences])
 
     return {
-        "F": f_of(mean("P"), mean("R")),
+        "F": f_measure(mean("P"), mean("R")),
         "P": mean("P"),
         "R": mean("R"),
-        "F_foreground": f_of(mean("P_foreground"), mean("R_foreground")),
+        "F_foreground": f_measure(mean("P_foreground"), mean("R_foreground")),
         "P_foreground": mean("P_foreground"),
         "R_foreground": mean("R_foreground"),
         "J_foreground": mean("J_foreground"),
@@ -130,42 +134,43 @@ def summarize_regions(sequences: Sequence[SequenceScore]) -> Figures:
 
 
 def _sequence_figures(objects: list[ObjectScore], union: Figures) -> Figures:
-    regions = [item for item in objects if item.object_id != FOREGROUND]
-    precision = mean_of_known([item.figures["P"] for item in regions])
-    recall = mean_of_known([item.figures["R"] for item in regions])
+    """The sequence's figures: F of mean P and R over regions, the union's, and counts."""
+    regions = [item for item in objects if item.object_id != FOREGROUND_ID]
+    precision = nan_mean([item.figures["P"] for item in regions])
+    recall = nan_mean([item.figures["R"] for item in regions])
     foreground = [item for item in regions if item.object_id != 0]
     return {
-        "F": f_of(precision, recall),
+        "F": f_measure(precision, recall),
         "P": precision,
         "R": recall,
         **union,
         "objects": float(len(foreground)),
-        "extracted": float(sum(item.figures["F"] >= EXTRACTED for item in foreground)),
+        "extracted": float(sum(item.figures["F"] >= EXTRACTED_F for item in foreground)),
     }
 
 
 def _union_figures(regions: list[int], clusters: list[int], table: Counts) -> Figures:
-    """P, R and F of what is not background against what is not background."""
+    """P, R and F of all clusters but 0 together against all regions but 0 together."""
     rows = np.array([region != 0 for region in regions], bool)
     columns = np.array([cluster != 0 for cluster in clusters], bool)
-    shared = int(table[rows][:, columns].sum())
-    found, true = int(table[:, columns].sum()), int(table[rows].sum())
-    if not true:  # no object in the labelled frames: nothing to find
+    overlap = int(table[rows][:, columns].sum())
+    predicted, true = int(table[:, columns].sum()), int(table[rows].sum())
+    if not true:  # the labelled frames have no object, so neither P nor R is defined
         return {"F_foreground": math.nan, "P_foreground": math.nan, "R_foreground": math.nan}
-    precision = shared / found if found else 1.0
-    recall = shared / true
+    precision = overlap / predicted if predicted else 1.0
+    recall = overlap / true
     return {
-        "F_foreground": f_of(precision, recall),
+        "F_foreground": f_measure(precision, recall),
         "P_foreground": precision,
         "R_foreground": recall,
     }
 
 
 def _overlaps(truth: Labels, prediction: Labels) -> dict[tuple[int, int], int]:
-    """(region, cluster) -> pixels they share in this frame."""
-    width = int(prediction.max(initial=0)) + 1
-    counts = np.bincount((truth.astype(np.int64) * width + prediction).ravel())
+    """(region, cluster) -> number of pixels that they share in one frame, if any."""
+    # A joint histogram by one bincount: each pair is one number, region · base + cluster.
+    base = int(prediction.max(initial=0)) + 1
+    counts = np.bincount((truth.astype(np.int64) * base + prediction).ravel())
     return {
-        (int(code) // width, int(code) % width): int(counts[code])
-        for code in np.flatnonzero(counts)
+        (int(code) // base, int(code) % base): int(counts[code]) for code in np.flatnonzero(counts)
     }

@@ -1,7 +1,7 @@
-"""JumpCut: how wrong a mask is after it was carried over a distance from a key frame.
+"""Scoring of JumpCut: the error of masks that were transferred from key frames.
 
-Results are stored by key frame: ``RESULTS/SEQUENCE/KEY/FRAME.png`` is the mask of FRAME, carried
-from the true mask of KEY; both are frame names.
+Results are stored by key frame: ``RESULTS/SEQUENCE/KEY/FRAME.png`` is the mask of FRAME,
+transferred from the true mask of KEY; both are frame names.
 """
 
 import math
@@ -14,7 +14,7 @@ import numpy.typing as npt
 from rotomask.data.benchmarks.jumpcut import DISTANCES, transfers
 from rotomask.data.benchmarks.sequences import VideoSequence
 from rotomask.errors import ShapeError
-from rotomask.evaluation.measures.statistics import mean_of_known
+from rotomask.evaluation.measures.statistics import nan_mean
 from rotomask.evaluation.protocols.predictions import ResultFolder
 from rotomask.evaluation.protocols.tracks import TrackProtocol
 from rotomask.evaluation.results import Figures, ObjectScore, SequenceScore
@@ -23,9 +23,9 @@ BoolMask = npt.NDArray[np.bool_]
 
 
 def transfer_error(mask: BoolMask, truth: BoolMask) -> float:
-    """Wrong pixels in percent of the object's pixels; NaN where the truth has no object.
+    """Wrong pixels in percent of the object's pixels; NaN if the truth has no object.
 
-    Fan et al. 2015 (JumpCut), sec. 6. It may be above 100.
+    Fan et al. 2015 (JumpCut), sec. 6. It can exceed 100.
 
     Args:
         mask: H×W bool.
@@ -41,7 +41,7 @@ def transfer_error(mask: BoolMask, truth: BoolMask) -> float:
         40.0
     """
     if mask.shape != truth.shape:
-        raise ShapeError(f"the masks differ in shape: {mask.shape} and {truth.shape}")
+        raise ShapeError(f"both masks must be of the same size, got {mask.shape} and {truth.shape}")
     size = np.count_nonzero(truth)
     return float(100 * np.count_nonzero(mask != truth) / size) if size else math.nan
 
@@ -49,11 +49,11 @@ def transfer_error(mask: BoolMask, truth: BoolMask) -> float:
 def score_transfers(
     sequence: VideoSequence, results: ResultFolder, protocol: TrackProtocol
 ) -> SequenceScore:
-    """The error of every transfer, and its mean for every distance.
+    """The error of every transfer, and the mean error at each distance.
 
     Raises:
-        DatasetError: If a transfer has no result and the folder is not to allow that.
-        MaskError: If a file is damaged or of the wrong size.
+        DatasetError: If a transfer has no result and `results.on_missing` is "error".
+        MaskError: If a file is damaged or has the wrong size.
     """
     objects, notes = [], []
     for distance in DISTANCES:
@@ -61,18 +61,19 @@ def score_transfers(
         for key, end in transfers(len(sequence), distance):
             if sequence.frame_names[end] not in sequence.annotations:
                 continue
-            one = replace(results, root=results.root / sequence.name)
-            carried = replace(sequence, name=sequence.frame_names[key])
+            # Each key frame's results are read like those of a sequence of that name.
+            folder = replace(results, root=results.root / sequence.name)
+            transfer = replace(sequence, name=sequence.frame_names[key])
             frame = sequence.frame_names[end]
-            if one.missing(carried, (frame,)):
-                notes.append(f"no result from frame {carried.name} to {frame}: scored as empty")
-            (pair,) = one.pairs(carried, (frame,))
+            if folder.missing(transfer, (frame,)):
+                notes.append(f"no result from frame {transfer.name} to {frame}: scored as empty")
+            (pair,) = folder.pairs(transfer, (frame,))
             errors.append(transfer_error(pair.prediction != 0, pair.truth != 0))
             ends.append(frame)
         objects.append(
             ObjectScore(
                 object_id=1,
-                figures={f"error_{distance}": mean_of_known(errors)},
+                figures={f"error_{distance}": nan_mean(errors)},
                 frames=tuple(ends),
                 curves={"error": np.array(errors, float)},
                 category=f"{distance} frames on",
@@ -85,6 +86,6 @@ def score_transfers(
 
 
 def summarize_transfers(sequences: Sequence[SequenceScore]) -> Figures:
-    """The mean of every distance over the sequences."""
+    """The mean error at each distance over the sequences."""
     keys = [f"error_{distance}" for distance in DISTANCES]
-    return {key: mean_of_known([s.figures[key] for s in sequences]) for key in keys}
+    return {key: nan_mean([s.figures[key] for s in sequences]) for key in keys}

@@ -1,4 +1,4 @@
-"""Result masks as a method left them: a folder per sequence, an image per frame."""
+"""Reading of result masks: one folder per sequence, one image per frame."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ from rotomask.data.benchmarks.sequences import VideoDataset, VideoSequence
 from rotomask.errors import DatasetError, MaskError
 
 OnMissing = Literal["error", "empty"]
-"""A scored frame without a result: refuse to score, or count it as an empty mask."""
+"""What to do about a scored frame without a result: fail, or score an empty mask."""
 
 
 class FramePair(NamedTuple):
-    """Result and annotation of one frame, both H×W integers."""
+    """Result and annotation of a frame, both H×W integers."""
 
     name: str
     prediction: Labels
@@ -26,30 +26,30 @@ class FramePair(NamedTuple):
 
 @dataclass(frozen=True)
 class ResultFolder:
-    """``ROOT/SEQUENCE/FRAME.png``: indexed, grey, 0/255 or coloured, of any image type."""
+    """Masks in ``ROOT/SEQUENCE/FRAME.png``: indexed, grey, 0/255 or coloured, any image type."""
 
     root: Path
     on_missing: OnMissing = "error"
     flat: bool = False
-    """Whether the one sequence's images lie in the root itself."""
+    """True if the root itself has the images of the only sequence."""
 
     def _folder(self, sequence: VideoSequence) -> Path:
         return self.root if self.flat else self.root / sequence.name
 
     def check(self, dataset: VideoDataset) -> None:
-        """Find out before any work is done whether every scored frame has a result.
+        """Check that every scored frame has a result.
 
         Raises:
-            DatasetError: If the folder is missing, or a sequence or frame in it is and
-                `on_missing` is "error".
+            DatasetError: If the folder or all sequences are missing, or if any sequence or frame is
+                and `on_missing` is "error".
         """
         if not self.root.is_dir():
-            raise DatasetError(f"the folder of results {self.root} does not exist")
+            raise DatasetError(f"the results folder {self.root} does not exist")
         absent = [s.name for s in dataset if s.scored_frames() and not self._folder(s).is_dir()]
         if len(absent) == len(dataset) or (absent and self.on_missing == "error"):
             raise DatasetError(
                 f"{self.root} lacks {len(absent)} of {len(dataset)} sequences: "
-                f"{_listed(absent)}; it needs a folder of masks for each, or choose sequences"
+                f"{_abbreviate(absent)}; add a folder of masks for each, or select sequences"
             )
         for sequence in dataset:
             self.missing(sequence, sequence.scored_frames())
@@ -58,46 +58,47 @@ class ResultFolder:
         """The frames without a result.
 
         Raises:
-            DatasetError: If there are some and `on_missing` is "error".
+            DatasetError: If there are any and `on_missing` is "error".
         """
-        found = images_by_stem(self._folder(sequence))
-        missing = tuple(name for name in frames if name not in found)
+        files = images_by_stem(self._folder(sequence))
+        missing = tuple(name for name in frames if name not in files)
         if missing and self.on_missing == "error":
             raise DatasetError(
                 f"the results for {sequence.name} lack {len(missing)} of the {len(frames)} scored "
-                f"frames: {_listed(missing)}; finish them, or score the missing as empty"
+                f"frames: {_abbreviate(missing)}; add them, or score missing frames as empty"
             )
         return missing
 
     def pairs(self, sequence: VideoSequence, frames: Iterable[str]) -> Iterator[FramePair]:
-        """Result beside annotation for these frames, read when they are reached.
+        """Result and annotation of these frames, read lazily; empty for a missing result.
 
         Raises:
             MaskError: If a result is damaged or differs in size from its annotation.
         """
-        found = images_by_stem(self._folder(sequence))
+        files = images_by_stem(self._folder(sequence))
         for name in frames:
             truth = sequence.annotation(name)
-            if name in found:
-                prediction = read_label_image(found[name])
-                check_size(prediction, truth, str(found[name]))
+            if name in files:
+                prediction = read_label_image(files[name])
+                check_size(prediction, truth, str(files[name]))
             else:
                 prediction = np.zeros(truth.shape, np.uint8)
             yield FramePair(name, prediction, truth)
 
 
-def check_size(prediction: Labels, truth: Labels, what: str) -> None:
-    """Raise unless a result has its annotation's size. Nothing is resized: that would hide errors.
+def check_size(prediction: Labels, truth: Labels, name: str) -> None:
+    """Check that a result has its annotation's size; resizing it would hide errors.
 
     Raises:
-        MaskError: If the sizes differ.
+        MaskError: If the sizes differ; the message begins with `name`.
     """
     if prediction.shape != truth.shape:
         raise MaskError(
-            f"{what} is {prediction.shape[1]}x{prediction.shape[0]} but its annotation "
+            f"{name} is {prediction.shape[1]}x{prediction.shape[0]} but its annotation is "
             f"{truth.shape[1]}x{truth.shape[0]}; write results at the size of the annotations"
         )
 
 
-def _listed(names: Sequence[str]) -> str:
+def _abbreviate(names: Sequence[str]) -> str:
+    """The first eight names, separated by commas."""
     return ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")

@@ -1,4 +1,4 @@
-"""A result for people and other programs: terminal, CSV, LaTeX, HTML.
+"""Reports of an evaluation: terminal tables, CSV, LaTeX and HTML.
 
 from rich.console import Console
 from rotomask.evaluation.reports import result_tables, save_reports

@@ -1,4 +1,4 @@
-"""Charts as inline SVG, without any script or style from outside."""
+"""Charts as inline SVG, which need no scripts and no external files."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 COLOURS = ("#2f6fed", "#f0a020", "#19a974", "#a463f2", "#e7040f", "#5e7a8c")
-"""One a series, in order; readable on white and on black."""
+"""Colours of the series in order; readable on white and on black."""
 
 ROW_PX, BAR_PX, LABEL_PX, VALUE_PX = 34, 11, 170, 52
 BARS_WIDTH_PX = 860
@@ -16,14 +16,14 @@ CURVE_SIZE_PX = (260, 110)
 
 
 def bar_chart(
-    rows: Sequence[tuple[str, Sequence[float]]], series: Sequence[str], *, most: float = 1.0
+    rows: Sequence[tuple[str, Sequence[float]]], series: Sequence[str], *, maximum: float = 1.0
 ) -> str:
-    """Horizontal bars, a group a row, with the value behind each.
+    """SVG of horizontal bars, one group per row, each bar with its value.
 
     Args:
-        rows: Label and one value a series; NaN draws nothing.
+        rows: (label, one value per series); NaN draws no bar.
         series: Names of the values, for the tooltips.
-        most: The value of a full bar.
+        maximum: The value of a bar of full length.
     """
     height = ROW_PX * len(rows) + 8
     span = BARS_WIDTH_PX - LABEL_PX - VALUE_PX
@@ -37,15 +37,15 @@ def bar_chart(
         parts.append(
             f'<text class="label" x="{LABEL_PX - 10}" y="{middle:.1f}">{escape(label)}</text>'
         )
-        for place, (name, value) in enumerate(zip(series, values, strict=True)):
+        for number, (name, value) in enumerate(zip(series, values, strict=True)):
             if math.isnan(value):
                 continue
-            width = span * min(max(value / most, 0), 1)
-            y = top + BAR_PX * place
-            text = f"{value:.3f}" if most <= 1 else f"{value:.1f}"
+            width = span * min(max(value / maximum, 0), 1)
+            y = top + BAR_PX * number
+            text = f"{value:.3f}" if maximum <= 1 else f"{value:.1f}"
             parts.append(
                 f'<rect x="{LABEL_PX}" y="{y:.1f}" width="{width:.1f}" height="{BAR_PX - 2}" '
-                f'rx="2" fill="{COLOURS[place]}"><title>{escape(label)}: {escape(name)} {text}'
+                f'rx="2" fill="{COLOURS[number]}"><title>{escape(label)}: {escape(name)} {text}'
                 "</title></rect>"
                 f'<text class="value" x="{LABEL_PX + width + 5:.1f}" y="{y + BAR_PX - 3:.1f}">'
                 f"{text}</text>"
@@ -57,26 +57,26 @@ def curve_chart(
     curves: Mapping[str, npt.NDArray[np.float64]],
     frames: Sequence[str],
     *,
-    most: float = 1.0,
+    maximum: float = 1.0,
 ) -> str:
-    """Values over the frames, a line a series; the axis goes from 0 to `most`.
+    """SVG of values over frames, one line per series, on an axis from 0 to `maximum`.
 
     Args:
         curves: Name -> T values; NaN leaves a gap.
-        frames: Names of the T frames, of which the first and last are written.
-        most: The value at the top.
+        frames: Names of the T frames; the first and the last label the axis.
+        maximum: The value at the top of the axis.
     """
     width, height = CURVE_SIZE_PX
     left, top, right, bottom = 26, 6, 6, 16
     across, up = width - left - right, height - top - bottom
     parts = [f'<svg class="curve" viewBox="0 0 {width} {height}" role="img">']
-    for share in (0, 0.5, 1):
-        y = top + up * (1 - share)
-        text = f"{share * most:g}" if most <= 1 else f"{share * most:.0f}"
+    for fraction in (0, 0.5, 1):
+        y = top + up * (1 - fraction)
+        text = f"{fraction * maximum:g}" if maximum <= 1 else f"{fraction * maximum:.0f}"
         parts.append(f'<line class="grid" x1="{left}" x2="{width - right}" y1="{y}" y2="{y}"/>')
         parts.append(f'<text class="tick" x="{left - 4}" y="{y + 3}">{text}</text>')
     for index, (name, values) in enumerate(curves.items()):
-        path = _path(values / most, left, top, across, up)
+        path = _path(values / maximum, left, top, across, up)
         colour = COLOURS[index % len(COLOURS)]
         parts.append(
             f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="1.6" '
@@ -90,7 +90,7 @@ def curve_chart(
 
 
 def legend(series: Sequence[str]) -> str:
-    """The colours of the series, as HTML."""
+    """HTML legend of the series' colours."""
     items = (
         f'<span><i style="background:{COLOURS[i % len(COLOURS)]}"></i>{escape(name)}</span>'
         for i, name in enumerate(series)
@@ -101,6 +101,7 @@ def legend(series: Sequence[str]) -> str:
 def _path(
     values: npt.NDArray[np.float64], left: float, top: float, across: float, up: float
 ) -> str:
+    """SVG path of a curve in a box of `across` × `up` px, with a gap at each NaN."""
     steps = max(len(values) - 1, 1)
     commands, pen_down = [], False
     for index, value in enumerate(values):
@@ -110,6 +111,6 @@ def _path(
         x, y = left + across * index / steps, top + up * (1 - min(max(float(value), 0), 1))
         commands.append(f"{'L' if pen_down else 'M'}{x:.1f} {y:.1f}")
         pen_down = True
-    if len(commands) == 1:  # one value would be no line: draw a short one
+    if len(commands) == 1:  # a single point has no length and would not show
         commands.append("h3")
     return "".join(commands)

@@ -1,4 +1,4 @@
-"""Which figures of a result stand in tables and charts, and how they are written."""
+"""Selection, headings and number formats of figures in tables and charts."""
 
 import math
 
@@ -36,16 +36,16 @@ BARS = (
     ("J_mean",),
     ("F_mean",),
 )
-"""What is drawn for each sequence: the first of these that a result has."""
+"""Figures of the bar chart: the first group whose figures a result has."""
 
 
 def title(name: str) -> str:
-    """How a figure is headed."""
+    """Column heading of a figure."""
     return TITLES.get(name, name)
 
 
 def written(name: str, value: float) -> str:
-    """A figure as text: three decimals, counts whole, a dash where there is none."""
+    """A figure as text: three decimals, one for errors, none for counts, a dash for NaN."""
     if math.isnan(value):
         return "–"  # noqa: RUF001
     if name in COUNTS:
@@ -54,16 +54,16 @@ def written(name: str, value: float) -> str:
 
 
 def bar_figures(result: EvaluationResult) -> tuple[str, ...]:
-    """The figures to draw for each sequence."""
-    have: Figures = result.sequences[0].figures
-    return next((names for names in BARS if all(n in have for n in names)), tuple(have)[:2])
+    """Names of the figures in the bar chart."""
+    figures: Figures = result.sequences[0].figures
+    return next((names for names in BARS if all(n in figures for n in names)), tuple(figures)[:2])
 
 
 def headline(result: EvaluationResult) -> str:
-    """The name of the global figure that counts most."""
+    """Name of the benchmark's main figure."""
     return next(iter(result.figures))
 
 
 def benchmark_title(result: EvaluationResult) -> str:
-    """The benchmark and split, for people."""
+    """Title of the benchmark and split, such as "DAVIS-2016, val"."""
     return f"{get_benchmark(result.benchmark).title}, {result.split}"

@@ -1,4 +1,4 @@
-"""The result as one HTML page that needs nothing else: no script, no font, no file beside it."""
+"""Report of a result as one self-contained HTML page, without scripts and external files."""
 
 import math
 from collections.abc import Mapping
@@ -27,8 +27,8 @@ from rotomask.evaluation.reports.worst_frames import (
 )
 from rotomask.evaluation.results import EvaluationResult, Figures, ObjectScore, SequenceScore
 
-MOST_LINES = 6
-"""Objects whose curves one chart holds."""
+MAX_LINES = 6
+"""Most curves in one chart."""
 
 
 def html_page(
@@ -37,12 +37,12 @@ def html_page(
     dataset: VideoDataset | None = None,
     results: str | Path | None = None,
 ) -> str:
-    """The whole page.
+    """HTML of the page.
 
     Args:
-        result: What `evaluate_results` gave.
-        dataset: The data set, for pictures of the worst frames.
-        results: The folder of masks, for the same.
+        result: A result of `evaluate_results`.
+        dataset: The data set; without it, or without `results`, the page has no worst frames.
+        results: The folder of result masks.
     """
     heading = f"{benchmark_title(result)}: {result.results}"
     sections = [
@@ -82,26 +82,27 @@ def _header(result: EvaluationResult) -> str:
 
 
 def _published(result: EvaluationResult) -> str:
-    known = published_results(result.benchmark, result.split)
-    if not known:
+    """Table of the result among the published ones, best first."""
+    published = published_results(result.benchmark, result.split)
+    if not published:
         return ""
     first = headline(result)
-    names = [n for n in result.figures if any(n in p.figures for p in known)]
+    names = [n for n in result.figures if any(n in p.figures for p in published)]
     if first not in names:
         first = names[0]
     rows: list[tuple[str, str, Figures, bool]] = [
-        (p.method, p.kind, p.figures, False) for p in known
+        (p.method, p.kind, p.figures, False) for p in published
     ]
     rows.append((result.results, "this result", result.figures, True))
     lower = first.startswith("error")
     rows.sort(
         key=lambda row: row[2].get(first, math.inf if lower else -math.inf), reverse=not lower
     )
-    most = max(row[2].get(first, 0) for row in rows) or 1
+    maximum = max(row[2].get(first, 0) for row in rows) or 1
     body = []
     for method, kind, figures, ours in rows:
-        share = figures.get(first, math.nan) / (most if lower else max(1.0, most))
-        bar = "" if math.isnan(share) else f'<i style="width:{100 * share:.1f}%"></i>'
+        fraction = figures.get(first, math.nan) / (maximum if lower else max(1.0, maximum))
+        bar = "" if math.isnan(fraction) else f'<i style="width:{100 * fraction:.1f}%"></i>'
         cells = "".join(
             f"<td>{escape(written(n, figures[n])) if n in figures else ''}</td>" for n in names
         )
@@ -111,10 +112,10 @@ def _published(result: EvaluationResult) -> str:
         )
     head = "".join(f"<th>{escape(title(n))}</th>" for n in names)
     return _section(
-        "Beside published results",
+        "Comparison with published results",
         f'<div class="scroll"><table><thead><tr><th>Method</th><th>Kind</th><th></th>{head}</tr>'
         f"</thead><tbody>{''.join(body)}</tbody></table></div>",
-        "Figures as the papers report them, on the whole split."
+        "Figures as reported in the papers, on the whole split."
         + ("".join(f" {note}." for note in result.notes[:1] if "comparable" in note)),
     )
 
@@ -124,58 +125,66 @@ def _bars(result: EvaluationResult) -> str:
     rows = [(s.name, [s.figures.get(n, math.nan) for n in names]) for s in result.sequences]
     lower = names[0].startswith("error")
     rows.sort(key=lambda row: -_mean(row[1]) if not lower else _mean(row[1]))
-    most = 1.0
+    maximum = 1.0
     if lower:
-        most = max([v for _, values in rows for v in values if not math.isnan(v)], default=1.0)
+        maximum = max([v for _, values in rows for v in values if not math.isnan(v)], default=1.0)
     titles = [title(n) for n in names]
-    return _section("Every sequence", legend(titles) + bar_chart(rows, titles, most=most))
+    return _section("Every sequence", legend(titles) + bar_chart(rows, titles, maximum=maximum))
 
 
 def _curves(result: EvaluationResult) -> str:
+    """Charts of the measures over the frames of each sequence."""
     charts = []
     series: list[str] = []
-    many = any(len(_drawn(sequence)) > 1 for sequence in result.sequences)
+    many = any(len(_with_curves(sequence)) > 1 for sequence in result.sequences)
     for sequence in result.sequences:
         curves, frames = _lines(sequence, by_object=many)
         if not curves:
             continue
         series = list(curves) if len(curves) > len(series) else series
-        known = [float(np.nanmax(c)) for c in curves.values() if not np.isnan(c).all()]
-        most = 1.0 if max(known, default=0) <= 1 else max(known)
+        largest = [float(np.nanmax(c)) for c in curves.values() if not np.isnan(c).all()]
+        maximum = 1.0 if max(largest, default=0) <= 1 else max(largest)
         charts.append(
             f"<figure><figcaption>{escape(sequence.name)}</figcaption>"
-            f"{curve_chart(curves, frames, most=most)}</figure>"
+            f"{curve_chart(curves, frames, maximum=maximum)}</figure>"
         )
     if not charts:
         return ""
     return _section("Over time", legend(series) + f'<div class="curves">{"".join(charts)}</div>')
 
 
-def _drawn(sequence: SequenceScore) -> list[ObjectScore]:
+def _with_curves(sequence: SequenceScore) -> list[ObjectScore]:
+    """The objects that have values over frames."""
     return [item for item in sequence.objects if item.frames and item.curves]
 
 
 def _lines(
     sequence: SequenceScore, *, by_object: bool
 ) -> tuple[Mapping[str, npt.NDArray[np.float64]], tuple[str, ...]]:
-    """J and F of a single object; by object the J of each."""
-    drawn = _drawn(sequence)
-    if not drawn:
+    """Curves of a chart, and the names of its frames.
+
+    Args:
+        sequence: The sequence of the chart.
+        by_object: True for the first measure of each object, False for all measures of the first
+            object.
+    """
+    objects = _with_curves(sequence)
+    if not objects:
         return {}, ()
     if not by_object:
-        single = {k: c for k, c in drawn[0].curves.items() if k != "T"}
-        return single, drawn[0].frames
-    longest = max(drawn, key=lambda item: len(item.frames)).frames
+        single = {k: c for k, c in objects[0].curves.items() if k != "T"}
+        return single, objects[0].frames
+    frames = max(objects, key=lambda item: len(item.frames)).frames
     curves = {}
-    for item in drawn[:MOST_LINES]:
+    for item in objects[:MAX_LINES]:
         name, values = next(iter(item.curves.items()))
-        at = dict(zip(item.frames, values, strict=True))
+        if name == "error":  # each distance of JumpCut has frames of its own
+            curves[f"{name}, {item.category}"] = values
+            continue
+        value_of = dict(zip(item.frames, values, strict=True))
         label = f"{name} of {item.category or ''} {item.object_id}".replace("  ", " ")
-        label = f"{name}, {item.category}" if name == "error" else label
-        curves[label] = np.array([at.get(frame, math.nan) for frame in longest])
-        if name == "error":  # every distance has its own frames
-            curves[label] = values
-    return curves, longest
+        curves[label] = np.array([value_of.get(frame, math.nan) for frame in frames])
+    return curves, frames
 
 
 def _worst(
@@ -190,10 +199,10 @@ def _worst(
             continue
         values = "  ".join(f"{name} {value:.3f}" for name, value in worst.values.items())
         many = len(result.sequence(worst.sequence).objects) > 1
-        who = f", object {worst.object_id}" if many and worst.object_id > 0 else ""
+        suffix = f", object {worst.object_id}" if many and worst.object_id > 0 else ""
         figures.append(
             f'<figure><img alt="" src="{source}"><figcaption><b>{escape(worst.sequence)}</b> '
-            f"{escape(worst.frame)}{who}<span>{escape(values)}</span></figcaption></figure>"
+            f"{escape(worst.frame)}{suffix}<span>{escape(values)}</span></figcaption></figure>"
         )
     if not figures:
         return ""
@@ -201,7 +210,7 @@ def _worst(
         "Worst frames",
         f'<p class="legend">{_swatch(TRUTH_COLOUR)}truth</span>{_swatch(RESULT_COLOUR)}'
         f'this result</span></p><div class="pictures">{"".join(figures)}</div>',
-        "At most two frames of a sequence.",
+        "At most two frames per sequence.",
     )
 
 
@@ -245,11 +254,13 @@ def _swatch(colour: tuple[int, int, int]) -> str:
 
 
 def _mean(values: list[float]) -> float:
-    known = [v for v in values if not math.isnan(v)]
-    return sum(known) / len(known) if known else -1.0
+    """Mean of the values that are not NaN; -1, for sorting, if there are none."""
+    valid = [v for v in values if not math.isnan(v)]
+    return sum(valid) / len(valid) if valid else -1.0
 
 
 def _plain(value: object) -> bool:
+    """True for the facts of a run that fit on a line: numbers and strings."""
     return isinstance(value, int | float | str) and not isinstance(value, bool)
 
 

@@ -1,4 +1,4 @@
-"""Every report that was asked for, in one call."""
+"""Writing of several reports in one call."""
 
 from pathlib import Path
 
@@ -19,19 +19,19 @@ def save_reports(
     dataset: VideoDataset | None = None,
     results: str | Path | None = None,
 ) -> tuple[Path, ...]:
-    """Write the reports whose place is given.
+    """Write the reports whose path is given.
 
     Args:
-        result: What `evaluate_results` gave.
-        json: File for all figures and curves; `read_result` reads it.
-        csv: Folder for the two files of the davis2017 tool's layout.
-        latex: File for the global table, and below it the table by object.
-        html: File for the page.
-        dataset: For pictures of the worst frames in the page.
-        results: The folder of masks, for the same.
+        result: A result of `evaluate_results`.
+        json: File of all figures and curves; `read_result` reads it.
+        csv: Folder of two CSV files in the layout of the davis2017 tool.
+        latex: File of two tables: the global figures and the figures by object.
+        html: File of the HTML page.
+        dataset: The data set, for images of the worst frames in the page.
+        results: The folder of result masks, for images of the worst frames.
 
     Returns:
-        The files written.
+        The files that were written.
 
     Raises:
         OutputError: If one cannot be written.

@@ -1,4 +1,4 @@
-"""How the HTML page looks."""
+"""Style sheet of the HTML page."""
 
 STYLE = """
 :root { --ink: #1c2430; --soft: #667085; --line: #e3e7ee; --back: #f6f7fa; --card: #fff;

@@ -1,4 +1,4 @@
-"""The result as CSV in the official columns, and as LaTeX."""
+"""Tables of a result: CSV with the columns of the davis2017 tool, and LaTeX."""
 
 import csv
 import io
@@ -20,25 +20,25 @@ OFFICIAL = {
     "F_recall": "F-Recall",
     "F_decay": "F-Decay",
 }
-"""Our name of a figure -> its column in the davis2017 tool."""
+"""Name of a figure -> column of the davis2017 tool."""
 
 
 def write_csv(result: EvaluationResult, folder: str | Path) -> tuple[Path, Path]:
     """Write ``global_results-SPLIT.csv`` and ``per-sequence_results-SPLIT.csv``.
 
-    For DAVIS the columns, names and three decimals are those of the davis2017 tool: one row an
-    object, called SEQUENCE_ID. Other benchmarks have their own figures in the same two files.
+    For DAVIS they have the columns, names and three decimals of the davis2017 tool, with one row
+    per object, named SEQUENCE_ID. Other benchmarks have their own figures in the same two files.
 
     Returns:
-        The two files.
+        The two files that were written.
 
     Raises:
         OutputError: If they cannot be written.
     """
-    whole = Path(folder) / f"global_results-{result.split}.csv"
-    single = Path(folder) / f"per-sequence_results-{result.split}.csv"
+    global_path = Path(folder) / f"global_results-{result.split}.csv"
+    sequences_path = Path(folder) / f"per-sequence_results-{result.split}.csv"
     names = list(result.figures)
-    _write(whole, [_columns(names), [_number(n, result.figures[n]) for n in names]])
+    _write(global_path, [_columns(names), [_number(n, result.figures[n]) for n in names]])
     rows = [
         (f"{sequence.name}_{item.object_id}", item.figures)
         for sequence in result.sequences
@@ -46,18 +46,18 @@ def write_csv(result: EvaluationResult, folder: str | Path) -> tuple[Path, Path]
     ]
     if not get_benchmark(result.benchmark).objects_tabulated:
         rows = [(sequence.name, sequence.figures) for sequence in result.sequences]
-    have = list(dict.fromkeys(name for _, figures in rows for name in figures))
-    names = [n for n in have if n in ("J_mean", "F_mean", "T_mean")] or have
+    names = list(dict.fromkeys(name for _, figures in rows for name in figures))
+    names = [n for n in names if n in ("J_mean", "F_mean", "T_mean")] or names
     table = [["Sequence", *_columns(names)]]
     table += [
         [label, *(_number(n, figures.get(n, math.nan)) for n in names)] for label, figures in rows
     ]
-    _write(single, table)
-    return whole, single
+    _write(sequences_path, table)
+    return global_path, sequences_path
 
 
 def latex_table(*results: EvaluationResult) -> str:
-    """A booktabs table with a row a result set; the best of every column is bold.
+    """A booktabs table with one row per result; the best value of each column is bold.
 
     Raises:
         ValueError: If no result is given.
@@ -86,7 +86,7 @@ def latex_table(*results: EvaluationResult) -> str:
 
 
 def latex_by_object(result: EvaluationResult) -> str:
-    """A booktabs table with a row an object, as papers report single sequences."""
+    """A booktabs table with one row per object."""
     rows: list[tuple[str, Figures]] = [
         (f"{sequence.name} {item.category or item.object_id}", item.figures)
         for sequence in result.sequences

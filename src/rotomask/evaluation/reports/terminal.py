@@ -1,4 +1,4 @@
-"""The result as tables for a terminal."""
+"""Tables of a result for a terminal."""
 
 import math
 
@@ -14,21 +14,25 @@ from rotomask.evaluation.results import EvaluationResult, Figures
 OURS = "this result"
 
 SHORT = {"semi-supervised": "semi", "unsupervised": "unsup."}
-"""What fits beside seven figures in eighty columns."""
+"""Abbreviations that leave room for seven figures in eighty columns."""
 
-SHOWN = 9
-"""Figures a row at most."""
+MAX_FIGURES = 9
+"""Most figures in a row."""
 
 
 def result_tables(result: EvaluationResult, *, by_object: bool = False) -> RenderableType:
-    """What rich prints: a row a sequence (or object), the global figures, published ones, notes.
+    """Tables for `rich`: the figures of each sequence, published results, and notes.
 
-    Use it as ``rich.console.Console().print(result_tables(result))``.
+    Print them by ``rich.console.Console().print(result_tables(result))``.
+
+    Args:
+        result: A result of `evaluate_results`.
+        by_object: True for one row per object instead of one per sequence.
     """
     parts: list[RenderableType] = [_sequences(result, by_object)]
     published = published_results(result.benchmark, result.split)
     if published:
-        parts.append(_beside_published(result))
+        parts.append(_published(result))
     parts += [Text(f"note: {note}", style="yellow") for note in result.notes]
     parts += [
         Text(f"note: {sequence.name}: {note}", style="yellow")
@@ -46,7 +50,7 @@ def _sequences(result: EvaluationResult, by_object: bool) -> Table:
             for s in result.sequences
             for item in s.objects
         ]
-    names = list(dict.fromkeys(name for _, figures in rows for name in figures))[:SHOWN]
+    names = list(dict.fromkeys(name for _, figures in rows for name in figures))[:MAX_FIGURES]
     table = Table(title=f"{benchmark_title(result)}: {result.results}", show_footer=True)
     table.add_column("object" if by_object else "sequence", footer="all", no_wrap=True)
     for name in names:
@@ -59,9 +63,10 @@ def _sequences(result: EvaluationResult, by_object: bool) -> Table:
     return table
 
 
-def _beside_published(result: EvaluationResult) -> Table:
+def _published(result: EvaluationResult) -> Table:
+    """The result among the published ones, best first."""
     first = headline(result)
-    names = [n for n in result.figures if n not in ("objects", "extracted")][:SHOWN]
+    names = [n for n in result.figures if n not in ("objects", "extracted")][:MAX_FIGURES]
     rows: list[tuple[str, str, Figures]] = [
         (p.method, p.kind, p.figures) for p in published_results(result.benchmark, result.split)
     ]
@@ -69,9 +74,12 @@ def _beside_published(result: EvaluationResult) -> Table:
     lower = first.startswith("error")
     rows.sort(key=lambda row: row[2].get(first, math.inf) if lower else -row[2].get(first, -1))
     table = Table(
-        title="Beside published results", box=box.SIMPLE, pad_edge=False, padding=(0, 1, 0, 0)
+        title="Comparison with published results",
+        box=box.SIMPLE,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
     )
-    table.add_column("method", min_width=10)  # names are worth more than the width of figures
+    table.add_column("method", min_width=10)  # in narrow terminals, narrow the figures first
     table.add_column("kind")
     for name in names:
         table.add_column(title(name), justify="right")

@@ -1,4 +1,4 @@
-"""The frames that went worst, as pictures with prediction and truth outlined."""
+"""Images of the frames with the lowest scores, with result and truth outlined."""
 
 import base64
 import math
@@ -19,19 +19,21 @@ Image = npt.NDArray[np.uint8]
 
 TRUTH_COLOUR = (64, 224, 96)
 RESULT_COLOUR = (255, 48, 144)
-"""RGB of the outlines."""
+"""Colours of the outlines, RGB."""
 
 WIDTH_PX = 420
-"""Of a picture."""
+"""Width of an image."""
 ASPECT = 16 / 10
-MOST_A_SEQUENCE = 2
-APART_FRAMES = 8
-"""Frames of one sequence that are shown are at least so far apart: neighbours look alike."""
+"""Width of an image over its height."""
+MAX_PER_SEQUENCE = 2
+"""Most frames shown of one sequence."""
+MIN_DISTANCE_FRAMES = 8
+"""Least distance of the frames shown of one sequence, as neighbouring frames look alike."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class WorstFrame:
-    """One frame of one object, and how it scored."""
+    """An object's low scores in a frame."""
 
     sequence: str
     frame: str
@@ -41,23 +43,23 @@ class WorstFrame:
 
 
 def worst_frames(result: EvaluationResult, count: int = 9) -> tuple[WorstFrame, ...]:
-    """The frames with the lowest mean of J and F, a few at most of every sequence."""
+    """The frames with the lowest mean of J and F, at most two of each sequence."""
     candidates = sorted(_candidates(result), key=lambda item: (item[0], item[1].sequence))
-    chosen: list[tuple[int, WorstFrame]] = []
+    selection: list[tuple[int, WorstFrame]] = []
     for _, frame, index in candidates:
-        same = [i for i, other in chosen if other.sequence == frame.sequence]
-        if len(same) < MOST_A_SEQUENCE and all(abs(i - index) >= APART_FRAMES for i in same):
-            chosen.append((index, frame))
-        if len(chosen) == count:
+        same = [i for i, other in selection if other.sequence == frame.sequence]
+        distant = all(abs(i - index) >= MIN_DISTANCE_FRAMES for i in same)
+        if len(same) < MAX_PER_SEQUENCE and distant:
+            selection.append((index, frame))
+        if len(selection) == count:
             break
-    return tuple(frame for _, frame in chosen)
+    return tuple(frame for _, frame in selection)
 
 
 def outlined_picture(worst: WorstFrame, dataset: VideoDataset, results: Path) -> str | None:
-    """A JPEG as a ``data:`` address: the frame around the object, truth and result outlined.
+    """A JPEG as a ``data:`` URL: the frame around the object, with truth and result outlined.
 
-    None where the mask of the frame cannot be found. Without the frame's picture the outlines
-    stand on grey.
+    If the data set has no frames, the outlines are drawn on grey. None if encoding fails.
     """
     (sequence,) = dataset.select([worst.sequence])
     folder = ResultFolder(results, "empty", flat=not (results / sequence.name).is_dir())
@@ -65,16 +67,17 @@ def outlined_picture(worst: WorstFrame, dataset: VideoDataset, results: Path) ->
     if worst.object_id < 0 or sequence.merged:
         mask, truth = pair.prediction != 0, pair.truth != 0
     else:
-        wanted = worst.object_id if worst.matched_id is None else worst.matched_id
-        mask, truth = pair.prediction == wanted, pair.truth == worst.object_id
+        result_id = worst.object_id if worst.matched_id is None else worst.matched_id
+        mask, truth = pair.prediction == result_id, pair.truth == worst.object_id
         if len(sequence.object_ids) == 1 and not mask.any():
-            mask = pair.prediction != 0  # 0/255
+            mask = pair.prediction != 0  # a 0/255 mask
     image = _picture(sequence, worst.frame, truth.shape)
     box = _view(mask | truth)
     return _encode(_outline(image[box], truth[box], mask[box]))
 
 
 def _candidates(result: EvaluationResult) -> Iterator[tuple[float, WorstFrame, int]]:
+    """(mean of J and F, frame, its index among the scored frames) of every object and frame."""
     for sequence in result.sequences:
         for item in sequence.objects:
             curves = {name: item.curves[name] for name in ("J", "F") if name in item.curves}
@@ -96,6 +99,7 @@ def _worst(sequence: str, frame: str, item: ObjectScore, values: dict[str, float
 
 
 def _picture(sequence: VideoSequence, frame: str, size: tuple[int, ...]) -> Image:
+    """The frame at the annotation's size, or grey if the data set has no frames: H×W×3 uint8."""
     if not sequence.images:
         return np.full((*size, 3), 90, np.uint8)
     image = sequence.frame(sequence.frame_names.index(frame))
@@ -105,11 +109,12 @@ def _picture(sequence: VideoSequence, frame: str, size: tuple[int, ...]) -> Imag
 
 
 def _view(objects: BoolMask) -> tuple[slice, slice]:
-    """A box of the picture's aspect around the objects, with air, inside the frame."""
+    """Rows and columns of a box of `ASPECT` around the objects, with a margin, in the frame."""
     height, width = objects.shape
     left, top, w, h = cv2.boundingRect(objects.view(np.uint8))
     if w == 0:
         left, top, w, h = 0, 0, width, height
+    # 1.5 times the objects' size, at least a third of the frame: errors need some context.
     view_height = max(1.5 * h, 1.5 * w / ASPECT, height / 3)
     view_width = view_height * ASPECT
     rows, columns = min(height, round(view_height)), min(width, round(view_width))
@@ -119,6 +124,7 @@ def _view(objects: BoolMask) -> tuple[slice, slice]:
 
 
 def _outline(image: Image, truth: BoolMask, mask: BoolMask) -> Image:
+    """The image scaled to `WIDTH_PX` with both outlines on a dark rim."""
     scale = WIDTH_PX / image.shape[1]
     size = (WIDTH_PX, max(1, round(image.shape[0] * scale)))
     interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC

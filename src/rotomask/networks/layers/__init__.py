@@ -1,1 +1,1 @@
-"""What two or more methods share."""
+"""Layers that two or more networks share."""

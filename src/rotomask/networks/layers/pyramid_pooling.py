@@ -21,6 +21,7 @@ class PyramidPooling(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """B×C×h×w -> B×C'×h×w."""
+        # Each grid: B×C×h×w -> B×C×bins×bins -> B×C/4×bins×bins -> B×C/4×h×w.
         pooled = [
             F.interpolate(
                 F.relu(conv(F.adaptive_avg_pool2d(x, bins))),

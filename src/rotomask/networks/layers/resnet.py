@@ -38,6 +38,7 @@ class ResNet50(nn.Module):
         self.bn1 = nn.BatchNorm2d(64)
         c_in = 64
         for number, (width, count, stride) in enumerate(RESNET50_STAGES[: last_stage - 1], start=2):
+            # Only the first block of a stage has its stride and projects its input.
             blocks = [Bottleneck(c_in, width, stride)]
             c_in = width * EXPANSION
             blocks += [Bottleneck(c_in, width) for _ in range(count - 1)]
@@ -79,7 +80,7 @@ class Bottleneck(nn.Module):
         self.conv3 = nn.Conv2d(width, c_out, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(c_out)
         self.downsample: nn.Module | None = None
-        if c_in != c_out or stride != 1:
+        if c_in != c_out or stride != 1:  # the input needs the shape of the output for the sum
             projection = nn.Conv2d(c_in, c_out, 1, stride=stride, bias=False)
             self.downsample = nn.Sequential(projection, nn.BatchNorm2d(c_out))
 

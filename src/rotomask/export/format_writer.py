@@ -1,4 +1,4 @@
-"""What every output format does: take frames one by one, then complete its file."""
+"""The interface of an output format, which is written frame by frame."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -11,36 +11,36 @@ from rotomask.video import Video, VideoFrame
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
-    """What is exported, and where to."""
+class ExportTarget:
+    """The video to export and the folder to write to."""
 
     video: Video
     folder: Path
-    """Holds `masks/`, perhaps `mattes/`, and gets the outputs."""
+    """The folder of `masks/` and perhaps `mattes/`, to which outputs are written."""
     frame_count: int
-    """How many frames will come."""
+    """Number of frames that will be added."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Cut:
-    """One frame with its masks."""
+class MaskedFrame:
+    """A frame and its masks."""
 
     frame: VideoFrame
     labels: npt.NDArray[np.int32]
     """H×W: 0 background, k = object id k."""
     alpha: npt.NDArray[np.uint8]
-    """H×W: opacity of the objects together."""
+    """H×W: opacity of the objects together, 255 opaque."""
 
 
-class Output(ABC):
-    """One format being written; `close` completes it, `discard` leaves no half file."""
+class FormatWriter(ABC):
+    """Writer of one format; `close` completes the output, `discard` removes an incomplete one."""
 
     path: Path
     """The file, or the folder of files."""
 
     @abstractmethod
-    def add(self, cut: Cut) -> None:
-        """Take the next frame.
+    def add(self, masked: MaskedFrame) -> None:
+        """Write the next frame.
 
         Raises:
             OutputError: If it cannot be written.
@@ -56,4 +56,4 @@ class Output(ABC):
 
     @abstractmethod
     def discard(self) -> None:
-        """Drop what is not complete."""
+        """Remove incomplete files."""

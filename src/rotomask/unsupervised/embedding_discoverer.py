@@ -1,8 +1,8 @@
-"""Instance-embedding transfer over a whole video: `EmbeddingDiscoverer`.
+"""Unsupervised segmentation by instance embeddings (Li et al. 2018): `EmbeddingDiscoverer`.
 
-Three passes over the frames. The first keeps the seeds of every frame; then the tracks are ranked.
-The second makes the sets of seeds and keeps every frame's scores, small and compressed. The third,
-as its frames are asked for, brings the scores to the frames' size and refines them.
+Three passes over the video. The first stores the seeds of every frame; after it the tracks are
+ranked. The second computes the sets of seeds and stores the compressed scores of every frame. The
+third runs as frames are requested: it enlarges the scores to the frame and refines them.
 """
 
 import logging
@@ -18,32 +18,42 @@ from rotomask.errors import InputError, OptionError
 from rotomask.flow.optical_flow import DISFlow, Flow, OpticalFlow
 from rotomask.networks.embedding import EmbeddingNet
 from rotomask.networks.precision import Runtime, choose_runtime
+from rotomask.networks.sizing import fitted_size
 from rotomask.refine.dense_crf import dense_crf
 from rotomask.segmenters.follow import FrameSource
 from rotomask.unsupervised.base import Discoverer, OnFrames
 from rotomask.unsupervised.config import DiscoveryConfig
-from rotomask.unsupervised.features import FrameMaps, frame_maps, map_flow, working_size
-from rotomask.unsupervised.frame import FrameSeeds, SeedSets, seed_sets, summarise
+from rotomask.unsupervised.features import FrameMaps, frame_maps, map_flow
+from rotomask.unsupervised.frame_seeds import FrameSeeds, SeedSets, find_frame_seeds, seed_sets
 from rotomask.unsupervised.map_cache import MapCache
-from rotomask.unsupervised.score import Owners, share_out, sharpen, soft_scores
-from rotomask.unsupervised.stored import (
+from rotomask.unsupervised.soft_scores import Owners, sharpen, soft_scores, split_foreground
+from rotomask.unsupervised.stored_discovery import (
     FrameCounter,
-    KeptScores,
     Refine,
     StoredDiscovery,
+    StoredScores,
     certainty,
-    keep_scores,
+    store_scores,
 )
 from rotomask.unsupervised.tracks import SeedTrack, distinct_tracks, rank_tracks
 
-KEPT_MAPS_BYTES = 256 * 2**20
-"""The network's output is kept for the second pass up to this: about 250 frames."""
+MAP_CACHE_BYTES = 256 * 2**20
+"""Limit of the network's output that is stored for the second pass: about 250 frames."""
 
 logger = logging.getLogger(__name__)
 
 
 class EmbeddingDiscoverer(Discoverer):
-    """Finds moving objects by instance embeddings, objectness and flow (Li et al. 2018)."""
+    """Unsupervised segmentation of moving objects by embeddings, objectness and flow.
+
+    Li et al. 2018 (instance embedding transfer), sec. 3.
+
+    Args:
+        network: The embedding network; moved to the device, set to evaluation mode and frozen.
+        config: The settings.
+        runtime: Device and precision.
+        flow: The flow estimator; DIS by default.
+    """
 
     def __init__(
         self,
@@ -68,55 +78,58 @@ class EmbeddingDiscoverer(Discoverer):
     def discover(
         self, source: FrameSource, *, objects: int = 1, on_frames: OnFrames | None = None
     ) -> "EmbeddingDiscovery":
-        """Look at the whole video."""
+        """Find the objects of a video; see `Discoverer.discover`."""
         if objects < 1:
-            raise OptionError(f"at least 1 object can be looked for, got {objects}")
-        counter, cache = FrameCounter(on_frames), MapCache(self.maps, KEPT_MAPS_BYTES)
+            raise OptionError(f"objects must be at least 1, got {objects}")
+        counter, cache = FrameCounter(on_frames), MapCache(self.maps, MAP_CACHE_BYTES)
         seeds = list(self._first_pass(source, cache, counter))
         if not seeds:
-            raise InputError("the video has no frame to find an object in")
+            raise InputError("the video has no frames to find an object in")
         if all(frame.saliency is None for frame in seeds):
-            logger.info("nothing moves in the video: what looks most like an object is taken")
-        tracks = self._choose(seeds, objects)
-        found = list(self._second_pass(source, cache, seeds, tracks, counter))
-        return EmbeddingDiscovery(source, found, tracks, self.refine)
+            logger.info("nothing moves in the video: objects are ranked by objectness alone")
+        tracks = self._object_tracks(seeds, objects)
+        stored = list(self._second_pass(source, cache, seeds, tracks, counter))
+        return EmbeddingDiscovery(source, stored, tracks, self.refine)
 
     def maps(self, frame: Frame) -> FrameMaps:
-        """What the network says of a frame, at the working size."""
+        """Embedding and objectness of a frame, computed at the working size."""
         return frame_maps(self.network, self.runtime, frame, self._working_size(frame))
 
     def motion(self, first: Frame, second: Frame) -> Flow:
-        """The flow between two frames less the camera's, on the network's grid."""
+        """Stabilised flow between two frames on the grid of the output; see `map_flow`."""
         size = self._working_size(first)
         return map_flow(self.flow, first, second, size, self.network.stride)
 
     def _working_size(self, frame: Frame) -> tuple[int, int]:
         size = (frame.shape[0], frame.shape[1])
-        return working_size(size, self.config.size, self.network.multiple)
+        return fitted_size(size, self.config.size, self.network.multiple)
 
     def _first_pass(
         self, source: FrameSource, cache: MapCache, counter: FrameCounter
     ) -> Iterator[FrameSeeds]:
-        """The seeds of every frame. The last frame moves as it came from the one before."""
+        """The seeds of every frame, with its flow to the next frame.
+
+        For the last frame it is the negative flow to the one before.
+        """
         previous: Frame | None = None
         before: Frame | None = None
         for t, frame in enumerate(source.frames()):
             check_frame(frame, None if previous is None else previous.shape[:2])
             if previous is not None:
                 flow = self.motion(previous, frame)
-                yield summarise(cache.maps(t - 1, previous), flow, self.config)
+                yield find_frame_seeds(cache.maps(t - 1, previous), flow, self.config)
                 counter.add()
             before, previous = previous, frame
         if previous is not None:
             last = None if before is None else -self.motion(previous, before)
-            yield summarise(cache.maps(counter.frames, previous), last, self.config)
+            yield find_frame_seeds(cache.maps(counter.frames, previous), last, self.config)
             counter.add()
 
-    def _choose(self, seeds: Sequence[FrameSeeds], objects: int) -> tuple[SeedTrack, ...]:
+    def _object_tracks(self, seeds: Sequence[FrameSeeds], objects: int) -> tuple[SeedTrack, ...]:
         return distinct_tracks(
             ranked_tracks(seeds, self.config, objects),
             [frame.seeds.points for frame in seeds],
-            [frame.parts for frame in seeds],
+            [frame.components for frame in seeds],
             objects,
             self.config.least_share,
         )
@@ -128,36 +141,37 @@ class EmbeddingDiscoverer(Discoverer):
         seeds: Sequence[FrameSeeds],
         tracks: Sequence[SeedTrack],
         counter: FrameCounter,
-    ) -> Iterator[KeptScores]:
-        """The scores of every frame, from its own sets and those of frames near it."""
+    ) -> Iterator[StoredScores]:
+        """The scores of every frame, by its own sets and those of its neighbours."""
         window = _Window(self.config)
         for t, frame in enumerate(source.frames()):
             maps = cache.maps(t, frame)
-            chosen = [int(track.seeds[t]) for track in tracks]
+            object_seeds = [int(track.seeds[t]) for track in tracks]
             if window.needs_sets(t):
-                sets = seed_sets(maps, seeds[t], chosen, self.config)
+                sets = seed_sets(maps, seeds[t], object_seeds, self.config)
             owner = sets.owner
-            if len(chosen) > 1 and not window.needs_sets(t):
-                owner = seed_sets(maps, seeds[t], chosen, self.config).owner
-            scores = seeds[t].scores(self.config)[chosen]
+            # Older sets can still score this frame, but ownership of pixels moves with the objects.
+            if len(object_seeds) > 1 and not window.needs_sets(t):
+                owner = seed_sets(maps, seeds[t], object_seeds, self.config).owner
+            scores = seeds[t].scores(self.config)[object_seeds]
             yield from window.add(maps, sets, owner, scores)
             counter.add()
         yield from window.finish()
 
 
 class EmbeddingDiscovery(StoredDiscovery):
-    """The objects of one video, and the seeds they were found by."""
+    """The objects of one video with the seed tracks by which they were found."""
 
     def __init__(
         self,
         source: FrameSource,
-        kept: Sequence[KeptScores],
+        stored: Sequence[StoredScores],
         tracks: Sequence[SeedTrack],
         refine: Refine | None,
     ) -> None:
-        super().__init__(source, kept, [track.score for track in tracks], refine)
+        super().__init__(source, stored, [track.score for track in tracks], refine)
         self.tracks = tuple(tracks)
-        """The seed of each object in every frame."""
+        """Seed track of each object."""
 
 
 def ranked_tracks(
@@ -166,60 +180,62 @@ def ranked_tracks(
     """All tracks of a video, the best first.
 
     Args:
-        seeds: Of every frame.
+        seeds: Seeds of every frame.
         config: The settings.
-        objects: How many are looked for: with several, tracks stay near where they are.
+        objects: Number of objects; with several, tracks are linked by position too.
     """
     nearness = config.nearness if objects > 1 else 0.0
     points = [frame.linking_points(nearness) for frame in seeds]
     scores = [frame.scores(config) for frame in seeds]
-    return rank_tracks(points, scores, spread(len(seeds), config.track_starts))
+    return rank_tracks(points, scores, evenly_spaced(len(seeds), config.track_starts))
 
 
-def spread(count: int, wanted: int) -> list[int]:
-    """At most so many of the numbers 0..count-1, evenly, the first and last among them."""
-    return sorted({int(i) for i in np.linspace(0, count - 1, min(wanted, count)).round()})
+def evenly_spaced(count: int, most: int) -> list[int]:
+    """At most this many of the indices 0..count-1, evenly spaced, with the first and last."""
+    return sorted({int(i) for i in np.linspace(0, count - 1, min(most, count)).round()})
 
 
 class _Window:
-    """Holds the frames whose neighbours' sets are still to come."""
+    """A sliding window: frames wait in it until the sets of their later neighbours are there."""
 
     def __init__(self, config: DiscoveryConfig) -> None:
         self.config = config
-        # Neighbours add to sets that are made for every frame; older ones stand alone.
+        # Only sets that are computed for every frame are combined with those of neighbours.
         self.reach = config.neighbours if config.adapt_every == 1 else 0
         self._sets: deque[SeedSets] = deque(maxlen=2 * self.reach + 1)
         self._waiting: deque[tuple[FrameMaps, Owners, npt.NDArray[np.float32]]] = deque()
 
     def needs_sets(self, t: int) -> bool:
-        """Whether sets are made for frame t."""
+        """True if sets are computed for frame t."""
         every = self.config.adapt_every
         return t == 0 or (every is not None and t % every == 0)
 
     def add(
         self, maps: FrameMaps, sets: SeedSets, owner: Owners, scores: npt.NDArray[np.float32]
-    ) -> Iterator[KeptScores]:
-        """Take a frame; give those whose neighbours are now all there."""
+    ) -> Iterator[StoredScores]:
+        """Add a frame; yield the frame that now has all its neighbours, if there is one."""
         self._sets.append(sets)
         self._waiting.append((maps, owner, scores))
         if len(self._waiting) > self.reach:
             yield self._score()
 
-    def finish(self) -> Iterator[KeptScores]:
-        """Give the frames that are left."""
+    def finish(self) -> Iterator[StoredScores]:
+        """Yield the remaining frames."""
         while self._waiting:
+            # The window shrinks at the end of the video: sets that are out of reach are dropped.
             if len(self._sets) > len(self._waiting) + self.reach:
                 self._sets.popleft()
             yield self._score()
 
-    def _score(self) -> KeptScores:
+    def _score(self) -> StoredScores:
         maps, owner, scores = self._waiting.popleft()
         background = np.concatenate([sets.background for sets in self._sets])
         objects = np.concatenate([points for sets in self._sets for points in sets.objects])
-        together = soft_scores(maps.embedding, background, [objects])
+        # All objects are scored as one foreground against the background, then split by owner.
+        foreground = soft_scores(maps.embedding, background, [objects])
+        by_object = split_foreground(foreground, owner, len(scores))[1:]
         clarity = [
-            float(score) * certainty(row)
-            for score, row in zip(scores, share_out(together, owner, len(scores))[1:], strict=True)
+            float(score) * certainty(row) for score, row in zip(scores, by_object, strict=True)
         ]
-        sharp = sharpen(together, self.config.sharpness)
-        return keep_scores(share_out(sharp, owner, len(scores)), clarity)
+        sharp = sharpen(foreground, self.config.sharpness)
+        return store_scores(split_foreground(sharp, owner, len(scores)), clarity)

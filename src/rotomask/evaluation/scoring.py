@@ -1,4 +1,4 @@
-"""Scoring of a whole result set, its sequences spread over processes."""
+"""Scoring of a folder of results, with the sequences spread over processes."""
 
 import multiprocessing
 import os
@@ -18,12 +18,12 @@ from rotomask.evaluation.protocols.tracks import TrackProtocol
 from rotomask.evaluation.results import EvaluationResult, SequenceScore
 
 OnProgress = Callable[[int, int], None]
-"""Told after each sequence: how many are done, of how many."""
+"""Called after each sequence with the number of sequences done and of all sequences."""
 
 FEW_FRAMES = 2000
-"""Below this the start of processes (a second) costs more than it gains."""
+"""With fewer frames, starting processes (a second) takes longer than it saves."""
 FEW_FRAMES_OF_STABILITY = 50
-"""The same where T is measured, which takes a tenth of a second a frame."""
+"""The same limit if T is measured, which takes a tenth of a second per frame."""
 
 
 def evaluate_results(
@@ -38,17 +38,19 @@ def evaluate_results(
     """Score a folder of result masks on the sequences of a data set.
 
     Args:
-        dataset: From `open_benchmark`; `dataset.select(names)` takes some sequences only.
-        results: ``RESULTS/SEQUENCE/FRAME.png``, of any image type.
-        protocol: Measures and tolerance; the benchmark's own by default.
-        on_missing: A scored frame without a result is an "error", or counts as "empty".
-        processes: 1 for this process alone; None for one a core, where that pays. Unless it is 1,
-            a script needs the usual ``if __name__ == "__main__":``.
+        dataset: A data set from `open_benchmark`; use `dataset.select(names)` to score some
+            sequences only.
+        results: Folder of the masks, ``RESULTS/SEQUENCE/FRAME.png``, of any image type.
+        protocol: Measures and tolerance; by default the benchmark's.
+        on_missing: "error" fails if a scored frame has no result; "empty" scores an empty mask.
+        processes: Number of processes. By default one per core if there are many frames, else 1. If
+            there are several, a script must guard its work by ``if __name__ == "__main__":``.
         on_progress: Called after each sequence.
 
     Raises:
-        DatasetError: If results are missing, or the data set has nothing to score.
-        MaskError: If a mask is damaged or of another size than its annotation.
+        DatasetError: If results are missing, or the data set has no frame to score.
+        MaskError: If a mask is damaged or differs in size from its annotation.
+        OptionError: If `processes` is below 1.
     """
     benchmark = get_benchmark(dataset.benchmark)
     folder = ResultFolder(Path(results), on_missing, flat=_is_flat(Path(results), dataset))
@@ -56,14 +58,14 @@ def evaluate_results(
     if not len(dataset) or not frames:
         raise DatasetError(
             f"{dataset.benchmark} {dataset.split} has no annotated frame to score; "
-            "of a test split only the first masks are public"
+            "test splits have only the first masks"
         )
     if benchmark.stored_by_frame:
         folder.check(dataset)
-    rules = protocol or TrackProtocol(measures=benchmark.measures)
-    few = FEW_FRAMES_OF_STABILITY if "T" in rules.measures else FEW_FRAMES
-    workers = min(_processes(processes, pays=frames >= few), len(dataset))
-    task = _Task(dataset.benchmark, folder, rules)
+    protocol = protocol or TrackProtocol(measures=benchmark.measures)
+    few = FEW_FRAMES_OF_STABILITY if "T" in protocol.measures else FEW_FRAMES
+    workers = min(_processes(processes, parallel=frames >= few), len(dataset))
+    task = _Task(dataset.benchmark, folder, protocol)
     scores: dict[str, SequenceScore] = {}
     for score in _scores(task, dataset, workers):
         scores[score.name] = score
@@ -81,14 +83,14 @@ def evaluate_results(
 
 
 def _is_flat(results: Path, dataset: VideoDataset) -> bool:
-    """Whether the folder holds the masks of the only sequence without a folder of its name."""
+    """True if the folder has the masks of the only sequence, and no folder of its name."""
     if len(dataset) != 1 or not results.is_dir() or (results / dataset.sequences[0].name).is_dir():
         return False
     return bool(image_files(results))
 
 
 class _Task:
-    """Scores one sequence; reaches other processes, where a closure could not."""
+    """Scoring of one sequence; a class, since closures cannot be sent to other processes."""
 
     def __init__(self, benchmark: str, folder: ResultFolder, protocol: TrackProtocol) -> None:
         self.benchmark, self.folder, self.protocol = benchmark, folder, protocol
@@ -98,12 +100,13 @@ class _Task:
 
 
 def _scores(task: _Task, dataset: VideoDataset, workers: int) -> Iterator[SequenceScore]:
-    """Every sequence's score, in any order."""
+    """The scores of all sequences, in any order."""
     longest_first = sorted(dataset, key=lambda s: len(s.scored_frames()), reverse=True)
     if workers == 1:
         yield from map(task, longest_first)
         return
-    # Not by fork: a thread that holds a lock meanwhile (PyTorch has some) would stop the child.
+    # Not fork: a lock that another thread holds at that moment (PyTorch has threads) would never be
+    # released in the child.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread) as pool:
         futures = [pool.submit(task, sequence) for sequence in longest_first]
@@ -112,8 +115,8 @@ def _scores(task: _Task, dataset: VideoDataset, workers: int) -> Iterator[Sequen
                 yield future.result()
         except BrokenProcessPool as error:
             raise RotomaskError(
-                "a scoring process died; a script needs `if __name__ == '__main__':` around its "
-                "work, or give processes=1"
+                "a scoring process died; put the script's work under "
+                "`if __name__ == '__main__':`, or use processes=1"
             ) from error
         except BaseException:
             pool.shutdown(cancel_futures=True)
@@ -124,14 +127,15 @@ def _one_thread() -> None:
     cv2.setNumThreads(1)
 
 
-def _processes(asked: int | None, *, pays: bool) -> int:
-    if asked is not None and asked < 1:
-        raise OptionError(f"processes must be at least 1, got {asked}")
-    if asked is not None:
-        return asked
-    if not pays:
+def _processes(processes: int | None, *, parallel: bool) -> int:
+    """The number asked for; by default one per core if `parallel`, else 1."""
+    if processes is not None and processes < 1:
+        raise OptionError(f"processes must be at least 1, got {processes}")
+    if processes is not None:
+        return processes
+    if not parallel:
         return 1
-    # Not all systems know which cores a process may use.
+    # In a container a process may use fewer cores than there are; only Linux tells which.
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -145,7 +149,7 @@ def _notes(dataset: VideoDataset, sequences: tuple[SequenceScore, ...]) -> tuple
     note = get_benchmark(dataset.benchmark).note(dataset.split)
     if note:
         notes.append(note)
-    odd = [s.name for s in sequences if s.notes]
-    if odd:
-        notes.append(f"notes on {len(odd)} sequences: {', '.join(odd)}")
+    with_notes = [s.name for s in sequences if s.notes]
+    if with_notes:
+        notes.append(f"notes on {len(with_notes)} sequences: {', '.join(with_notes)}")
     return tuple(notes)

@@ -1,4 +1,4 @@
-"""From one foreground seed to the sets of seeds that stand for foreground and background (3.4)."""
+"""The sets of seeds that represent foreground and background, from one foreground seed (3.4)."""
 
 import numpy as np
 import numpy.typing as npt
@@ -10,15 +10,15 @@ BoolMask = npt.NDArray[np.bool_]
 
 
 def initial_foreground(graph: csr_array, foreground: Indices, background: Indices) -> BoolMask:
-    """Pixels that the foreground seeds reach over lower edges than any background seed (eq. 11).
+    """Mask of the pixels nearer to foreground than to background by minimax distance (eq. 11).
 
     Args:
-        graph: From `embedding_graph`.
-        foreground: Places of the foreground seeds, one at least.
-        background: Places of the background seeds; without any, all is foreground.
+        graph: Output of `embedding_graph`.
+        foreground: Pixel numbers of the foreground seeds, at least one.
+        background: Pixel numbers of the background seeds; without any, all pixels are foreground.
 
     Returns:
-        hw values.
+        hw bool.
     """
     if not len(background):
         return np.ones(graph.shape[0], bool)
@@ -29,30 +29,34 @@ def initial_foreground(graph: csr_array, foreground: Indices, background: Indice
 def covered_seeds(
     foreground: BoolMask, regions: npt.NDArray[np.intp], count: int, share: float
 ) -> Indices:
-    """Seeds of whose region more than a share is foreground.
+    """Indices of the seeds with more than a fraction of their region in the foreground.
 
     Args:
-        foreground: h×w.
-        regions: h×w, 0..count-1.
-        count: How many regions there are.
-        share: 0 to 1.
+        foreground: h×w bool.
+        regions: Region of each pixel, h×w, 0..count-1.
+        count: Number of regions.
+        share: The fraction, 0 to 1.
     """
+    # Pixels by region, and foreground pixels by region, counted without a loop over regions.
     index = regions.ravel()
     size = np.bincount(index, minlength=count)
     inside = np.bincount(index, foreground.ravel(), minlength=count)
     return np.flatnonzero(inside > share * size)
 
 
-def still_or_no_object(
+def background_seeds(
     objectness: Values, saliency: Values | None, *, low_objectness: float, low_saliency: float
 ) -> BoolMask:
-    """Seeds for the background: no object, or an object that does not move (eq. 12).
+    """Mask of the background seeds: no object, or an object that does not move (eq. 12).
 
     Args:
         objectness: n, 0 to 1.
-        saliency: n, 0 to 1; None where motion says nothing.
-        low_objectness: Below it a seed is of no object.
-        low_saliency: Below it a seed does not move.
+        saliency: Motion saliency, n, 0 to 1; None if nothing moves.
+        low_objectness: A seed with less is not an object.
+        low_saliency: A seed with less does not move.
+
+    Returns:
+        n bool.
     """
     background: BoolMask = objectness < low_objectness
     return background if saliency is None else background | (saliency < low_saliency)

@@ -1,0 +1,106 @@
+"""Commands whose options come in groups: dataclasses in the signature, sections in the help."""
+
+import inspect
+import re
+import textwrap
+from collections.abc import Callable
+from dataclasses import MISSING, Field, fields, is_dataclass
+from functools import partial, wraps
+from typing import Any, get_args, get_type_hints
+
+from typer.core import TyperCommand
+
+from rotomask.cli.names import DESCRIPTIONS, NAMES
+
+MOST_NAME_COLUMNS = 30
+"""Width of the left column at most, as click has it."""
+
+
+class Command(TyperCommand):
+    """A command whose help has a section for each group of options.
+
+    In help texts ``{formats}`` stands for the names that `names.NAMES` gives for it, separated by
+    commas; they are looked up when the help is printed. `described` are keys of
+    `names.DESCRIPTIONS`, each a section of names with what they mean.
+    """
+
+    described: tuple[str, ...] = ()
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """Arguments as VIDEO; typer writes {VIDEO}."""
+        return [piece.strip("{}") for piece in super().collect_usage_pieces(ctx)]
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write arguments, then every group, then the described names."""
+        sections: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is None:  # a hidden option
+                continue
+            name, text = record[0], _with_names(record[1])
+            section = getattr(parameter, "rich_help_panel", None) or "Options"
+            if parameter.param_type_name == "argument":
+                section, name = "Arguments", name.partition(" ")[0]  # without the type
+            sections.setdefault(section, []).append((name, text))
+        for title in self.described:
+            sections[title] = list(DESCRIPTIONS[title]().items())
+        for title, rows in sections.items():
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(_wrapped(rows, formatter.width))
+
+
+def _wrapped(rows: list[tuple[str, str]], width: int) -> list[tuple[str, str]]:
+    """Rows of a definition list whose texts are wrapped between words only.
+
+    click would break contact-sheet at its hyphen, which then reads as two names.
+    """
+    width -= min(max(len(name) for name, _ in rows), MOST_NAME_COLUMNS) + 4
+    unbroken = partial(textwrap.fill, width=width, break_on_hyphens=False)
+    return [(name, "\b\n" + unbroken(text)) for name, text in rows]  # \b: wrapped already
+
+
+def _with_names(text: str) -> str:
+    return re.sub(r"\{(\w+)\}", lambda match: ", ".join(NAMES[match[1]]()), text)
+
+
+def grouped(function: Callable[..., None]) -> Callable[..., None]:
+    """Command whose parameters of a dataclass type are replaced by the fields of the dataclass.
+
+    typer makes options of a function's parameters. Here a group of options that several commands
+    share is a dataclass whose fields are annotated as typer's parameters are; the function gets an
+    instance of it. A class attribute ``section`` names the group's section in the help.
+    """
+    hints = get_type_hints(function, include_extras=True)
+    groups: dict[str, type] = {}
+    options: list[inspect.Parameter] = []
+    for name, parameter in inspect.signature(function).parameters.items():
+        if is_dataclass(hints[name]):
+            groups[name] = hints[name]
+            options += [_option(field, hints[name]) for field in fields(hints[name])]
+        else:
+            keyword = inspect.Parameter.KEYWORD_ONLY
+            options.append(parameter.replace(kind=keyword, annotation=hints[name]))
+
+    @wraps(function)
+    def command(**values: Any) -> None:
+        for name, group in groups.items():
+            values[name] = group(**{field.name: values.pop(field.name) for field in fields(group)})
+        function(**values)
+
+    command.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
+    command.__annotations__ = {option.name: option.annotation for option in options}
+    return command
+
+
+def _option(field: Field[Any], group: type) -> inspect.Parameter:
+    """A field of a group as a parameter of a command."""
+    annotation = get_type_hints(group, include_extras=True)[field.name]
+    for metadata in get_args(annotation)[1:]:
+        metadata.rich_help_panel = getattr(group, "section", None)
+    return inspect.Parameter(
+        field.name,
+        inspect.Parameter.KEYWORD_ONLY,
+        annotation=annotation,
+        default=inspect.Parameter.empty if field.default is MISSING else field.default,
+    )

@@ -1,0 +1,73 @@
+"""Names that help texts list, from the tables that hold them, without importing what they name."""
+
+import ast
+from collections.abc import Callable
+from functools import cache, partial
+from importlib import resources
+
+
+@cache
+def _table(module: str, name: str) -> ast.Dict:
+    """A dictionary that is written out in a module of rotomask, as a syntax tree.
+
+    Importing the module would load torch, PyAV or OpenCV: one to three seconds for a help text.
+
+    Args:
+        module: Path in the package, such as ``export/exporting.py``.
+        name: The dictionary's name.
+    """
+    source = resources.files("rotomask").joinpath(module).read_text(encoding="utf-8")
+    (table,) = (
+        statement.value
+        for statement in ast.parse(source).body
+        if isinstance(statement, ast.AnnAssign) and ast.unparse(statement.target) == name
+    )
+    assert isinstance(table, ast.Dict)
+    return table
+
+
+def _keys(module: str, name: str) -> tuple[str, ...]:
+    """Names that a table has."""
+    return tuple(ast.literal_eval(key) for key in _table(module, name).keys if key is not None)
+
+
+def _entries(role: str) -> tuple[str, ...]:
+    """Names of the catalogue's entries that have a role: ``role=`` is an argument of the entry."""
+    table = _table("catalog.py", "CATALOG")
+    return tuple(
+        ast.literal_eval(key)
+        for key, entry in zip(table.keys, table.values, strict=True)
+        if key is not None
+        and isinstance(entry, ast.Call)
+        and role in [argument.arg for argument in entry.keywords]
+    )
+
+
+def _directions() -> dict[str, str]:
+    directions: dict[str, str] = ast.literal_eval(_table("segmenters/follow.py", "DIRECTIONS"))
+    return directions
+
+
+def _refinements() -> dict[str, str]:
+    from rotomask.segmenters.refinements import REFINEMENTS
+
+    return {refinement.example: refinement.help for refinement in REFINEMENTS.values()}
+
+
+NAMES: dict[str, Callable[[], tuple[str, ...]]] = {
+    "benchmarks": partial(_keys, "evaluation/benchmarks.py", "BENCHMARKS"),
+    "detectors": partial(_entries, "detector"),
+    "discoverers": partial(_entries, "discoverer"),
+    "edge_models": partial(_entries, "edges"),
+    "estimators": partial(_entries, "flow"),
+    "fields": partial(_keys, "refine/field_windows.py", "TUNED"),
+    "formats": partial(_keys, "export/exporting.py", "FORMATS"),
+    "models": partial(_entries, "segmenter"),
+}
+"""What ``{formats}`` and the like stand for in a help text."""
+
+DESCRIPTIONS: dict[str, Callable[[], dict[str, str]]] = {
+    "Directions": _directions,
+    "Refinements": _refinements,
+}
+"""Sections of a help that say what each name means."""

@@ -1,0 +1,275 @@
+"""Marking by click-lite: one pass of the decoder a prompt, on a view that follows the object.
+
+The zoom is that of Sofiiuk et al. 2021 (RITM): after the first prompt the network looks at the
+object's surroundings, enlarged. Unlike there, what lies outside the view keeps its old mask.
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from rotomask.arrays import Frame
+from rotomask.networks.click_lite import ClickFeatures, ClickLite, Modulation
+from rotomask.networks.precision import Runtime, choose_runtime
+from rotomask.prompts.drawing import View, draw_prompt
+from rotomask.prompts.kinds import Box, Prompt, RoughMask, Scribble, is_positive
+from rotomask.prompts.learning import LearningConfig, learn_modulation
+from rotomask.prompts.marker import Marker, Probability, drop_specks
+
+CLICK_RADIUS_PX = 5
+"""Radius of a click's disk in the network's view, as in training."""
+STROKE_WIDTH_PX = 5.0
+"""Width of a scribble in the network's view: the middle of what training shows."""
+K = TypeVar("K")
+V = TypeVar("V")
+
+POSITIVE, NEGATIVE, BOX, PREVIOUS = range(4)
+
+EncodedMask = npt.NDArray[np.uint8]
+"""Probability in 255ths, H×W: what a round hands to the next, and what training rounds to."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClickMarkerConfig:
+    """How click-lite is run."""
+
+    long_side: int = 384
+    """Long side of a view in the network, px; a multiple of 32."""
+    margin: float = 1.4
+    """Side of a view as a multiple of that of the object's box."""
+    least_px: int = 96
+    """Shortest side of a view, frame px."""
+    zoom_below: float = 0.5
+    """Part of the frame that the object's box covers at most for the first prompt to be answered
+    a second time, enlarged."""
+    keep_above: float = 0.5
+    """Overlap (of the heights times of the widths) with the view that the object calls for, above
+    which the old view stays."""
+    learning: LearningConfig | None = None
+    """How the network is adapted to the frame's own prompts; None: not at all."""
+    states: int = 32
+    """Rounds whose masks are stored, for undo and several objects."""
+    views: int = 6
+    """Views whose features are stored."""
+
+
+@dataclass(frozen=True)
+class _Round:
+    """What a list of prompts gave."""
+
+    mask: EncodedMask
+    view: View
+    rough: bool = False
+    """True if it began with a mask from elsewhere."""
+
+
+class ClickMarker(Marker):
+    """Marks objects by click-lite.
+
+    Args:
+        network: With its weights.
+        config: How it is run.
+        runtime: Where and in which precision; by default as suits the machine.
+    """
+
+    def __init__(
+        self,
+        network: ClickLite,
+        config: ClickMarkerConfig | None = None,
+        runtime: Runtime | None = None,
+    ) -> None:
+        super().__init__()
+        self.config = config or ClickMarkerConfig()
+        self.runtime = runtime or choose_runtime()
+        self.network = network.eval().to(self.runtime.device)
+        self.network.requires_grad_(False)
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._features: OrderedDict[View, ClickFeatures] = OrderedDict()
+        self._rounds: OrderedDict[tuple[Prompt, ...], _Round] = OrderedDict()
+
+    def prepare(self, frame: Frame) -> None:
+        """Encode the whole frame and forget the one before."""
+        self._features.clear()
+        self._rounds.clear()
+        self._encode(self._shown(0, 0, frame.shape[1], frame.shape[0]))
+
+    def object_probability(self, prompts: tuple[Prompt, ...]) -> Probability:
+        """Foreground probability of one object; see `Marker`."""
+        start = len(prompts)
+        while start > 0 and prompts[:start] not in self._rounds:
+            start -= 1
+        state = self._rounds[prompts[:start]] if start > 0 else None
+        for count in range(start + 1, len(prompts) + 1):
+            state = self._answer(prompts[:count], state)
+            _store(self._rounds, prompts[:count], state, self.config.states)
+        assert state is not None  # check_prompts refuses an empty list
+        _store(self._rounds, prompts, state, self.config.states)
+        probability = state.mask.astype(np.float32) / np.float32(255)
+        return drop_specks(probability, prompts)
+
+    def _answer(self, prompts: tuple[Prompt, ...], before: _Round | None) -> _Round:
+        """The round of the last prompt, after those before it."""
+        last = prompts[-1]
+        height, width = self.frame.shape[:2]
+        if isinstance(last, RoughMask):
+            before = _Round(last.mask.astype(np.uint8) * 255, View.whole((height, width)), True)
+        mask = before.mask if before is not None else np.zeros((height, width), np.uint8)
+        old_view = before.view if before is not None else None
+        view = self._choose_view(mask, prompts, old_view)
+        new = self._run(view, prompts, mask)
+        if not (mask > 127).any() and _is_whole(view, (height, width)):
+            closer = self._choose_view(new, prompts, None)
+            extent = (closer.right - closer.left) * (closer.bottom - closer.top)
+            if closer != view and extent < self.config.zoom_below * height * width:
+                view, new = closer, self._run(closer, prompts, new)
+        rough = before is not None and before.rough
+        if rough and not isinstance(last, RoughMask | Box):
+            new = _merge_change(mask, new, last)
+        return _Round(new, view, rough)
+
+    def _choose_view(self, mask: EncodedMask, prompts: Sequence[Prompt], old: View | None) -> View:
+        """The surroundings of the object and its prompts; the old view while it still suits."""
+        height, width = self.frame.shape[:2]
+        marked = (mask > 127).astype(np.uint8)
+        boxes = [p for p in prompts if isinstance(p, Box)]
+        if not marked.any() and not boxes:
+            return self._shown(0, 0, width, height)
+        whole = View.whole((height, width))
+        for prompt in prompts:
+            if is_positive(prompt) and not isinstance(prompt, RoughMask):
+                draw_prompt(marked, prompt, whole)
+        ys, xs = np.nonzero(marked)
+        low = np.array([xs.min(), ys.min()], float)
+        high = np.array([xs.max(), ys.max()], float) + 1
+        side = np.maximum((high - low) * self.config.margin, self.config.least_px)
+        start = np.maximum(0, np.floor((low + high - side) / 2)).astype(int)
+        end = np.minimum((width, height), np.ceil((low + high + side) / 2).astype(int))
+        view = self._shown(*start.tolist(), *end.tolist())
+        if (
+            old is not None
+            and _holds(old, low, high)
+            and (_overlap(old, view) >= self.config.keep_above)
+        ):
+            return old
+        return view
+
+    def _shown(self, left: int, top: int, right: int, bottom: int) -> View:
+        """A view at the network's size: the long side fixed, both multiples of its stride."""
+        stride = ClickLite.stride
+        factor = self.config.long_side / max(right - left, bottom - top)
+        height = max(1, round((bottom - top) * factor / stride)) * stride
+        width = max(1, round((right - left) * factor / stride)) * stride
+        return View(left, top, right, bottom, (height, width))
+
+    def _encode(self, view: View) -> ClickFeatures:
+        """Features of a view, computed once."""
+        if view in self._features:
+            self._features.move_to_end(view)
+            return self._features[view]
+        enlarges = view.scale[0] > 1
+        image = view.crop(self.frame, cv2.INTER_CUBIC if enlarges else cv2.INTER_AREA)
+        tensor = torch.from_numpy(np.ascontiguousarray(image)).to(self.runtime.device)
+        tensor = tensor.movedim(-1, 0)[None].float() / 255
+        with torch.no_grad(), self._autocast():
+            features = self.network.encode(tensor.contiguous(memory_format=torch.channels_last))
+        _store(self._features, view, features, self.config.views)
+        return features
+
+    def _run(self, view: View, prompts: Sequence[Prompt], mask: EncodedMask) -> EncodedMask:
+        """The mask after one pass of the network; outside the view it stays as it is."""
+        features = self._encode(view)
+        maps = torch.from_numpy(prompt_maps(prompts, view, mask)).to(self.runtime.device)
+        maps = maps[None].float() / 255
+        modulation: Modulation | None = None
+        if self.config.learning is not None:
+            with self._autocast():
+                modulation = learn_modulation(self.network, features, maps, self.config.learning)
+        with torch.no_grad(), self._autocast():
+            logits = self.network(features, maps, modulation).logits[0].float().cpu()
+        return _paste(mask, logits, view)
+
+    def _autocast(self) -> torch.autocast:
+        enabled = self.runtime.precision == "bfloat16"
+        return torch.autocast(self.runtime.device.type, torch.bfloat16, enabled)
+
+
+def prompt_maps(prompts: Sequence[Prompt], view: View, mask: EncodedMask) -> npt.NDArray[np.uint8]:
+    """The network's input beside the image, 4×h×w uint8: positive, negative, box, previous mask."""
+    maps = np.zeros((4, *view.size), np.uint8)
+    for prompt in prompts:
+        if isinstance(prompt, RoughMask):
+            continue
+        channel = BOX if isinstance(prompt, Box) else POSITIVE if is_positive(prompt) else NEGATIVE
+        if isinstance(prompt, Scribble):
+            # Thin or thick in the frame, a stroke has one width for the network.
+            width = STROKE_WIDTH_PX / (sum(view.scale) / 2)
+            prompt = Scribble(prompt.points, prompt.positive, prompt.object_id, width)
+        draw_prompt(maps[channel], prompt, view, CLICK_RADIUS_PX)
+    maps[PREVIOUS] = view.crop(mask, cv2.INTER_AREA if view.scale[0] < 1 else cv2.INTER_LINEAR)
+    return maps
+
+
+def _paste(mask: EncodedMask, logits: Tensor, view: View) -> EncodedMask:
+    """A mask with the network's output in place of what the view shows."""
+    height, width = view.bottom - view.top, view.right - view.left
+    # Logits are enlarged, not probabilities: outlines stay as sharp as they were.
+    large = cv2.resize(logits.numpy(), (width, height), interpolation=cv2.INTER_LINEAR)
+    probability = torch.sigmoid(torch.from_numpy(large)).numpy()
+    pasted = mask.copy()
+    pasted[view.top : view.bottom, view.left : view.right] = np.round(probability * 255)
+    return pasted
+
+
+def _merge_change(old: EncodedMask, new: EncodedMask, prompt: Prompt) -> EncodedMask:
+    """The old mask changed only where the prompt's own change is (FocalClick, sec. 3.3).
+
+    Of what differs between the masks, the connected parts that the prompt touches are taken over;
+    what else the network would redo in a mask from elsewhere stays.
+    """
+    differs = ((old > 127) != (new > 127)).astype(np.uint8)
+    _, parts = cv2.connectedComponents(differs)
+    height, width = old.shape
+    touched = np.zeros((height, width), np.uint8)
+    draw_prompt(touched, prompt, View.whole((height, width)), CLICK_RADIUS_PX)
+    wanted = np.unique(parts[(touched > 0) & (differs > 0)])
+    if len(wanted) == 0:
+        return old
+    # The soft border around the changed parts belongs to the change.
+    region = cv2.dilate(np.isin(parts, wanted).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    return np.where(region, new, old)
+
+
+def _overlap(a: View, b: View) -> float:
+    """Overlap of the heights times that of the widths, 0 to 1."""
+    rows = _interval_iou((a.top, a.bottom), (b.top, b.bottom))
+    return rows * _interval_iou((a.left, a.right), (b.left, b.right))
+
+
+def _interval_iou(a: tuple[int, int], b: tuple[int, int]) -> float:
+    shared = max(0, min(a[1], b[1]) - max(a[0], b[0]))
+    return shared / (max(a[1], b[1]) - min(a[0], b[0]))
+
+
+def _holds(view: View, low: npt.NDArray[np.float64], high: npt.NDArray[np.float64]) -> bool:
+    """True if a box lies inside a view."""
+    starts = low[0] >= view.left and low[1] >= view.top
+    return bool(starts and high[0] <= view.right and high[1] <= view.bottom)
+
+
+def _is_whole(view: View, size: tuple[int, int]) -> bool:
+    return (view.left, view.top, view.bottom, view.right) == (0, 0, *size)
+
+
+def _store(cache: OrderedDict[K, V], key: K, value: V, most: int) -> None:
+    """Put a value into a cache of the most recent ones."""
+    cache[key] = value
+    cache.move_to_end(key)
+    while len(cache) > most:
+        cache.popitem(last=False)

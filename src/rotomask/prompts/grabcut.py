@@ -1,0 +1,236 @@
+"""Marking by GrabCut: no network, colours and edges alone.
+
+Paper 4 (one-shot segmentation with an appearance network and a detector's boxes) has users mark the
+first frame with "a few quick scribbles" and "a variant of the grab-cut algorithm", and does not say
+which. Ours looks at a reduced window around the prompts and smooths the outline along the picture's
+edges. Rother et al. 2004 (GrabCut); He et al. 2010 (guided filter).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from rotomask.arrays import Frame
+from rotomask.errors import OptionError
+from rotomask.prompts.drawing import View, draw_all
+from rotomask.prompts.kinds import Box, Prompt, RoughMask, is_positive
+from rotomask.prompts.marker import CERTAIN, Marker, Probability
+
+BoolMask = npt.NDArray[np.bool_]
+Values = npt.NDArray[np.float32]
+"""H×W."""
+Trimap = npt.NDArray[np.uint8]
+"""GrabCut's labels: sure or probable background or object, H×W."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GrabCutConfig:
+    """How GrabCut is run."""
+
+    long_side: int = 240
+    """Long side to which the window is reduced, px. Full size takes seconds and is no better."""
+    iterations: int = 3
+    """Rounds of learning the colours and cutting the graph."""
+    margin: float = 1.75
+    """Side of the window as a multiple of that of the prompts' box."""
+    padding_px: int = 30
+    """What the window has on each side beyond that."""
+    least: float = 0.4
+    """Shortest side of the window, as a part of the frame's long side: one click says little of
+    the object's size."""
+    near: float = 0.15
+    """Reach beyond the strokes' box, as a part of its sides, of what is probably object."""
+    near_least: float = 0.1
+    """The same as a part of the window's long side, at least: a click alone has no box."""
+    click_radius_px: int = 3
+    """Radius of a click's disk in the reduced window."""
+    smoothing_radius: int = 6
+    """Radius of the guided filter that smooths the outline, frame px; 0: none."""
+
+    def __post_init__(self) -> None:
+        if self.long_side < 32 or self.iterations < 1:
+            raise OptionError(
+                "GrabCut needs a long side of at least 32 px and an iteration, got "
+                f"{self.long_side} and {self.iterations}"
+            )
+
+
+class GrabCutMarker(Marker):
+    """Marks objects by GrabCut."""
+
+    def __init__(self, config: GrabCutConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or GrabCutConfig()
+
+    def object_probability(self, prompts: tuple[Prompt, ...]) -> Probability:
+        """Foreground probability of one object; see `Marker`."""
+        view = self._window(prompts)
+        image = np.asarray(view.crop(self.frame, cv2.INTER_AREA), np.uint8)
+        trimap = self._trimap(prompts, view)
+        sure_object = trimap == cv2.GC_FGD
+        cut = grab_cut(image, trimap, self.config.iterations)
+        cut = _tidy(cut, prompts, view, self.config.click_radius_px) | sure_object
+        return self._enlarge(cut, view)
+
+    def _window(self, prompts: Sequence[Prompt]) -> View:
+        """What is looked at: the surroundings of the prompts."""
+        height, width = self.frame.shape[:2]
+        positive = [p for p in prompts if is_positive(p)]
+        ys, xs = np.nonzero(draw_all(positive, View.whole((height, width))))
+        low = np.array([xs.min(), ys.min()], float)
+        high = np.array([xs.max(), ys.max()], float) + 1
+        side = (high - low) * self.config.margin + 2 * self.config.padding_px
+        side = np.maximum(side, self.config.least * max(height, width))
+        left, top = np.maximum(0, np.floor((low + high - side) / 2)).astype(int).tolist()
+        end = np.ceil((low + high + side) / 2).astype(int)
+        right, bottom = np.minimum(end, (width, height)).tolist()
+        factor = min(1.0, self.config.long_side / max(right - left, bottom - top))
+        size = (max(1, round((bottom - top) * factor)), max(1, round((right - left) * factor)))
+        return View(left, top, right, bottom, size)
+
+    def _trimap(self, prompts: Sequence[Prompt], view: View) -> Trimap:
+        """What is sure and what is probable in the reduced window."""
+        boxes = [p for p in prompts if isinstance(p, Box)]
+        masks = [p for p in prompts if isinstance(p, RoughMask)]
+        strokes = [p for p in prompts if not isinstance(p, Box | RoughMask)]
+        trimap = np.full(view.size, cv2.GC_PR_BGD, np.uint8)
+        radius = self.config.click_radius_px
+        if masks:
+            trimap[draw_all(masks, view) > 0] = cv2.GC_PR_FGD
+        elif boxes:
+            trimap[draw_all(boxes, view) > 0] = cv2.GC_PR_FGD
+        else:
+            on_object = [p for p in strokes if is_positive(p)]
+            least = round(self.config.near_least * max(view.size))
+            drawn = draw_all(on_object, view, radius) > 0
+            trimap[_box_around(drawn, self.config.near, least)] = cv2.GC_PR_FGD
+        if boxes:  # a box bounds the object
+            trimap[draw_all(boxes, view) == 0] = cv2.GC_BGD
+        _bound_window(trimap, view, self.frame.shape[:2])
+        for prompt in strokes:  # in their order: later ones overrule earlier ones
+            sure = cv2.GC_FGD if is_positive(prompt) else cv2.GC_BGD
+            trimap[draw_all([prompt], view, radius) > 0] = sure
+        return trimap
+
+    def _enlarge(self, cut: BoolMask, view: View) -> Probability:
+        """The reduced window's mask at the frame's size, its outline along the frame's edges."""
+        height, width = view.bottom - view.top, view.right - view.left
+        soft: Values = cv2.resize(
+            cut.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR
+        ).astype(np.float32, copy=False)
+        inner = self.frame[view.top : view.bottom, view.left : view.right]
+        if self.config.smoothing_radius > 0:
+            grey = cv2.cvtColor(inner, cv2.COLOR_RGB2GRAY).astype(np.float32) / np.float32(255)
+            soft = guided_filter(grey, soft, self.config.smoothing_radius)
+        probability = np.full(self.frame.shape[:2], 1 - CERTAIN, np.float32)
+        probability[view.top : view.bottom, view.left : view.right] = np.clip(
+            soft, 1 - CERTAIN, CERTAIN
+        )
+        return probability
+
+
+def grab_cut(image: Frame, trimap: Trimap, iterations: int) -> BoolMask:
+    """GrabCut's object in a picture; the sure object where it cannot run.
+
+    It cannot without both a possible object and a possible background (OpenCV asserts that), nor
+    where one of them has too few colours for its mixture of Gaussians.
+
+    Args:
+        image: H×W×3 uint8 RGB.
+        trimap: H×W of OpenCV's GC_ labels; not changed.
+        iterations: Rounds.
+    """
+    sure = np.asarray(trimap == cv2.GC_FGD)
+    possible = (trimap == cv2.GC_FGD) | (trimap == cv2.GC_PR_FGD)
+    if not possible.any() or possible.all():
+        return sure if not possible.any() else np.asarray(possible)
+    # Its first clustering draws from OpenCV's global generator: the same prompts, the same mask.
+    cv2.setRNGSeed(0)
+    labels = trimap.copy()
+    background, foreground = np.zeros((1, 65)), np.zeros((1, 65))
+    bgr = np.ascontiguousarray(image[..., ::-1])
+    try:
+        cv2.grabCut(
+            bgr,
+            labels,
+            None,
+            background,
+            foreground,
+            iterations,
+            cv2.GC_INIT_WITH_MASK,  # type: ignore[call-overload]
+        )
+    except cv2.error:
+        return sure
+    return np.asarray((labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD))
+
+
+def guided_filter(guide: Values, values: Values, radius: int, epsilon: float = 1e-4) -> Values:
+    """Values smoothed where the guide is smooth, with steps where it has them.
+
+    He et al. 2010, eq. 5 to 8: in each window the values are a line a·guide + b, fitted by least
+    squares; a pixel takes the mean of its windows' lines.
+
+    Args:
+        guide: H×W, 0 to 1.
+        values: H×W.
+        radius: The windows' sides are 2·radius + 1.
+        epsilon: Variance of the guide that counts as smooth.
+    """
+    side = (2 * radius + 1, 2 * radius + 1)
+
+    def mean(x: Values) -> Values:
+        return cv2.blur(x, side).astype(np.float32, copy=False)
+
+    mean_guide, mean_values = mean(guide), mean(values)
+    covariance = mean(guide * values) - mean_guide * mean_values
+    variance = mean(guide * guide) - mean_guide * mean_guide
+    slope: Values = (covariance / (variance + epsilon)).astype(np.float32)
+    offset = mean_values - slope * mean_guide
+    smooth: Values = mean(slope) * guide + mean(offset)
+    return smooth
+
+
+def _bound_window(trimap: Trimap, view: View, frame: tuple[int, ...]) -> None:
+    """Make the window's border sure background where the frame goes on beyond it, in place."""
+    if view.top > 0:
+        trimap[0] = cv2.GC_BGD
+    if view.left > 0:
+        trimap[:, 0] = cv2.GC_BGD
+    if view.bottom < frame[0]:
+        trimap[-1] = cv2.GC_BGD
+    if view.right < frame[1]:
+        trimap[:, -1] = cv2.GC_BGD
+
+
+def _box_around(strokes: BoolMask, reach: float, least: int) -> tuple[slice, slice]:
+    """Rows and columns of the strokes' box, grown by a part of its sides or by `least` pixels."""
+    ys, xs = np.nonzero(strokes)
+    if len(ys) == 0:
+        return slice(0, 0), slice(0, 0)
+    extra_y = max(least, round(reach * (ys.max() - ys.min() + 1)))
+    extra_x = max(least, round(reach * (xs.max() - xs.min() + 1)))
+    rows = slice(max(0, int(ys.min()) - extra_y), int(ys.max()) + 1 + extra_y)
+    return rows, slice(max(0, int(xs.min()) - extra_x), int(xs.max()) + 1 + extra_x)
+
+
+def _tidy(cut: BoolMask, prompts: Sequence[Prompt], view: View, radius: int) -> BoolMask:
+    """The cut without specks, without parts that no stroke touches, and without holes.
+
+    A hole that a negative prompt touches stays; so do parts where no stroke says what is meant.
+    """
+    smooth = np.asarray(cv2.medianBlur(cut.astype(np.uint8), 3))
+    strokes = [p for p in prompts if not isinstance(p, Box | RoughMask)]
+    on_object = draw_all([p for p in strokes if is_positive(p)], view, radius) > 0
+    if on_object.any():
+        _, components = cv2.connectedComponents(smooth)
+        touched = np.unique(components[on_object & (smooth > 0)])
+        smooth = np.isin(components, touched[touched > 0]).astype(np.uint8)
+    beside = draw_all([p for p in strokes if not is_positive(p)], view, radius) > 0
+    count, holes = cv2.connectedComponents(1 - smooth, connectivity=4)
+    border = np.concatenate([holes[0], holes[-1], holes[:, 0], holes[:, -1]])
+    open_ones = {*np.unique(border).tolist(), *np.unique(holes[beside]).tolist(), 0}
+    closed = [k for k in range(1, count) if k not in open_ones]
+    return np.asarray((smooth > 0) | np.isin(holes, closed))

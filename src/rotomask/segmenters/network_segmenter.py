@@ -1,0 +1,122 @@
+"""Base of the segmenters that run one network over a video: its device, and checks of each call."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar, Generic, Literal, TypeVar
+
+import torch
+from torch import nn
+
+from rotomask.arrays import Frame, Mask, Probabilities, check_frame, check_mask
+from rotomask.errors import MaskError, RotomaskError
+from rotomask.networks.precision import Runtime, choose_runtime
+from rotomask.segmenters.base import Segmenter
+from rotomask.segmenters.framing import ids_in
+
+Network = TypeVar("Network")
+Config = TypeVar("Config")
+
+
+class NetworkSegmenter(Segmenter, Generic[Network, Config]):
+    """Runs a network over a video; a subclass says how, its config with which settings.
+
+    A subclass implements `_start`, `_step`, `_add` and `_observe`, which get what `Segmenter` takes
+    after it was checked, and `working_size`.
+
+    Args:
+        network: Moved to the runtime's device, in evaluation mode, its parameters frozen.
+        config: Settings.
+        runtime: Device and precision; None: the best that there are.
+    """
+
+    online_lesson: ClassVar[Literal["space-time", "reference-guided"] | None] = None
+    """How `training.online` trains its network on one annotated frame; None: it cannot."""
+
+    def __init__(self, network: nn.Module, config: Config, runtime: Runtime | None) -> None:
+        self.config = config
+        self.runtime = runtime or choose_runtime()
+        network.to(self.runtime.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network: Network = network.eval().requires_grad_(False)  # type: ignore[assignment]
+        self._ids: tuple[int, ...] = ()
+        self._size = (0, 0)
+
+    def __repr__(self) -> str:
+        """Network, device, precision and settings."""
+        name, runtime = type(self.network).__name__, self.runtime
+        return f"{name} on {runtime.device}, {runtime.precision}, {self.config}"
+
+    @property
+    def object_ids(self) -> tuple[int, ...]:
+        """Ids of the objects being followed, in the order of the probabilities' rows 1.. ."""
+        return self._ids
+
+    def start(self, frame: Frame, mask: Mask) -> None:
+        """Forget everything and take this frame and its mask as the reference."""
+        check_frame(frame)
+        check_mask(mask, frame)
+        ids = ids_in(mask)
+        if not ids:
+            raise MaskError("the reference mask is empty; mark at least one object in it")
+        self._ids, self._size = ids, (frame.shape[0], frame.shape[1])
+        self._start(frame, mask)
+
+    def step(self, frame: Frame) -> Probabilities:
+        """Segment the next frame."""
+        self._check_next(frame)
+        return self._step(frame)
+
+    def add(
+        self, frame: Frame, mask: Mask, object_ids: Sequence[int] | None = None
+    ) -> Probabilities:
+        """Segment the next frame knowing part of its mask: a correction, or a new object."""
+        self._check_next(frame)
+        check_mask(mask, frame)
+        given = tuple(object_ids) if object_ids is not None else ids_in(mask)
+        if not given:
+            raise MaskError("the added mask is empty; name the object ids that are absent, or step")
+        return self._add(frame, mask, given)
+
+    def observe(self, frame: Frame, mask: Mask) -> None:
+        """Take the next frame's mask as the segmenter's own earlier output, without segmenting."""
+        self._check_next(frame)
+        check_mask(mask, frame)
+        self._observe(frame, mask)
+
+    @abstractmethod
+    def working_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Height and width at which frames of a size are processed, before padding, px."""
+
+    def learning_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Height and width at which frames of a size are learned from, px: the largest one."""
+        return self.working_size(size)
+
+    def with_network(self, network: nn.Module) -> "NetworkSegmenter[Network, Config]":
+        """A segmenter of the same settings that runs another network, to be started."""
+        kind: Any = type(self)
+        segmenter: NetworkSegmenter[Network, Config] = kind(network, self.config, self.runtime)
+        return segmenter
+
+    @abstractmethod
+    def _start(self, frame: Frame, mask: Mask) -> None:
+        """As `start`, with `_ids` and `_size` set."""
+
+    @abstractmethod
+    def _step(self, frame: Frame) -> Probabilities:
+        """As `step`."""
+
+    @abstractmethod
+    def _add(self, frame: Frame, mask: Mask, given: tuple[int, ...]) -> Probabilities:
+        """As `add`, for one object id or more; it appends new ones by `_admit`."""
+
+    @abstractmethod
+    def _observe(self, frame: Frame, mask: Mask) -> None:
+        """As `observe`."""
+
+    def _admit(self, given: tuple[int, ...]) -> None:
+        """Append those ids that are not followed yet."""
+        self._ids += tuple(k for k in given if k not in self._ids)
+
+    def _check_next(self, frame: Frame) -> None:
+        if not self._ids:
+            raise RotomaskError("start() the segmenter with an annotated frame first")
+        check_frame(frame, self._size)

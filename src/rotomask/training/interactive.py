@@ -1,0 +1,352 @@
+"""Training of click-lite: simulated prompts, corrected round by round where the network errs.
+
+Sofiiuk et al. 2021 (RITM), sec. 3: first prompts drawn at random, then rounds that add the prompt a
+user would give next, with the mask of the round before as input. Unlike there, each sample has its
+own number of rounds and every round is learned from: the encoder, which is frozen, runs once for
+all of them.
+"""
+
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rotomask.data.simulation.click_samples import (
+    NEGATIVE,
+    POSITIVE,
+    PREVIOUS,
+    SampleConfig,
+    click_error,
+    draw_click,
+    draw_sample,
+)
+from rotomask.data.training.clips import AnnotatedVideo, find_videos
+from rotomask.data.training.images import Image
+from rotomask.data.training.stills import FolderStills, JoinedStills, Stills, find_stills
+from rotomask.errors import OptionError
+from rotomask.evaluation.measures.region import region_similarity
+from rotomask.evaluation.robot import ClickRobot
+from rotomask.networks.click_lite import ClickFeatures, ClickLite, ClickLiteConfig, ClickOutput
+from rotomask.networks.layers.efficientnet_lite import Pyramid
+from rotomask.prompts.regions import BoolMask
+from rotomask.training.clip_data import STILLS, VIDEOS
+from rotomask.training.space_time import HELD_OUT
+from rotomask.training.starting import start_from, video_encoder_weights
+from rotomask.training.task import Batch, Data, Recipe, Schedule, Task
+
+HELD_OUT_STILLS = 200
+"""Images of each collection of stills that are kept out of training."""
+THRESHOLD = 0.49
+"""Probability above which a pixel is foreground, as RITM simulates clicks."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rounds:
+    """How a sample is corrected."""
+
+    most: int = 3
+    """Rounds of correction after the first prompts: 0 to so many, alike often."""
+    stroke: float = 0.25
+    """Part of the corrections that are strokes; the others are clicks."""
+    forgotten: float = 0.1
+    """Part of the rounds in which the previous mask is not given."""
+    binary: float = 0.2
+    """Part of the rounds in which the previous mask is given without probabilities."""
+    earlier_weight: float = 0.4
+    """Weight of the loss of the rounds before a sample's last."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClickLoss:
+    """Weights of the losses, with the normalised focal loss at 1."""
+
+    overlap: float = 0.5
+    """Weight of one minus the soft IoU."""
+    prompts: float = 0.2
+    """Weight of the cross-entropy at the prompts, which are to be obeyed."""
+    coarse: float = 0.4
+    """Weight of the cross-entropy of the output at stride 16."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InteractiveRecipe(Recipe):
+    """Everything that a run of click-lite depends on, but for the data."""
+
+    name: str
+    schedule: Schedule
+    model: ClickLiteConfig = field(default_factory=ClickLiteConfig)
+    samples: SampleConfig = field(default_factory=SampleConfig)
+    rounds: Rounds = field(default_factory=Rounds)
+    losses: ClickLoss = field(default_factory=ClickLoss)
+    batch_size: int = 8
+    held_out: tuple[str, ...] = HELD_OUT
+    """Videos that are validated on, not trained on."""
+    validate_stride: int = 8
+    """Every so many-th frame of the held-out videos is clicked."""
+
+    def task(self, data: Data, initial: Path | None = None) -> Task:
+        """The task on this data; see `Recipe.task`."""
+        unknown = set(data) - set(STILLS) - set(VIDEOS)
+        stills = {name: find_stills(data[name]) for name in STILLS if name in data}
+        if unknown or not stills:
+            raise OptionError(
+                "an interactive network is trained on stills, and videos beside: --data "
+                f"duts=FOLDER --data davis=FOLDER, got {', '.join(data) or 'none'}"
+            )
+        videos = [v for name in VIDEOS if name in data for v in find_videos(data[name])]
+        return InteractiveTask(self, stills, videos, initial)
+
+
+class InteractiveTask(Task):
+    """A recipe on the user's data."""
+
+    def __init__(
+        self,
+        recipe: InteractiveRecipe,
+        stills: Mapping[str, Stills],
+        videos: Sequence[AnnotatedVideo],
+        initial: Path | None = None,
+    ) -> None:
+        self.recipe, self.schedule, self.initial = recipe, recipe.schedule, initial
+        trained = {name: without_held_out(part) for name, part in stills.items()}
+        self.sizes = {name: len(part) for name, part in trained.items()}
+        self.stills = JoinedStills(tuple(trained.values()))
+        self.videos = tuple(v for v in videos if v.name not in recipe.held_out)
+        self.held_out = tuple(v for v in videos if v.name in recipe.held_out)
+        self.start = "not built yet"
+
+    def build(self) -> nn.Module:
+        """The network with its starting weights; the encoder is the shipped stm-lite's."""
+        network = ClickLite(self.recipe.model)
+        network.encoder.load_state_dict(video_encoder_weights())
+        self.start = "encoder of the shipped stm-lite"
+        if self.initial is not None:
+            self.start = start_from(network, self.initial)
+        return network
+
+    def rates(self, network: nn.Module) -> list[tuple[list[nn.Parameter], float]]:
+        """All but the encoder, which is frozen."""
+        assert isinstance(network, ClickLite)
+        network.encoder.requires_grad_(False)
+        return super().rates(network)
+
+    def batch(self, step: int, part: int) -> Batch:
+        """Images B×3×S×S, truths B×S×S and prompts B×4×S×S uint8; rounds of correction, B."""
+        cv2.setNumThreads(0)
+        rng = np.random.default_rng((self.schedule.seed, step, part))
+        samples = [
+            draw_sample(self.stills, self.videos, self.recipe.samples, rng)
+            for _ in range(self.recipe.batch_size)
+        ]
+        return {
+            "images": torch.stack([torch.from_numpy(s.image).movedim(-1, 0) for s in samples]),
+            "truths": torch.stack([torch.from_numpy(s.truth.astype(np.uint8)) for s in samples]),
+            "maps": torch.stack([torch.from_numpy(s.maps) for s in samples]),
+            "rounds": torch.from_numpy(
+                rng.integers(self.recipe.rounds.most + 1, size=len(samples))
+            ),
+        }
+
+    def loss(self, network: nn.Module, batch: Batch, step: int) -> Tensor:
+        """The mean loss of all rounds of a batch."""
+        assert isinstance(network, ClickLite)
+        rng = np.random.default_rng((self.schedule.seed, step, 1))
+        images = batch["images"].float() / 255
+        features = network.encode(images.contiguous(memory_format=torch.channels_last))
+        truths, maps, rounds = batch["truths"].float(), batch["maps"].clone(), batch["rounds"]
+        total, weights = torch.zeros(()), 0.0
+        for number in range(int(rounds.max()) + 1):
+            output: ClickOutput = network(features, maps.float() / 255)
+            last = rounds == number
+            weight = torch.where(last, 1.0, self.recipe.rounds.earlier_weight)
+            each = click_losses(output, truths, maps, self.recipe.losses)
+            total = total + (each * weight).sum()
+            weights += float(weight.sum())
+            # Only samples that have another round stay.
+            stay = (~last).nonzero()[:, 0]
+            features = select_features(features, stay)
+            truths, maps, rounds = truths[stay], maps[stay], rounds[stay]
+            self._correct(maps, output.logits.detach()[stay], truths, rng)
+        return total / weights
+
+    def _correct(
+        self, maps: Tensor, logits: Tensor, truths: Tensor, rng: np.random.Generator
+    ) -> None:
+        """Add to each sample's maps the previous mask and the next prompt, in place."""
+        config = self.recipe.rounds
+        probabilities = torch.sigmoid(logits).cpu().numpy()
+        for canvas, probability, truth in zip(maps, probabilities, truths, strict=True):
+            drawn = canvas.numpy()  # shares the tensor's memory
+            predicted = probability > THRESHOLD
+            click_error(drawn, truth.numpy() > 0.5, predicted, rng, config.stroke)
+            choice = rng.random()
+            if choice < config.forgotten:
+                drawn[PREVIOUS] = 0
+            elif choice < config.forgotten + config.binary:
+                drawn[PREVIOUS] = np.where(predicted, 255, 0)
+            else:
+                drawn[PREVIOUS] = np.round(probability * 255)
+
+    def validate(self, network: nn.Module) -> dict[str, float]:
+        """Mean IoU of the held-out videos' frames after 1, 3 and 5 clicks, and their mean."""
+        assert isinstance(network, ClickLite)
+        return click_scores(network, self.held_out, self.recipe.validate_stride)
+
+    def description(self) -> dict[str, Any]:
+        """Model, config, recipe and data."""
+        return {
+            "model": "click-lite",
+            "config": asdict(self.recipe.model),
+            "recipe": asdict(self.recipe),
+            "start": self.start,
+            "data": {
+                **self.sizes,
+                "videos": len(self.videos),
+                "video frames": sum(len(v) for v in self.videos),
+            },
+        }
+
+
+def without_held_out(stills: Stills) -> Stills:
+    """The stills that are trained on; those of `held_out_stills` are left out."""
+    if not isinstance(stills, FolderStills) or len(stills) <= 2 * HELD_OUT_STILLS:
+        return stills
+    held_out = set(held_out_stills(stills).pairs)
+    return FolderStills([pair for pair in stills.pairs if pair not in held_out])
+
+
+def held_out_stills(stills: FolderStills, count: int = HELD_OUT_STILLS) -> FolderStills:
+    """The stills kept out of training: those with the smallest checksums of their names.
+
+    So the choice depends on the names alone, not on their order or on what else is there.
+    """
+    order = sorted(stills.pairs, key=lambda pair: (zlib.crc32(pair[0].stem.encode()), pair[0].stem))
+    return FolderStills(order[:count])
+
+
+def select_features(features: ClickFeatures, index: Tensor) -> ClickFeatures:
+    """The features of some images of a batch."""
+    pyramid = Pyramid(*(level[index] for level in features.pyramid))
+    return ClickFeatures(
+        pyramid, features.deep[index], features.embedding[index], features.pixels[index]
+    )
+
+
+def click_losses(output: ClickOutput, truths: Tensor, maps: Tensor, config: ClickLoss) -> Tensor:
+    """The weighed losses of each of B samples.
+
+    Args:
+        output: Of the network.
+        truths: B×H×W, 0 or 1.
+        maps: Prompts B×4×H×W uint8; the first two channels are obeyed.
+        config: The weights.
+
+    Returns:
+        B, float32.
+    """
+    entropy = F.binary_cross_entropy_with_logits(output.logits, truths, reduction="none")
+    obeyed = (maps[:, :2].amax(1) > 127).float()
+    # A stroke may cross the object's border: there the truth counts, not the prompt.
+    at_prompts = (entropy * obeyed).sum((1, 2)) / obeyed.sum((1, 2)).clamp_min(1)
+    height, width = output.coarse.shape[-2:]
+    small = F.adaptive_avg_pool2d(truths[:, None], (height, width))[:, 0]
+    coarse = F.binary_cross_entropy_with_logits(output.coarse, small, reduction="none")
+    return (
+        normalised_focal_loss(output.logits, truths)
+        + config.overlap * (1 - soft_iou(output.logits, truths))
+        + config.prompts * at_prompts
+        + config.coarse * coarse.mean((1, 2))
+    )
+
+
+def normalised_focal_loss(
+    logits: Tensor, truths: Tensor, alpha: float = 0.5, gamma: float = 2.0
+) -> Tensor:
+    """Focal loss whose weights have a mean of 1 in each sample (Sofiiuk et al. 2019, AdaptIS).
+
+    The plain focal loss dies out as the predictions get good; this one keeps its gradient.
+
+    Args:
+        logits: B×H×W.
+        truths: B×H×W, 0 or 1.
+        alpha: Weight of the foreground, 1 - alpha of the background.
+        gamma: Exponent of the focal weight.
+
+    Returns:
+        B, float32.
+    """
+    entropy = F.binary_cross_entropy_with_logits(logits, truths, reduction="none")
+    focus = (1 - torch.exp(-entropy)).pow(gamma)  # exp(-entropy) is the truth's probability
+    scale = focus.shape[1] * focus.shape[2] / focus.sum((1, 2)).clamp_min(1e-6)
+    balance = torch.where(truths > 0.5, alpha, 1 - alpha)
+    return (balance * focus * scale.detach()[:, None, None] * entropy).mean((1, 2))
+
+
+def soft_iou(logits: Tensor, truths: Tensor) -> Tensor:
+    """Intersection over union of B×H×W probabilities and truths: B, 0 to 1; two empty ones: 1."""
+    probabilities = torch.sigmoid(logits)
+    shared = (probabilities * truths).sum((1, 2))
+    union = (probabilities + truths - probabilities * truths).sum((1, 2))
+    return (shared + 1) / (union + 1)
+
+
+@torch.no_grad()
+def click_scores(
+    network: ClickLite, videos: Sequence[AnnotatedVideo], stride: int
+) -> dict[str, float]:
+    """Mean IoU after 1, 3 and 5 simulated clicks on every so many-th frame, and their mean.
+
+    Frames are clicked as a whole at 384 px, without zoom: a quick look at weights.
+    """
+    network.eval()
+    scores: dict[int, list[float]] = {1: [], 3: [], 5: []}
+    for video in videos:
+        for index in range(0, len(video), stride):
+            frame, labels = video.read(index)
+            for clicks, iou in enumerate(_click_frame(network, frame, labels > 0, 5), start=1):
+                if clicks in scores:
+                    scores[clicks].append(iou)
+    if not scores[1]:
+        return {}
+    means = {f"IoU@{k}": float(np.mean(v)) for k, v in scores.items()}
+    return {"score": float(np.mean(list(means.values()))), **means}
+
+
+def _click_frame(
+    network: ClickLite, frame: Image, truth: BoolMask, clicks: int, long_side: int = 384
+) -> list[float]:
+    """IoU after each of so many clicks; those of a frame without errors stay as they are."""
+    height, width = truth.shape
+    factor = long_side / max(height, width)
+    size = tuple(max(32, round(v * factor / 32) * 32) for v in (width, height))
+    small = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
+    wanted = cv2.resize(truth.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
+    features = network.encode(torch.from_numpy(small).movedim(-1, 0)[None].float() / 255)
+    maps = np.zeros((4, *wanted.shape), np.uint8)
+    robot, predicted, ious = ClickRobot(wanted), np.zeros_like(wanted), []
+    for _ in range(clicks):
+        click = robot.click(predicted)
+        if click is not None:
+            canvas = maps[POSITIVE if click.positive else NEGATIVE]
+            draw_click(canvas, int(click.x), int(click.y))
+            logits = network(features, torch.from_numpy(maps)[None].float() / 255).logits
+            probability = torch.sigmoid(logits[0]).numpy()
+            maps[PREVIOUS], predicted = np.round(probability * 255), probability > THRESHOLD
+        ious.append(region_similarity(predicted, wanted))
+    return ious
+
+
+RECIPE = InteractiveRecipe(
+    name="click-lite",
+    schedule=Schedule(
+        steps=6000, learning_rate=8e-4, warmup=60, decay_part=0.5, ema=0.998, validate_every=200
+    ),
+)
+"""Begins at the encoder of stm-lite; constant rate for 3,000 steps, then a cosine."""

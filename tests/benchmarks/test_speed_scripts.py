@@ -1,0 +1,44 @@
+"""The scripts of benchmarks/ on small data: their figures, not their speed."""
+
+import json
+import re
+
+import pytest
+
+from tests.scripts import run_script, write_davis
+
+pytestmark = pytest.mark.slow
+
+
+def test_the_plain_method_has_the_same_figures(tmp_path):
+    davis = write_davis(tmp_path / "davis", ("first", "second"), frames=4)
+    masks = davis / "Annotations" / "480p"
+    printed = run_script(
+        "benchmarks.evaluation_speed", "--root", davis, "--results", masks, "--every", 1
+    )
+    assert float(printed.partition("largest difference")[2].split()[0]) < 1e-12
+    assert "4 frames of 80x64" in printed
+    assert "J_mean 1.0000" in printed
+
+
+def test_memory_of_a_long_video_is_sampled(tmp_path):
+    figures = tmp_path / "figures.json"
+    run_script("benchmarks.long_video", "--frames", 30, "--json", figures)
+    content = json.loads(figures.read_text())
+    assert content["frames"] == 30
+    assert content["samples"][-1][1] >= 20, "masks on disk at the last sample"
+    assert content["peak_mib"] > 50
+
+
+def test_every_line_of_the_training_speed_is_printed():
+    printed = run_script("benchmarks.training_speed", "--steps", 5, timeout_s=900)
+    rates = re.findall(r"^(.+?) +([\d.]+) clips/s$", printed, re.MULTILINE)
+    assert [name for name, _ in rates] == [
+        "float32",
+        "+ channels_last",
+        "+ bfloat16",
+        "+ early encoder stages frozen",
+        "+ depthwise layers in float32",
+        "whole steps, clips made in between",
+        "+ clips made in a loader process",
+    ]

@@ -1,0 +1,76 @@
+"""The scripts of tools/ on small data."""
+
+import json
+import shutil
+
+import cv2
+import pytest
+
+from rotomask.catalog import shipped_weights
+from tests.scripts import run_script, write_davis, write_video
+from tools import ship_weights
+
+pytestmark = pytest.mark.slow
+
+
+def test_the_split_holds_out_videos_by_their_name(tmp_path):
+    root = tmp_path / "youtube-vos"
+    names = [f"video{number}" for number in range(6)]
+    for number, name in enumerate(names):
+        write_video(tmp_path, name, seed=number, frames=2)
+    for folder in ("JPEGImages", "Annotations"):
+        (root / "train").mkdir(parents=True, exist_ok=True)
+        shutil.move(tmp_path / folder / "480p", root / "train" / folder)
+    objects = {name: {"objects": {"1": {"category": "dog", "frames": ["00000"]}}} for name in names}
+    (root / "train" / "meta.json").write_text(json.dumps({"videos": objects}))
+    for seed in (0, 1):
+        out = tmp_path / f"splits-{seed}"
+        run_script(
+            "tools.youtube_vos_split", "--root", root, "--out", out, "--count", 2, "--seed", seed
+        )
+        held_out = (out / "held-out.txt").read_text().split()
+        train = (out / "train.txt").read_text().split()
+        assert len(held_out) == 2
+        assert sorted(held_out + train) == names
+
+
+def test_the_gallery_of_training_clips(tmp_path):
+    davis = write_davis(tmp_path / "davis", ("first", "second"), frames=24)
+    picture = tmp_path / "clips.jpg"
+    run_script("tools.training_gallery", "--davis", davis, "--out", picture)
+    image = cv2.imread(str(picture))
+    assert image is not None
+    assert image.shape[1] == 6 * 160 + 5 * 5
+
+
+def test_a_card_tells_training_data_and_scores(tmp_path):
+    card = {
+        "data": {"stills": 4600, "videos": 25},
+        "start": "EfficientNet-Lite0 on ImageNet",
+        "validation": {"J": 0.8, "F": 0.9, "score": 0.85},
+    }
+    assert ship_weights.training_lines(card, None) == {
+        "trained on": "4600 stills of DUTS-TR, 25 videos of DAVIS-2016 train; "
+        "EfficientNet-Lite0 on ImageNet",
+        "held-out videos": "J 0.800, F 0.900 (4 of DAVIS-2016 train)",
+    }
+    figures = tmp_path / "edges.json"
+    figures.write_text(
+        json.dumps({"rows": {"appearance": {"F": 0.5}}, "summary": {"pairs": "1 px"}})
+    )
+    assert ship_weights.figure_lines(figures, "appearance") == {
+        "ten videos of DAVIS-2016 val": "F 0.500"
+    }
+    assert ship_weights.figure_lines(figures, None) == {"pairs": "1 px"}
+
+
+def test_weights_of_another_model_are_refused(capsys, monkeypatch):
+    file = shipped_weights("stm-lite")
+    monkeypatch.setattr("sys.argv", ["ship_weights", str(file), "--name", "rgmp-lite"])
+    shipped = shipped_weights("rgmp-lite")
+    assert shipped is not None
+    before = shipped.read_bytes()
+    with pytest.raises(SystemExit):
+        ship_weights.main()
+    assert "is of stm-lite, not rgmp-lite" in capsys.readouterr().err
+    assert shipped.read_bytes() == before

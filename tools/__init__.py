@@ -1,0 +1,1 @@
+"""Release scripts. Not part of the wheel."""

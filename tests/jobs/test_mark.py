@@ -1,6 +1,7 @@
 """Marking a frame: the job, and the command over it."""
 
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from PIL import Image
 import rotomask
 from rotomask.cli.mark import parse_prompts
 from rotomask.errors import OptionError, PromptError
-from rotomask.jobs.mark import mark, mark_frames
+from rotomask.jobs.mark import MarkOptions, mark, mark_frames
 from rotomask.masks import read_labels
 from rotomask.prompts import Box, Click, GrabCutMarker, Prompts, RoughMask
 from rotomask.video import open_video
@@ -57,15 +58,23 @@ def test_the_mask_is_written_for_the_frame_of_its_prompts(box):
     prompts = Prompts().add(box, 7)
     result = mark(CLIP, prompts, marker=GrabCutMarker())
     assert result.frame_index == 7
-    marked = mark_frames(open_video(CLIP), prompts.add(box, 9), rotomask_options("grabcut"))
+    marked = mark_frames(open_video(CLIP), prompts.add(box, 9), MarkOptions(model="grabcut"))
     assert sorted(marked) == [7, 9]
     np.testing.assert_array_equal(marked[7], result.labels)
 
 
-def rotomask_options(model):
-    from rotomask.jobs.mark import MarkOptions
-
-    return MarkOptions(model=model)
+def test_a_cut_begins_at_prompts_as_at_their_mask(tmp_path, box):
+    """Two frames with prompts; the same files as from the masks that `mark` makes."""
+    prompts = Prompts().add(box, 0).add(box, 2)
+    how: dict[str, Any] = {"stop": 3, "size": 96, "formats": ()}
+    rotomask.cut(CLIP, prompts, tmp_path / "prompts", marker="grabcut", **how)
+    masks = mark_frames(open_video(CLIP), prompts, MarkOptions(model="grabcut"))
+    rotomask.cut(CLIP, masks, tmp_path / "masks", **how)
+    for index in range(3):
+        name = f"masks/{index:05d}.png"
+        assert (tmp_path / "prompts" / name).read_bytes() == (
+            tmp_path / "masks" / name
+        ).read_bytes()
 
 
 def test_a_rough_mask_is_corrected_where_it_is_clicked(truth):

@@ -2,8 +2,8 @@
 
 A command imports what it needs when it runs, so that `rotomask --help` is instant. The modules:
 `command` (option groups, help), `options` (options that commands share), `names` (lists in help
-texts), `terminal` (progress, results), `extras` (optional packages); `video`, `mark`, `measure` and `learn`
-hold the commands.
+texts), `terminal` (progress, results), `extras` (optional packages); `video`, `mark`, `measure` and
+`learn` hold the commands.
 """
 
 import os

@@ -24,6 +24,8 @@ __version__ = "0.1.0"
 _HOME = {
     "CutOptions": "rotomask.jobs.cut",
     "Discoverer": "rotomask.unsupervised.base",
+    "Marker": "rotomask.prompts",
+    "Prompts": "rotomask.prompts",
     "EdgeOptions": "rotomask.jobs.edges",
     "FlowOptions": "rotomask.jobs.flow",
     "Refinements": "rotomask.segmenters.refinements",
@@ -38,7 +40,9 @@ _HOME = {
     "load_discoverer": "rotomask.jobs.loading",
     "load_edge_detector": "rotomask.catalog",
     "load_flow": "rotomask.catalog",
+    "load_marker": "rotomask.catalog",
     "load_model": "rotomask.jobs.loading",
+    "mark": "rotomask.jobs.mark",
     "open_video": "rotomask.video",
     "parse_refinements": "rotomask.segmenters.refinements",
     "propose": "rotomask.jobs.propose",
@@ -56,6 +60,8 @@ __all__ = [
     "Discoverer",
     "EdgeOptions",
     "FlowOptions",
+    "Marker",
+    "Prompts",
     "Refinements",
     "RotomaskError",
     "Segmenter",
@@ -69,7 +75,9 @@ __all__ = [
     "load_discoverer",
     "load_edge_detector",
     "load_flow",
+    "load_marker",
     "load_model",
+    "mark",
     "open_video",
     "parse_refinements",
     "propose",
@@ -82,7 +90,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from rotomask.catalog import load_detector, load_edge_detector, load_flow
+    from rotomask.catalog import load_detector, load_edge_detector, load_flow, load_marker
     from rotomask.errors import RotomaskError
     from rotomask.evaluation.scoring import evaluate_results as evaluate
     from rotomask.jobs.benchmark import benchmark
@@ -94,9 +102,11 @@ if TYPE_CHECKING:
     from rotomask.jobs.flow import FlowOptions
     from rotomask.jobs.flow import flow as write_flow
     from rotomask.jobs.loading import load_discoverer, load_model
+    from rotomask.jobs.mark import mark
     from rotomask.jobs.propose import propose
     from rotomask.jobs.refine import refine as refine_cut
     from rotomask.masks import read_mask, write_mask
+    from rotomask.prompts import Marker, Prompts
     from rotomask.segmenters.base import Segmenter
     from rotomask.segmenters.refinements import Refinements, parse_refinements
     from rotomask.training.run import train

@@ -20,6 +20,7 @@ from rotomask.errors import OptionError, WeightsError
 from rotomask.flow.learned_flow import LearnedFlow
 from rotomask.flow.optical_flow import DISFlow, OpticalFlow
 from rotomask.networks.checkpoints import load_into, read_metadata
+from rotomask.networks.click_lite import ClickLite, ClickLiteConfig
 from rotomask.networks.detector_lite import DetectorLite, DetectorLiteConfig
 from rotomask.networks.embedding import EmbeddingConfig, EmbeddingNet
 from rotomask.networks.flow_lite import FlowLite, FlowLiteConfig
@@ -32,6 +33,10 @@ from rotomask.networks.rgmp_lite import RGMPLite, RGMPLiteConfig
 from rotomask.networks.stm import STM, STMConfig
 from rotomask.networks.stm_lite import STMLite, STMLiteConfig
 from rotomask.networks.stm_refine50 import STMRefine50, STMRefine50Config
+from rotomask.prompts.click_marker import ClickMarker, ClickMarkerConfig
+from rotomask.prompts.grabcut import GrabCutConfig, GrabCutMarker
+from rotomask.prompts.learning import LearningConfig
+from rotomask.prompts.marker import Marker
 from rotomask.refine.box_filters import FOLLOWING, BoxFilterConfig
 from rotomask.segmenters.base import Segmenter
 from rotomask.segmenters.box_filtered import BoxFiltered
@@ -56,14 +61,16 @@ DEFAULT_DISCOVERER = "embedding+stm-lite"
 DEFAULT_DETECTOR = "detector-lite"
 DEFAULT_FLOW = "dis"
 DEFAULT_EDGE_DETECTOR = "edges-lite"
+DEFAULT_MARKER = "click-lite"
 TORCHVISION = "torchvision:"
 THEN = "+"
 """Between a discoverer and the segmenter that follows what it finds: ``embedding+rgmp-lite``."""
 
-RoleName = Literal["segmenter", "discoverer", "detector", "flow", "edges"]
+RoleName = Literal["segmenter", "discoverer", "interactive", "detector", "flow", "edges"]
 ROLES: dict[RoleName, str] = {
     "segmenter": "model",
     "discoverer": "discoverer",
+    "interactive": "marker",
     "detector": "detector",
     "flow": "flow estimator",
     "edges": "edge detector",
@@ -112,6 +119,7 @@ class Entry:
     """Stem of the shipped weights' file; None: the user brings the weights."""
     segmenter: SegmenterRole | None = None
     discoverer: Role[Discoverer] | None = None
+    interactive: Role[Marker] | None = None
     detector: Role[Detector] | None = None
     flow: Role[OpticalFlow] | None = None
     edges: Role[EdgeDetector] | None = None
@@ -146,6 +154,14 @@ def _network(
 def _one_shot_boxes(network: Any, config: OneShotBoxesConfig, runtime: Runtime) -> BoxFiltered:
     detector = load_boxes(config.boxes, device=str(runtime.device), precision=runtime.precision)
     return BoxFiltered(FineTunedSegmenter(network, config, runtime), detector, config.box_filter)
+
+
+def _grabcut(network: None, config: GrabCutConfig, runtime: Runtime) -> GrabCutMarker:
+    return GrabCutMarker(config)
+
+
+def _click_lite(network: Any, config: ClickMarkerConfig, runtime: Runtime) -> ClickMarker:
+    return ClickMarker(network, config, runtime)
 
 
 def _dis(network: None, config: NoSettings, runtime: Runtime) -> DISFlow:
@@ -266,6 +282,22 @@ CATALOG: dict[str, Entry] = {
         summary="what moves unlike the camera: the baseline from optical flow alone",
         discoverer=Role(build=_flow_saliency, config=FlowSaliencyConfig()),
     ),
+    "click-lite": Entry(
+        summary="the mask of one frame from clicks, boxes and scribbles, for a plain CPU",
+        network=_network(ClickLite, ClickLiteConfig),
+        weights="click-lite",
+        interactive=Role(build=_click_lite, config=ClickMarkerConfig()),
+    ),
+    "click-lite-learning": Entry(
+        summary="click-lite, adapted to the frame where it disobeys the clicks; slower",
+        network=_network(ClickLite, ClickLiteConfig),
+        weights="click-lite",
+        interactive=Role(build=_click_lite, config=ClickMarkerConfig(learning=LearningConfig())),
+    ),
+    "grabcut": Entry(
+        summary="the mask of one frame by GrabCut (Rother et al. 2004), from colours and edges",
+        interactive=Role(build=_grabcut, config=GrabCutConfig()),
+    ),
     "detector-lite": Entry(
         summary="boxes of objects of any kind, for a plain CPU",
         network=_network(DetectorLite, DetectorLiteConfig),
@@ -355,6 +387,35 @@ def load_discoverer(
         WeightsError: If there are no weights, or they are another network's.
     """
     role = find(name, "discoverer").discoverer
+    assert role is not None
+    return _load(name, role, (weights, device, precision), config, settings)
+
+
+def load_marker(
+    name: str = DEFAULT_MARKER,
+    *,
+    weights: Path | str | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    config: Any = None,
+    **settings: object,
+) -> Marker:
+    """A marker, ready to `open` a frame.
+
+    Args:
+        name: An entry that marks objects by prompts: ``click-lite``, ``click-lite-learning`` or
+            ``grabcut``.
+        weights: As for `load_model`.
+        device: As for `load_model`.
+        precision: As for `load_model`.
+        config: As for `load_model`.
+        **settings: As for `load_model`.
+
+    Raises:
+        OptionError: If the name, device, precision or a setting is unknown.
+        WeightsError: If there are no weights, or they are another network's.
+    """
+    role = find(name, "interactive").interactive
     assert role is not None
     return _load(name, role, (weights, device, precision), config, settings)
 

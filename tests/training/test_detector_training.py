@@ -84,7 +84,7 @@ def test_the_loop_trains_a_detector_that_loads(tmp_path):
     found = load_detector(str(path)).detect(frames[0])
     assert isinstance(found, Detections)
     save_weights(tmp_path / "other.safetensors", {}, {"model": "embedding"})
-    with pytest.raises(WeightsError, match="is of embedding"):
+    with pytest.raises(WeightsError, match="is not a checkpoint of DetectorLite"):
         load_detector(str(tmp_path / "other.safetensors"))
 
 

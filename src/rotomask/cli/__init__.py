@@ -2,8 +2,8 @@
 
 A command imports what it needs when it runs, so that `rotomask --help` is instant. The modules:
 `command` (option groups, help), `options` (options that commands share), `names` (lists in help
-texts), `terminal` (progress, results), `extras` (optional packages); `video`, `measure` and `learn`
-hold the commands.
+texts), `terminal` (progress, results), `extras` (optional packages); `video`, `mark`, `measure` and
+`learn` hold the commands.
 """
 
 import os
@@ -16,6 +16,7 @@ from rotomask import __version__
 from rotomask.cli import learn, measure, video
 from rotomask.cli.command import Command
 from rotomask.cli.extras import EXTRAS
+from rotomask.cli.mark import PromptCommand, mark
 from rotomask.errors import RotomaskError
 
 EXIT_USER_ERROR = 2
@@ -46,6 +47,7 @@ for function in (
 app.command(cls=measure.BenchmarkCommand)(measure.benchmark)
 for function in (measure.evaluate, measure.compare, learn.train, learn.average, learn.models):
     app.command(cls=Command)(function)
+app.command(cls=PromptCommand)(mark)
 
 
 def main() -> None:

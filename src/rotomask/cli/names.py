@@ -62,6 +62,7 @@ NAMES: dict[str, Callable[[], tuple[str, ...]]] = {
     "estimators": partial(_entries, "flow"),
     "fields": partial(_keys, "refine/field_windows.py", "TUNED"),
     "formats": partial(_keys, "export/exporting.py", "FORMATS"),
+    "markers": partial(_entries, "interactive"),
     "models": partial(_entries, "segmenter"),
 }
 """What ``{formats}`` and the like stand for in a help text."""

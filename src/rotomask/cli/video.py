@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from rotomask.cli.command import Command, grouped
+from rotomask.cli.command import grouped
+from rotomask.cli.mark import ARGUMENTS, PromptCommand, PromptOptions, parse_prompts
 from rotomask.cli.options import (
     CutFolder,
     CutVideo,
@@ -22,6 +23,7 @@ from rotomask.cli.options import (
     read_formats,
 )
 from rotomask.cli.terminal import job, print_cut, print_outputs, resumable
+from rotomask.errors import OptionError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,15 +38,15 @@ class Marks:
             metavar="FILE",
             help="Mask of one frame: an image in any common format, or a folder with one image "
             "per object. May be repeated, each with its --at, for objects that appear later and "
-            "for corrections. Without a mask, moving objects are found and followed.",
+            "for corrections. Without a mask or prompts, moving objects are found and followed.",
         ),
     ] = None
     at: Annotated[
         list[int] | None,
         typer.Option(
             metavar="FRAME",
-            help="Number, from 0, of the frame that the --mask in the same position is of.  "
-            "[default: --start]",
+            help="Number, from 0, of the frame that the --mask in the same position is of, or that "
+            "the prompts after it are on.  [default: --start]",
         ),
     ] = None
 
@@ -86,7 +88,7 @@ class Method:
     ] = 1
 
 
-class CutCommand(Command):
+class CutCommand(PromptCommand):
     """The help of `cut` describes directions and refinements."""
 
     described = ("Directions", "Refinements")
@@ -94,8 +96,10 @@ class CutCommand(Command):
 
 @grouped
 def cut(
+    context: typer.Context,
     video: VideoPath,
     marks: Marks,
+    prompts: PromptOptions,
     output: CutOutput,
     frames: Range,
     method: Method,
@@ -103,7 +107,7 @@ def cut(
     runtime: Runtime,
     messages: Messages,
 ) -> None:
-    """Cut objects out of a video, given a mask of one frame, or none.
+    """Cut objects out of a video, marked in one frame by a mask or prompts, or not at all.
 
     Writes DIR/masks/NAME.png, one indexed PNG per frame, and DIR/overlay.mp4. Run the same command
     again to resume an interrupted job.
@@ -112,9 +116,11 @@ def cut(
     with job(resumable("frames", folder), messages) as on_progress:
         from rotomask.jobs.cut import CutOptions
         from rotomask.jobs.cut import cut as run
+        from rotomask.video import open_video
 
         options = CutOptions(
             model=method.model,
+            marker=prompts.marker,
             weights=method.weights,
             refinements=refining.refinements(),
             start=frames.start,
@@ -127,8 +133,17 @@ def cut(
             overwrite=output.overwrite,
             objects=method.objects,
         )
-        masks = pair_masks(marks.mask or [], marks.at, frames.start)
-        result = run(video, masks, folder, options, on_progress=on_progress)
+        opened = open_video(video)
+        source: Any
+        if prompts.is_given:
+            if marks.mask:
+                raise OptionError(
+                    "got --mask and prompts; improve the mask by them first: rotomask mark --mask"
+                )
+            source = parse_prompts(context.meta[ARGUMENTS], opened.size, frames.start)
+        else:
+            source = pair_masks(marks.mask or [], marks.at, frames.start)
+        result = run(opened, source, folder, options, on_progress=on_progress)
     if not messages.quiet:
         print_cut(result)
 

@@ -18,16 +18,18 @@ import numpy as np
 import numpy.typing as npt
 
 from rotomask.arrays import Mask, check_mask
-from rotomask.catalog import find_then_follow
+from rotomask.catalog import DEFAULT_MARKER, find_then_follow
 from rotomask.errors import InputError, OptionError, TruncatedVideoError
 from rotomask.export import FORMATS, export
 from rotomask.jobs.finding import Search, discover, find_reference
 from rotomask.jobs.folder import Job, JobDescription, digest
 from rotomask.jobs.following import VideoFrames, follow_pass, learning_report, write_discovery
 from rotomask.jobs.loading import load_discoverer, load_model
+from rotomask.jobs.mark import MarkOptions, mark_frames
 from rotomask.jobs.options import frame_range, merge_options
 from rotomask.jobs.progress import OnProgress as OnProgress  # the command line imports it from here
 from rotomask.masks import LARGEST_ID, object_ids, read_mask
+from rotomask.prompts import Prompts
 from rotomask.segmenters.base import Segmenter
 from rotomask.segmenters.follow import DIRECTIONS, Annotation, Direction, Pass, plan_passes
 from rotomask.segmenters.refinements import Refinements
@@ -70,6 +72,8 @@ class CutOptions:
     """Whether to begin anew in a folder that holds another job."""
     objects: int = 1
     """Most objects to look for where no mask is given."""
+    marker: str = DEFAULT_MARKER
+    """What makes masks of prompts, if there are any: a marker of the catalogue."""
 
     def __post_init__(self) -> None:
         if self.direction not in DIRECTIONS:
@@ -101,7 +105,7 @@ class CutResult:
 
 def cut(
     video: str | Path | Video,
-    mask: MaskSource | Mapping[int, MaskSource] | None,
+    mask: MaskSource | Mapping[int, MaskSource] | Prompts | None,
     out: str | Path,
     options: CutOptions | None = None,
     *,
@@ -115,9 +119,10 @@ def cut(
     Args:
         video: A video file, a folder of frames, or an open video.
         mask: The reference mask (a file, several files, or H×W integers), or several by frame
-            number: objects may come and be corrected anywhere. None: the objects are found, and
-            the segmenter follows them from the frame in which they are clearest; with a model that
-            finds them in every frame (``embedding``, ``flow-saliency``), nothing is followed.
+            number: objects may come and be corrected anywhere. Prompts: the frames that they are
+            on are marked first, as `mark` does. None: the objects are found, and the segmenter
+            follows them from the frame in which they are clearest; with a model that finds them in
+            every frame (``embedding``, ``flow-saliency``), nothing is followed.
         out: Folder to write to. Run again with the same folder to resume an interrupted job.
         options: How; or give its fields as keywords.
         at: Frame number of a single mask; by default the first frame that is cut.
@@ -150,6 +155,8 @@ def cut(
                 "is cut whole"
             )
         return _cut_unmarked(work, segmenter)
+    if isinstance(mask, Prompts):
+        mask = _mark(opened, mask, options)
     sources = mask if isinstance(mask, Mapping) else {options.start if at is None else at: mask}
     annotations = _read_annotations(opened, sources, work.frames)
     if segmenter is None:  # first: a model that cannot be loaded leaves no folder behind
@@ -378,6 +385,12 @@ def _load_finder(options: CutOptions, name: str, *, alone: bool) -> Discoverer:
         device=options.device,
         precision=options.precision,
     )
+
+
+def _mark(video: Video, prompts: Prompts, options: CutOptions) -> dict[int, MaskSource]:
+    """Masks of the frames with prompts, by frame number."""
+    how = MarkOptions(model=options.marker, device=options.device, precision=options.precision)
+    return dict(mark_frames(video, prompts, how))
 
 
 def _load(options: CutOptions, model: str) -> Segmenter:

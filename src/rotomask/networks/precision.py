@@ -1,4 +1,4 @@
-"""Where and in which precision a network runs."""
+"""The device and the precision in which a network runs."""
 
 import contextlib
 from collections.abc import Iterator
@@ -22,22 +22,23 @@ class Runtime:
 
     @contextlib.contextmanager
     def inference(self) -> Iterator[None]:
-        """Inference mode, with bfloat16 autocast where that is the precision."""
+        """A context for inference: no gradients, and autocast if the precision is bfloat16."""
         enabled = self.precision == "bfloat16"
         with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled):
             yield
 
 
 def choose_runtime(device: str = "auto", precision: str = "auto") -> Runtime:
-    """The best device there is, and bfloat16 where it computes in it.
+    """The device and precision for the given options.
 
     Args:
         device: ``auto`` (CUDA, else Apple's MPS, else the CPU), ``cpu``, ``cuda``, ``cuda:1`` or
             ``mps``.
-        precision: ``auto``, ``float32`` or ``bfloat16``.
+        precision: ``auto`` (bfloat16 where it is faster, else float32), ``float32`` or
+            ``bfloat16``.
 
     Raises:
-        OptionError: If a name is unknown or the device is not there.
+        OptionError: If a name is unknown or the device is not available.
     """
     if precision not in ("auto", "float32", "bfloat16"):
         raise OptionError(f"unknown precision {precision!r}; use auto, float32 or bfloat16")
@@ -63,7 +64,10 @@ def _choose_device(name: str) -> torch.device:
 
 
 def _computes_bfloat16(device: torch.device) -> bool:
-    """Whether bfloat16 is faster there than float32: not merely possible."""
+    """True if the device has bfloat16 arithmetic, so that it is faster than float32.
+
+    Every CPU can emulate bfloat16, but then it is slower.
+    """
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported())
     if device.type == "mps":

@@ -119,7 +119,8 @@ class ClickMarker(Marker):
         last = prompts[-1]
         height, width = self.frame.shape[:2]
         if isinstance(last, RoughMask):
-            before = _Round(last.mask.astype(np.uint8) * 255, View.whole((height, width)), True)
+            whole = self._shown(0, 0, width, height)
+            before = _Round(last.mask.astype(np.uint8) * 255, whole, True)
         mask = before.mask if before is not None else np.zeros((height, width), np.uint8)
         old_view = before.view if before is not None else None
         view = self._choose_view(mask, prompts, old_view)

@@ -17,6 +17,7 @@ from rotomask.training.detector import RECIPE as DETECTOR_LITE
 from rotomask.training.embedding import RECIPE as EMBEDDING
 from rotomask.training.flow import RECIPE as FLOW_LITE
 from rotomask.training.foreground import ForegroundRecipe
+from rotomask.training.interactive import RECIPE as CLICK_LITE
 from rotomask.training.object_edges import EdgeRecipe
 from rotomask.training.reference_guided import ABLATIONS, ReferenceGuidedRecipe
 from rotomask.training.space_time import Recurrence, SpaceTimeRecipe
@@ -30,6 +31,7 @@ _MAIN_TRAINING = Stage(
 )
 
 RECIPES: dict[str, Recipe] = {
+    "click-lite": CLICK_LITE,
     "detector-lite": DETECTOR_LITE,
     "embedding": EMBEDDING,
     "flow-lite": FLOW_LITE,

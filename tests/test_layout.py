@@ -62,6 +62,8 @@ def imported_rooms(path: Path) -> Iterator[tuple[int, str]]:
                 names = [node.module]
         elif isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
+        else:
+            continue
         for name in names:
             parts = name.split(".")
             if parts[0] == "rotomask" and len(parts) > 1 and not parts[1].startswith("__"):

@@ -14,7 +14,7 @@ from rotomask.errors import DatasetError
 from rotomask.evaluation import open_benchmark
 from rotomask.evaluation.submission import write_submission
 from rotomask.masks import read_labels, write_mask
-from tests.cli.test_cli import run
+from tests.cli.running import run
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from rotomask.errors import OptionError, OutputError
 from rotomask.evaluation.measures.object_edges import edge_counts, edge_score
 from rotomask.jobs.edges import EdgeOptions, edges, with_neighbours
 from rotomask.video import open_video
-from tests.cli.test_cli import run
+from tests.cli.running import run
 
 FRAMES = 3
 SEED = 40

@@ -11,7 +11,7 @@ import rotomask
 from rotomask.errors import InputError, OptionError
 from rotomask.jobs.loading import load_discoverer
 from rotomask.masks import read_labels
-from tests.cli.test_cli import run
+from tests.cli.running import run
 from tests.unsupervised.pasted import pasted_clip
 
 

@@ -12,7 +12,7 @@ from rotomask.data.training.synthetic import moving_shapes
 from rotomask.errors import OptionError, WeightsError
 from rotomask.networks.averaging import average_weights
 from rotomask.networks.checkpoints import load_state, read_metadata, save_weights
-from tests.cli.test_cli import run
+from tests.cli.running import run
 
 
 @pytest.fixture

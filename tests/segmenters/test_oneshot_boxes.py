@@ -16,7 +16,7 @@ from rotomask.refine.box_filters import FOLLOWING
 from rotomask.segmenters.box_filtered import BoxFiltered
 from rotomask.segmenters.fine_tuned import FineTunedSegmenter
 from rotomask.segmenters.refinements import Refinements
-from tests.cli.test_cli import run
+from tests.cli.running import run
 
 CPU: dict[str, Any] = {"device": "cpu", "precision": "float32"}
 

@@ -19,7 +19,7 @@ from rotomask.networks.checkpoints import load_state, read_metadata, save_weight
 from rotomask.networks.rgmp import RGMP, RGMPConfig
 from rotomask.segmenters.base import Segmenter
 from rotomask.segmenters.refinements import REFINEMENTS, Refinements, parse_refinements
-from tests.cli.test_cli import run
+from tests.cli.running import run
 
 ALL = Refinements(
     flip=True, scales=(0.75, 1.0), ensemble_with=("stm-lite",), components=True, crf=True

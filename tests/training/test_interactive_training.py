@@ -41,7 +41,8 @@ from rotomask.training.task import Schedule
 
 TINY = InteractiveRecipe(
     name="tiny",
-    schedule=Schedule(steps=3, warmup=1, validate_every=0),
+    optimiser_steps=3,
+    schedule=Schedule(warmup=1, validate_every=0),
     model=ClickLiteConfig(decoder_channels=(32, 16, 16), deep_channels=32),
     samples=SampleConfig(size=64, smallest_px=30),
     batch_size=3,

@@ -8,9 +8,8 @@ all of them.
 
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -36,9 +35,8 @@ from rotomask.evaluation.robot import ClickRobot
 from rotomask.networks.click_lite import ClickFeatures, ClickLite, ClickLiteConfig, ClickOutput
 from rotomask.networks.layers.efficientnet_lite import Pyramid
 from rotomask.prompts.regions import BoolMask
-from rotomask.training.clip_data import STILLS, VIDEOS
-from rotomask.training.space_time import HELD_OUT
-from rotomask.training.starting import start_from, video_encoder_weights
+from rotomask.training.clip_data import HELD_OUT, STILLS, VIDEOS
+from rotomask.training.starting import video_encoder_weights
 from rotomask.training.task import Batch, Data, Recipe, Schedule, Task
 
 HELD_OUT_STILLS = 200
@@ -79,8 +77,10 @@ class ClickLoss:
 class InteractiveRecipe(Recipe):
     """Everything that a run of click-lite depends on, but for the data."""
 
-    name: str
-    schedule: Schedule
+    optimiser_steps: int
+    """Steps of the run."""
+    encoder_factor: float = 0.0
+    """The encoder is not trained."""
     model: ClickLiteConfig = field(default_factory=ClickLiteConfig)
     samples: SampleConfig = field(default_factory=SampleConfig)
     rounds: Rounds = field(default_factory=Rounds)
@@ -90,6 +90,16 @@ class InteractiveRecipe(Recipe):
     """Videos that are validated on, not trained on."""
     validate_stride: int = 8
     """Every so many-th frame of the held-out videos is clicked."""
+
+    @property
+    def steps(self) -> int:
+        """Number of optimiser steps."""
+        return self.optimiser_steps
+
+    @property
+    def model_name(self) -> str:
+        """Name of the trained network in the catalogue."""
+        return "click-lite"
 
     def task(self, data: Data, initial: Path | None = None) -> Task:
         """The task on this data; see `Recipe.task`."""
@@ -114,28 +124,19 @@ class InteractiveTask(Task):
         videos: Sequence[AnnotatedVideo],
         initial: Path | None = None,
     ) -> None:
-        self.recipe, self.schedule, self.initial = recipe, recipe.schedule, initial
+        super().__init__(recipe, initial)
+        self.recipe = recipe
         trained = {name: without_held_out(part) for name, part in stills.items()}
         self.sizes = {name: len(part) for name, part in trained.items()}
         self.stills = JoinedStills(tuple(trained.values()))
         self.videos = tuple(v for v in videos if v.name not in recipe.held_out)
         self.held_out = tuple(v for v in videos if v.name in recipe.held_out)
-        self.start = "not built yet"
 
-    def build(self) -> nn.Module:
-        """The network with its starting weights; the encoder is the shipped stm-lite's."""
+    def new_network(self) -> tuple[nn.Module, str]:
+        """A network with the encoder of the shipped stm-lite."""
         network = ClickLite(self.recipe.model)
         network.encoder.load_state_dict(video_encoder_weights())
-        self.start = "encoder of the shipped stm-lite"
-        if self.initial is not None:
-            self.start = start_from(network, self.initial)
-        return network
-
-    def rates(self, network: nn.Module) -> list[tuple[list[nn.Parameter], float]]:
-        """All but the encoder, which is frozen."""
-        assert isinstance(network, ClickLite)
-        network.encoder.requires_grad_(False)
-        return super().rates(network)
+        return network, "encoder of the shipped stm-lite"
 
     def batch(self, step: int, part: int) -> Batch:
         """Images B×3×S×S, truths B×S×S and prompts B×4×S×S uint8; rounds of correction, B."""
@@ -199,19 +200,10 @@ class InteractiveTask(Task):
         assert isinstance(network, ClickLite)
         return click_scores(network, self.held_out, self.recipe.validate_stride)
 
-    def description(self) -> dict[str, Any]:
-        """Model, config, recipe and data."""
-        return {
-            "model": "click-lite",
-            "config": asdict(self.recipe.model),
-            "recipe": asdict(self.recipe),
-            "start": self.start,
-            "data": {
-                **self.sizes,
-                "videos": len(self.videos),
-                "video frames": sum(len(v) for v in self.videos),
-            },
-        }
+    def data_sizes(self) -> dict[str, int]:
+        """Number of stills of each kind, videos and video frames."""
+        frames = sum(len(v) for v in self.videos)
+        return {**self.sizes, "videos": len(self.videos), "video frames": frames}
 
 
 def without_held_out(stills: Stills) -> Stills:
@@ -345,8 +337,7 @@ def _click_frame(
 
 RECIPE = InteractiveRecipe(
     name="click-lite",
-    schedule=Schedule(
-        steps=6000, learning_rate=8e-4, warmup=60, decay_part=0.5, ema=0.998, validate_every=200
-    ),
+    optimiser_steps=6000,
+    schedule=Schedule(learning_rate=8e-4, warmup=60, decay_part=0.5, ema=0.998, validate_every=200),
 )
 """Begins at the encoder of stm-lite; constant rate for 3,000 steps, then a cosine."""

@@ -14,6 +14,7 @@ CPU: dict[str, Any] = {"device": "cpu", "precision": "float32"}
 LOADERS: dict[catalog.RoleName, Any] = {
     "segmenter": catalog.load_model,
     "discoverer": catalog.load_discoverer,
+    "interactive": catalog.load_marker,
     "detector": catalog.load_detector,
     "flow": catalog.load_flow,
     "edges": catalog.load_edge_detector,

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from rotomask.cli.extras import EXTRAS
+from rotomask.cli.terminal import resumable
 from rotomask.masks import write_mask
 from tests.cli.running import run
 from tests.clips import write_clip
@@ -118,6 +119,13 @@ def test_head_ends_a_list_quietly():
     assert result.returncode == 0
     assert result.stdout == "stm-lite\n"
     assert result.stderr == ""
+
+
+def test_what_is_safe_depends_on_what_was_written(tmp_path):
+    assert resumable(tmp_path / "none")() == "nothing was written"
+    assert resumable(tmp_path)() == (
+        f"finished frames are in {tmp_path}; run the same command again to resume"
+    )
 
 
 def test_ctrl_c_says_what_is_safe(mask, tmp_path):

@@ -1,5 +1,6 @@
 """The simulated user's clicks: golden cases of RITM's rule, and a slow, obvious version of it."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -7,7 +8,8 @@ from rotomask.arrays import Frame
 from rotomask.errors import OptionError
 from rotomask.evaluation.clicking import click_image
 from rotomask.evaluation.measures.clicks import click_scores, number_of_clicks
-from rotomask.evaluation.robot import ClickRobot, error_click
+from rotomask.evaluation.robot import ClickRobot, error_click, error_strokes, region_strokes
+from rotomask.evaluation.skeleton import longest_paths, smooth_path, thin_region
 from rotomask.prompts import Click, Marker, Prompt
 
 
@@ -127,3 +129,84 @@ def test_an_image_is_clicked_until_it_is_good():
     assert curve.ious[0] < 0.6
     assert curve.ious[-1] >= 0.8 or len(curve.ious) == 20
     assert len(curve.click_s) == len(curve.ious)
+
+
+def slow_thinning(region):
+    """Zhang and Suen's two half-steps as their paper lists them, pixel by pixel."""
+    x = np.pad(region, 1)
+    ring = ((-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1))
+    while True:
+        removed = 0
+        for first in (True, False):
+            gone = []
+            for i, j in np.argwhere(x):
+                p = [bool(x[i + di, j + dj]) for di, dj in ring]
+                changes = sum(not a and b for a, b in zip(p, [*p[1:], p[0]], strict=True))
+                north, east, south, west = p[0], p[2], p[4], p[6]
+                sides = (
+                    not (north and east and south) and not (east and south and west)
+                    if first
+                    else not (north and east and west) and not (north and south and west)
+                )
+                if 2 <= sum(p) <= 6 and changes == 1 and sides:
+                    gone.append((i, j))
+            for place in gone:
+                x[place] = False
+            removed += len(gone)
+        if not removed:
+            return x[1:-1, 1:-1]
+
+
+def test_a_skeleton_agrees_with_a_slow_version():
+    rng = np.random.default_rng(2)
+    for _ in range(5):
+        region = np.zeros((40, 50), bool)
+        for _ in range(4):
+            y, x, h, w = rng.integers(0, 30), rng.integers(0, 40), *rng.integers(3, 15, 2)
+            region[y : y + h, x : x + w] = True
+        skeleton = thin_region(region)
+        np.testing.assert_array_equal(skeleton, slow_thinning(region))
+        parts = [cv2.connectedComponents(m.astype(np.uint8))[0] for m in (region, skeleton)]
+        assert parts[0] == parts[1]
+
+
+def test_the_longest_path_goes_from_end_to_end():
+    skeleton = np.zeros((9, 20), bool)
+    skeleton[4, 1:18] = True
+    skeleton[2:4, 9] = True  # a short branch
+    (path,) = longest_paths(skeleton, 4)
+    assert {path[0], path[-1]} == {(1, 4), (17, 4)}
+    assert len(path) == 17
+    assert longest_paths(skeleton, 40) == []
+
+
+def test_a_bezier_curve_agrees_with_de_casteljau():
+    path = [(0, 0), (4, 1), (6, 7), (2, 9), (8, 12)]
+    curve = smooth_path(path, samples=11)
+    for t, point in zip(np.linspace(0, 1, 11), curve, strict=True):
+        points = np.array(path, float)
+        while len(points) > 1:
+            points = (1 - t) * points[:-1] + t * points[1:]
+        np.testing.assert_allclose(point, points[0], atol=1e-9)
+    long = [(x, 0) for x in range(900)]
+    assert np.isfinite(smooth_path(long)).all()
+
+
+def test_strokes_are_in_the_errors_and_have_their_sign():
+    truth, predicted = np.zeros((60, 80), int), np.zeros((60, 80), int)
+    truth[10:30, 5:40] = 2
+    predicted[40:55, 10:70] = 2
+    strokes = error_strokes(truth, predicted, [2])
+    assert [(s.object_id, s.positive) for s in strokes] == [(2, True), (2, False)]
+    for x, y in strokes[0].points:
+        assert truth[int(y), int(x)] == 2
+    for x, y in strokes[1].points:
+        assert predicted[int(y), int(x)] == 2
+    assert error_strokes(truth, truth, [2]) == []
+
+
+def test_what_is_too_small_gets_no_stroke():
+    region = np.zeros((20, 20), bool)
+    region[5, 5:7] = True
+    assert region_strokes(region) == []
+    assert region_strokes(region & False) == []

@@ -178,14 +178,3 @@ def test_the_detector_is_asked_once_a_frame_and_only_if_needed():
     unused = OfShapes()
     _cut(BoxFiltered(ByColour(), unused, BoxFilterConfig(detections=False)), video)
     assert unused.asked == 0
-
-
-def test_a_twin_follows_a_video_of_its_own():
-    video = _video()
-    first = BoxFiltered(ByColour(), OfShapes())
-    first.start(video[0][0], np.where(video[0][1] == 1, 1, 0))
-    second = first.twin()
-    second.start(video[0][0], np.where(video[0][1] == 3, 1, 0))
-    frame, truth = video[1]
-    assert ((first.labels(first.step(frame)) > 0) == (truth == 1)).all()
-    assert ((second.labels(second.step(frame)) > 0) == (truth == 3)).all()

@@ -34,6 +34,7 @@ app = typer.Typer(
 )
 
 app.command(cls=video.CutCommand)(video.cut)
+app.command(cls=PromptCommand)(mark)
 for function in (
     video.propose,
     video.detect,
@@ -47,7 +48,6 @@ for function in (
 app.command(cls=measure.BenchmarkCommand)(measure.benchmark)
 for function in (measure.evaluate, measure.compare, learn.train, learn.average, learn.models):
     app.command(cls=Command)(function)
-app.command(cls=PromptCommand)(mark)
 
 
 def main() -> None:

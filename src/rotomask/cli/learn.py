@@ -9,7 +9,7 @@ import typer
 from rotomask.cli.command import grouped
 from rotomask.cli.extras import require
 from rotomask.cli.options import Messages, read_folders
-from rotomask.cli.terminal import job, print_outputs
+from rotomask.cli.terminal import job, print_outputs, resumable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +70,7 @@ def train(
 
     Writes DIR/weights.safetensors, checkpoints, losses.csv, validation.csv and TensorBoard events.
     """
-    safe = f"the last checkpoint is in {out}; add --resume to the same command to continue"
+    safe = resumable(out, "steps up to the last checkpoint", "add --resume to continue")
     with job(safe, messages):
         require("lightning_fabric", "tensorboardX")
         import torch

@@ -9,7 +9,7 @@ import typer
 
 from rotomask.cli.command import Command, grouped
 from rotomask.cli.options import Messages, Runtime, Weights
-from rotomask.cli.terminal import job, print_outputs
+from rotomask.cli.terminal import job, nothing_written, print_outputs
 from rotomask.errors import OptionError
 
 if TYPE_CHECKING:
@@ -105,13 +105,13 @@ def mark(
     ] = None,
     weights: Weights = None,
 ) -> None:
-    """Mark objects in one frame by points, boxes, scribbles or polygons.
+    """Mark objects in one frame: points, boxes, scribbles, polygons.
 
     Writes their mask, an indexed PNG to give to `rotomask cut --mask`. `rotomask cut` takes the
     same prompts.
     """
     target = out or Path(f"{video.resolve().stem}-mask.png")
-    with job("nothing was written", messages):
+    with job(nothing_written, messages):
         from rotomask.jobs.mark import MarkOptions
         from rotomask.jobs.mark import mark as run
         from rotomask.prompts import write_prompts

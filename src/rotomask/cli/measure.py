@@ -17,7 +17,7 @@ from rotomask.cli.options import (
     Size,
     Weights,
 )
-from rotomask.cli.terminal import job, print_evaluation, print_outputs, resumable
+from rotomask.cli.terminal import job, nothing_written, print_evaluation, print_outputs, resumable
 
 if TYPE_CHECKING:
     from rotomask.evaluation import EvaluationResult
@@ -75,7 +75,7 @@ def benchmark(
     Writes DIR/SEQUENCE/FRAME.png and DIR/run.json. Run the same command again to resume an
     interrupted run.
     """
-    with job(resumable("sequences", run.out), messages) as on_progress:
+    with job(resumable(run.out, "sequences"), messages) as on_progress:
         from rotomask.jobs.benchmark import BenchmarkOptions
         from rotomask.jobs.benchmark import benchmark as run_benchmark
 
@@ -124,7 +124,7 @@ def evaluate(
     ] = False,
 ) -> None:
     """Score existing masks against the ground truth of a benchmark."""
-    with job("nothing was written", messages, unit="sequences") as on_progress:
+    with job(nothing_written, messages, unit="sequences") as on_progress:
         from rotomask.evaluation import TrackProtocol, evaluate_results, open_benchmark
 
         dataset = open_benchmark(data.benchmark, data.root, data.split)

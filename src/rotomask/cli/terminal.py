@@ -3,7 +3,7 @@
 import logging
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,11 +23,13 @@ SECONDS_BETWEEN_LINES = 10.0
 
 
 @contextmanager
-def job(safe: str, messages: Messages, unit: str = "frames") -> Iterator["OnProgress | None"]:
+def job(
+    safe: Callable[[], str], messages: Messages, unit: str = "frames"
+) -> Iterator["OnProgress | None"]:
     """Run a command's work: log to stderr, show progress, and stop cleanly at Ctrl-C.
 
     Args:
-        safe: What is safe after Ctrl-C, for the message.
+        safe: Tells, after Ctrl-C, what is safe.
         messages: How much is printed.
         unit: What progress counts.
 
@@ -44,13 +46,26 @@ def job(safe: str, messages: Messages, unit: str = "frames") -> Iterator["OnProg
         else:
             yield _Lines(unit)
     except KeyboardInterrupt:
-        print(f"\nrotomask: interrupted; {safe}", file=sys.stderr)
+        print(f"\nrotomask: interrupted; {safe()}", file=sys.stderr)
         raise typer.Exit(EXIT_INTERRUPTED) from None
 
 
-def resumable(what: str, folder: Path) -> str:
+def resumable(
+    folder: Path, what: str = "frames", how: str = "run the same command again to resume"
+) -> Callable[[], str]:
     """What is safe of a job that resumes."""
-    return f"finished {what} are in {folder}; run the same command again to resume"
+
+    def safe() -> str:
+        if not folder.is_dir():
+            return nothing_written()
+        return f"finished {what} are in {folder}; {how}"
+
+    return safe
+
+
+def nothing_written() -> str:
+    """What is safe of a job that writes its files at the end."""
+    return "nothing was written"
 
 
 def print_outputs(outputs: dict[str, Path]) -> None:

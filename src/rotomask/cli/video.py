@@ -22,7 +22,7 @@ from rotomask.cli.options import (
     pair_masks,
     read_formats,
 )
-from rotomask.cli.terminal import job, print_cut, print_outputs, resumable
+from rotomask.cli.terminal import job, nothing_written, print_cut, print_outputs, resumable
 from rotomask.errors import OptionError
 
 
@@ -107,13 +107,13 @@ def cut(
     runtime: Runtime,
     messages: Messages,
 ) -> None:
-    """Cut objects out of a video, marked in one frame by a mask or prompts, or not at all.
+    """Cut objects out of a video, marked in one frame or not at all.
 
-    Writes DIR/masks/NAME.png, one indexed PNG per frame, and DIR/overlay.mp4. Run the same command
-    again to resume an interrupted job.
+    Objects are marked by a mask or by prompts. Writes DIR/masks/NAME.png, one indexed PNG per
+    frame, and DIR/overlay.mp4. Run the same command again to resume an interrupted job.
     """
     folder = output.folder(video, "cut")
-    with job(resumable("frames", folder), messages) as on_progress:
+    with job(resumable(folder), messages) as on_progress:
         from rotomask.jobs.cut import CutOptions
         from rotomask.jobs.cut import cut as run
         from rotomask.video import open_video
@@ -163,7 +163,7 @@ def propose(
     Writes DIR/proposals.png, a contact sheet, and DIR/proposal-N.png, the best first.
     """
     folder = output.folder(video, "proposals")
-    with job("nothing was written", messages) as on_progress:
+    with job(nothing_written, messages) as on_progress:
         from rotomask.jobs.propose import ProposeOptions
         from rotomask.jobs.propose import propose as run
 
@@ -208,7 +208,7 @@ def detect(
     Writes DIR/boxes.json, COCO annotations, and DIR/boxes.jpg, some frames with their boxes.
     """
     folder = output.folder(video, "boxes")
-    with job("nothing was written", messages) as on_progress:
+    with job(nothing_written, messages) as on_progress:
         from rotomask.jobs.detect import DetectOptions
         from rotomask.jobs.detect import detect as run
 
@@ -263,7 +263,7 @@ def flow(
     again to resume an interrupted job.
     """
     folder = output.folder(video, "flow")
-    with job(resumable("pairs", folder), messages, unit="pairs") as on_progress:
+    with job(resumable(folder, "pairs"), messages, unit="pairs") as on_progress:
         from rotomask.jobs.flow import FlowOptions
         from rotomask.jobs.flow import flow as run
 
@@ -322,7 +322,7 @@ def edges(
     again to resume an interrupted job.
     """
     folder = output.folder(video, "edges")
-    with job(resumable("frames", folder), messages) as on_progress:
+    with job(resumable(folder), messages) as on_progress:
         from rotomask.jobs.edges import EdgeOptions
         from rotomask.jobs.edges import edges as run
 
@@ -356,16 +356,19 @@ def export(
             "--format", "-f", metavar="NAMES", help="Formats, separated by commas: {formats}."
         ),
     ] = "overlay",
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Leave out frames without a mask.")
+    ] = False,
 ) -> None:
     """Make other formats of a finished cut.
 
     FOLDER may be any folder with masks/NAME.png, named as the video's frames.
     """
-    with job("no incomplete file was left", messages) as on_progress:
+    with job(lambda: "no incomplete file was left", messages) as on_progress:
         from rotomask.jobs.export import ExportOptions
         from rotomask.jobs.export import export as run
 
-        options = ExportOptions(formats=read_formats(output_format))
+        options = ExportOptions(formats=read_formats(output_format), partial=partial)
         result = run(video, folder, options, on_progress=on_progress)
     if not messages.quiet:
         print_outputs(result.outputs)
@@ -396,7 +399,7 @@ def refine(
     `--format mattes` keeps probabilities, which help.
     """
     target = output.out or Path(f"{folder.resolve()}-refined")
-    with job(f"finished frames are in {target}", messages) as on_progress:
+    with job(resumable(target), messages) as on_progress:
         from rotomask.jobs.refine import RefineOptions
         from rotomask.jobs.refine import refine as run
 
@@ -411,7 +414,7 @@ def refine(
 def demo(output: Output, runtime: Runtime, messages: Messages) -> None:
     """Cut a shipped real clip and score it against the ground truth."""
     folder = output.out or Path("rotomask-demo")
-    with job(f"finished frames are in {folder}", messages) as on_progress:
+    with job(resumable(folder), messages) as on_progress:
         from rotomask.jobs.demo import DemoOptions
         from rotomask.jobs.demo import demo as run
 

@@ -34,6 +34,7 @@ def click_image(
     *,
     most: int = MOST_CLICKS,
     target: float = 1.01,
+    least: int = 0,
 ) -> ClickCurve:
     """Click an object until the mask is good, or no click is left.
 
@@ -44,6 +45,7 @@ def click_image(
         void: Pixels that count for nothing; None: none.
         most: Clicks at most.
         target: IoU at which it ends; above 1: only when nothing is wrong any more.
+        least: Clicks before it may end so.
     """
     began = time.perf_counter()
     marker.open(frame)
@@ -52,7 +54,7 @@ def click_image(
     prompts: list[Prompt] = []
     ious: list[float] = []
     seconds: list[float] = []
-    while len(ious) < most and (not ious or ious[-1] < target):
+    while len(ious) < most and (len(ious) < max(1, least) or ious[-1] < target):
         click = robot.click(predicted)
         if click is None:
             break

@@ -1,13 +1,25 @@
 """A simulated user for measuring: clicks and strokes where a mask is most wrong.
 
-Clicks are placed as by Sofiiuk et al. 2021 (RITM) for the number-of-clicks measure.
+Clicks are placed as by Sofiiuk et al. 2021 (RITM) for the number-of-clicks measure. Strokes are
+drawn as by the robot of the DAVIS interactive challenge (Caelles et al. 2018), written from its
+description, with a thinning that has no random ties.
 """
 
+from collections.abc import Iterable
+
+import cv2
 import numpy as np
 import numpy.typing as npt
 
-from rotomask.prompts.kinds import Click
-from rotomask.prompts.regions import BoolMask, interior_distance
+from rotomask.evaluation.skeleton import longest_paths, smooth_path, thin_region
+from rotomask.prompts.kinds import Click, Scribble
+from rotomask.prompts.regions import BoolMask, disk, interior_distance
+
+OPENING = 0.2
+"""Radius of the opening before thinning, in halves of the root of the region's area."""
+MOST_OPENING_PX = 16
+LEAST_PATH_PX = 4
+"""Skeletons of fewer pixels give no stroke."""
 
 
 class ClickRobot:
@@ -64,3 +76,62 @@ def error_click(
         return None
     y, x = divmod(int(distance.argmax()), truth.shape[1])
     return Click(x, y, positive, object_id)
+
+
+def error_strokes(
+    truth: npt.NDArray[np.integer],
+    predicted: npt.NDArray[np.integer],
+    object_ids: Iterable[int],
+    *,
+    width_px: float = 3.0,
+) -> list[Scribble]:
+    """Strokes along the skeletons of what is missed of each object, and of the background.
+
+    Args:
+        truth: Labels H×W.
+        predicted: Labels H×W.
+        object_ids: The objects of the video.
+        width_px: Width of the strokes.
+
+    Returns:
+        Strokes on objects where they are missed; where an object covers background, strokes that
+        are not on it. May be empty: regions too thin for a stroke are left alone.
+    """
+    ids = tuple(object_ids)
+    strokes = []
+    for object_id in ids:
+        missed = (truth == object_id) & (predicted != object_id)
+        strokes += [Scribble(s, True, object_id, width_px) for s in region_strokes(missed)]
+    for object_id in ids:  # background, by the object that covers it
+        extra = (truth == 0) & (predicted == object_id)
+        strokes += [Scribble(s, False, object_id, width_px) for s in region_strokes(extra)]
+    return strokes
+
+
+def region_strokes(region: BoolMask) -> list[tuple[tuple[float, float], ...]]:
+    """A stroke along the skeleton of each part of a region, as points x, y; maybe none."""
+    if not region.any():
+        return []
+    skeleton = thin_region(_open_region(region))
+    height, width = region.shape
+    strokes = []
+    for path in longest_paths(skeleton, LEAST_PATH_PX):
+        curve = smooth_path(path)
+        pixels = np.clip(np.floor(curve + 0.5), 0, (width - 1, height - 1))
+        # Of a thousand samples many fall on one pixel.
+        changes = np.any(pixels[1:] != pixels[:-1], axis=1)
+        distinct = pixels[np.concatenate([[True], changes])]
+        strokes.append(tuple((float(x), float(y)) for x, y in distinct))
+    return strokes
+
+
+def _open_region(region: BoolMask) -> BoolMask:
+    """The region without what is thin beside its size; the region itself if nothing else is."""
+    radius = min(OPENING * np.sqrt(region.sum()) / 2, MOST_OPENING_PX)
+    canvas = region.astype(np.uint8)
+    while radius > 1:
+        opened = cv2.morphologyEx(canvas, cv2.MORPH_OPEN, disk(int(radius)))
+        if opened.any():
+            return np.asarray(opened > 0)
+        radius *= 0.9
+    return region

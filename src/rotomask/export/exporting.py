@@ -115,7 +115,7 @@ def _frames_with_masks(
     if missing and not partial:
         raise MaskError(
             f"{len(missing)} of {len(names)} masks are missing, first {masks / missing[0]}.png; "
-            "finish the cut, or skip these frames with partial=True"
+            "finish the cut, or skip these frames with --partial (partial=True)"
         )
     return set(names) - set(missing)
 

@@ -48,7 +48,7 @@ _HOME = {
     "propose": "rotomask.jobs.propose",
     "read_mask": "rotomask.masks",
     "refine_cut": "rotomask.jobs.refine:refine",
-    "train": "rotomask.training.run",
+    "train": "rotomask.jobs.train",
     "write_edges": "rotomask.jobs.edges:edges",
     "write_flow": "rotomask.jobs.flow:flow",
     "write_mask": "rotomask.masks",
@@ -105,11 +105,11 @@ if TYPE_CHECKING:
     from rotomask.jobs.mark import mark
     from rotomask.jobs.propose import propose
     from rotomask.jobs.refine import refine as refine_cut
+    from rotomask.jobs.train import train
     from rotomask.masks import read_mask, write_mask
     from rotomask.prompts import Marker, Prompts
     from rotomask.segmenters.base import Segmenter
     from rotomask.segmenters.refinements import Refinements, parse_refinements
-    from rotomask.training.run import train
     from rotomask.unsupervised.base import Discoverer
     from rotomask.video import open_video
 

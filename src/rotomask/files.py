@@ -2,16 +2,31 @@
 
 import contextlib
 import errno
+import hashlib
+import os
 import re
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from .errors import OutputError  # the ground is one floor: docs/architecture.md
 
+Commit = Callable[[Path, Path], None]
+"""Gives a complete temporary file its final name. A job's folder keeps a record of it first."""
+
+
+def replace_file(temporary: Path, path: Path) -> None:
+    """Give a complete temporary file its final name."""
+    temporary.replace(path)
+
 
 @contextlib.contextmanager
-def complete_or_absent(path: Path) -> Iterator[Path]:
+def complete_or_absent(path: Path, commit: Commit = replace_file) -> Iterator[Path]:
     """Give a temporary name beside `path`; rename it to `path` if the block succeeds, else remove.
+
+    Args:
+        path: The file's final name; its folder is made if need be.
+        commit: Renames the temporary file.
 
     Raises:
         OutputError: If the folder cannot be made or written, or the disk is full.
@@ -21,7 +36,7 @@ def complete_or_absent(path: Path) -> Iterator[Path]:
         with output_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             yield temporary
-            temporary.replace(path)
+            commit(temporary, path)
     except BaseException:  # a Ctrl-C too leaves nothing behind
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -53,6 +68,70 @@ def _reason(error: OSError) -> str:
     if error.errno in (errno.ENOTDIR, errno.EEXIST):
         return "a file stands where a folder is needed; choose another folder"
     return error.strerror or str(error)
+
+
+def content_digest(path: Path) -> str:
+    """A short fingerprint of a file's content: 32 hexadecimal digits.
+
+    Files above 64 MiB are sampled: 32 blocks of 1 MiB spread evenly, and the size.
+
+    Raises:
+        OSError: If the file cannot be read.
+    """
+    size, block = path.stat().st_size, 1 << 20
+    digest = hashlib.blake2b(str(size).encode(), digest_size=16)
+    with path.open("rb") as file:
+        if size <= 64 * block:
+            while data := file.read(block):
+                digest.update(data)
+        else:
+            for number in range(32):
+                file.seek(number * (size - block) // 31)
+                digest.update(file.read(block))
+    return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def exclusive_lock(path: Path) -> Iterator[bool]:
+    """Hold a lock file for the block; gives False if another process holds it.
+
+    The operating system releases the lock when its process ends, however it ends, so no stale lock
+    is left behind. On file systems without locks the block runs without one.
+
+    Raises:
+        OSError: If the file cannot be opened.
+    """
+    while True:
+        with path.open("ab") as file:
+            is_ours = _try_lock(file.fileno())
+            # Whoever held it before may have removed the file: then the lock is on none.
+            if is_ours and not _is_same_file(file.fileno(), path):
+                continue
+            yield is_ours
+            return
+
+
+def _try_lock(descriptor: int) -> bool:
+    """Lock an open file without waiting; True also where the file system has no locks."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno in (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)
+    return True
+
+
+def _is_same_file(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def natural_key(name: str) -> tuple[tuple[tuple[int, int, str], ...], str]:

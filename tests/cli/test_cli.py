@@ -42,7 +42,8 @@ def test_cut_writes_masks_and_overlay(clip, mask, tmp_path):
 
 def test_verbose_says_what_runs(clip, mask, tmp_path):
     options = ["--mask", mask, "--out", tmp_path / "out", "-f", "none", "--device", "cpu"]
-    answer = run("cut", clip, *options, "-v", "--precision", "float32")
+    options += ["--precision", "float32"]
+    answer = run("cut", clip, *options, "-v")
     for words in ("128x96, 12 frames", "stm-lite", "cpu", "float32", "size=480"):
         assert words in answer.stderr
     (tmp_path / "out" / "masks" / "00011.png").unlink()

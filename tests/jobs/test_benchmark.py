@@ -47,7 +47,7 @@ def test_benchmark_scores_every_sequence_and_says_what_it_cost(davis, tmp_path):
     assert result["run"]["peak_memory_mib"] > 100
     assert "torch" in result["run"]["versions"]
     assert read_labels(out / "left" / "00003.png").any()
-    assert "s a frame" in answer.stdout
+    assert "s per frame" in answer.stdout
 
     # Finished sequences are not segmented again, and other settings are not mixed in.
     before = (out / "left" / "00003.png").stat().st_mtime_ns
@@ -57,7 +57,7 @@ def test_benchmark_scores_every_sequence_and_says_what_it_cost(davis, tmp_path):
     assert json.loads(file.read_text())["figures"] == result["figures"]
     other = run("benchmark", "davis2016", "--root", davis, "--out", out, "--size", "64")
     assert other.returncode == 2
-    assert "other settings" in other.stderr
+    assert "size 480 there, 64 here" in other.stderr
 
     # The masks are what `evaluate` reads, and it finds the same figures.
     score = tmp_path / "score.json"

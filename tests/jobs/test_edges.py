@@ -65,7 +65,7 @@ def test_the_command_writes_edges_of_both_kinds_and_their_merge(video, tmp_path)
     assert (tmp_path / "out" / "edges" / "00000.png").stat().st_mtime_ns == kept
     other = run("edges", video, "--out", tmp_path / "out")
     assert other.returncode == 2
-    assert "motion differ" in other.stderr
+    assert "motion True there, False here" in other.stderr
 
 
 def test_thin_edges_of_a_model_with_flow_in_16_bits(video, tmp_path):

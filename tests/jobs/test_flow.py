@@ -76,7 +76,7 @@ def test_the_command_writes_flow_and_tells_errors_in_a_line(clip, tmp_path):
         check=True,
     )
     assert "3 pairs of frames, 3 estimated now" in done.stdout
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["flo", "flow.json"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [".rotomask", "flo", "job.json"]
     failed = subprocess.run([*command, "--estimator", "x"], capture_output=True, text=True)
     assert failed.returncode == 2
     assert failed.stderr.count("\n") == 1

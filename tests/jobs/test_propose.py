@@ -39,8 +39,8 @@ def test_cut_without_a_mask_finds_and_follows(video, tmp_path):
     assert "followed from there" in answer.stderr
     assert _overlap(tmp_path / "out") > 0.5
     job = json.loads((tmp_path / "out" / "job.json").read_text())
-    assert job["model"] == "stm-lite"
-    (reference,) = job["annotations"]
+    assert job["settings"]["model"] == "stm-lite"
+    reference = json.loads((tmp_path / "out" / "found" / "found.json").read_text())["frame"]
     kept = read_labels(tmp_path / "out" / "found" / f"{int(reference):05d}.png")
     masks = tmp_path / "out" / "masks"
     np.testing.assert_array_equal(read_labels(masks / f"{int(reference):05d}.png"), kept)

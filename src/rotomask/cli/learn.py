@@ -75,10 +75,10 @@ def train(
         require("lightning_fabric", "tensorboardX")
         import torch
 
+        from rotomask.jobs.train import train as run
         from rotomask.training.display import training_bar
         from rotomask.training.loop import choose_hardware
         from rotomask.training.run import is_first_process
-        from rotomask.training.run import train as run
 
         quiet = messages.quiet or not is_first_process()
         if runtime.threads is not None:

@@ -5,14 +5,14 @@ from pathlib import Path
 
 from rotomask.data.benchmarks.sequences import VideoDataset
 from rotomask.errors import DatasetError
-from rotomask.files import complete_or_absent
+from rotomask.files import Commit, complete_or_absent, replace_file
 
 FILE_NAME = "submission.zip"
 FILE_DATE = (1980, 1, 1, 0, 0, 0)
 """Date of all files in the zip, its format's earliest, so that equal masks give equal files."""
 
 
-def write_submission(dataset: VideoDataset, results: Path) -> Path:
+def write_submission(dataset: VideoDataset, results: Path, commit: Commit = replace_file) -> Path:
     """Write a zip of the masks in a results folder for the server.
 
     Its layout is ``Annotations/VIDEO/FRAME.png`` with the frames of the 6 fps subset, even if the
@@ -20,7 +20,8 @@ def write_submission(dataset: VideoDataset, results: Path) -> Path:
 
     Args:
         dataset: Any split of YouTube-VOS.
-        results: Folder of the masks, ``RESULTS/VIDEO/FRAME.png``, as `run_benchmark` writes them.
+        results: Folder of the masks, ``RESULTS/VIDEO/FRAME.png``, as `benchmark` writes them.
+        commit: Gives the complete file its name.
 
     Returns:
         ``RESULTS/submission.zip``, which is written atomically.
@@ -31,7 +32,7 @@ def write_submission(dataset: VideoDataset, results: Path) -> Path:
     """
     path = results / FILE_NAME
     with (
-        complete_or_absent(path) as temporary,
+        complete_or_absent(path, commit) as temporary,
         zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive,
     ):
         for sequence in dataset:

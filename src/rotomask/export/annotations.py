@@ -35,7 +35,7 @@ class JSONWriter(FormatWriter):
             with output_errors(self.path):
                 self._finish()
                 self._file.close()
-                self._temporary.replace(self.path)
+                self._target.commit(self._temporary, self.path)
         except BaseException:
             self.discard()
             raise

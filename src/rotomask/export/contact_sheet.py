@@ -20,7 +20,7 @@ class ContactSheet(FormatWriter):
     """Writer of `contact_sheet.png`: overlays of some frames, evenly spread, with their names."""
 
     def __init__(self, target: ExportTarget) -> None:
-        self.path = target.folder / "contact_sheet.png"
+        self.path, self._commit = target.folder / "contact_sheet.png", target.commit
         positions = np.linspace(0, max(target.frame_count - 1, 0), SHEET_FRAMES).round()
         self._positions = {int(position) for position in positions}
         self._position = 0
@@ -40,7 +40,7 @@ class ContactSheet(FormatWriter):
     def close(self) -> None:
         """See `FormatWriter.close`."""
         sheet = contact_sheet(self._thumbnails, self._names, cell_width_px=SHEET_CELL_PX)
-        with complete_or_absent(self.path) as temporary:
+        with complete_or_absent(self.path, self._commit) as temporary:
             Image.fromarray(sheet).save(temporary, format="PNG")
 
     def discard(self) -> None:

@@ -10,6 +10,7 @@ from rotomask.errors import MaskError, OptionError, TruncatedVideoError
 from rotomask.export import annotations, image_folders, videos
 from rotomask.export.contact_sheet import ContactSheet
 from rotomask.export.format_writer import ExportTarget, FormatWriter, MaskedFrame
+from rotomask.files import Commit, replace_file
 from rotomask.masks import read_grey, read_labels
 from rotomask.render import matte
 from rotomask.video import Video, VideoFrame
@@ -27,6 +28,39 @@ FORMATS: dict[str, Callable[[ExportTarget], FormatWriter]] = {
 }
 """Name of a format -> its writer."""
 
+OUTPUT_NAMES: dict[str, str] = {
+    "overlay": "overlay.mp4",
+    "webm": "cutout.webm",
+    "prores": "cutout.mov",
+    "rgba": "rgba/{frame}.png",
+    "mattes": "mattes/{frame}.png",
+    "coco": "annotations.json",
+    "youtube-vis": "instances.json",
+    "polygons": "polygons.json",
+    "contact-sheet": "contact_sheet.png",
+}
+"""Name of a format -> the file that it writes, or the file of each frame."""
+
+
+def check_formats(formats: Iterable[str]) -> None:
+    """Raise unless every format exists.
+
+    Raises:
+        OptionError: With the first that does not, and those that do.
+    """
+    unknown = [name for name in formats if name not in FORMATS]
+    if unknown:
+        raise OptionError(f"there is no format {unknown[0]!r}; choose from {', '.join(FORMATS)}")
+
+
+def output_files(formats: Iterable[str], frame_names: Iterable[str]) -> list[str]:
+    """Relative paths of all files that `export` writes for some formats and frames."""
+    patterns = [OUTPUT_NAMES[name] for name in formats]
+    single = [pattern for pattern in patterns if "{frame}" not in pattern]
+    per_frame = [pattern for pattern in patterns if "{frame}" in pattern]
+    # Not str.format: a name may hold braces.
+    return single + [p.replace("{frame}", name) for name in frame_names for p in per_frame]
+
 
 def export(
     video: Video,
@@ -36,6 +70,7 @@ def export(
     start: int = 0,
     stop: int | None = None,
     partial: bool = False,
+    commit: Commit = replace_file,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Path]:
     """Write masks on disk in several formats, decoding the video once.
@@ -51,6 +86,7 @@ def export(
         start: Index of the first frame.
         stop: Index after the last frame; None: up to the end.
         partial: Skip frames without a mask; by default they are an error.
+        commit: Gives every complete file its name.
         on_progress: Called after each frame with the number of frames done and of all frames.
 
     Returns:
@@ -64,11 +100,9 @@ def export(
     """
     folder = Path(folder)
     format_names = list(dict.fromkeys(formats))
-    unknown = [name for name in format_names if name not in FORMATS]
-    if unknown:
-        raise OptionError(f"there is no format {unknown[0]!r}; choose from {', '.join(FORMATS)}")
+    check_formats(format_names)
     names = _frames_with_masks(video, folder / "masks", start, stop, partial)
-    target = ExportTarget(video=video, folder=folder, frame_count=len(names))
+    target = ExportTarget(video=video, folder=folder, frame_count=len(names), commit=commit)
     outputs: dict[str, FormatWriter] = {}
     truncated: TruncatedVideoError | None = None
     try:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from rotomask.files import Commit, replace_file
 from rotomask.video import Video, VideoFrame
 
 
@@ -19,6 +20,8 @@ class ExportTarget:
     """The folder of `masks/` and perhaps `mattes/`, to which outputs are written."""
     frame_count: int
     """Number of frames that will be added."""
+    commit: Commit = replace_file
+    """Gives every complete file its name."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -13,12 +13,12 @@ class ImageFolder(FormatWriter):
     """Writer of a PNG per frame; each file is complete or absent."""
 
     def __init__(self, target: ExportTarget, name: str) -> None:
-        self.path = target.folder / name
+        self.path, self._commit = target.folder / name, target.commit
 
     def add(self, masked: MaskedFrame) -> None:
         """See `FormatWriter.add`."""
         image = Image.fromarray(self._pixels(masked))
-        with complete_or_absent(self.path / f"{masked.frame.name}.png") as temporary:
+        with complete_or_absent(self.path / f"{masked.frame.name}.png", self._commit) as temporary:
             image.save(temporary, format="PNG", compress_level=4)
 
     def close(self) -> None:

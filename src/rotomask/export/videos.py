@@ -18,6 +18,7 @@ class OverlayVideo(FormatWriter):
             h264(),
             sound_from=video,
             pixel_aspect=video.pixel_aspect,
+            commit=target.commit,
         )
 
     def add(self, masked: MaskedFrame) -> None:
@@ -40,7 +41,12 @@ class CutoutVideo(FormatWriter):
         video = target.video
         self.path = target.folder / name
         self._writer = VideoWriter(
-            self.path, video.size, video.fps, encoding, pixel_aspect=video.pixel_aspect
+            self.path,
+            video.size,
+            video.fps,
+            encoding,
+            pixel_aspect=video.pixel_aspect,
+            commit=target.commit,
         )
 
     def add(self, masked: MaskedFrame) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from rotomask.errors import FlowFileError, ShapeError
-from rotomask.files import complete_or_absent
+from rotomask.files import Commit, complete_or_absent, replace_file
 from rotomask.flow.optical_flow import Flow
 
 MAGIC = b"PIEH"
@@ -19,12 +19,13 @@ LONGEST_SIDE_PX = 99_999
 """Largest side; a header with a larger one is rejected as damaged, as in the benchmark's code."""
 
 
-def write_flo(path: Path, flow: Flow) -> None:
+def write_flo(path: Path, flow: Flow, commit: Commit = replace_file) -> None:
     """Write a flow; the file is complete or absent.
 
     Args:
         path: The file to write; it is replaced if it exists, and its folder is created.
         flow: H×W×2, px.
+        commit: Gives the complete file its name.
 
     Raises:
         ShapeError: If the flow is not H×W×2, or has no pixels.
@@ -33,7 +34,7 @@ def write_flo(path: Path, flow: Flow) -> None:
     if flow.ndim != 3 or flow.shape[2] != 2 or 0 in flow.shape:
         raise ShapeError(f"a flow must be H×W×2, got {flow.shape}")
     height, width = flow.shape[:2]
-    with complete_or_absent(path) as temporary, temporary.open("wb") as file:
+    with complete_or_absent(path, commit) as temporary, temporary.open("wb") as file:
         file.write(HEADER.pack(MAGIC, width, height))
         file.write(np.ascontiguousarray(flow, "<f4").tobytes())
 

@@ -8,7 +8,7 @@ import math
 import platform
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib import metadata
@@ -28,7 +28,13 @@ from rotomask.evaluation.benchmarks import get_benchmark, open_benchmark
 from rotomask.evaluation.results import EvaluationResult
 from rotomask.evaluation.scoring import evaluate_results
 from rotomask.evaluation.submission import write_submission
-from rotomask.files import complete_or_absent
+from rotomask.jobs.earlier import refinements_text
+from rotomask.jobs.fingerprints import (
+    changed_refinements,
+    used_precision,
+    weights_fingerprints,
+)
+from rotomask.jobs.folder import FORMAT, EarlierRecord, JobFolder, JobRequest, claim
 from rotomask.jobs.following import follow_pass, learning_report, write_discovery
 from rotomask.jobs.loading import load_discoverer, load_model
 from rotomask.jobs.options import merge_options
@@ -39,6 +45,8 @@ from rotomask.segmenters.follow import Annotation, Pass, plan_passes
 from rotomask.segmenters.refinements import Refinements
 from rotomask.unsupervised.base import Discoverer
 from rotomask.unsupervised.propagation import clearest_annotation
+
+RECORD = "run.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,23 +133,78 @@ def benchmark(
         dataset = dataset.select(options.sequences)
     model = _model(name, options) if segmenter is None else _Model.of(segmenter)
     _check_runnable(dataset, model)
-    record = _Record(Path(out), _settings(name, options))
-    _segment_all(dataset, model, options.objects, record, on_progress)
-    run = record.summary([s.name for s in dataset])
-    if get_benchmark(name).has_server:
-        run["submission"] = str(write_submission(dataset, record.folder))
+    with claim(out, _request(dataset, options), overwrite=options.overwrite) as folder:
+        record = _Record(
+            folder,
+            {
+                **_settings(name, options),
+                "model": f"{options.model}{options.refinements}",
+                "weights": str(options.weights or "shipped"),
+            },
+        )
+        _segment_all(dataset, model, options.objects, record, on_progress)
+        run = record.summary([s.name for s in dataset])
+        if get_benchmark(name).has_server:
+            run["submission"] = str(write_submission(dataset, folder.root, folder.commit))
     if not any(sequence.scored_frames() for sequence in dataset):
         return EvaluationResult(
             benchmark=name,
             split=dataset.split,
-            results=record.folder.resolve().name,
+            results=folder.root.resolve().name,
             figures={},
             sequences=(),
             notes=("only first masks are public: nothing can be scored here",),
             run=run,
         )
     report = None if on_progress is None else partial(on_progress, "score")
-    return replace(evaluate_results(dataset, record.folder, on_progress=report), run=run)
+    return replace(evaluate_results(dataset, folder.root, on_progress=report), run=run)
+
+
+def _request(dataset: VideoDataset, options: BenchmarkOptions) -> JobRequest:
+    """What this run is and writes; its sequences are no setting, so that more may be added."""
+    by_frame = get_benchmark(dataset.benchmark).stored_by_frame
+    masks = [
+        f"{one.folder}/{sequence.frame_names[index]}.png"
+        for sequence in dataset
+        for one in _passes(sequence, by_frame=by_frame)
+        for index in one.frames.indices
+    ]
+    models = _models(options)
+    plain = _settings(dataset.benchmark, options)
+    ensemble = (text.partition(":")[2] for text in options.refinements.ensemble_with)
+    files = [options.weights, *map(Path, filter(None, ensemble))]
+    submission = ["submission.zip"] if get_benchmark(dataset.benchmark).has_server else []
+    return JobRequest(
+        command="benchmark",
+        settings={
+            "benchmark": dataset.benchmark,
+            "split": dataset.split,
+            **plain,
+            "precision": used_precision(options.device, options.precision),
+            "weights": weights_fingerprints(models, options.weights, options.refinements),
+            "refinements": changed_refinements(options.refinements),
+        },
+        added=masks,
+        replaced=[RECORD, *submission],
+        inputs=[dataset.root, *(f for f in files if f is not None and f.is_file())],
+        earlier=EarlierRecord(
+            file=RECORD,
+            under="settings",
+            settings={
+                **plain,
+                "model": f"{options.model}{refinements_text(options.refinements)}",
+                "weights": str(options.weights or "shipped"),
+            },
+        ),
+    )
+
+
+def _models(options: BenchmarkOptions) -> tuple[str, ...]:
+    """Names of the catalogue whose weights a run uses."""
+    if options.with_masks or not needs_no_mask(options.model):
+        return (options.model,)
+    finder, follower = find_then_follow(options.model)
+    return (finder,) if follower is None else (finder, follower)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,17 +237,18 @@ def _model(name: str, options: BenchmarkOptions) -> _Model:
 
 
 def _settings(name: str, options: BenchmarkOptions) -> dict[str, Any]:
-    """What the masks depend on, for the record."""
+    """What the masks and their times depend on, without weights and refinements."""
     settings: dict[str, Any] = {
-        "model": f"{options.model}{options.refinements}",
-        "weights": str(options.weights or "shipped"),
+        "model": options.model,
         "size": options.size,
         "device": options.device,
         "precision": options.precision,
+        "objects": options.objects,
+        "with_masks": options.with_masks,
     }
     if options.size is not None and get_benchmark(name).rescaled:
         settings["enlarge"] = True
-    return settings | {"objects": options.objects, "with_masks": options.with_masks}
+    return settings
 
 
 def _segment_all(
@@ -196,7 +260,7 @@ def _segment_all(
 ) -> None:
     """Write the masks of every sequence that is not finished, and its timing."""
     by_frame = get_benchmark(dataset.benchmark).stored_by_frame
-    work = {s.name: _passes(s, record.folder / s.name, by_frame=by_frame) for s in dataset}
+    work = {s.name: _passes(s, by_frame=by_frame) for s in dataset}
     total, done = sum(len(one.frames) for passes in work.values() for one in passes), 0
     if model.follower is not None:
         model.follower.report_learning(learning_report(on_progress))
@@ -207,10 +271,10 @@ def _segment_all(
             continue
         began, segmented = time.perf_counter(), 0
         if model.finder is not None:
-            steps = _find(sequence, record.folder / sequence.name, model, objects)
+            steps = _find(sequence, record.folder, model, objects)
         else:
             assert model.follower is not None
-            steps = _follow(sequence, passes, model.follower)
+            steps = _follow(sequence, passes, record.folder, model.follower)
         for count in steps:
             segmented, done = segmented + count, done + 1
             if on_progress is not None:
@@ -222,38 +286,40 @@ def _segment_all(
 class _Record:
     """``run.json``: settings, and the timing of every finished sequence."""
 
-    def __init__(self, folder: Path, settings: dict[str, Any]) -> None:
+    def __init__(self, folder: JobFolder, settings: dict[str, Any]) -> None:
+        """Read what an earlier run recorded.
+
+        Raises:
+            OutputError: If the record is damaged.
+        """
         self.folder, self.settings = folder, settings
         self.timings: dict[str, SequenceTiming] = {}
         self.peak_mib = 0.0
-        self.file = folder / "run.json"
-        if self.file.is_file():
-            self._read()
-
-    def _read(self) -> None:
-        stored = json.loads(self.file.read_text())
-        if stored["settings"] != json.loads(json.dumps(self.settings)):
-            raise OutputError(
-                f"{self.folder} holds a run with other settings ({stored['settings']}); "
-                "choose another --out"
-            )
-        self.peak_mib = stored["peak_mib"]
-        self.timings = {k: SequenceTiming(**v) for k, v in stored["timings"].items()}
+        file = folder.root / RECORD
+        if file.is_file():
+            try:
+                stored = json.loads(file.read_text(encoding="utf-8"))
+                self.peak_mib = float(stored["peak_mib"])
+                self.timings = {k: SequenceTiming(**v) for k, v in stored["timings"].items()}
+            except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+                raise OutputError(
+                    f"{file} is damaged; choose another --out, or --overwrite to start over"
+                ) from error
 
     def finish(self, name: str, timing: SequenceTiming) -> None:
         """Note a finished sequence."""
         self.timings[name] = timing
         self.peak_mib = max(self.peak_mib, _peak_mib())
         content = {
+            "format": FORMAT,
             "settings": self.settings,
             "peak_mib": self.peak_mib,
             "timings": {k: vars(v) for k, v in self.timings.items()},
         }
-        with complete_or_absent(self.file) as temporary:
-            temporary.write_text(json.dumps(content, indent=1))
+        self.folder.write_json(RECORD, content)
 
     def summary(self, names: Sequence[str]) -> dict[str, Any]:
-        """Of the sequences that were scored."""
+        """Times and settings of some sequences, all of them finished."""
         chosen = {name: self.timings[name] for name in names}
         frames = sum(t.frames for t in chosen.values())
         seconds = sum(t.seconds for t in chosen.values())
@@ -274,7 +340,8 @@ class _Record:
 class _SequenceMasks:
     """A folder of a sequence's masks; an interrupted sequence starts over, as it is timed."""
 
-    folder: Path
+    folder: JobFolder
+    subfolder: str
     sequence: VideoSequence
 
     def finished(self, index: int) -> Mask | None:
@@ -283,56 +350,66 @@ class _SequenceMasks:
 
     def write(self, index: int, labels: Mask, alpha: npt.NDArray[np.float32] | None) -> None:
         """See `MaskStore`."""
-        write_mask(self.folder / f"{self.sequence.frame_names[index]}.png", labels)
+        name = f"{self.sequence.frame_names[index]}.png"
+        write_mask(self.folder.root / self.subfolder / name, labels, self.folder.commit)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _MarkedPass:
-    """Frames of a sequence that are segmented in one go, and the masks that are given."""
+    """Frames of a sequence that are segmented in one go."""
 
-    folder: Path
-    """Where their masks go."""
+    folder: str
+    """Where their masks go, in the folder of the run."""
     frames: Pass
-    annotations: Mapping[int, Annotation]
+    key: int | None = None
+    """The one annotated frame of a pass of JumpCut; None: those of the sequence."""
 
 
-def _passes(sequence: VideoSequence, folder: Path, *, by_frame: bool) -> list[_MarkedPass]:
+def _passes(sequence: VideoSequence, *, by_frame: bool) -> list[_MarkedPass]:
     """One, or for JumpCut one from every key frame to the end of its longest transfer."""
     if by_frame:
-        # An object of YouTube-VOS may be listed in a frame that shows no pixel of it.
-        given = {
-            index: Annotation(labels, ids)
-            for index, (labels, ids) in sequence.prompts().items()
-            if labels.any()
-        }
-        return [_MarkedPass(folder=folder, frames=Pass(0, len(sequence)), annotations=given)]
+        return [_MarkedPass(folder=sequence.name, frames=Pass(0, len(sequence)))]
     ends: dict[int, int] = {}
     for distance in DISTANCES:
         ends |= dict(transfers(len(sequence), distance))
-    passes = []
-    for key, end in ends.items():
-        name = sequence.frame_names[key]
-        labels = sequence.annotation(name)
-        given = {key: Annotation(labels, sequence.object_ids)} if labels.any() else {}
-        frames = Pass(key, end + 1)
-        passes.append(_MarkedPass(folder=folder / name, frames=frames, annotations=given))
-    return passes
+    return [
+        _MarkedPass(
+            folder=f"{sequence.name}/{sequence.frame_names[key]}",
+            frames=Pass(key, end + 1),
+            key=key,
+        )
+        for key, end in ends.items()
+    ]
+
+
+def _annotations(sequence: VideoSequence, one: _MarkedPass) -> dict[int, Annotation]:
+    """The masks that are given in a pass."""
+    if one.key is not None:
+        labels = sequence.annotation(sequence.frame_names[one.key])
+        return {one.key: Annotation(labels, sequence.object_ids)} if labels.any() else {}
+    # An object of YouTube-VOS may be listed in a frame that shows no pixel of it.
+    prompts = sequence.prompts().items()
+    return {index: Annotation(*given) for index, given in prompts if given[0].any()}
 
 
 def _follow(
-    sequence: VideoSequence, passes: Sequence[_MarkedPass], segmenter: Segmenter
+    sequence: VideoSequence,
+    passes: Sequence[_MarkedPass],
+    folder: JobFolder,
+    segmenter: Segmenter,
 ) -> Iterator[int]:
     """Write a mask for every frame; gives 1 for each that was segmented, 0 for each other."""
     for one in passes:
-        store = _SequenceMasks(folder=one.folder, sequence=sequence)
-        for followed in follow_pass(segmenter, sequence, one.frames, one.annotations, store):
+        store = _SequenceMasks(folder=folder, subfolder=one.folder, sequence=sequence)
+        given = _annotations(sequence, one)
+        for followed in follow_pass(segmenter, sequence, one.frames, given, store):
             yield int(followed.origin in ("segmented", "correction"))
 
 
-def _find(sequence: VideoSequence, folder: Path, model: _Model, objects: int) -> Iterator[int]:
+def _find(sequence: VideoSequence, folder: JobFolder, model: _Model, objects: int) -> Iterator[int]:
     """Write a mask for every frame of a sequence that nobody marked; gives 1 for each."""
     assert model.finder is not None
-    store = _SequenceMasks(folder=folder, sequence=sequence)
+    store = _SequenceMasks(folder=folder, subfolder=sequence.name, sequence=sequence)
     discovery = model.finder.discover(sequence, objects=objects)
     if model.follower is None:
         yield from write_discovery(discovery, store)

@@ -7,12 +7,12 @@ segmenter is shown the finished masks (`observe`) and so has the memory that it 
 """
 
 import logging
-import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,11 +21,21 @@ from rotomask.arrays import Mask, check_mask
 from rotomask.catalog import DEFAULT_MARKER, find_then_follow
 from rotomask.errors import InputError, OptionError, TruncatedVideoError
 from rotomask.export import FORMATS, export
+from rotomask.export.exporting import output_files
+from rotomask.jobs.earlier import file_text, found_annotations, refinements_text
 from rotomask.jobs.finding import Search, discover, find_reference
-from rotomask.jobs.folder import Job, JobDescription, digest
+from rotomask.jobs.fingerprints import (
+    changed_refinements,
+    mask_digest,
+    used_precision,
+    video_fingerprint,
+    weights_fingerprints,
+)
+from rotomask.jobs.folder import MANIFEST, EarlierRecord, JobFolder, JobRequest, claim
 from rotomask.jobs.following import VideoFrames, follow_pass, learning_report, write_discovery
 from rotomask.jobs.loading import load_discoverer, load_model
 from rotomask.jobs.mark import MarkOptions, mark_frames
+from rotomask.jobs.mask_files import MaskFiles, mask_paths
 from rotomask.jobs.options import frame_range, merge_options
 from rotomask.jobs.progress import OnProgress as OnProgress  # the command line imports it from here
 from rotomask.masks import LARGEST_ID, object_ids, read_mask
@@ -69,7 +79,7 @@ class CutOptions:
     formats: tuple[str, ...] = ("overlay",)
     """What to render beside the masks; names of `export.FORMATS`."""
     overwrite: bool = False
-    """Whether to begin anew in a folder that holds another job."""
+    """Whether to replace another job's output."""
     objects: int = 1
     """Most objects to look for where no mask is given."""
     marker: str = DEFAULT_MARKER
@@ -141,27 +151,25 @@ def cut(
     """
     options = merge_options(CutOptions, options, changes)
     opened = video if isinstance(video, Video) else open_video(video)
-    work = _Work(
-        video=opened,
-        frames=frame_range(opened.frame_count, options.start, options.stop, opened.path),
-        options=options,
-        masks=Job(Path(out), soft=any(f in SOFT_FORMATS for f in options.formats)),
-        on_progress=on_progress,
-    )
+    frames = frame_range(opened.frame_count, options.start, options.stop, opened.path)
     if mask is None:
         if options.direction != "both":
             raise OptionError(
                 f"direction {options.direction!r} needs a mask to start from; without one a video "
                 "is cut whole"
             )
-        return _cut_unmarked(work, segmenter)
+        return _cut_unmarked(opened, frames, Path(out), options, (segmenter, on_progress))
     if isinstance(mask, Prompts):
         mask = _mark(opened, mask, options)
     sources = mask if isinstance(mask, Mapping) else {options.start if at is None else at: mask}
-    annotations = _read_annotations(opened, sources, work.frames)
+    annotations = _read_annotations(opened, sources, frames)
     if segmenter is None:  # first: a model that cannot be loaded leaves no folder behind
         segmenter = _load(options, options.model)
-    return _follow_marked(work, annotations, segmenter)
+    request = _request(opened, frames, Path(out), options, (options.model,), annotations)
+    request = replace(request, inputs=[*request.inputs, *_files(sources.values())])
+    with claim(out, request, overwrite=options.overwrite) as folder:
+        work = _Work.of(folder, opened, frames, options, on_progress)
+        return _follow_marked(work, annotations, segmenter)
 
 
 @dataclass(kw_only=True)
@@ -171,7 +179,7 @@ class _Work:
     video: Video
     frames: range
     options: CutOptions
-    masks: Job
+    masks: MaskFiles
     on_progress: OnProgress | None
     segmented: int = 0
     seconds: float = 0.0
@@ -179,20 +187,28 @@ class _Work:
     seen: set[int] = field(default_factory=set)
     """Frames with a mask; the annotated frame begins a pass in both directions and counts once."""
 
-    def finished(self, index: int) -> Mask | None:
-        """See `MaskStore`."""
-        name = self.video.frame_name(index)
-        return self.masks.read(name) if self.masks.is_finished(name) else None
-
-    def write(self, index: int, labels: Mask, alpha: npt.NDArray[np.float32] | None) -> None:
-        """See `MaskStore`; the mask of an annotated frame may be there already."""
-        name = self.video.frame_name(index)
-        if not self.masks.is_finished(name):
-            self.masks.write(name, labels, alpha)
+    @classmethod
+    def of(
+        cls,
+        folder: JobFolder,
+        video: Video,
+        frames: range,
+        options: CutOptions,
+        on_progress: OnProgress | None,
+    ) -> "_Work":
+        """A cut that begins or resumes in a folder."""
+        folder.note(video=str(video.path), frames=[frames.start, frames.stop])
+        masks = MaskFiles(folder, video, soft=_is_soft(options))
+        finished = sum(masks.is_finished(index) for index in frames)
+        if finished:
+            logger.info("resuming: %d of %d frames are finished", finished, len(frames))
+        return cls(
+            video=video, frames=frames, options=options, masks=masks, on_progress=on_progress
+        )
 
     def is_done(self, indices: range) -> bool:
         """Whether every one of these frames is finished."""
-        return all(self.masks.is_finished(self.video.frame_name(i)) for i in indices)
+        return all(self.masks.is_finished(index) for index in indices)
 
     def count(self, indices: Sequence[int], *, segmented: int = 0) -> None:
         """Take note of frames that have their mask now."""
@@ -204,16 +220,18 @@ class _Work:
 
 def _follow_marked(work: _Work, annotations: dict[int, Mask], segmenter: Segmenter) -> CutResult:
     """Follow annotated objects over the whole range, then render."""
-    options = work.options
-    work.masks.open(_describe(work.video, annotations, options), overwrite=options.overwrite)
-    _log_work(work, segmenter)
+    height, width = work.video.size
+    logger.debug(
+        "video %s: %dx%d, %d frames", work.video.path, width, height, work.video.frame_count
+    )
+    logger.debug("model %s: %s", work.options.model, segmenter)
     segmenter.report_learning(learning_report(work.on_progress))
     known = {index: Annotation(labels) for index, labels in annotations.items()}
     began = time.perf_counter()
-    passes = plan_passes(annotations, work.frames.start, work.frames.stop, options.direction)
-    for frames in passes:
+    frames = work.frames
+    for one in plan_passes(annotations, frames.start, frames.stop, work.options.direction):
         try:
-            _follow_pass(work, frames, known, segmenter)
+            _follow_pass(work, one, known, segmenter)
         except TruncatedVideoError as error:
             work.damage = error
     work.seconds = time.perf_counter() - began
@@ -226,39 +244,48 @@ def _follow_pass(
     if work.is_done(frames.indices):
         work.count(frames.indices)
         return
-    for followed in follow_pass(segmenter, VideoFrames(work.video), frames, annotations, work):
+    source = VideoFrames(work.video)
+    for followed in follow_pass(segmenter, source, frames, annotations, work.masks):
         work.count([followed.index], segmented=int(followed.origin == "segmented"))
 
 
-def _cut_unmarked(work: _Work, segmenter: Segmenter | None) -> CutResult:
+def _cut_unmarked(
+    video: Video,
+    frames: range,
+    out: Path,
+    options: CutOptions,
+    given: tuple[Segmenter | None, OnProgress | None],
+) -> CutResult:
     """Cut what is found in a video that nobody marked."""
-    options = work.options
+    segmenter, on_progress = given
     finder, follower = find_then_follow(options.model)
     if segmenter is None and follower is not None:
         segmenter = _load(options, follower)
     search = Search(
-        source=VideoFrames(work.video, work.frames.start, work.frames.stop),
+        source=VideoFrames(video, frames.start, frames.stop),
         objects=options.objects,
         discoverer=partial(_load_finder, options, finder, alone=segmenter is None),
     )
-    if segmenter is not None:
-        if options.overwrite:
-            shutil.rmtree(work.masks.folder / "found", ignore_errors=True)
-        at, labels = find_reference(search, work.masks.folder, work.on_progress)
-        work.options = replace(options, model=follower or options.model)
+    models = (finder,) if follower is None else (finder, follower)
+    request = _request(video, frames, out, options, models)
+    with claim(out, request, overwrite=options.overwrite) as folder:
+        work = _Work.of(folder, video, frames, options, on_progress)
+        if segmenter is None:
+            return _write_found(work, search)
+        at, labels = find_reference(search, folder, on_progress)
         return _follow_marked(work, {at: labels}, segmenter)
-    work.masks.open(_describe(work.video, {}, options), overwrite=options.overwrite)
+
+
+def _write_found(work: _Work, search: Search) -> CutResult:
+    """Write the objects that a discoverer finds in every frame by itself, then render."""
     began = time.perf_counter()
-    ids: set[int] = set()
     if work.is_done(work.frames):
         work.count(work.frames)
-        ids = {
-            k for i in work.frames for k in object_ids(work.masks.read(work.video.frame_name(i)))
-        }
+        ids = {k for index in work.frames for k in object_ids(work.masks.read(index))}
     else:
         discovery = discover(search, work.on_progress)
         ids = set(discovery.object_ids)
-        written = write_discovery(discovery, work, work.frames.start)
+        written = write_discovery(discovery, work.masks, work.frames.start)
         for index, is_new in zip(work.frames, written, strict=False):
             work.count([index], segmented=is_new)
     work.seconds = time.perf_counter() - began
@@ -280,7 +307,8 @@ def _damage(video: Video, frames: range) -> TruncatedVideoError | None:
 
 def _finish(work: _Work, ids: set[int]) -> CutResult:
     """Render the outputs and report."""
-    outputs = {"masks": work.masks.masks}
+    root = work.masks.folder.root
+    outputs = {"masks": root / "masks"}
     if work.options.formats:
         try:
             outputs |= _export(work)
@@ -288,18 +316,100 @@ def _finish(work: _Work, ids: set[int]) -> CutResult:
             work.damage = work.damage or error
     if work.damage is not None:
         raise TruncatedVideoError(
-            f"{work.damage}; the {len(work.seen)} frames before the damage are cut, in "
-            f"{work.masks.folder}",
+            f"{work.damage}; the {len(work.seen)} frames before the damage are cut, in {root}",
             work.damage.frames_read,
         ) from work.damage
     return CutResult(
-        folder=work.masks.folder,
+        folder=root,
         object_ids=tuple(sorted(ids - {0})),
         frames=len(work.seen),
         frames_segmented=work.segmented,
         seconds=work.seconds,
         outputs=outputs,
     )
+
+
+def _export(work: _Work) -> dict[str, Path]:
+    folder, report = work.masks.folder, None
+    if work.on_progress is not None:
+        report = partial(work.on_progress, "export")
+    return export(
+        work.video,
+        folder.root,
+        work.options.formats,
+        start=work.options.start,
+        stop=work.options.stop,
+        partial=work.damage is not None,
+        commit=folder.commit,
+        on_progress=report,
+    )
+
+
+def _is_soft(options: CutOptions) -> bool:
+    return any(name in SOFT_FORMATS for name in options.formats)
+
+
+def _request(
+    video: Video,
+    frames: range,
+    out: Path,
+    options: CutOptions,
+    models: tuple[str, ...],
+    annotations: Mapping[int, Mask] | None = None,
+) -> JobRequest:
+    """What this cut is and writes; where it ends is no setting, so that a longer one resumes."""
+    marked = annotations is not None
+    digests = {str(k): mask_digest(labels) for k, labels in (annotations or {}).items()}
+    settings: dict[str, Any] = {
+        "video": video_fingerprint(video),
+        "start": options.start,
+        **({"masks": digests} if marked else {"objects": options.objects}),
+        "model": options.model,
+        "weights": weights_fingerprints(models, options.weights, options.refinements),
+        "refinements": changed_refinements(options.refinements),
+        "size": options.size,
+        "direction": options.direction,
+        "precision": used_precision(options.device, options.precision),
+    }
+    follows = marked or len(models) > 1
+    earlier = {
+        "video": video.name,
+        "frame_size": list(video.size),
+        "start": options.start,
+        "annotations": digests if marked else (found_annotations(out) or {}),
+        "model": f"{models[-1]}{refinements_text(options.refinements)}",
+        "weights": file_text(options.weights),
+        "size": options.size,
+        "direction": options.direction,
+        "objects": None if follows else options.objects,
+        "format": 1,
+    }
+    names = [video.frame_name(index) for index in frames]
+    rendered = output_files(options.formats, names)
+    found = [] if marked else ["found/found.json", *(f"found/{name}.png" for name in names)]
+    return JobRequest(
+        command="cut",
+        settings=settings,
+        added=[*mask_paths(names, soft=_is_soft(options)), *found],
+        replaced=[path for path in rendered if not path.startswith("mattes/")],
+        inputs=[video.path, *_files([options.weights])],
+        earlier=EarlierRecord(
+            file=MANIFEST,
+            settings=earlier,
+            files=("masks/*.png", "mattes/*.png", "found/*"),
+        ),
+    )
+
+
+def _files(sources: Iterable[object]) -> list[Path]:
+    """The files and folders among mask sources and checkpoints."""
+    files: list[Path] = []
+    for source in sources:
+        if isinstance(source, str | Path):
+            files.append(Path(source))
+        elif isinstance(source, Sequence):
+            files += [Path(part) for part in source if isinstance(part, str | Path)]
+    return files
 
 
 def _read_annotations(
@@ -333,47 +443,10 @@ def _read_annotations(
     return annotations
 
 
-def _export(work: _Work) -> dict[str, Path]:
-    report = None if work.on_progress is None else partial(work.on_progress, "export")
-    return export(
-        work.video,
-        work.masks.folder,
-        work.options.formats,
-        start=work.options.start,
-        stop=work.options.stop,
-        partial=work.damage is not None,
-        on_progress=report,
-    )
-
-
-def _log_work(work: _Work, segmenter: Segmenter) -> None:
-    video = work.video
-    height, width = video.size
-    logger.debug("video %s: %dx%d, %d frames", video.path, width, height, video.frame_count)
-    logger.debug("model %s: %s", work.options.model, segmenter)
-    finished = sum(work.masks.is_finished(video.frame_name(i)) for i in work.frames)
-    if finished:
-        logger.info("resuming: %d of %d frames are finished", finished, len(work.frames))
-
-
 def _listed(object_ids: tuple[int, ...]) -> str:
     shown = ", ".join(str(k) for k in object_ids[:12])
     more = f" and {len(object_ids) - 12} more" if len(object_ids) > 12 else ""
     return f"object{'s' * (len(object_ids) > 1)} {shown}{more}"
-
-
-def _describe(video: Video, annotations: dict[int, Mask], options: CutOptions) -> JobDescription:
-    return JobDescription(
-        video=video.name,
-        frame_size=video.size,
-        start=options.start,
-        annotations={str(k): digest(m) for k, m in annotations.items()},
-        model=f"{options.model}{options.refinements}",
-        weights=None if options.weights is None else str(options.weights),
-        size=options.size,
-        direction=options.direction,
-        objects=None if annotations else options.objects,
-    )
 
 
 def _load_finder(options: CutOptions, name: str, *, alone: bool) -> Discoverer:

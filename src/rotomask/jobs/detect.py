@@ -12,11 +12,15 @@ from rotomask.catalog import DEFAULT_DETECTOR, load_detector
 from rotomask.detection import Detections, Detector
 from rotomask.detection.drawing import draw_detections
 from rotomask.errors import OptionError
-from rotomask.files import complete_or_absent
+from rotomask.jobs.fingerprints import used_precision, video_fingerprint, weights_fingerprints
+from rotomask.jobs.folder import JobRequest, claim
 from rotomask.jobs.options import frame_range, merge_options
 from rotomask.jobs.progress import OnProgress
 from rotomask.render import Pixels, contact_sheet
+from rotomask.segmenters.refinements import Refinements
 from rotomask.video import Video, open_video
+
+BOXES, SHEET = "boxes.json", "boxes.jpg"
 
 SHOWN = 12
 """Frames of the sheet, spread evenly over the video."""
@@ -85,19 +89,45 @@ def detect(
     options = merge_options(DetectOptions, options, changes)
     opened = video if isinstance(video, Video) else open_video(video)
     frames = frame_range(opened.frame_count, options.start, options.stop, opened.path)
-    detector = detector or load_detector(
-        options.model, device=options.device, precision=options.precision
-    )
-    detections, pictures = _detect_all(opened, frames, detector, options.least_score, on_progress)
-    folder = Path(out)
-    boxes, sheet = folder / "boxes.json", folder / "boxes.jpg"
-    with complete_or_absent(boxes) as temporary:
-        temporary.write_text(json.dumps(coco_boxes(detections, detector, opened.size)))
-    with complete_or_absent(sheet) as temporary:
-        picture = contact_sheet(list(pictures.values()), list(pictures))
-        Image.fromarray(picture).save(temporary, "JPEG", quality=88)
+    if detector is None:
+        detector = load_detector(options.model, device=options.device, precision=options.precision)
+    with claim(out, _request(opened, frames, options), overwrite=options.overwrite) as folder:
+        folder.note(video=str(opened.path), frames=[frames.start, frames.stop])
+        least = options.least_score
+        detections, pictures = _detect_all(opened, frames, detector, least, on_progress)
+        # One line: a video of an hour has many boxes.
+        with folder.write(BOXES) as temporary:
+            boxes = coco_boxes(detections, detector, opened.size)
+            temporary.write_text(json.dumps(boxes), encoding="utf-8")
+        with folder.write(SHEET) as temporary:
+            picture = contact_sheet(list(pictures.values()), list(pictures))
+            Image.fromarray(picture).save(temporary, "JPEG", quality=88)
     count = sum(len(d) for d in detections.values())
-    return DetectResult(boxes=boxes, sheet=sheet, frames=len(detections), count=count)
+    return DetectResult(
+        boxes=folder.root / BOXES,
+        sheet=folder.root / SHEET,
+        frames=len(detections),
+        count=count,
+    )
+
+
+def _request(video: Video, frames: range, options: DetectOptions) -> JobRequest:
+    settings = {
+        "video": video_fingerprint(video),
+        "model": options.model,
+        "weights": weights_fingerprints((), None, Refinements(boxes=options.model)),
+        "least_score": options.least_score,
+        "start": frames.start,
+        "stop": frames.stop,
+        "precision": used_precision(options.device, options.precision),
+    }
+    file = Path(options.model)
+    return JobRequest(
+        command="detect",
+        settings=settings,
+        replaced=[BOXES, SHEET],
+        inputs=[video.path, *([file] if file.is_file() else [])],
+    )
 
 
 def _detect_all(

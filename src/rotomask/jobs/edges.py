@@ -1,8 +1,7 @@
-"""Edge maps of a video, on disk: one grey PNG a frame, gone on with after a stop."""
+"""Edge maps of a video on disk: one grey PNG per frame."""
 
-import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +12,11 @@ from rotomask.catalog import DEFAULT_FLOW, load_edge_detector, load_flow
 from rotomask.edges.edge_detector import EdgeDetector
 from rotomask.edges.motion_edges import EdgeMap, merge_edges, motion_edges
 from rotomask.edges.thinning import thin_edges
-from rotomask.errors import OptionError, OutputError
-from rotomask.files import complete_or_absent
+from rotomask.errors import OptionError
 from rotomask.flow.optical_flow import Flow, OpticalFlow
+from rotomask.jobs.earlier import file_text
+from rotomask.jobs.fingerprints import used_precision, video_fingerprint, weights_fingerprints
+from rotomask.jobs.folder import EarlierRecord, JobFolder, JobRequest, claim
 from rotomask.jobs.options import frame_range, merge_options
 from rotomask.jobs.progress import OnProgress
 from rotomask.video import Video, open_video
@@ -36,7 +37,7 @@ class EdgeOptions:
     bits: int = 8
     """Bit depth of the maps: 8 or 16."""
     estimator: str = DEFAULT_FLOW
-    """Optical flow, where it is needed: as `load_flow` takes it."""
+    """Optical flow, where it is needed: an estimator of the catalogue."""
     size: int | None = 480
     """Short side at which frames are processed, px; smaller ones are left. None: their own size."""
     start: int = 0
@@ -96,7 +97,6 @@ def edges(
     options = merge_options(EdgeOptions, options, changes)
     opened = video if isinstance(video, Video) else open_video(video)
     frames = frame_range(opened.frame_count, options.start, options.stop, opened.path)
-    folder = Path(out)
     detector = load_edge_detector(
         options.model,
         weights=options.weights,
@@ -105,17 +105,24 @@ def edges(
         size=options.size,
     )
     estimator = load_flow(options.estimator, device=options.device)
-    _claim(folder, opened, options)
-    work = _Work(folder, options, detector, estimator)
-    done = written = 0
-    for frame, neighbour in with_neighbours(opened.frames(options.start, options.stop)):
-        if not work.is_finished(frame.name):
-            work.write(frame, neighbour)
-            written += 1
-        done += 1
-        if on_progress is not None:
-            on_progress("edges", done, len(frames))
-    return EdgeResult(folders=work.folders, written=written, frames=done)
+    with claim(out, _request(opened, frames, options), overwrite=options.overwrite) as folder:
+        folder.note(video=str(opened.path), frames=[frames.start, frames.stop])
+        work = _Work(folder, options, detector, estimator)
+        done = written = 0
+        # One frame more: the last of the range has its flow to the next, wherever the range ends.
+        images = opened.frames(frames.start, min(frames.stop + 1, opened.frame_count))
+        for frame, neighbour in with_neighbours(images):
+            if frame.index not in frames:
+                break
+            if not work.is_finished(frame.name):
+                work.write(frame, neighbour)
+                written += 1
+            done += 1
+            if on_progress is not None:
+                on_progress("edges", done, len(frames))
+    return EdgeResult(
+        folders=tuple(folder.root / kind for kind in work.kinds), written=written, frames=done
+    )
 
 
 def with_neighbours(
@@ -136,28 +143,33 @@ class _Work:
     """Makes a frame's files."""
 
     def __init__(
-        self, folder: Path, options: EdgeOptions, detector: EdgeDetector, estimator: OpticalFlow
+        self,
+        folder: JobFolder,
+        options: EdgeOptions,
+        detector: EdgeDetector,
+        estimator: OpticalFlow,
     ) -> None:
-        self.options, self.detector, self.estimator = options, detector, estimator
-        # The edges come last: where they are, a frame is finished.
-        names = ("motion", "merged", "edges") if options.motion else ("edges",)
-        self.folders = tuple(folder / name for name in names)
+        self.folder, self.options = folder, options
+        self.detector, self.estimator = detector, estimator
+        self.kinds = _kinds(options)
 
     def is_finished(self, name: str) -> bool:
-        return all((folder / f"{name}.png").is_file() for folder in self.folders)
+        return all(self.folder.is_finished(f"{kind}/{name}.png") for kind in self.kinds)
 
     def write(self, frame: VideoFrame, neighbour: VideoFrame | None) -> None:
         flow = self._flow(frame.image, None if neighbour is None else neighbour.image)
-        found = self.detector.detect(frame.image, flow if self.detector.sees_flow else None)
-        maps = {"edges": found.edges}
+        detected = self.detector.detect(frame.image, flow if self.detector.sees_flow else None)
+        maps = {"edges": detected.edges}
         if self.options.motion:
-            moving = np.zeros_like(found.edges)
+            moving = np.zeros_like(detected.edges)
             if flow is not None:
-                moving = motion_edges(flow, found.foreground)
-            maps |= {"motion": moving, "merged": merge_edges(found.edges, moving)}
-        for folder in self.folders:
-            edges = thin_edges(maps[folder.name]) if self.options.thin else maps[folder.name]
-            _save(folder / f"{frame.name}.png", edges, self.options.bits)
+                moving = motion_edges(flow, detected.foreground)
+            maps |= {"motion": moving, "merged": merge_edges(detected.edges, moving)}
+        for kind in self.kinds:
+            path = f"{kind}/{frame.name}.png"
+            if not self.folder.is_finished(path):
+                edges = thin_edges(maps[kind]) if self.options.thin else maps[kind]
+                _save(self.folder, path, edges, self.options.bits)
 
     def _flow(self, frame: Frame, neighbour: Frame | None) -> Flow | None:
         if neighbour is None or not (self.options.motion or self.detector.sees_flow):
@@ -165,27 +177,53 @@ class _Work:
         return self.estimator.estimate(frame, neighbour)
 
 
-def _save(path: Path, edges: EdgeMap, bits: int) -> None:
+def _kinds(options: EdgeOptions) -> tuple[str, ...]:
+    """Folders of a job; the edges come last: where they are, a frame is finished."""
+    return ("motion", "merged", "edges") if options.motion else ("edges",)
+
+
+def _save(folder: JobFolder, path: str, edges: EdgeMap, bits: int) -> None:
     white = 2**bits - 1
     pixels = (np.clip(edges, 0, 1) * white).round()
     picture = Image.fromarray(pixels.astype(np.uint8 if bits == 8 else np.uint16))
-    with complete_or_absent(path) as temporary:
+    with folder.write(path) as temporary:
         picture.save(temporary, format="PNG", compress_level=3)
 
 
-def _claim(folder: Path, video: Video, options: EdgeOptions) -> None:
-    """Begin the job, or check that the folder holds the same one."""
-    file = folder / "edges.json"
-    asked = {"video": video.name, "frame_size": list(video.size), **asdict(options)}
-    asked |= {"weights": None if options.weights is None else str(options.weights)}
-    asked.pop("device")
-    if file.is_file():
-        there = json.loads(file.read_text())
-        changed = [k for k in asked if there.get(k) != json.loads(json.dumps(asked[k]))]
-        if changed:
-            raise OutputError(
-                f"{folder} holds the edges of another job ({', '.join(changed)} differ); choose "
-                "another --out"
-            )
-    with complete_or_absent(file) as temporary:
-        temporary.write_text(json.dumps(asked, indent=1))
+def _request(video: Video, frames: range, options: EdgeOptions) -> JobRequest:
+    """What this job is and writes. Its range is no setting: it may grow."""
+    plain = {
+        "model": options.model,
+        "motion": options.motion,
+        "thin": options.thin,
+        "bits": options.bits,
+        "estimator": options.estimator,
+        "size": options.size,
+    }
+    precision = used_precision(options.device, options.precision)
+    digests = weights_fingerprints((options.model,), options.weights)
+    digests |= weights_fingerprints((options.estimator,), None)
+    names = [video.frame_name(index) for index in frames]
+    kinds = _kinds(options)
+    return JobRequest(
+        command="edges",
+        settings={
+            "video": video_fingerprint(video),
+            "weights": digests,
+            "precision": precision,
+            **plain,
+        },
+        added=[f"{kind}/{name}.png" for name in names for kind in kinds],
+        inputs=[video.path, *([] if options.weights is None else [options.weights])],
+        earlier=EarlierRecord(
+            file="edges.json",
+            settings={
+                "video": video.name,
+                "frame_size": list(video.size),
+                "weights": file_text(options.weights),
+                "precision": options.precision,
+                **plain,
+            },
+            files=("edges/*.png", "motion/*.png", "merged/*.png"),
+        ),
+    )

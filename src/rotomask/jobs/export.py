@@ -5,7 +5,9 @@ from functools import partial
 from pathlib import Path
 
 from rotomask.export import export as export_masks
-from rotomask.jobs.options import merge_options
+from rotomask.export.exporting import check_formats, output_files
+from rotomask.jobs.folder import add_to, frames_of, read_earlier
+from rotomask.jobs.options import frame_range, merge_options
 from rotomask.jobs.progress import OnProgress
 from rotomask.video import Video, open_video
 
@@ -58,13 +60,39 @@ def export(
     """
     options = merge_options(ExportOptions, options, changes)
     opened = video if isinstance(video, Video) else open_video(video)
-    outputs = export_masks(
-        opened,
-        folder,
-        options.formats,
-        start=options.start or 0,
-        stop=options.stop,
-        partial=options.partial,
-        on_progress=None if on_progress is None else partial(on_progress, "export"),
-    )
-    return ExportResult(folder=Path(folder), outputs=outputs)
+    root, formats = Path(folder), tuple(dict.fromkeys(options.formats))
+    check_formats(formats)
+    start, stop = _range(opened, root, options)
+    names = [opened.frame_name(index) for index in range(start, stop)]
+    # Mattes are written where they are absent; those of the cut stay.
+    replaced = [path for path in output_files(formats, names) if not path.startswith("mattes/")]
+    with add_to(root, replaced, [opened.path]) as held:
+        outputs = export_masks(
+            opened,
+            root,
+            formats,
+            start=start,
+            stop=stop,
+            partial=options.partial,
+            commit=held.commit,
+            on_progress=None if on_progress is None else partial(on_progress, "export"),
+        )
+    return ExportResult(folder=root, outputs=outputs)
+
+
+def _range(video: Video, root: Path, options: ExportOptions) -> tuple[int, int]:
+    """First frame and one past the last: as asked for, else as cut, else the whole video."""
+    start, stop = frames_of(root) or _earlier_range(video, root) or (0, video.frame_count)
+    start = start if options.start is None else options.start
+    stop = stop if options.stop is None else options.stop
+    frames = frame_range(video.frame_count, start, stop, video.path)
+    return frames.start, frames.stop
+
+
+def _earlier_range(video: Video, root: Path) -> tuple[int, int] | None:
+    """The range of a cut of version 0.1, which did not store its end: up to its last mask."""
+    if read_earlier(root) is None:
+        return None
+    masks = {path.stem for path in (root / "masks").glob("*.png")}
+    cut = [index for index in range(video.frame_count) if video.frame_name(index) in masks]
+    return (cut[0], cut[-1] + 1) if cut else None

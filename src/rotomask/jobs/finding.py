@@ -9,15 +9,22 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from rotomask.errors import InputError, OptionError, TruncatedVideoError
-from rotomask.files import complete_or_absent
-from rotomask.jobs.folder import digest
+from rotomask.errors import (
+    InputError,
+    MaskError,
+    OptionError,
+    OutputError,
+    TruncatedVideoError,
+)
+from rotomask.jobs.fingerprints import mask_digest
+from rotomask.jobs.folder import JobFolder
 from rotomask.jobs.following import VideoFrames
 from rotomask.jobs.progress import OnProgress
 from rotomask.masks import read_labels, write_mask
 from rotomask.unsupervised.base import Discoverer, Discovery
 from rotomask.unsupervised.propagation import clearest_annotation
 
+RECORD = "found/found.json"
 PASSES = 2
 """How often a discoverer looks at every frame, at most."""
 
@@ -39,42 +46,47 @@ class Search:
 
 
 def find_reference(
-    search: Search, folder: Path, on_progress: OnProgress | None = None
+    search: Search, folder: JobFolder, on_progress: OnProgress | None = None
 ) -> tuple[int, npt.NDArray[np.int32]]:
     """The frame in which the objects are clearest and their mask there, for a segmenter to follow.
 
-    They are kept in ``FOLDER/found``: a resumed job does not search again.
+    They are kept in ``found/`` of the job's folder: a resumed job does not search again.
 
     Returns:
         The frame's number in the video, and labels H×W.
 
     Raises:
         InputError: If no object is found.
+        OutputError: If the stored mask or its record was damaged or edited.
     """
-    kept = folder / "found"
-    request = {
-        "video": search.source.video.name,
-        "start": search.source.start,
-        "stop": search.source.stop,
-        "objects": search.objects,
-    }
-    record = kept / "found.json"
-    if record.is_file():
-        stored = json.loads(record.read_text())
-        if stored["request"] == request:
-            labels = read_labels(kept / stored["mask"])
-            if digest(labels) == stored["digest"]:
-                return int(stored["frame"]), labels
+    if folder.is_finished(RECORD):
+        return _stored_reference(folder)
     index, labels = clearest_annotation(discover(search, on_progress))
     if not labels.any():
         raise InputError("no object was found in the video; mark it in a frame with --mask")
     frame = search.source.start + index
     logger.info("found in frame %d, and followed from there", frame)
     name = f"{search.source.video.frame_name(frame)}.png"
-    write_mask(kept / name, labels)
-    with complete_or_absent(record) as temporary:
-        content = {"request": request, "frame": frame, "mask": name, "digest": digest(labels)}
-        temporary.write_text(json.dumps(content, indent=1))
+    write_mask(folder.root / "found" / name, labels, folder.commit)
+    folder.write_json(RECORD, {"frame": frame, "mask": name, "digest": mask_digest(labels)})
+    return frame, labels
+
+
+def _stored_reference(folder: JobFolder) -> tuple[int, npt.NDArray[np.int32]]:
+    record = folder.root / RECORD
+    try:
+        stored = json.loads(record.read_text(encoding="utf-8"))
+        frame, mask, digest = int(stored["frame"]), Path(stored["mask"]).name, stored["digest"]
+        labels = read_labels(record.parent / mask)
+    except (OSError, ValueError, KeyError, TypeError, MaskError) as error:
+        raise OutputError(
+            f"{record} or its mask is damaged; --overwrite to search again, or choose another --out"
+        ) from error
+    if mask_digest(labels) != digest:
+        raise OutputError(
+            f"{record.parent / mask} was edited; give it as --mask with --at {frame} and choose "
+            "another --out"
+        )
     return frame, labels
 
 

@@ -1,7 +1,5 @@
 """The flow of a whole video on disk: a .flo file and a picture for each pair of frames."""
 
-import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -9,11 +7,13 @@ from pathlib import Path
 from PIL import Image
 
 from rotomask.catalog import DEFAULT_FLOW, load_flow
-from rotomask.errors import InputError, OptionError, OutputError
-from rotomask.files import complete_or_absent
+from rotomask.errors import InputError, OptionError
 from rotomask.flow.flo_files import write_flo
 from rotomask.flow.optical_flow import Flow, flow_colours
-from rotomask.jobs.options import merge_options
+from rotomask.jobs.earlier import file_text
+from rotomask.jobs.fingerprints import used_precision, video_fingerprint, weights_fingerprints
+from rotomask.jobs.folder import EarlierRecord, JobFolder, JobRequest, claim
+from rotomask.jobs.options import frame_range, merge_options
 from rotomask.jobs.progress import OnProgress
 from rotomask.video import Video, open_video
 
@@ -25,7 +25,7 @@ class FlowOptions:
     """What is estimated, and what is written."""
 
     estimator: str = DEFAULT_FLOW
-    """Name of the estimator, as `load_flow` takes it."""
+    """A flow estimator of the catalogue."""
     weights: Path | None = None
     """Of a learned estimator, in place of the shipped ones."""
     formats: tuple[str, ...] = FORMATS
@@ -49,6 +49,8 @@ class FlowOptions:
             )
         if self.longest_px is not None and not self.longest_px > 0:
             raise OptionError(f"the length of full colour is above 0 px, got {self.longest_px}")
+        if self.longest_px == float("inf"):
+            raise OptionError("the length of full colour must be finite")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,59 +97,65 @@ def flow(
         device=options.device,
         precision=options.precision,
     )
-    folder = Path(out)
-    stop = opened.frame_count if options.stop is None else min(options.stop, opened.frame_count)
-    if not 0 <= options.start < stop - 1:
+    frames = frame_range(opened.frame_count, options.start, options.stop, opened.path)
+    if len(frames) < 2:
         raise InputError(
-            f"flow needs two frames or more, got frames {options.start} to {stop - 1} of "
-            f"{opened.name}, which has {opened.frame_count}"
+            f"flow needs two frames or more, got frame {frames.start} alone of {opened.path}, "
+            f"which has {opened.frame_count}"
         )
-    _claim(folder, opened, options)
-    written, total = 0, stop - 1 - options.start
-    frames = (frame.image for frame in opened.frames(options.start, stop))
-    for number, (first, second) in enumerate(pairwise(frames)):
-        missing = list(_missing(folder, opened.frame_name(options.start + number), options))
-        if missing:
-            estimate = estimator.estimate(first, second)
-            for path in missing:
-                _write(path, estimate, options.longest_px)
-            written += 1
-        if on_progress is not None:
-            on_progress("flow", number + 1, total)
-    return FlowResult(folder=folder, pairs=total, estimated=written)
+    with claim(out, _request(opened, frames, options), overwrite=options.overwrite) as folder:
+        folder.note(video=str(opened.path), frames=[frames.start, frames.stop])
+        written = 0
+        images = (frame.image for frame in opened.frames(frames.start, frames.stop))
+        for index, (first, second) in zip(frames, pairwise(images), strict=False):
+            missing = [
+                path
+                for path in _paths(opened.frame_name(index), options.formats)
+                if not folder.is_finished(path)
+            ]
+            if missing:
+                estimate = estimator.estimate(first, second)
+                for path in missing:
+                    _write(folder, path, estimate, options.longest_px)
+                written += 1
+            if on_progress is not None:
+                on_progress("flow", index + 1 - frames.start, len(frames) - 1)
+    return FlowResult(folder=folder.root, pairs=len(frames) - 1, estimated=written)
 
 
-def _missing(folder: Path, name: str, options: FlowOptions) -> Iterator[Path]:
-    for kind in options.formats:
-        path = folder / kind / f"{name}.{kind}"
-        if not path.is_file():
-            yield path
+def _paths(name: str, formats: tuple[str, ...]) -> list[str]:
+    return [f"{kind}/{name}.{kind}" for kind in formats]
 
 
-def _write(path: Path, flow: Flow, longest_px: float | None) -> None:
-    if path.suffix == ".flo":
-        write_flo(path, flow)
+def _write(folder: JobFolder, relative: str, flow: Flow, longest_px: float | None) -> None:
+    if relative.endswith(".flo"):
+        write_flo(folder.root / relative, flow, folder.commit)
         return
     picture = Image.fromarray(flow_colours(flow, longest_px))
-    with complete_or_absent(path) as temporary:
+    with folder.write(relative) as temporary:
         picture.save(temporary, format="PNG")
 
 
-def _claim(folder: Path, video: Video, options: FlowOptions) -> None:
-    """Begin in the folder, or check that what is there is the same flow."""
-    request = {
+def _request(video: Video, frames: range, options: FlowOptions) -> JobRequest:
+    """What this flow is and writes. Its range and formats are no settings: they may grow."""
+    settings = {
+        "video": video_fingerprint(video),
+        "estimator": options.estimator,
+        "weights": weights_fingerprints((options.estimator,), options.weights),
+        "longest_px": options.longest_px,
+        "precision": used_precision(options.device, options.precision),
+    }
+    earlier = {
         "video": video.name,
         "estimator": options.estimator,
-        "weights": None if options.weights is None else str(options.weights),
+        "weights": file_text(options.weights),
         "longest_px": options.longest_px,
     }
-    record = folder / "flow.json"
-    if record.is_file():
-        stored = json.loads(record.read_text())
-        changed = [k for k in request if stored.get(k) != request[k]]
-        if changed:
-            told = ", ".join(f"{k} {stored.get(k)!r} there, {request[k]!r} here" for k in changed)
-            raise OutputError(f"{folder} holds other flow ({told}); choose another --out")
-        return
-    with complete_or_absent(record) as temporary:
-        temporary.write_text(json.dumps(request, indent=1))
+    names = [video.frame_name(index) for index in frames[:-1]]
+    return JobRequest(
+        command="flow",
+        settings=settings,
+        added=[path for name in names for path in _paths(name, options.formats)],
+        inputs=[video.path, *([] if options.weights is None else [options.weights])],
+        earlier=EarlierRecord(file="flow.json", settings=earlier, files=("flo/*.flo", "png/*.png")),
+    )

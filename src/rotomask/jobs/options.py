@@ -42,8 +42,10 @@ def frame_range(count: int, start: int, stop: int | None, video: object) -> rang
         OptionError: If the range is empty or leaves the video.
     """
     end = count if stop is None else stop
-    if not 0 <= start < count or end > count:
-        last = start if not 0 <= start < count else end - 1
+    if start < 0:
+        raise OptionError(f"frames start at 0, got {start}")
+    if start >= count or end > count:
+        last = start if start >= count else end - 1
         raise OptionError(
             f"{video} has {count} frames, 0 to {count - 1}; frame {last} is out of range"
         )

@@ -1,15 +1,16 @@
 """Objects of a video that nobody marked, each proposed as a mask to give to `cut`."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from rotomask.catalog import find_then_follow
 from rotomask.errors import InputError, OptionError
-from rotomask.files import complete_or_absent, output_errors
 from rotomask.jobs.finding import Search, discover
+from rotomask.jobs.fingerprints import used_precision, video_fingerprint, weights_fingerprints
+from rotomask.jobs.folder import JobFolder, JobRequest, claim
 from rotomask.jobs.following import VideoFrames
 from rotomask.jobs.loading import load_discoverer
 from rotomask.jobs.options import frame_range, merge_options
@@ -17,6 +18,8 @@ from rotomask.jobs.progress import OnProgress
 from rotomask.masks import write_mask
 from rotomask.unsupervised.base import Discoverer, Proposal
 from rotomask.video import Video, open_video
+
+SHEET, LIST = "proposals.png", "proposals.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,8 +100,31 @@ def propose(
         objects=options.objects,
         discoverer=lambda: discoverer or _load(options),
     )
-    discovery = discover(search, on_progress)
-    return write_proposals(discovery.proposals(), Path(out), start=frames.start)
+    with claim(out, _request(opened, frames, options), overwrite=options.overwrite) as folder:
+        folder.note(video=str(opened.path), frames=[frames.start, frames.stop])
+        discovery = discover(search, on_progress)
+        return write_proposals(discovery.proposals(), folder, start=frames.start)
+
+
+def _request(video: Video, frames: range, options: ProposeOptions) -> JobRequest:
+    finder, follower = find_then_follow(options.model)
+    models = (finder,) if follower is None else (finder, follower)
+    settings = {
+        "video": video_fingerprint(video),
+        "model": options.model,
+        "weights": weights_fingerprints(models, options.weights),
+        "objects": options.objects,
+        "start": frames.start,
+        "stop": frames.stop,
+        "precision": used_precision(options.device, options.precision),
+    }
+    masks = [f"proposal-{k}.png" for k in range(1, options.objects + 1)]
+    return JobRequest(
+        command="propose",
+        settings=settings,
+        replaced=[SHEET, LIST, *masks],
+        inputs=[video.path, *([] if options.weights is None else [options.weights])],
+    )
 
 
 def _load(options: ProposeOptions) -> Discoverer:
@@ -110,7 +136,9 @@ def _load(options: ProposeOptions) -> Discoverer:
     )
 
 
-def write_proposals(proposals: tuple[Proposal, ...], folder: Path, *, start: int = 0) -> Proposals:
+def write_proposals(
+    proposals: tuple[Proposal, ...], folder: JobFolder, *, start: int = 0
+) -> Proposals:
     """Write a mask for every proposal that has a pixel, and the contact sheet.
 
     Raises:
@@ -122,15 +150,10 @@ def write_proposals(proposals: tuple[Proposal, ...], folder: Path, *, start: int
     seen = tuple(p for p in proposals if p.mask.any())
     if not seen:
         raise InputError("no object was found in the video; mark it in a frame with --mask")
-    sheet = folder / "proposals.png"
-    with output_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    with complete_or_absent(sheet) as temporary:
-        Image.fromarray(proposal_sheet(seen)).save(temporary, format="PNG")
     files = []
     for proposal in seen:
-        path = folder / f"proposal-{proposal.object_id}.png"
-        write_mask(path, proposal.mask.astype(np.int32))
+        path = folder.root / f"proposal-{proposal.object_id}.png"
+        write_mask(path, proposal.mask.astype(np.int32), folder.commit)
         files.append(
             ProposalFile(
                 object_id=proposal.object_id,
@@ -139,7 +162,7 @@ def write_proposals(proposals: tuple[Proposal, ...], folder: Path, *, start: int
                 mask=path,
             )
         )
-    listed = [{**vars(file), "mask": file.mask.name} for file in files]
-    with complete_or_absent(folder / "proposals.json") as temporary:
-        temporary.write_text(json.dumps(listed, indent=1))
-    return Proposals(sheet=sheet, files=tuple(files))
+    with folder.write(SHEET) as temporary:
+        Image.fromarray(proposal_sheet(seen)).save(temporary, format="PNG")
+    folder.write_json(LIST, [{**vars(file), "mask": file.mask.name} for file in files])
+    return Proposals(sheet=folder.root / SHEET, files=tuple(files))

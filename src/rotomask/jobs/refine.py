@@ -1,7 +1,8 @@
 """A finished cut made better: a random field over its masks and mattes."""
 
+import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import cv2
@@ -9,9 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from rotomask.arrays import Frame
-from rotomask.errors import MaskError, OutputError
+from rotomask.errors import MaskError
+from rotomask.files import content_digest
 from rotomask.flow.optical_flow import OpticalFlow
-from rotomask.jobs.folder import Job
+from rotomask.jobs.fingerprints import video_fingerprint
+from rotomask.jobs.folder import JobRequest, claim
+from rotomask.jobs.mask_files import MaskFiles, mask_paths
 from rotomask.jobs.options import merge_options
 from rotomask.jobs.progress import OnProgress
 from rotomask.masks import object_ids, read_labels
@@ -95,8 +99,6 @@ def refine(
     options = merge_options(RefineOptions, options, changes)
     opened = video if isinstance(video, Video) else open_video(video)
     source, target = Path(folder), Path(out)
-    if source.resolve() == target.resolve():
-        raise OutputError(f"{target} holds the cut that is refined; choose another --out")
     names = {
         index: opened.frame_name(index)
         for index in range(opened.frame_count)
@@ -107,18 +109,60 @@ def refine(
             f"{source} has no masks/NAME.png of a frame of {opened.name}; give the folder of a "
             "finished cut and the video it is of"
         )
-    cut, job = Job(source, soft=False), Job(target, soft=True)
-    ids = tuple(sorted({k for name in names.values() for k in object_ids(cut.read(name))}))
-    table = np.array([0, *ids], np.int32)
-    refined = refine_video(_answers(opened, source, names, ids), options.config, flow)
-    changed = 0.0
-    for done, (name, probabilities) in enumerate(zip(names.values(), refined, strict=True), 1):
-        labels = table[probabilities.argmax(0)]
-        changed += float(np.mean(labels != cut.read(name)))
-        job.write(name, labels, 1 - probabilities[0])
-        if on_progress is not None:
-            on_progress("refine", done, len(names))
+    config = options.config
+    request = _request(opened, source, names, options)
+    with claim(target, request, overwrite=options.overwrite) as job:
+        job.note(video=str(opened.path), source=str(source), frames=[min(names), max(names) + 1])
+        masks = MaskFiles(job, opened, soft=True)
+        changed = 0.0
+        refined = _refined(opened, source, names, config, flow)
+        for done, (index, labels, alpha) in enumerate(refined, start=1):
+            before = read_labels(source / "masks" / f"{names[index]}.png")
+            changed += float(np.mean(labels != before))
+            masks.write(index, labels, alpha)
+            if on_progress is not None:
+                on_progress("refine", done, len(names))
     return RefineResult(folder=target, frames=len(names), changed=changed / len(names))
+
+
+def _refined(
+    video: Video,
+    source: Path,
+    names: dict[int, str],
+    config: FieldWindowConfig,
+    flow: OpticalFlow | None,
+) -> Iterator[tuple[int, npt.NDArray[np.int32], Array]]:
+    """Frame number, labels H×W and opacity H×W, 0..1, of every frame with a mask."""
+    files = [source / "masks" / f"{name}.png" for name in names.values()]
+    ids = tuple(sorted({k for file in files for k in object_ids(read_labels(file))}))
+    table = np.array([0, *ids], np.int32)
+    probabilities = refine_video(_answers(video, source, names, ids), config, flow)
+    for index, frame in zip(names, probabilities, strict=True):
+        yield index, table[frame.argmax(0)], 1 - frame[0]
+
+
+def _request(
+    video: Video, source: Path, names: dict[int, str], options: RefineOptions
+) -> JobRequest:
+    """What this refinement is: the video, every mask and matte of the cut, and the field."""
+    read = [path for path in mask_paths(names.values(), soft=True) if (source / path).is_file()]
+    digest = hashlib.blake2b(digest_size=16)
+    for path in read:
+        digest.update(f"{path} {content_digest(source / path)} ".encode())
+    settings = {
+        "video": video_fingerprint(video),
+        "masks": digest.hexdigest(),
+        "solver": options.solver,
+        "field": None if options.field is None else asdict(options.field),
+        "size": options.size,
+        "window": options.window,
+    }
+    return JobRequest(
+        command="refine",
+        settings=settings,
+        added=mask_paths(names.values(), soft=True),
+        inputs=[video.path, source / "masks", source / "mattes"],
+    )
 
 
 def cut_probabilities(

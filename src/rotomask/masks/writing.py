@@ -7,19 +7,22 @@ import numpy.typing as npt
 from PIL import Image
 
 from rotomask.errors import MaskError, ShapeError
-from rotomask.files import complete_or_absent
+from rotomask.files import Commit, complete_or_absent, replace_file
 from rotomask.masks.palette import davis_palette
 
 LARGEST_ID = 65535
 """Largest object id in a mask file, which has 16 bits per pixel."""
 
 
-def write_mask(path: str | Path, labels: npt.NDArray[np.integer]) -> None:
+def write_mask(
+    path: str | Path, labels: npt.NDArray[np.integer], commit: Commit = replace_file
+) -> None:
     """Write labels as an indexed PNG with the DAVIS palette, or as 16-bit grey above id 255.
 
     Args:
         path: The file to write. Its folder is created if needed; the file is written atomically.
         labels: H×W integers, 0 background, k = object id k, at most 65535.
+        commit: Gives the complete file its name.
 
     Raises:
         ShapeError: If labels are not H×W integers from 0 to 65535.
@@ -41,7 +44,7 @@ def write_mask(path: str | Path, labels: npt.NDArray[np.integer]) -> None:
         image.putpalette(davis_palette().tobytes())  # makes it indexed, mode P
     else:
         image = Image.fromarray(labels.astype(np.uint16))  # mode I;16
-    with complete_or_absent(Path(path)) as temporary:
+    with complete_or_absent(Path(path), commit) as temporary:
         image.save(temporary, format="PNG", compress_level=6)
 
 

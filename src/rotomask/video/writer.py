@@ -14,7 +14,7 @@ from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
 
 from rotomask.errors import OutputError, ShapeError
-from rotomask.files import output_errors, temporary_name
+from rotomask.files import Commit, output_errors, replace_file, temporary_name
 from rotomask.video.encodings import Encoding
 from rotomask.video.sound import SoundTrack
 from rotomask.video.video import Video
@@ -41,6 +41,7 @@ class VideoWriter:
         *,
         sound_from: Video | None = None,
         pixel_aspect: Fraction = Fraction(1),
+        commit: Commit = replace_file,
     ) -> None:
         """Create a temporary file beside the output.
 
@@ -53,10 +54,12 @@ class VideoWriter:
             sound_from: Video whose sound is added, cut to the times of the frames. It is copied if
                 MP4 and browsers support its codec, else encoded as AAC.
             pixel_aspect: Displayed width of a pixel over its height.
+            commit: Gives the complete file its name.
 
         Raises:
             OutputError: If the file cannot be written.
         """
+        self._commit = commit
         self.path, self._temporary = Path(path), temporary_name(Path(path))
         self._size, self._encoding = size, encoding
         self._fps = Fraction(fps).limit_denominator(1001)
@@ -144,7 +147,7 @@ class VideoWriter:
                     end_s = (self._last_pts + self._ticks) * self._time_base
                     self._container.mux([*self._sound.until(float(end_s)), *self._sound.flush()])
                 self._container.close()
-                self._temporary.replace(self.path)
+                self._commit(self._temporary, self.path)
         except BaseException:
             self.discard()
             raise

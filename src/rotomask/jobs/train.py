@@ -1,0 +1,115 @@
+"""A training run as a job: its folder is claimed, resumed or replaced as those of all jobs."""
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, is_dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from rotomask.errors import OutputError
+from rotomask.jobs.folder import (
+    MANIFEST,
+    EarlierRecord,
+    JobRequest,
+    claim,
+)
+from rotomask.jobs.options import merge_options
+from rotomask.training.loop import Hardware, Progress
+from rotomask.training.recipes import find_recipe
+from rotomask.training.run import is_first_process
+from rotomask.training.run import train as run
+from rotomask.training.task import Data, Recipe
+
+RECORD = "recipe.json"
+WRITTEN = (
+    RECORD,
+    "losses.csv",
+    "validation.csv",
+    "tensorboard",
+    "checkpoint.pt",
+    "weights",
+    "weights.safetensors",
+)
+"""Files and folders of a run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions:
+    """Where a run starts and what it runs on."""
+
+    resume: bool = False
+    """Whether to resume the run in the folder."""
+    initial: Path | None = None
+    """Weights to start from, in place of the recipe's own."""
+    hardware: Hardware | None = None
+    """By default one process on the best device there is."""
+    overwrite: bool = False
+    """Whether to replace another job's output."""
+
+
+def train(
+    recipe: Recipe | str,
+    data: Data,
+    out: str | Path,
+    options: TrainOptions | None = None,
+    *,
+    on_step: Callable[[Progress], None] | None = None,
+    **changes: object,
+) -> Path:
+    """Train a recipe on the user's data.
+
+    Args:
+        recipe: A recipe or a name of `training.recipes.RECIPES`.
+        data: Paths by name, as the recipe takes them: ``duts``, ``davis``, ...
+        out: The run's folder; see `training.run.train` for what is in it.
+        options: How; or give its fields as keywords.
+        on_step: Called after every optimiser step.
+        **changes: Fields of `TrainOptions`.
+
+    Returns:
+        The weights file.
+
+    Raises:
+        OptionError: If the recipe is unknown, data is missing or the hardware is not there.
+        DatasetError: If a data folder is not what it should be.
+        OutputError: If the folder holds a run and `resume` is off, another job, or no run to
+            resume; or another process writes to it.
+        WeightsError: If the weights to start from are missing or of another network.
+    """
+    options = merge_options(TrainOptions, options, changes)
+    recipe = find_recipe(recipe) if isinstance(recipe, str) else recipe
+    root = Path(out)
+    holds_run = (root / MANIFEST).exists() or (root / RECORD).exists()
+    with contextlib.ExitStack() as stack:
+        if is_first_process():  # the others are started while this one holds the folder
+            recipe.task(data, options.initial)  # what is wrong with the data leaves no folder
+            if options.resume and not holds_run:
+                raise OutputError(f"{root} holds no run to resume; start one without --resume")
+            if holds_run and not options.resume and not options.overwrite:
+                raise OutputError(
+                    f"{root} holds a run; --resume it, --overwrite it, or choose another --out"
+                )
+            request = _request(recipe, data, options)
+            stack.enter_context(claim(root, request, overwrite=options.overwrite))
+        return run(
+            recipe,
+            data,
+            root,
+            resume=options.resume,
+            initial=options.initial,
+            hardware=options.hardware,
+            on_step=on_step,
+        )
+
+
+def _request(recipe: Recipe, data: Data, options: TrainOptions) -> JobRequest:
+    assert is_dataclass(recipe)
+    settings = asdict(cast(Any, recipe))
+    return JobRequest(
+        command="train",
+        settings={"recipe": settings},
+        trees=WRITTEN,
+        inputs=[Path(str(path)) for path in data.values()]
+        + ([] if options.initial is None else [options.initial]),
+        earlier=EarlierRecord(file=RECORD, settings=settings, files=(*WRITTEN, "weights/*")),
+    )

@@ -42,13 +42,13 @@ def choose_runtime(device: str = "auto", precision: str = "auto") -> Runtime:
     """
     if precision not in ("auto", "float32", "bfloat16"):
         raise OptionError(f"unknown precision {precision!r}; use auto, float32 or bfloat16")
-    chosen = _choose_device(device)
+    selected = _select_device(device)
     if precision == "auto":
-        return Runtime(chosen, "bfloat16" if _computes_bfloat16(chosen) else "float32")
-    return Runtime(chosen, "bfloat16" if precision == "bfloat16" else "float32")
+        return Runtime(selected, "bfloat16" if _computes_bfloat16(selected) else "float32")
+    return Runtime(selected, "bfloat16" if precision == "bfloat16" else "float32")
 
 
-def _choose_device(name: str) -> torch.device:
+def _select_device(name: str) -> torch.device:
     has_cuda, has_mps = torch.cuda.is_available(), torch.backends.mps.is_available()
     if name == "auto":
         return torch.device("cuda" if has_cuda else "mps" if has_mps else "cpu")

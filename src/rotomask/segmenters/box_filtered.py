@@ -25,14 +25,14 @@ from rotomask.segmenters.wrappers import Wrapper
 
 
 class BoxFiltered(Wrapper):
-    """Keeps of a segmenter's answers what the boxes of each object vouch for.
+    """Keeps only those regions of a segmenter's masks that lie inside each object's boxes.
 
-    All that is remembered of an object beside its classes follows from its masks, so that a resumed
-    job filters as one that was not stopped.
+    The state of an object beside its classes follows from its masks, so that a resumed job filters
+    as one that was not interrupted.
 
     Args:
         segmenter: Gives the appearance maps.
-        detector: Gives the boxes; not asked if the config uses none.
+        detector: Gives the boxes; not called if the config uses none.
         config: The switches of the steps.
 
     Attributes:

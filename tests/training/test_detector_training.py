@@ -34,7 +34,7 @@ from rotomask.training.detector import (
     detection_loss,
     focal_loss,
     generalised_iou,
-    learned_boxes,
+    training_boxes,
 )
 from rotomask.training.loop import Hardware
 from rotomask.training.run import train
@@ -110,8 +110,8 @@ def test_a_detector_needs_stills(tmp_path):
 def test_small_objects_are_not_learned_and_large_ones_come_first():
     labels = np.zeros((64, 64), np.uint8)
     labels[2:20, 2:20], labels[30:60, 30:60], labels[50:55, 2:25] = 1, 2, 3
-    assert learned_boxes(labels, 10).tolist() == [[30, 30, 60, 60], [2, 2, 20, 20]]
-    assert learned_boxes(np.zeros((8, 8), np.uint8), 10).shape == (0, 4)
+    assert training_boxes(labels, 10).tolist() == [[30, 30, 60, 60], [2, 2, 20, 20]]
+    assert training_boxes(np.zeros((8, 8), np.uint8), 10).shape == (0, 4)
 
 
 def _targets(boxes, cells=(8, 8)):

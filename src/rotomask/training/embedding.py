@@ -1,4 +1,4 @@
-"""What trains the embedding network: scenes of several instances, pair and objectness losses."""
+"""Training of the embedding network: scenes of several instances, pair and objectness losses."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,30 +21,36 @@ from rotomask.training.task import Batch, Data, Recipe, Schedule, Task
 
 @dataclass(frozen=True, kw_only=True)
 class EmbeddingLoss:
-    """How the losses are weighed."""
+    """Weights of the losses; the loss of sampled pairs has weight 1."""
 
     samples: int = 48
-    """Pixels drawn from each instance of a scene."""
+    """Pixels sampled from each instance of a scene."""
     background: float = 0.5
-    """Weight of pairs of background pixels."""
+    """Weight of pairs of two background pixels."""
     neighbours: float = 0.5
     """Weight of the loss of neighbouring pixels, which keeps boundaries sharp."""
     objectness: float = 1.0
+    """Weight of the objectness loss."""
 
 
 def embedding_loss(
     maps: EmbeddingMaps, labels: Tensor, config: EmbeddingLoss, generator: torch.Generator
 ) -> dict[str, Tensor]:
-    """The parts of the loss, weighed; their sum is what is minimised.
+    """Weighted terms of the loss by name; training minimises their sum.
 
     Args:
-        maps: What the network said of B scenes.
-        labels: B×H×W, int64, the instances at full size: 0 background.
-        config: The weights.
-        generator: Of the sampled pixels, on the CPU.
+        maps: Output of the network for B scenes.
+        labels: B×H×W int64, instances at full size, 0 background.
+        config: Weights of the terms.
+        generator: Source of the sampled pixels, on the CPU.
+
+    Returns:
+        ``pairs``, ``neighbours`` and ``objectness``; scalars.
     """
+    # Both at the network's stride, B×h×w. Pairs skip cells on a boundary, which have no label of
+    # their own; objectness takes their fraction of object pixels as a soft target.
     pure = pure_labels(labels, EmbeddingNet.stride)
-    covered = F.avg_pool2d((labels > 0).float()[:, None], EmbeddingNet.stride)[:, 0]
+    coverage = F.avg_pool2d((labels > 0).float()[:, None], EmbeddingNet.stride)[:, 0]
     return {
         "pairs": sampled_pair_loss(
             maps.embedding,
@@ -54,54 +60,58 @@ def embedding_loss(
             generator=generator,
         ),
         "neighbours": config.neighbours * neighbour_pair_loss(maps.embedding, pure),
-        "objectness": config.objectness * objectness_loss(maps.objectness, covered),
+        "objectness": config.objectness * objectness_loss(maps.objectness, coverage),
     }
 
 
 def pure_labels(labels: Tensor, stride: int) -> Tensor:
-    """Labels at a stride, B×h×w int64; -1 where a cell holds more than one.
+    """Labels of the cells of a coarser grid; -1 where a cell holds more than one label.
 
     Args:
         labels: B×H×W, int64, sides multiples of the stride.
         stride: Side of a cell, px.
+
+    Returns:
+        B×h×w int64.
     """
-    values = labels.float()[:, None]
+    values = labels.float()[:, None]  # max_pool2d takes no integers
     highest, lowest = F.max_pool2d(values, stride), -F.max_pool2d(-values, stride)
     return torch.where(highest == lowest, highest, -1.0)[:, 0].long()
 
 
-def objectness_loss(logits: Tensor, covered: Tensor) -> Tensor:
-    """Cross-entropy plus one minus the soft overlap of each scene.
+def objectness_loss(logits: Tensor, coverage: Tensor) -> Tensor:
+    """Cross-entropy plus one minus the soft IoU of each scene.
 
     Args:
         logits: B×h×w.
-        covered: Part of each cell that is of an object, B×h×w, 0 to 1.
+        coverage: Fraction of each cell covered by objects, B×h×w, 0 to 1.
 
     Returns:
         A scalar.
     """
     probability = torch.sigmoid(logits)
-    overlap = (probability * covered).flatten(1).sum(1)
-    union = (probability + covered - probability * covered).flatten(1).sum(1)
-    overlap_loss = 1 - (overlap + 1) / (union + 1)
-    return F.binary_cross_entropy_with_logits(logits, covered) + overlap_loss.mean()
+    intersection = (probability * coverage).flatten(1).sum(1)  # B
+    union = (probability + coverage - probability * coverage).flatten(1).sum(1)
+    # Smoothed by one cell, so that a scene without objects has a defined IoU of about 1.
+    overlap_loss = 1 - (intersection + 1) / (union + 1)
+    return F.binary_cross_entropy_with_logits(logits, coverage) + overlap_loss.mean()
 
 
 @dataclass(frozen=True, kw_only=True)
 class EmbeddingRecipe(Recipe):
-    """Everything that a run of the embedding network depends on, but for the data."""
+    """Hyper-parameters of a run of the embedding network."""
 
     optimiser_steps: int
-    """Steps of the run."""
+    """Number of optimiser steps."""
     model: EmbeddingConfig = field(default_factory=EmbeddingConfig)
     scenes: SceneConfig = field(default_factory=SceneConfig)
     losses: EmbeddingLoss = field(default_factory=EmbeddingLoss)
     batch_size: int = 12
-    """Scenes a batch."""
+    """Scenes per batch."""
     encoder_factor: float = 0.3
     """Learning rate of the encoder relative to that of the other parameters."""
     frozen_stages: int = 2
-    """Encoder stages, from the input, that are not trained."""
+    """Number of encoder stages, counted from the input, that are not trained."""
 
     @property
     def steps(self) -> int:
@@ -114,29 +124,29 @@ class EmbeddingRecipe(Recipe):
         return "embedding"
 
     def task(self, data: Data, initial: Path | None = None) -> Task:
-        """The task on this data; see `Recipe.task`."""
+        """Task on this data; see `Recipe.task`."""
         return EmbeddingTask(self, open_stills(data, "embeddings are"), initial)
 
 
 class EmbeddingTask(Task):
-    """A recipe on the user's data."""
+    """Embedding network with its training scenes and loss."""
 
     def __init__(
         self, recipe: EmbeddingRecipe, stills: Mapping[str, Stills], initial: Path | None = None
     ) -> None:
         super().__init__(recipe, initial)
         self.recipe = recipe
-        self.sizes = {name: len(part) for name, part in stills.items()}
+        self.sizes = {name: len(collection) for name, collection in stills.items()}
         self.stills = JoinedStills(tuple(stills.values()))
 
     def new_network(self) -> tuple[nn.Module, str]:
-        """A network with the recipe's own starting weights, and what these are in words."""
+        """Network with ImageNet weights in its encoder, and a description of these weights."""
         network = EmbeddingNet(self.recipe.model)
         network.encoder.load_imagenet(lite0_imagenet_weights())
         return network, "EfficientNet-Lite0 on ImageNet"
 
     def batch(self, step: int, part: int) -> Batch:
-        """Images B×3×S×S and labels B×S×S, uint8."""
+        """One batch of scenes: ``images`` B×3×S×S and ``labels`` B×S×S, both uint8."""
         cv2.setNumThreads(0)
         rng = np.random.default_rng((self.schedule.seed, step, part))
         scenes = [
@@ -150,15 +160,15 @@ class EmbeddingTask(Task):
         }
 
     def loss(self, network: nn.Module, batch: Batch, step: int) -> Tensor:
-        """The sum of `embedding_loss` on a batch."""
+        """Sum of the terms of `embedding_loss`, a scalar."""
         images = batch["images"].float() / 255
         maps = network(images.contiguous(memory_format=torch.channels_last))
         generator = torch.Generator().manual_seed(self.schedule.seed * 1_000_003 + step)
-        parts = embedding_loss(maps, batch["labels"].long(), self.recipe.losses, generator)
-        return torch.stack(list(parts.values())).sum()
+        terms = embedding_loss(maps, batch["labels"].long(), self.recipe.losses, generator)
+        return torch.stack(list(terms.values())).sum()
 
     def data_sizes(self) -> dict[str, int]:
-        """Number of items in each part of the training data."""
+        """Number of stills per collection."""
         return self.sizes
 
 

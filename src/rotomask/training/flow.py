@@ -1,4 +1,4 @@
-"""What trains flow-lite: pairs simulated from stills, the end-point error at every level."""
+"""Training of flow-lite: frame pairs simulated from stills, end-point error at every level."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -27,35 +27,37 @@ from rotomask.training.clip_data import open_stills
 from rotomask.training.starting import lite0_imagenet_weights
 from rotomask.training.task import Batch, Data, Recipe, Schedule, Task
 
-KEPT_OUT = 20
-"""One still in so many is never trained on."""
+HELD_OUT_EVERY = 20
+"""One still in this many is held out for validation."""
 ROBUST_PX = 0.01
+"""Added to the error before it is raised to a power below 1, whose slope is infinite at 0."""
 FLOW_SCALE = 32
-"""Flow travels from the loader as int16 of this many steps a pixel."""
+"""Steps per pixel of the int16 flow that the loader hands to the training process."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FlowRecipe(Recipe):
-    """Everything that a run of flow-lite depends on, but for the data."""
+    """Hyper-parameters of a run of flow-lite."""
 
     optimiser_steps: int
-    """Steps of the run."""
+    """Number of optimiser steps."""
     model: FlowLiteConfig = field(default_factory=FlowLiteConfig)
     pairs: FlowPairConfig = field(default_factory=lambda: FlowPairConfig(size=224))
     batch_size: int = 4
-    """Pairs a batch."""
+    """Frame pairs per batch."""
     power: float = 0.5
-    """Of the error in the loss: below 1, what is far off counts less (Sun et al. 2018, eq. 5)."""
+    """Exponent of the error in the loss; below 1, outliers count less (Sun et al. 2018, eq. 5)."""
     hidden_weight: float = 0.5
-    """Weight of pixels that the second frame does not show."""
+    """Weight of pixels that are not visible in the second frame."""
     started: float = 0.5
-    """Part of the pairs on which the fine levels start from DIS, which they learn to make better;
-    on the others the network finds the flow alone."""
+    """Fraction of pairs for which the fine levels start from DIS flow and learn to refine it; for
+    the others the network estimates the flow alone."""
     encoder_factor: float = 0.0
     """The encoder is not trained."""
     validation: FlowPairConfig = field(default_factory=lambda: FlowPairConfig(size=384))
-    """Of the pairs that are validated on, from stills kept out."""
+    """Simulation of the validation pairs, from held-out stills."""
     validation_pairs: int = 24
+    """Number of validation pairs."""
 
     @property
     def steps(self) -> int:
@@ -68,29 +70,36 @@ class FlowRecipe(Recipe):
         return "flow-lite"
 
     def task(self, data: Data, initial: Path | None = None) -> Task:
-        """The task on this data; see `Recipe.task`."""
+        """Task on this data; see `Recipe.task`."""
         return FlowTask(self, open_stills(data, "flow-lite is"), initial)
 
 
 class FlowTask(Task):
-    """A recipe on the user's data."""
+    """Flow-lite with its training pairs, loss and validation."""
 
     def __init__(
         self, recipe: FlowRecipe, stills: Mapping[str, Stills], initial: Path | None = None
     ) -> None:
         super().__init__(recipe, initial)
         self.recipe = recipe
-        self.sizes = {name: len(part) for name, part in stills.items()}
+        self.sizes = {name: len(collection) for name, collection in stills.items()}
         self.train, self.held_out = split_stills(JoinedStills(tuple(stills.values())))
 
     def new_network(self) -> tuple[nn.Module, str]:
-        """A network with the recipe's own starting weights, and what these are in words."""
+        """Network with ImageNet weights in its encoder, and a description of these weights."""
         network = FlowLite(self.recipe.model)
         network.encoder.load_imagenet(lite0_imagenet_weights())
         return network, "EfficientNet-Lite0 on ImageNet"
 
     def batch(self, step: int, part: int) -> Batch:
-        """Frames B×3×S×S uint8, flow and that of DIS B×2×S×S int16 in 1/32 px, visible B×S×S."""
+        """One batch of simulated pairs.
+
+        Returns:
+            ``first`` and ``second`` B×3×S×S uint8; ``flow``, the true flow, and ``start``, that of
+            DIS, B×2×S×S int16 in steps of 1/`FLOW_SCALE` px; ``visible`` B×S×S bool, True where
+            the second frame shows the pixel; ``started`` B bool, True where the network may start
+            from DIS.
+        """
         cv2.setNumThreads(0)
         rng = np.random.default_rng((self.schedule.seed, step, part))
         pairs = [
@@ -104,25 +113,30 @@ class FlowTask(Task):
         return batch | {"start": _packed(starts), "started": torch.from_numpy(started)}
 
     def loss(self, network: nn.Module, batch: Batch, step: int) -> Tensor:
-        """The robust end-point error of every level, finer ones with more weight."""
+        """Weighted sum over the levels of their robust end-point error, a scalar."""
         assert isinstance(network, FlowLite)
         recipe = self.recipe
-        truth = batch["flow"].float() / FLOW_SCALE
-        counts = torch.where(batch["visible"], 1.0, recipe.hidden_weight)[:, None]
+        truth = batch["flow"].float() / FLOW_SCALE  # B×2×S×S, px
+        pixel_weight = torch.where(batch["visible"], 1.0, recipe.hidden_weight)[:, None]  # B×1×S×S
         first, second = batch["first"].float() / 255, batch["second"].float() / 255
         start = InitialFlow(batch["start"].float() / FLOW_SCALE, batch["started"].float())
         levels = network.levels(first, second, start)
         total = truth.new_zeros(())
         for flow, weight in zip(levels, level_weights(len(levels)), strict=True):
             factor = truth.shape[-1] // flow.shape[-1]
-            counted = F.avg_pool2d(counts, factor)
-            aim = F.avg_pool2d(truth * counts, factor) / counted
-            error = (end_point_error(flow, aim) + ROBUST_PX) ** recipe.power
-            total = total + weight * (error * counted[:, 0]).mean()
+            # The target of a cell is the weighted mean of its pixels' flow: visible ones, whose
+            # flow can be seen, dominate. It stays in pixels of the full size, as `levels` does.
+            cell_weight = F.avg_pool2d(pixel_weight, factor)  # B×1×h×w
+            target = F.avg_pool2d(truth * pixel_weight, factor) / cell_weight  # B×2×h×w
+            error = (end_point_error(flow, target) + ROBUST_PX) ** recipe.power  # B×h×w
+            total = total + weight * (error * cell_weight[:, 0]).mean()
         return total
 
     def validate(self, network: nn.Module) -> dict[str, float]:
-        """End-point error on pairs of the stills kept out, and that of DIS on the same."""
+        """End-point errors of the network, alone and started from DIS, and of DIS itself.
+
+        All on the same pairs, simulated from held-out stills.
+        """
         assert isinstance(network, FlowLite)
         pairs = self.validation_pairs()
         if not pairs:
@@ -138,7 +152,7 @@ class FlowTask(Task):
         }
 
     def validation_pairs(self) -> list[FlowPair]:
-        """The same pairs at every validation."""
+        """Validation pairs, the same at every call."""
         if not len(self.held_out):
             return []
         rng = np.random.default_rng((self.schedule.seed, 2**31))
@@ -146,18 +160,23 @@ class FlowTask(Task):
         return [simulate_flow_pair(self.held_out, config, rng) for _ in range(count)]
 
     def data_sizes(self) -> dict[str, int]:
-        """Number of items in each part of the training data."""
+        """Number of stills per collection."""
         return self.sizes
 
 
-class SomeStills(Stills):
-    """Some of a collection."""
+class StillsSubset(Stills):
+    """Subset of a collection of stills.
+
+    Args:
+        stills: The collection.
+        indices: Positions of the subset's stills in it.
+    """
 
     def __init__(self, stills: Stills, indices: range | list[int]) -> None:
         self.stills, self.indices = stills, indices
 
     def __len__(self) -> int:
-        """How many."""
+        """Number of stills."""
         return len(self.indices)
 
     def __getitem__(self, index: int) -> tuple[Any, Any]:
@@ -166,14 +185,15 @@ class SomeStills(Stills):
 
 
 def split_stills(stills: Stills) -> tuple[Stills, Stills]:
-    """What is trained on, and the one in twenty that is not."""
-    kept_out = range(KEPT_OUT - 1, len(stills), KEPT_OUT)
-    rest = [i for i in range(len(stills)) if i % KEPT_OUT != KEPT_OUT - 1]
-    return SomeStills(stills, rest), SomeStills(stills, kept_out)
+    """Stills for training, and the one in `HELD_OUT_EVERY` for validation."""
+    last = HELD_OUT_EVERY - 1
+    held_out = range(last, len(stills), HELD_OUT_EVERY)
+    training = [i for i in range(len(stills)) if i % HELD_OUT_EVERY != last]
+    return StillsSubset(stills, training), StillsSubset(stills, held_out)
 
 
 def stack_pairs(pairs: list[FlowPair]) -> Batch:
-    """Pairs as tensors; see `FlowTask.batch`."""
+    """Pairs as tensors: ``first``, ``second``, ``flow``, ``visible``; see `FlowTask.batch`."""
     first, second = (
         torch.from_numpy(np.stack([getattr(pair, name) for pair in pairs])).movedim(-1, 1)
         for name in ("first", "second")
@@ -187,14 +207,14 @@ def stack_pairs(pairs: list[FlowPair]) -> Batch:
 
 
 def _packed(flows: list[Flow]) -> Tensor:
-    """Flows H×W×2 as B×2×H×W int16, `FLOW_SCALE` steps a pixel."""
+    """Flows H×W×2 as B×2×H×W int16, `FLOW_SCALE` steps per pixel: half the bytes to hand over."""
     limit = np.iinfo(np.int16).max
     steps = np.clip(np.rint(np.stack(flows) * FLOW_SCALE), -limit, limit).astype(np.int16)
     return torch.from_numpy(steps).movedim(-1, 1).contiguous()
 
 
 def mean_error(estimator: OpticalFlow, pairs: list[FlowPair]) -> float:
-    """Mean end-point error over all pixels that the second frame shows, px."""
+    """Mean end-point error over all pixels that are visible in the second frame, px."""
     total, count = 0.0, 0
     for pair in pairs:
         error = np.linalg.norm(estimator.estimate(pair.first, pair.second) - pair.flow, axis=-1)

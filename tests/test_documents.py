@@ -2,15 +2,24 @@
 
 import re
 import shlex
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from rotomask import catalog
+from rotomask.cli import main
 from rotomask.cli.options import read_formats
 from rotomask.export import FORMATS
+from rotomask.jobs.demo import demo_folder
+from rotomask.masks import read_labels, write_mask
 from rotomask.segmenters.refinements import parse_refinements
+from rotomask.video import open_video
+from rotomask.video.encodings import h264
+from rotomask.video.writer import VideoWriter
 from tests.cli.running import commands, parse
 
 ROOT = Path(__file__).parents[1]
@@ -82,3 +91,44 @@ def test_the_check_sees_the_commands_and_what_is_wrong():
         check("rotomask cut a.mp4 --flip", whole=True)
     with pytest.raises(AssertionError, match="Missing"):
         check("rotomask evaluate davis2016", whole=True)
+
+
+@pytest.mark.slow
+def test_the_commands_under_use_it_run_one_after_the_other(tmp_path, monkeypatch, capsys):
+    text = (ROOT / "README.md").read_text()
+    text = text[text.index("## Use it") : text.index("From Python:")]
+    half_demo(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for command in whole_commands(text):
+        monkeypatch.setattr(sys, "argv", shlex.split(command, comments=True))
+        with pytest.raises(SystemExit) as exit_:
+            main()
+        assert not exit_.value.code, f"{command}\n{capsys.readouterr().err}"
+    for path in ("clip-cut/overlay.mp4", "two/masks/00059.png", "better/masks", "clip-edges"):
+        assert (tmp_path / path).exists()
+    assert len(list((tmp_path / "part" / "masks").iterdir())) == 41
+
+
+def half_demo(folder: Path) -> None:
+    """Write the shipped clip at half size, its frames and some of its masks."""
+    source = demo_folder()
+    images = [half(frame.image) for frame in open_video(source / "clip.mp4").frames()]
+    (folder / "frames").mkdir()
+    for index, image in enumerate(images):
+        Image.fromarray(image).save(folder / "frames" / f"{index:05d}.png")
+    height, width = images[0].shape[:2]
+    with VideoWriter(folder / "clip.mp4", (height, width), 24, h264()) as writer:
+        for image in images:
+            writer.write(image)
+    truth = source / "truth"
+    for name, path in (
+        ("first.png", source / "first_mask.png"),
+        ("a.png", source / "first_mask.png"),
+        ("b.png", truth / "00052.png"),
+    ):
+        write_mask(folder / name, half(read_labels(path)))
+
+
+def half(image: np.ndarray) -> np.ndarray:
+    """Every second row and column; an even width, as H.264 needs it."""
+    return np.ascontiguousarray(image[::2, : image.shape[1] // 4 * 4 : 2])

@@ -26,7 +26,7 @@ TABLES = {
     "models": catalog.names("segmenter"),
 }
 WRITES_A_FOLDER = {
-    "cut", "propose", "detect", "flow", "edges", "refine", "demo", "benchmark",
+    "cut", "propose", "detect", "flow", "edges", "refine", "demo", "benchmark", "train",
 }  # fmt: skip
 LISTS = {
     "cut": ("models", "discoverers", "formats", "markers"),
@@ -85,7 +85,7 @@ def test_every_command_that_writes_a_folder_can_overwrite():
     options = {name: {o for p in c.params for o in p.opts} for name, c in commands().items()}
     assert {name for name in options if "--overwrite" in options[name]} == WRITES_A_FOLDER
     writers = {name for name in options if "--out" in options[name]}
-    assert writers - WRITES_A_FOLDER == {"train", "average", "mark"}  # --resume; a file each
+    assert writers - WRITES_A_FOLDER == {"average", "mark"}  # these write a file
 
 
 def test_without_arguments_help_is_printed_and_nothing_is_done():

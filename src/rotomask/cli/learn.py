@@ -57,6 +57,9 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Resume the interrupted run in the folder.")
     ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Overwrite another job's output.")
+    ] = False,
     initial: Annotated[
         Path | None,
         typer.Option(
@@ -75,6 +78,7 @@ def train(
         require("lightning_fabric", "tensorboardX")
         import torch
 
+        from rotomask.jobs.train import TrainOptions
         from rotomask.jobs.train import train as run
         from rotomask.training.display import training_bar
         from rotomask.training.loop import choose_hardware
@@ -87,15 +91,10 @@ def train(
             runtime.accelerator, runtime.devices, runtime.precision, runtime.workers
         )
         with training_bar(quiet=quiet) as on_step:
-            weights = run(
-                recipe,
-                read_folders(data),
-                out,
-                resume=resume,
-                initial=initial,
-                hardware=hardware,
-                on_step=on_step,
+            options = TrainOptions(
+                resume=resume, initial=initial, hardware=hardware, overwrite=overwrite
             )
+            weights = run(recipe, read_folders(data), out, options, on_step=on_step)
     if not quiet:
         print_outputs({"weights": weights})
 

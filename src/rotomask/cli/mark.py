@@ -70,6 +70,25 @@ class PromptOptions:
         return bool(self.point or self.box or self.polygon or self.scribbles)
 
 
+@dataclass(frozen=True, kw_only=True)
+class MarkOutput:
+    """What is written."""
+
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", metavar="FILE", help="Mask to write.  [default: named after VIDEO]"
+        ),
+    ] = None
+    preview: Annotated[
+        bool,
+        typer.Option("--preview", help="Also write a picture of the mask and the prompts."),
+    ] = False
+    save_prompts: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also write the prompts, as JSON.")
+    ] = None
+
+
 class PromptCommand(Command):
     """A command that remembers the order of its options: `--object 2` starts the next object."""
 
@@ -84,24 +103,12 @@ def mark(
     context: typer.Context,
     video: VideoOrImage,
     prompts: PromptOptions,
+    output: MarkOutput,
     runtime: Runtime,
     messages: Messages,
     at: Annotated[int, typer.Option(metavar="FRAME", help="Number of the frame, from 0.")] = 0,
     mask: Annotated[
         Path | None, typer.Option("--mask", "-m", metavar="FILE", help="Rough mask to improve.")
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out", "-o", metavar="FILE", help="Mask to write.  [default: named after VIDEO]"
-        ),
-    ] = None,
-    preview: Annotated[
-        bool,
-        typer.Option("--preview", help="Also write a picture of the mask and the prompts."),
-    ] = False,
-    save_prompts: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Also write the prompts, as JSON.")
     ] = None,
     weights: Weights = None,
 ) -> None:
@@ -110,7 +117,7 @@ def mark(
     Writes their mask, an indexed PNG to give to `rotomask cut --mask`. `rotomask cut` takes the
     same prompts.
     """
-    target = out or Path(f"{video.resolve().stem}-mask.png")
+    target = output.out or Path(f"{video.resolve().stem}-mask.png")
     with job(nothing_written, messages):
         from rotomask.jobs.mark import MarkOptions
         from rotomask.jobs.mark import mark as run
@@ -126,16 +133,16 @@ def mark(
             weights=weights,
             device=runtime.device,
             precision=runtime.precision,
-            preview=preview,
+            preview=output.preview,
         )
         result = run(opened, listed, target, options, at=at)
-        if save_prompts is not None:
-            write_prompts(save_prompts, listed)
+        if output.save_prompts is not None:
+            write_prompts(output.save_prompts, listed)
     if not messages.quiet:
         for object_id in result.object_ids:
             pixels = int((result.labels == object_id).sum())
             print(f"object {object_id}  {100 * pixels / result.labels.size:.2f} % of the frame")
-        outputs = {"mask": result.mask, "preview": result.preview, "prompts": save_prompts}
+        outputs = {"mask": result.mask, "preview": result.preview, "prompts": output.save_prompts}
         print_outputs({name: path for name, path in outputs.items() if path is not None})
 
 

@@ -356,6 +356,14 @@ def export(
             "--format", "-f", metavar="NAMES", help="Formats, separated by commas: {formats}."
         ),
     ] = "overlay",
+    start: Annotated[
+        int | None,
+        typer.Option(metavar="FRAME", help="First frame.  [default: the first that was cut]"),
+    ] = None,
+    end: Annotated[
+        int | None,
+        typer.Option(metavar="FRAME", help="Last frame.  [default: the last that was cut]"),
+    ] = None,
     partial: Annotated[
         bool, typer.Option("--partial", help="Leave out frames without a mask.")
     ] = False,
@@ -368,7 +376,12 @@ def export(
         from rotomask.jobs.export import ExportOptions
         from rotomask.jobs.export import export as run
 
-        options = ExportOptions(formats=read_formats(output_format), partial=partial)
+        options = ExportOptions(
+            formats=read_formats(output_format),
+            start=start,
+            stop=None if end is None else end + 1,
+            partial=partial,
+        )
         result = run(video, folder, options, on_progress=on_progress)
     if not messages.quiet:
         print_outputs(result.outputs)

@@ -11,6 +11,9 @@ Frame = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.integer]
 """Integer labels of one frame, H×W: 0 background, k = object id k."""
 
+LARGEST_INT32 = 2**31 - 1
+"""Largest object id; labels are int32."""
+
 Probabilities = npt.NDArray[np.float32]
 """(O+1)×H×W, 0 to 1, sum 1 over axis 0: background, then objects in the order of `object_ids`."""
 
@@ -25,10 +28,14 @@ def check_frame(frame: Frame, size: tuple[int, int] | None = None) -> None:
     Raises:
         ShapeError: If the shape, the type or the size differs.
     """
-    if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
+    if not isinstance(frame, np.ndarray):
         raise ShapeError(
-            f"a frame must be H×W×3 uint8 RGB, got {frame.shape} {frame.dtype}; "
-            "convert it, e.g. frame[..., :3].astype(np.uint8)"
+            f"a frame must be a NumPy array H×W×3 uint8 RGB, got {_type_name(frame)}; "
+            "convert it with np.asarray"
+        )
+    if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8 or 0 in frame.shape:
+        raise ShapeError(
+            f"a frame must be H×W×3 uint8 RGB, got {frame.shape} {frame.dtype}; {_advice(frame)}"
         )
     if size is not None and frame.shape[:2] != size:
         raise ShapeError(
@@ -43,6 +50,16 @@ def check_mask(mask: Mask, frame: Frame) -> None:
     Raises:
         ShapeError: If it is not.
     """
+    if not isinstance(mask, np.ndarray):
+        raise ShapeError(
+            f"a mask must be a NumPy array H×W of integers, got {_type_name(mask)}; "
+            "convert it with np.asarray"
+        )
+    if mask.ndim == 2 and mask.dtype == np.bool_:
+        raise ShapeError(
+            f"a mask must be H×W integers (0 background, k = object k), got {mask.shape} bool; "
+            "for one object use mask.astype(np.int32)"
+        )
     if mask.ndim != 2 or not np.issubdtype(mask.dtype, np.integer):
         raise ShapeError(
             f"a mask must be H×W integers (0 background, k = object k), got {mask.shape} "
@@ -55,3 +72,35 @@ def check_mask(mask: Mask, frame: Frame) -> None:
         )
     if mask.size and int(mask.min()) < 0:
         raise ShapeError(f"object ids in a mask must be >= 0, got {int(mask.min())}")
+    if mask.size and int(mask.max()) > LARGEST_INT32:
+        raise ShapeError(
+            f"object ids in a mask must be at most {LARGEST_INT32}, got {int(mask.max())}; "
+            "renumber them with compact_ids"
+        )
+
+
+def _type_name(value: object) -> str:
+    """The full name of a value's type: ``torch.Tensor``, ``list``."""
+    kind = type(value)
+    return (
+        kind.__qualname__
+        if kind.__module__ == "builtins"
+        else f"{kind.__module__}.{kind.__qualname__}"
+    )
+
+
+def _advice(frame: npt.NDArray[np.generic]) -> str:
+    """How to make a frame of an array that is none."""
+    if 0 in frame.shape:
+        return "it has no pixels"
+    if np.issubdtype(frame.dtype, np.floating):
+        return "if its values are 0..1, use (255 * frame).round().astype(np.uint8)"
+    if frame.dtype == np.uint16:
+        return "if its values are 0..65535, use (frame // 257).astype(np.uint8)"
+    if frame.ndim == 2:
+        return "repeat a grey frame, np.repeat(frame[..., None], 3, axis=2)"
+    if frame.ndim == 3 and frame.shape[0] == 3 != frame.shape[2]:
+        return "move its channels last, np.moveaxis(frame, 0, -1)"
+    if frame.ndim == 3 and frame.shape[2] == 4:
+        return "leave out alpha, frame[..., :3]"
+    return "pass one 8-bit RGB frame"

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from rotomask.arrays import Frame, Mask
@@ -137,6 +138,64 @@ def test_a_late_object_is_exact_where_given_and_followed_on(segmenter: Segmenter
     np.testing.assert_array_equal(probabilities[2], late == 2)
     assert np.abs(probabilities.sum(0) - 1).max() < 1e-5
     assert segmenter.step(frames[3]).shape == (3, *SIZE)
+
+
+def test_writing_into_the_output_changes_nothing(segmenter: Segmenter) -> None:
+    expected = follow(segmenter, seed=9, length=4)
+    frames, labels = clip(9, length=4)
+    segmenter.start(frames[0], labels[0])
+    written = []
+    for frame in frames[1:]:
+        output = segmenter.step(frame)
+        written.append(output.copy())
+        output[:] = 0.5
+    assert same(written, expected)
+
+
+def test_a_mirrored_view_of_a_frame_is_a_frame(segmenter: Segmenter) -> None:
+    frames, labels = clip(9, length=2)
+    segmenter.start(frames[0][:, ::-1], labels[0][:, ::-1])
+    from_views = segmenter.step(frames[1][:, ::-1])
+    segmenter.start(frames[0][:, ::-1].copy(), labels[0][:, ::-1].copy())
+    np.testing.assert_array_equal(segmenter.step(frames[1][:, ::-1].copy()), from_views)
+
+
+@pytest.mark.parametrize(
+    ("convert", "message"),
+    [
+        (lambda frame: frame.tolist(), "got list"),
+        (Image.fromarray, r"got PIL\.Image\.Image; convert it with np.asarray"),
+        (torch.from_numpy, r"got torch\.Tensor"),
+        (lambda frame: frame / 255, r"use \(255 \* frame\)\.round"),
+        (lambda frame: frame[..., 0], "repeat a grey frame"),
+        (lambda frame: np.moveaxis(frame, 2, 0), "move its channels last"),
+        (lambda frame: frame[:0], "it has no pixels"),
+    ],
+)
+def test_what_is_no_frame_is_named(convert: Callable[[Any], Any], message: str) -> None:
+    frames, labels = clip(9, length=2)
+    segmenter = entry("stm-lite")
+    with pytest.raises(ShapeError, match=message):
+        segmenter.start(convert(frames[0]), labels[0])
+    segmenter.start(frames[0], labels[0])
+    with pytest.raises(ShapeError, match=message):
+        segmenter.step(convert(frames[1]))
+
+
+@pytest.mark.parametrize(
+    ("convert", "message"),
+    [
+        (lambda mask: mask.tolist(), "got list"),
+        (torch.from_numpy, r"got torch\.Tensor"),
+        (lambda mask: mask > 0, r"use mask\.astype\(np\.int32\)"),
+        (lambda mask: mask.astype(np.int64) << 40, "must be at most 2147483647"),
+    ],
+)
+def test_what_is_no_mask_is_named(convert: Callable[[Any], Any], message: str) -> None:
+    frames, labels = clip(9, length=2)
+    segmenter = entry("stm-lite")
+    with pytest.raises(ShapeError, match=message):
+        segmenter.start(frames[0], convert(labels[0]))
 
 
 def test_a_correction_is_exact(segmenter: Segmenter) -> None:

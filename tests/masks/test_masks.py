@@ -78,6 +78,14 @@ def test_masks_of_many_ids_come_back(tmp_path_factory, largest):
     assert (mask.kind, mask.object_ids) == ("grey 16-bit", (1, largest))
 
 
+def test_the_largest_id_alone_comes_back_but_white_on_black_is_object_1(tmp_path):
+    labels = np.where(LABELS == 1, 65535, 0)
+    write_mask(tmp_path / "ours.png", labels)
+    np.testing.assert_array_equal(read_mask(tmp_path / "ours.png").labels, labels)
+    path = save(tmp_path, "theirs.png", labels.astype(np.uint16))
+    np.testing.assert_array_equal(read_mask(path).labels, labels > 0)
+
+
 def test_three_hundred_objects(tmp_path):
     labels = np.kron(np.arange(400).reshape(20, 20), np.ones((6, 6), int))
     write_mask(tmp_path / "a.png", labels)
@@ -328,6 +336,48 @@ def test_unreadable_files(tmp_path, content):
     for read in (read_mask, read_labels):
         with pytest.raises(MaskError, match=r"a\.png (does not exist|is not a readable image)"):
             read(path)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".webp", ".tif", ".jpg"])
+def test_exif_orientation_is_applied(tmp_path, suffix):
+    exif = Image.Exif()
+    exif[274] = 6  # show it a quarter clockwise
+    # Pillow 13 scrambles an uncompressed TIFF that is turned.
+    options = {"compression": "tiff_lzw"} if suffix == ".tif" else {}
+    path = save(
+        tmp_path, f"turned{suffix}", (LABELS > 0).astype(np.uint8) * 255, exif=exif, **options
+    )
+    mask = read_mask(path, SIZE[::-1])
+    np.testing.assert_array_equal(mask.labels, np.rot90(LABELS > 0, -1))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".webp", ".avif", ".tif", ".gif"])
+def test_a_file_of_several_pictures_is_refused(tmp_path, suffix):
+    path = tmp_path / f"frames{suffix}"
+    frames = [Image.fromarray((k < LABELS).astype(np.uint8) * 255).convert("RGB") for k in (0, 1)]
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+    with pytest.raises(MaskError, match="has 2 frames or pages, but a mask is one image"):
+        read_mask(path)
+
+
+def test_the_thumbnail_of_a_tiff_is_no_second_page(tmp_path):
+    mask = Image.fromarray((LABELS > 0).astype(np.uint8) * 255)
+    thumbnail = mask.resize((40, 30))
+    thumbnail.encoderinfo = {"tiffinfo": {254: 1}}
+    mask.save(tmp_path / "a.tif", save_all=True, append_images=[thumbnail])
+    np.testing.assert_array_equal(read_mask(tmp_path / "a.tif").labels, LABELS > 0)
+
+
+def test_an_image_too_large_to_be_a_mask(tmp_path):
+    Image.new("1", (20000, 10000)).save(tmp_path / "large.png")
+    with pytest.raises(MaskError, match=r"large\.png is larger than 178 megapixels"):
+        read_mask(tmp_path / "large.png")
+
+
+def test_files_named_by_dates_are_numbered_in_order(tmp_path):
+    for k, name in ((1, "2024-05-01 20240501093000.png"), (2, "2024-05-02 20240502093000.png")):
+        save(tmp_path, name, np.where(k == LABELS, 255, 0).astype(np.uint8))
+    np.testing.assert_array_equal(read_mask(tmp_path).labels, LABELS)
 
 
 def test_truncated_mask(tmp_path):

@@ -198,14 +198,33 @@ def test_image_types(tmp_path):
     assert all(frame.image.dtype == np.uint8 for frame in frames)
 
 
-def test_exif_orientation_is_honoured(tmp_path):
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif"])
+def test_exif_orientation_is_honoured(tmp_path, suffix):
     exif = Image.Exif()
     exif[274] = 6  # the camera was turned: show it a quarter clockwise
-    Image.fromarray(picture(0)).save(tmp_path / "0.jpg", exif=exif, quality=95)
-    Image.fromarray(np.rot90(picture(1), -1)).save(tmp_path / "1.jpg", quality=95)
+    options = {"compression": "tiff_lzw"} if suffix == ".tif" else {"quality": 95}
+    Image.fromarray(picture(0)).save(tmp_path / f"0{suffix}", exif=exif, **options)
+    Image.fromarray(np.rot90(picture(1), -1)).save(tmp_path / f"1{suffix}", quality=95)
     video = open_video(tmp_path)
     assert video.size == SIZE[::-1]
     assert np.abs(video.frame(0).image.astype(int) - np.rot90(picture(0), -1)).mean() < 5
+
+
+def test_an_animated_png_gives_all_its_frames(tmp_path):
+    frames = [Image.fromarray(picture(index)) for index in range(8)]
+    frames[0].save(tmp_path / "a.png", save_all=True, append_images=frames[1:], duration=100)
+    video = open_video(tmp_path / "a.png")
+    assert [picture_index(frame.image) for frame in video.frames()] == list(range(8))
+
+
+@pytest.mark.parametrize("suffix", [".webp", ".avif", ".tif"])
+def test_other_files_of_several_frames_are_refused(tmp_path, suffix):
+    frames = [Image.fromarray(picture(index)) for index in range(3)]
+    path = tmp_path / f"a{suffix}"
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+    for source in (path, tmp_path):
+        with pytest.raises(VideoError, match=rf"a\{suffix} has 3 frames or pages"):
+            open_video(source)
 
 
 def test_folder_errors(tmp_path):
@@ -347,8 +366,9 @@ def test_natural_order_counts(left, right):
 
 
 def test_bad_fps(tmp_path: Path):
-    with pytest.raises(OptionError, match="fps must be above 0"):
-        open_video(tmp_path, fps=0)
+    for fps in (0, -1, float("nan"), float("inf")):
+        with pytest.raises(OptionError, match="fps must be above 0"):
+            open_video(tmp_path, fps=fps)
 
 
 def test_a_file_that_names_other_files_is_not_opened(tmp_path):

@@ -78,7 +78,12 @@ class LiteDetector(Detector):
         h, w = fitted_size((height, width), self.config.size, DetectorLite.multiple)
         method = cv2.INTER_AREA if h < height else cv2.INTER_LINEAR
         small = cv2.resize(frame, (w, h), interpolation=method)
-        image = torch.tensor(small, device=self.runtime.device).permute(2, 0, 1)[None].float() / 255
+        image = (
+            torch.tensor(np.ascontiguousarray(small), device=self.runtime.device)
+            .permute(2, 0, 1)[None]
+            .float()
+            / 255
+        )
         with self.runtime.inference():
             maps = self.network(image.contiguous(memory_format=torch.channels_last))
         return maps, (w / width, h / height)

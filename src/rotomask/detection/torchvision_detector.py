@@ -68,7 +68,12 @@ class TorchvisionDetector(Detector):
             ShapeError: If `frame` is not a frame, or the model's output is not torchvision's.
         """
         check_frame(frame)
-        image = torch.tensor(frame, device=self.runtime.device).permute(2, 0, 1).float() / 255
+        image = (
+            torch.tensor(np.ascontiguousarray(frame), device=self.runtime.device)
+            .permute(2, 0, 1)
+            .float()
+            / 255
+        )
         with torch.inference_mode():
             output = self._check_output(self.model([image]))
         boxes, labels, scores = (output[k].detach().float().cpu().numpy() for k in OUTPUT_KEYS)

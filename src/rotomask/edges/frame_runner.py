@@ -46,7 +46,11 @@ class FrameRunner(Generic[Network]):
         if array.shape[:2] != size:
             method = cv2.INTER_AREA if size[0] < array.shape[0] else cv2.INTER_LINEAR
             array = cv2.resize(array, (size[1], size[0]), interpolation=method)  # type: ignore[assignment]
-        tensor = torch.tensor(array, device=self.runtime.device).permute(2, 0, 1)[None].float()
+        tensor = (
+            torch.tensor(np.ascontiguousarray(array), device=self.runtime.device)
+            .permute(2, 0, 1)[None]
+            .float()
+        )
         return tensor.contiguous(memory_format=torch.channels_last)
 
     def maps(self, output: Tensor, frame: Frame) -> npt.NDArray[np.float32]:

@@ -50,7 +50,11 @@ class LearnedFlow(OpticalFlow):
 
         Border pixels are repeated: a black border would look like an edge with its own motion.
         """
-        tensor = torch.tensor(array, device=self.runtime.device).permute(2, 0, 1)[None].float()
+        tensor = (
+            torch.tensor(np.ascontiguousarray(array), device=self.runtime.device)
+            .permute(2, 0, 1)[None]
+            .float()
+        )
         multiple = self.network.multiple
         padding = (0, -array.shape[1] % multiple, 0, -array.shape[0] % multiple)
         padded = F.pad(tensor, padding, mode="replicate")

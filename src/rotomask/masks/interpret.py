@@ -12,6 +12,7 @@ from rotomask.errors import MaskError
 from rotomask.masks.colours import Colour, assign_ids, flat_colours
 from rotomask.masks.grey import flatness, grey_meaning
 from rotomask.masks.palette import davis_palette
+from rotomask.masks.writing import LABELS_KEY
 
 MaskKind = Literal[
     "indexed",
@@ -58,6 +59,8 @@ def interpret(
         return _indexed(image, colour_ids)
     if image.mode == "1":
         return _binary(np.asarray(image), "grey 0/255", "1-bit: object 1 where it is white")
+    if image.mode in _SIXTEEN_BIT and image.info.get(LABELS_KEY) == "labels":
+        return _ids(np.asarray(image).astype(np.int64), "grey 16-bit")
     if image.mode in _SIXTEEN_BIT:
         return _grey(np.asarray(image), 65535, lossy)
     if image.mode == "L":
@@ -107,9 +110,13 @@ def _grey(pixels: npt.NDArray[np.generic], white: int, lossy: bool) -> Interpret
         return _binary(grey > white // 2, "antialiased binary", text)
     if meaning is None:
         return None
+    return _ids(grey, "grey ids" if white == 255 else "grey 16-bit")
+
+
+def _ids(grey: npt.NDArray[np.int64], kind: MaskKind) -> Interpretation:
+    """Grey values H×W as object ids."""
     ids = np.unique(grey[grey > 0])
     text = f"grey values as object ids ({', '.join(map(str, ids[:8]))}{', ...' * (len(ids) > 8)})"
-    kind: MaskKind = "grey ids" if white == 255 else "grey 16-bit"
     return Interpretation(labels=grey.astype(np.int32), kind=kind, description=text)
 
 

@@ -14,6 +14,8 @@ from rotomask.files import natural_key, trailing_number
 from rotomask.masks.colours import Colour
 from rotomask.masks.interpret import MaskKind, interpret
 from rotomask.masks.labels import object_ids
+from rotomask.masks.pages import page_count
+from rotomask.masks.writing import IMAGE_ERRORS, LARGEST_ID
 
 __all__ = ["LabelMask", "MaskKind", "read_grey", "read_mask"]
 
@@ -60,8 +62,8 @@ def read_mask(
       to flat ones.
     - RGBA: flat colours on transparency as in RGB; anything else is object 1 where alpha > 127.
     - A folder or a list of files: one file per object. Its id is the number at the end of the file
-      name if every name has one, else files are numbered from 1 in natural order. Objects may
-      overlap by at most 1 % of the smaller one, which is then in front.
+      name if every name has one from 1 to 65535, else files are numbered from 1 in natural order.
+      Objects may overlap by at most 1 % of the smaller one, which is then in front.
 
     Args:
         source: An image file, a folder of image files, or a list of files.
@@ -99,10 +101,10 @@ def read_grey(path: str | Path) -> npt.NDArray[np.uint8]:
     """
     try:
         with Image.open(path) as image:
-            return np.asarray(image.convert("L"))
+            return np.asarray(ImageOps.exif_transpose(image).convert("L"))
     except FileNotFoundError as error:
         raise MaskError(f"{path} does not exist") from error
-    except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises for a damaged file
+    except IMAGE_ERRORS as error:
         raise MaskError(f"{path} is not a readable image: {error}") from error
 
 
@@ -126,7 +128,8 @@ def _read_file(
     try:
         with Image.open(path) as opened:
             lossy = opened.format in ("JPEG", "JPEG2000") or _is_lossy_webp(opened)
-            image = ImageOps.exif_transpose(opened) if opened.format == "JPEG" else opened
+            _check_single(opened)
+            image = ImageOps.exif_transpose(opened)
             image_size = image.height, image.width
             fits = size in (None, image_size)
             mask = interpret(image, lossy, colours) if fits else None
@@ -134,7 +137,12 @@ def _read_file(
         raise MaskError(f"{path} cannot be a mask: {error}") from error
     except FileNotFoundError as error:
         raise MaskError(f"{path} does not exist") from error
-    except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises for a damaged file
+    except Image.DecompressionBombError as error:
+        raise MaskError(
+            f"{path} is larger than {2 * (Image.MAX_IMAGE_PIXELS or 0) // 10**6} megapixels; "
+            "scale it to the frame's size"
+        ) from error
+    except IMAGE_ERRORS as error:
         detail = "" if isinstance(error, UnidentifiedImageError) else f" ({error})"
         raise MaskError(f"{path} is not a readable image{detail}") from error
     _check_size(path, image_size, size)
@@ -165,6 +173,16 @@ def _check_size(path: Path, size: tuple[int, int], frame_size: tuple[int, int] |
     )
 
 
+def _check_single(image: Image.Image) -> None:
+    """Raise a MaskError for an animation or a file of several pages."""
+    count = page_count(image)
+    if count > 1:
+        raise MaskError(
+            f"it has {count} frames or pages, but a mask is one image; save the one that belongs "
+            "to the frame"
+        )
+
+
 def _is_lossy_webp(image: Image.Image) -> bool:
     # Pillow does not say; a lossless WebP has a chunk "VP8L", behind any metadata chunks.
     if image.format != "WEBP":
@@ -176,7 +194,8 @@ def _is_lossy_webp(image: Image.Image) -> bool:
 
 def _one_file_per_object(files: list[Path], size: tuple[int, int] | None) -> LabelMask:
     numbers = [trailing_number(file.stem) for file in files]
-    numbered = all(numbers) and len(set(numbers)) == len(numbers)  # 0 is not an object id
+    # 0 is not an object id, nor is a date such as 20240501.
+    numbered = all(n and n <= LARGEST_ID for n in numbers) and len(set(numbers)) == len(numbers)
     ids = [int(n or 0) for n in numbers] if numbered else list(range(1, len(files) + 1))
     masks: list[npt.NDArray[np.bool_]] = []
     for file in files:

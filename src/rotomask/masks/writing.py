@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from rotomask.errors import MaskError, ShapeError
 from rotomask.files import Commit, complete_or_absent, replace_file
@@ -12,6 +13,13 @@ from rotomask.masks.palette import davis_palette
 
 LARGEST_ID = 65535
 """Largest object id in a mask file, which has 16 bits per pixel."""
+
+IMAGE_ERRORS = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+"""What Pillow raises for a damaged image, or for one of more than 179 megapixels."""
+
+LABELS_KEY = "rotomask"
+"""Key of the PNG text that marks 16-bit files written here. Without it, a mask of 0 and 65535 is
+black and white: object 1."""
 
 
 def write_mask(
@@ -40,12 +48,15 @@ def write_mask(
             "renumber them with compact_ids"
         )
     if largest <= 255:
+        text = None
         image = Image.fromarray(labels.astype(np.uint8))
         image.putpalette(davis_palette().tobytes())  # makes it indexed, mode P
     else:
+        text = PngInfo()
+        text.add_text(LABELS_KEY, "labels")
         image = Image.fromarray(labels.astype(np.uint16))  # mode I;16
     with complete_or_absent(Path(path), commit) as temporary:
-        image.save(temporary, format="PNG", compress_level=6)
+        image.save(temporary, format="PNG", compress_level=6, pnginfo=text)
 
 
 def read_labels(path: str | Path) -> npt.NDArray[np.int32]:
@@ -63,5 +74,5 @@ def read_labels(path: str | Path) -> npt.NDArray[np.int32]:
             return np.asarray(image).astype(np.int32)
     except FileNotFoundError as error:
         raise MaskError(f"{path} does not exist") from error
-    except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises for a damaged file
+    except IMAGE_ERRORS as error:
         raise MaskError(f"{path} is not a readable image: {error}") from error

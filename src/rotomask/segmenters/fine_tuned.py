@@ -227,7 +227,12 @@ class FineTunedSegmenter(NetworkSegmenter[OneShotNetwork, FineTuningConfig]):
             shrinks = height < frame.shape[0]
             method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
             frame = np.asarray(cv2.resize(frame, (width, height), interpolation=method), np.uint8)
-        image = torch.tensor(frame, device=self.runtime.device).permute(2, 0, 1)[None].float() / 255
+        image = (
+            torch.tensor(np.ascontiguousarray(frame), device=self.runtime.device)
+            .permute(2, 0, 1)[None]
+            .float()
+            / 255
+        )
         return image.contiguous(memory_format=torch.channels_last)
 
     def _mask(self, mask: npt.NDArray[np.bool_]) -> Tensor:

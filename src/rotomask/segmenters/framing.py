@@ -37,7 +37,7 @@ class Framing:
             reduces = width < frame.shape[1]
             method = cv2.INTER_AREA if reduces else cv2.INTER_CUBIC
             frame = cv2.resize(frame, (width, height), interpolation=method)  # type: ignore[assignment]
-        image = torch.tensor(frame, device=self.device)
+        image = torch.tensor(np.ascontiguousarray(frame), device=self.device)
         image = image.permute(2, 0, 1)[None].float() / 255
         return F.pad(image, self.padding).contiguous(memory_format=torch.channels_last)
 
@@ -53,13 +53,17 @@ class Framing:
         return F.pad(torch.stack(layers).to(self.device), self.padding)
 
     def output(self, probabilities: Tensor) -> Probabilities:
-        """O+1×H×W at padded size -> without padding, at the video's own size."""
+        """O+1×H×W at padded size -> without padding, at the video's own size; a copy.
+
+        The caller may write into the array: it shares no memory with what a segmenter keeps.
+        """
         height, width = self.working_size
         left, _, top, _ = self.padding
         inner = probabilities[:, top : top + height, left : left + width]
         if self.size != self.working_size:
             inner = F.interpolate(inner[None], self.size, mode="bilinear", align_corners=False)[0]
-        return inner.float().cpu().numpy()
+        # Without a resize, float() and cpu() return the tensor itself, and numpy() its memory.
+        return np.array(inner.float().cpu().numpy())
 
 
 def ids_in(mask: Mask) -> tuple[int, ...]:

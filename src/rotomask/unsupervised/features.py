@@ -38,7 +38,7 @@ def frame_maps(
     """
     interpolation = cv2.INTER_AREA if size[0] < frame.shape[0] else cv2.INTER_LINEAR
     small = cv2.resize(frame, size[::-1], interpolation=interpolation)
-    image = torch.from_numpy(np.asarray(small)).to(runtime.device).permute(2, 0, 1)[None]
+    image = torch.from_numpy(np.ascontiguousarray(small)).to(runtime.device).permute(2, 0, 1)[None]
     with runtime.inference():
         maps = network((image.float() / 255).contiguous(memory_format=torch.channels_last))
         objectness = torch.sigmoid(maps.objectness[0])

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from rotomask.errors import VideoError
+from rotomask.masks.pages import page_count
 
 IMAGE_SUFFIXES = (
     *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".bmp", ".dib"),
@@ -23,13 +24,19 @@ def read_image(path: Path) -> tuple[Pixels, Pixels | None]:
     """The pixels of an image file: H×W×3 uint8 RGB, and alpha H×W uint8 or None.
 
     16-bit values are scaled to 8 bits, floats are clipped to 0..1 and scaled, grey becomes RGB, and
-    the EXIF orientation is applied. An animation gives its first frame.
+    the EXIF orientation is applied.
 
     Raises:
-        VideoError: If the file is missing, damaged or of an unknown type.
+        VideoError: If the file is missing, damaged, of an unknown type, or has several frames.
     """
     try:
         with Image.open(path) as opened:
+            count = page_count(opened)
+            if count > 1:
+                raise VideoError(
+                    f"{path} has {count} frames or pages, and would be read as one; convert it to "
+                    "a video or a folder of images, e.g. with ImageMagick: magick FILE %05d.png"
+                )
             return _from_pillow(ImageOps.exif_transpose(opened))
     except FileNotFoundError as error:
         raise VideoError(f"{path} does not exist") from error
@@ -39,6 +46,15 @@ def read_image(path: Path) -> tuple[Pixels, Pixels | None]:
         if pixels is None:
             raise VideoError(f"{path} is not a readable image: {_reason(error, path)}") from error
         return pixels
+
+
+def is_animated_png(path: Path) -> bool:
+    """True for a PNG of several frames, which FFmpeg reads as a video."""
+    try:
+        with Image.open(path) as image:
+            return image.format == "PNG" and page_count(image) > 1
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return False
 
 
 def stored_size(path: Path) -> tuple[int, int] | None:

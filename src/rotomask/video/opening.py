@@ -1,11 +1,12 @@
 """Opening of a video file, a folder of images or an image as a `Video`."""
 
+import math
 from fractions import Fraction
 from pathlib import Path
 
 from rotomask.errors import OptionError, VideoError
 from rotomask.video.image_sequence import ImageSequence, open_folder
-from rotomask.video.images import IMAGE_SUFFIXES
+from rotomask.video.images import IMAGE_SUFFIXES, is_animated_png
 from rotomask.video.video import Video
 from rotomask.video.video_file import VideoFile
 
@@ -34,7 +35,7 @@ def open_video(path: str | Path, fps: Fraction | float | None = None) -> Video:
         rotomask.errors.VideoError: holiday.mp4 does not exist
     """
     path = Path(path)
-    if fps is not None and fps <= 0:
+    if fps is not None and not 0 < fps < math.inf:  # not nan either
         raise OptionError(f"fps must be above 0, got {fps}")
     folder_fps = Fraction(fps).limit_denominator(1001) if fps is not None else FOLDER_FPS
     if not path.exists():
@@ -42,6 +43,7 @@ def open_video(path: str | Path, fps: Fraction | float | None = None) -> Video:
     if path.is_dir():
         return open_folder(path, folder_fps)
     suffix = path.suffix.lower()
-    if suffix in IMAGE_SUFFIXES and suffix not in _ANIMATION_SUFFIXES:
+    is_image = suffix in IMAGE_SUFFIXES and suffix not in _ANIMATION_SUFFIXES
+    if is_image and not is_animated_png(path):
         return ImageSequence(path, [path], folder_fps)
     return VideoFile(path)

@@ -38,6 +38,7 @@ from rotomask.jobs.mark import MarkOptions, mark_frames
 from rotomask.jobs.mask_files import MaskFiles, mask_paths
 from rotomask.jobs.options import frame_range, merge_options
 from rotomask.jobs.progress import OnProgress as OnProgress  # the command line imports it from here
+from rotomask.jobs.snapshots import Snapshots
 from rotomask.masks import LARGEST_ID, object_ids, read_mask
 from rotomask.prompts import Prompts
 from rotomask.segmenters.base import Segmenter
@@ -244,9 +245,19 @@ def _follow_pass(
     if work.is_done(frames.indices):
         work.count(frames.indices)
         return
-    source = VideoFrames(work.video)
-    for followed in follow_pass(segmenter, source, frames, annotations, work.masks):
-        work.count([followed.index], segmented=int(followed.origin == "segmented"))
+    snapshots = Snapshots(work.masks.folder, frames)
+    finished = {index for index in frames.indices if work.masks.is_finished(index)}
+    masks, remaining = work.masks, snapshots.restore(segmenter, finished)
+    if remaining is None:
+        remaining = frames
+    else:
+        masks = replace(work.masks, replays=True)
+        work.count(frames.indices[: len(frames) - len(remaining)])
+    source, started = VideoFrames(work.video), remaining is not frames
+    for followed in follow_pass(segmenter, source, remaining, annotations, masks, started=started):
+        is_new = followed.origin == "segmented" and followed.index not in finished
+        work.count([followed.index], segmented=int(is_new))
+        snapshots.save(segmenter, followed)
 
 
 def _cut_unmarked(

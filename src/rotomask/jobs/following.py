@@ -43,6 +43,8 @@ def follow_pass(
     frames: Pass,
     annotations: Mapping[int, Annotation],
     store: MaskStore,
+    *,
+    started: bool = False,
 ) -> Iterator[FollowedFrame]:
     """Segment the frames of one pass and write their masks.
 
@@ -52,6 +54,7 @@ def follow_pass(
         frames: Which of its frames, in which order.
         annotations: Known masks by frame number.
         store: Receives the masks; frames that are finished there are not segmented again.
+        started: Whether the segmenter has the state after the frame before.
 
     Yields:
         Every frame after its mask was written.
@@ -63,7 +66,9 @@ def follow_pass(
     images = source.frames(frames.start, frames.stop, reverse=frames.reverse)
     # The images come first in the zip: a damaged video says so only when read to its very end.
     numbered = ((index, image) for image, index in zip(images, frames.indices, strict=False))
-    for followed in follow(segmenter, numbered, annotations, finished=store.finished):
+    for followed in follow(
+        segmenter, numbered, annotations, finished=store.finished, started=started
+    ):
         if followed.origin != "finished":
             probabilities = followed.probabilities
             alpha = None if probabilities is None else 1 - probabilities[0]

@@ -27,6 +27,9 @@ class MaskFiles:
     video: Video
     soft: bool
     """Whether every frame has a matte, too."""
+    replays: bool = False
+    """Whether finished frames are segmented again, to bring a segmenter to its exact state; their
+    files stay."""
 
     def is_finished(self, index: int) -> bool:
         """Whether all files of a frame are there."""
@@ -34,12 +37,12 @@ class MaskFiles:
         return all(self.folder.is_finished(path) for path in mask_paths([name], soft=self.soft))
 
     def finished(self, index: int) -> Mask | None:
-        """Labels of a finished frame, H×W int32, or None.
+        """Labels of a finished frame, H×W int32, or None, also where it is segmented again.
 
         Raises:
             MaskError: If its file is damaged.
         """
-        return self.read(index) if self.is_finished(index) else None
+        return self.read(index) if not self.replays and self.is_finished(index) else None
 
     def read(self, index: int) -> Mask:
         """Labels of a finished frame, H×W int32.

@@ -118,6 +118,7 @@ def follow(
     annotations: Mapping[int, Annotation],
     *,
     finished: Callable[[int], Mask | None] | None = None,
+    started: bool = False,
 ) -> Iterator[FollowedFrame]:
     """Segment frames one after the other.
 
@@ -130,6 +131,8 @@ def follow(
         annotations: Known masks by frame number.
         finished: The mask that an earlier run gave a frame, or None: such a frame is shown to the
             segmenter (`Segmenter.observe`), not segmented again.
+        started: Whether the segmenter was given the state after the frame before
+            (`segmenters.state`), so that the first frame is no beginning.
 
     Yields:
         Every frame with its mask, as soon as it is known.
@@ -138,7 +141,6 @@ def follow(
         MaskError: If the first annotation is empty.
         ShapeError: If a frame or mask has the wrong shape, or a size unlike the first's.
     """
-    started = False
     for index, frame in frames:
         known = annotations.get(index)
         probabilities: Probabilities | None = None

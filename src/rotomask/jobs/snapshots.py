@@ -1,0 +1,89 @@
+"""A segmenter's state on disk beside its masks, so that a resumed cut ends as one never stopped."""
+
+import time
+from typing import Any
+
+import torch
+
+from rotomask.files import complete_or_absent
+from rotomask.jobs.folder import PRIVATE, JobFolder
+from rotomask.segmenters.base import Segmenter
+from rotomask.segmenters.follow import FollowedFrame, Pass
+from rotomask.segmenters.state import StateError, restore, state_of
+
+LEAST_SECONDS = 5.0
+"""Time between two snapshots; what a killed job did since the last one is segmented again."""
+MOST_COST = 1 / 30
+"""Greatest fraction of the time that snapshots take."""
+
+
+class Snapshots:
+    """The snapshots of one pass over a video; only the latest is kept."""
+
+    def __init__(self, folder: JobFolder, frames: Pass) -> None:
+        self.frames, self.identity = frames, folder.request.identity
+        direction = "backward" if frames.reverse else "forward"
+        self.file = folder.root / PRIVATE / f"state-{direction}.pt"
+        self._due = 0.0
+        self._is_possible = True
+
+    def restore(self, segmenter: Segmenter, finished: set[int]) -> Pass | None:
+        """Give the segmenter the latest state.
+
+        Args:
+            segmenter: Made as the one whose state it is.
+            finished: Frames with a mask; a snapshot counts only if they cover all frames before it.
+
+        Returns:
+            The frames that come after it, or None without a snapshot of this pass.
+        """
+        stored = self._read()
+        if stored is None or stored.get("identity") != self.identity:
+            return None
+        indices, index = self.frames.indices, stored.get("index")
+        if not isinstance(index, int) or index not in indices:
+            return None
+        if stored.get("first") != indices[0]:
+            return None
+        done = indices[: indices.index(index) + 1]
+        if not finished.issuperset(done):
+            return None
+        try:
+            restore(segmenter, stored.get("state"))
+        except StateError:
+            return None
+        if self.frames.reverse:
+            return Pass(self.frames.start, index, reverse=True)
+        return Pass(index + 1, self.frames.stop)
+
+    def save(self, segmenter: Segmenter, followed: FollowedFrame) -> None:
+        """Store the state after a frame, if the last one is some time ago or the pass is over.
+
+        Raises:
+            OutputError: If the disk is full.
+        """
+        now, is_last = time.perf_counter(), followed.index == self.frames.indices[-1]
+        if followed.origin == "empty" or not self._is_possible or not (now >= self._due or is_last):
+            return
+        try:
+            state = state_of(segmenter)
+        except StateError:
+            self._is_possible = False
+            return
+        content = {
+            "identity": self.identity,
+            "first": self.frames.indices[0],
+            "index": followed.index,
+            "state": state,
+        }
+        with complete_or_absent(self.file) as temporary:
+            torch.save(content, temporary)
+        spent = time.perf_counter() - now
+        self._due = now + max(LEAST_SECONDS, spent / MOST_COST)
+
+    def _read(self) -> dict[str, Any] | None:
+        try:
+            stored = torch.load(self.file, map_location="cpu", weights_only=True)
+        except Exception:  # torch raises anything for a damaged file; it is a cache
+            return None
+        return stored if isinstance(stored, dict) else None

@@ -1,0 +1,341 @@
+"""Corrections that carry: a finished cut is changed at one frame, and around it as far as needed.
+
+Frames whose mask the user gave or corrected are reference frames and never change again. A
+correction is carried forward and backward by the segmenter up to the nearest reference frame on
+each side (Cheng et al. 2021, MiVOS, sec. 3), and blended into the old masks by the distance in time
+where both ends are reference frames. It stops early where it changes nothing any more. Every mask
+is backed up before it is replaced, so that a correction can be undone to the bit.
+"""
+
+import json
+import shutil
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from rotomask.arrays import Mask, Probabilities
+from rotomask.catalog import DEFAULT_MARKER, DEFAULT_MODEL, load_marker
+from rotomask.errors import OptionError, OutputError
+from rotomask.files import complete_or_absent
+from rotomask.jobs.loading import load_model
+from rotomask.jobs.options import merge_options
+from rotomask.jobs.progress import OnProgress
+from rotomask.masks import read_labels, write_mask
+from rotomask.prompts import Marker, Prompt, Prompts, RoughMask
+from rotomask.segmenters.base import Segmenter
+from rotomask.video import Video, open_video
+
+BoolMask = npt.NDArray[np.bool_]
+
+LOG = "corrections.json"
+BACKUPS = "corrections"
+"""Folder, in that of the cut, of the masks that each correction replaced."""
+SAME_PIXELS, SAME_IOU = 10, 0.998
+"""A correction of fewer pixels and a larger IoU is stored, but not carried."""
+QUIET_FRAMES, QUIET_IOU = 8, 0.995
+"""Carrying ends after so many frames on end with masks so similar to the old ones."""
+LARGE_CHANGE = 0.5
+"""Changed pixels per pixel of the object from which the old masks count for nothing: the wrong
+object was followed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorrectOptions:
+    """How a correction is made and carried."""
+
+    model: str = DEFAULT_MODEL
+    """The model that carries it: as a rule, the one that cut the video."""
+    marker: str = DEFAULT_MARKER
+    """What turns prompts into the corrected mask."""
+    size: int | None = 480
+    """Short side at which frames are processed, px; as for `cut`."""
+    device: str = "auto"
+    precision: str = "auto"
+    to_the_end: bool = False
+    """Whether to go on to the next reference frame even where nothing changes any more."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorrectResult:
+    """What a correction did."""
+
+    folder: Path
+    frame_index: int
+    object_ids: tuple[int, ...]
+    """The corrected objects."""
+    changed_pixels: int
+    """Pixels of the corrected frame."""
+    frames_redone: int
+    """Frames that the correction was carried to."""
+
+
+@dataclass
+class CorrectionLog:
+    """The corrections of a cut, in a file in its folder."""
+
+    folder: Path
+    entries: list[dict[str, object]] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, folder: Path) -> "CorrectionLog":
+        """The corrections so far; none if there is no file."""
+        file = folder / LOG
+        if not file.is_file():
+            return cls(folder)
+        return cls(folder, json.loads(file.read_text())["corrections"])
+
+    def write(self) -> None:
+        """Write the file; it is complete or the old one."""
+        with complete_or_absent(self.folder / LOG) as temporary:
+            content = {"version": 1, "corrections": self.entries}
+            temporary.write_text(json.dumps(content, indent=1))
+
+    @property
+    def frames(self) -> set[int]:
+        """Numbers of the corrected frames."""
+        return {int(str(entry["frame"])) for entry in self.entries}
+
+    @property
+    def backups(self) -> Path:
+        """Where the last correction's old masks are."""
+        return self.folder / BACKUPS / f"{len(self.entries):04d}"
+
+
+def correct(
+    video: str | Path | Video,
+    folder: str | Path,
+    prompts: Prompts | Iterable[Prompt],
+    options: CorrectOptions | None = None,
+    *,
+    at: int | None = None,
+    marker: Marker | None = None,
+    segmenter: Segmenter | None = None,
+    on_progress: OnProgress | None = None,
+    **changes: object,
+) -> CorrectResult:
+    """Correct a finished cut at one frame, and the frames around it.
+
+    Args:
+        video: The video that was cut.
+        folder: Output folder of `cut`.
+        prompts: What is wrong: negative prompts where an object's mask has too much, positive ones
+            where it lacks something, or prompts of a new object.
+        options: How; or give its fields as keywords.
+        at: The frame; by default the one that all prompts are on.
+        marker: A marker to use in place of the one that the options name.
+        segmenter: A segmenter to use in place of the one that the options name.
+        on_progress: Receives the stage ``correct``.
+        **changes: Fields of `CorrectOptions`.
+
+    Raises:
+        PromptError: If a prompt is outside the frame, has no area or contradicts another.
+        OptionError: If the prompts are on several frames, or an option is unknown.
+        OutputError: If the folder holds no finished cut of this video, or cannot be written.
+    """
+    options = merge_options(CorrectOptions, options, changes)
+    opened = video if isinstance(video, Video) else open_video(video)
+    cut = Path(folder)
+    listed = prompts if isinstance(prompts, Prompts) else Prompts.on_frame(prompts, at or 0)
+    if at is None and len(listed.frames) != 1:
+        raise OptionError("a correction is of one frame; say by `at` which")
+    index = listed.frames[0] if at is None else at
+    old = read_cut_mask(cut, opened, index)
+    marker = marker or load_marker(
+        options.marker, device=options.device, precision=options.precision
+    )
+    marker.open(opened.frame(index).image)
+    new = corrected_mask(marker, old, listed.at(index))
+    log = CorrectionLog.read(cut)
+    references = reference_frames(cut, log) - {index}
+    ids = tuple(sorted({prompt.object_id for prompt in listed.at(index)}))
+    log.entries.append({"frame": index, "objects": list(ids)})
+    change = _Change(opened, cut, log.backups, index, ids, old, new)
+    change.replace(index, new)
+    log.write()
+    redone = 0
+    if change.is_worth_carrying:
+        segmenter = segmenter or load_model(
+            options.model,
+            size=options.size,
+            device=options.device,
+            precision=options.precision,
+        )
+        for redone, _ in enumerate(change.carry(segmenter, references, options.to_the_end), 1):
+            if on_progress is not None:
+                on_progress("correct", redone, None)
+    return CorrectResult(
+        folder=cut,
+        frame_index=index,
+        object_ids=ids,
+        changed_pixels=int((old != new).sum()),
+        frames_redone=redone,
+    )
+
+
+def undo_correction(folder: str | Path) -> int:
+    """Take back the last correction of a cut: every mask it replaced is restored.
+
+    Returns:
+        The number of the frame that was corrected.
+
+    Raises:
+        OutputError: If there is no correction.
+    """
+    log = CorrectionLog.read(Path(folder))
+    if not log.entries:
+        raise OutputError(f"{folder} has no correction to undo")
+    for backup in sorted(log.backups.iterdir()):
+        with complete_or_absent(log.folder / "masks" / backup.name) as temporary:
+            shutil.copyfile(backup, temporary)
+    shutil.rmtree(log.backups)
+    entry = log.entries.pop()
+    log.write()
+    return int(str(entry["frame"]))
+
+
+def read_cut_mask(folder: Path, video: Video, index: int) -> npt.NDArray[np.int32]:
+    """The mask of a frame of a finished cut.
+
+    Raises:
+        OutputError: If the folder has none, or one of another size.
+    """
+    file = folder / "masks" / f"{video.frame_name(index)}.png"
+    if not file.is_file():
+        raise OutputError(
+            f"{folder} has no mask of frame {index} ({file.name}); finish the cut first"
+        )
+    labels = read_labels(file)
+    if labels.shape != video.size:
+        raise OutputError(
+            f"{file} is {labels.shape[1]}x{labels.shape[0]} but the video "
+            f"{video.size[1]}x{video.size[0]}; give the video that was cut"
+        )
+    return labels
+
+
+def reference_frames(folder: Path, log: CorrectionLog) -> set[int]:
+    """Frames whose masks the user gave or corrected."""
+    file = folder / "job.json"
+    job = json.loads(file.read_text()) if file.is_file() else {}
+    return {int(k) for k in job.get("annotations", {})} | log.frames
+
+
+def corrected_mask(marker: Marker, old: Mask, prompts: tuple[Prompt, ...]) -> npt.NDArray[np.int32]:
+    """The labels of the open frame after a correction; objects without prompts stay as they are.
+
+    Args:
+        marker: With the frame open.
+        old: H×W.
+        prompts: On the frame; each object's old mask is what they improve.
+    """
+    ids = sorted({prompt.object_id for prompt in prompts})
+    masks: list[Prompt] = [RoughMask(old == k, k) for k in ids if (old == k).any()]
+    found = marker.labels([*masks, *prompts])
+    new = np.array(old, np.int32)
+    new[np.isin(old, ids)] = 0
+    return np.where(found > 0, found, new).astype(np.int32)
+
+
+@dataclass
+class _Change:
+    """One correction: the corrected frame before and after, and where masks go."""
+
+    video: Video
+    folder: Path
+    backups: Path
+    index: int
+    ids: tuple[int, ...]
+    old: Mask
+    new: Mask
+
+    @property
+    def is_worth_carrying(self) -> bool:
+        """True if the correction is more than a few pixels."""
+        few = int((self.old != self.new).sum()) < SAME_PIXELS
+        return not few or any(iou(self.old == k, self.new == k) <= SAME_IOU for k in self.ids)
+
+    @property
+    def is_large(self) -> bool:
+        """True if most of the object was wrong."""
+        area = max(1, int(np.isin(self.new, self.ids).sum()))
+        return int((self.old != self.new).sum()) > LARGE_CHANGE * area
+
+    def replace(self, index: int, labels: Mask) -> None:
+        """Write a frame's mask; the old one is backed up first."""
+        file = self.folder / "masks" / f"{self.video.frame_name(index)}.png"
+        backup = self.backups / file.name
+        if not backup.is_file():
+            with complete_or_absent(backup) as temporary:
+                shutil.copyfile(file, temporary)
+        write_mask(file, labels)
+
+    def carry(self, segmenter: Segmenter, references: set[int], to_the_end: bool) -> Iterator[int]:
+        """Redo the frames on both sides; gives the number of each frame that was redone."""
+        after = min((i for i in references if i > self.index), default=None)
+        before = max((i for i in references if i < self.index), default=None)
+        for limit, reverse in ((after, False), (before, True)):
+            yield from self._carry_side(segmenter, limit, reverse, to_the_end)
+
+    def _carry_side(
+        self, segmenter: Segmenter, limit: int | None, reverse: bool, to_the_end: bool
+    ) -> Iterator[int]:
+        """Redo one side, up to the frame before a reference frame, or to the video's end."""
+        if reverse:
+            start, stop = 0 if limit is None else limit + 1, self.index + 1
+        else:
+            start, stop = self.index, self.video.frame_count if limit is None else limit
+        quiet = 0
+        for frame in self.video.frames(start, stop, reverse=reverse):
+            if frame.index == self.index:
+                segmenter.start(frame.image, self.new)
+                continue
+            probabilities = segmenter.step(frame.image)
+            old = read_cut_mask(self.folder, self.video, frame.index)
+            labels = self._blended(probabilities, segmenter.object_ids, old, frame.index, limit)
+            pairs = [(old == k, labels == k) for k in self.ids]
+            is_quiet = all(a.any() and b.any() and iou(a, b) >= QUIET_IOU for a, b in pairs)
+            quiet = quiet + 1 if is_quiet else 0
+            if not np.array_equal(labels, old):
+                self.replace(frame.index, labels)
+            yield frame.index
+            if quiet >= QUIET_FRAMES and not to_the_end and not self.is_large:
+                return
+
+    def _blended(
+        self,
+        probabilities: Probabilities,
+        rows: tuple[int, ...],
+        old: Mask,
+        index: int,
+        limit: int | None,
+    ) -> npt.NDArray[np.int32]:
+        """Old and new mask of a frame as one: the new one counts for less the nearer the limit.
+
+        Args:
+            probabilities: Of the segmenter, O+1×H×W.
+            rows: Ids of rows 1.. .
+            old: Labels before, H×W.
+            index: The frame.
+            limit: The reference frame on this side; None: there is none, and the new mask counts
+                alone.
+        """
+        weight = 1.0
+        if limit is not None and not self.is_large:
+            near = 1 - abs(index - self.index) / abs(limit - self.index)
+            weight = near * near * (3 - 2 * near)  # smoothstep
+        labels = np.array(old, np.int32)
+        labels[np.isin(old, self.ids)] = 0
+        for k in self.ids:
+            row = probabilities[1 + rows.index(k)] if k in rows else np.float32(0)
+            mixed = weight * row + (1 - weight) * (old == k)
+            labels[mixed > 0.5] = k
+        return labels
+
+
+def iou(a: BoolMask, b: BoolMask) -> float:
+    """Intersection over union; 1 for two empty masks."""
+    union = int((a | b).sum())
+    return int((a & b).sum()) / union if union else 1.0

@@ -1,0 +1,166 @@
+"""Corrections that carry: only what is concerned changes, and undo restores it."""
+
+import json
+
+import numpy as np
+import pytest
+
+from rotomask.errors import OptionError, OutputError
+from rotomask.jobs.correct import correct, undo_correction
+from rotomask.masks import read_labels, write_mask
+from rotomask.prompts import (
+    Click,
+    GrabCutMarker,
+    Marker,
+    Polygon,
+    Prompt,
+    Prompts,
+    RoughMask,
+)
+from rotomask.prompts.drawing import View, draw_all
+from rotomask.segmenters.base import Segmenter
+from rotomask.video import open_video
+from tests.clips import write_clip
+
+SIZE = (48, 64)
+FRAMES = 12
+
+
+class Painted(Marker):
+    """Polygons are the mask, whatever the picture; a rough mask stays where there is none."""
+
+    def object_probability(self, prompts: tuple[Prompt, ...]):
+        height, width = self.frame.shape[:2]
+        polygons = [p for p in prompts if isinstance(p, Polygon) and p.positive]
+        masks = [p for p in prompts if isinstance(p, RoughMask)]
+        return (draw_all(polygons or masks, View.whole((height, width))) > 0).astype(np.float32)
+
+
+class Still(Segmenter):
+    """A segmenter that holds the last mask: what is carried is plain to see."""
+
+    def __init__(self):
+        self.mask = np.zeros(SIZE, int)
+
+    @property
+    def object_ids(self):
+        return tuple(int(k) for k in np.unique(self.mask) if k)
+
+    def start(self, frame, mask):
+        self.mask = np.array(mask)
+
+    def step(self, frame):
+        rows = [self.mask == k for k in (0, *self.object_ids)]
+        return np.stack(rows).astype(np.float32)
+
+    def add(self, frame, mask, object_ids=None):
+        raise NotImplementedError
+
+    def observe(self, frame, mask):
+        self.mask = np.array(mask)
+
+
+@pytest.fixture
+def cut(tmp_path):
+    """A finished cut of twelve frames with two objects, marked in frame 0."""
+    video = write_clip(tmp_path / "clip.mp4", frames=FRAMES, size=SIZE)
+    labels = np.zeros(SIZE, np.int32)
+    labels[10:20, 10:20], labels[30:40, 40:55] = 1, 2
+    for index in range(FRAMES):
+        write_mask(tmp_path / "out" / "masks" / f"{index:05d}.png", labels)
+    (tmp_path / "out" / "job.json").write_text(json.dumps({"annotations": {"0": "digest"}}))
+    return video, tmp_path / "out", labels
+
+
+def read_all(folder):
+    return [read_labels(folder / "masks" / f"{i:05d}.png") for i in range(FRAMES)]
+
+
+def square(x, y, side, object_id=1):
+    corners = ((x, y), (x + side, y), (x + side, y + side), (x, y + side))
+    return Polygon(corners, object_id=object_id)
+
+
+def test_a_correction_is_carried_to_the_reference_frames_and_no_further(cut):
+    video, folder, labels = cut
+    first = correct(video, folder, [square(10, 10, 8)], at=8, marker=Painted(), segmenter=Still())
+    assert first.frame_index == 8
+    assert first.frames_redone == 3 + 7  # to the end; back to the marked frame
+    masks = read_all(folder)
+    np.testing.assert_array_equal(masks[0], labels)  # the user's own
+    for index in range(9, FRAMES):  # no reference frame beyond: the new mask alone
+        np.testing.assert_array_equal(masks[index], masks[8])
+    # Between two reference frames each end has its own mask: near 0 the old, near 8 the new one.
+    np.testing.assert_array_equal(masks[1], labels)
+    np.testing.assert_array_equal(masks[7], masks[8])
+    before = read_all(folder)
+    correct(video, folder, [square(11, 11, 9)], at=4, marker=Painted(), segmenter=Still())
+    after = read_all(folder)
+    for index in (0, 8, 9, 10, 11):
+        np.testing.assert_array_equal(before[index], after[index])
+    for old, new in zip(before, after, strict=True):  # the other object never changes
+        np.testing.assert_array_equal(old == 2, new == 2)
+
+
+def test_undo_restores_every_bit(cut):
+    video, folder, _ = cut
+    files = sorted((folder / "masks").iterdir())
+    before = [file.read_bytes() for file in files]
+    correct(video, folder, [square(12, 12, 8)], at=5, marker=Painted(), segmenter=Still())
+    once = [file.read_bytes() for file in files]
+    correct(video, folder, [square(2, 2, 9, 2)], at=7, marker=Painted(), segmenter=Still())
+    assert undo_correction(folder) == 7
+    assert [file.read_bytes() for file in files] == once != before
+    assert undo_correction(folder) == 5
+    assert [file.read_bytes() for file in files] == before
+    with pytest.raises(OutputError, match="has no correction to undo"):
+        undo_correction(folder)
+
+
+def test_the_same_correction_twice_changes_nothing_more(cut):
+    video, folder, _ = cut
+    correct(video, folder, [square(12, 12, 8)], at=5, marker=Painted(), segmenter=Still())
+    once = read_all(folder)
+    again = correct(video, folder, [square(12, 12, 8)], at=5, marker=Painted(), segmenter=Still())
+    assert (again.changed_pixels, again.frames_redone) == (0, 0)
+    for a, b in zip(once, read_all(folder), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_carrying_stops_where_nothing_changes_any_more(tmp_path):
+    """One frame alone was wrong: eight frames on, the masks agree, and the rest is left."""
+    video = write_clip(tmp_path / "clip.mp4", frames=24, size=SIZE)
+    right = np.zeros(SIZE, np.int32)
+    right[10:30, 10:40] = 1
+    wrong = right.copy()
+    wrong[10:14, 40:50] = 1
+    for index in range(24):
+        write_mask(tmp_path / "out" / "masks" / f"{index:05d}.png", wrong if index == 4 else right)
+    prompts = [Polygon(((10, 10), (39, 10), (39, 29), (10, 29)))]
+    result = correct(
+        video, tmp_path / "out", prompts, at=4, marker=Painted(), segmenter=Still()
+    )
+    assert result.frames_redone == 8 + 4
+    corrected = read_labels(tmp_path / "out" / "masks" / "00004.png")
+    np.testing.assert_array_equal(corrected, right)
+
+
+def test_a_new_object_is_carried_too(cut):
+    video, folder, labels = cut
+    correct(video, folder, [square(30, 5, 8, 3)], at=6, marker=Painted(), segmenter=Still())
+    masks = read_all(folder)
+    assert (masks[11] == 3).any()
+    for old, new in zip([labels] * FRAMES, masks, strict=True):
+        np.testing.assert_array_equal(new[old > 0], old[old > 0])
+
+
+def test_what_cannot_be_corrected_is_refused(cut, tmp_path):
+    video, folder, _ = cut
+    with pytest.raises(OutputError, match="has no mask of frame 3"):
+        correct(video, tmp_path / "other", [Click(1, 1)], at=3, marker=GrabCutMarker())
+    on_two = Prompts().add(Click(1, 1), 1).add(Click(1, 1), 2)
+    with pytest.raises(OptionError, match="a correction is of one frame"):
+        correct(video, folder, on_two)
+    other = write_clip(tmp_path / "other.mp4", frames=12, size=(64, 64))
+    with pytest.raises(OutputError, match="give the video that was cut"):
+        correct(open_video(other), folder, [Click(1, 1)], at=3, marker=GrabCutMarker())

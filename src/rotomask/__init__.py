@@ -32,6 +32,7 @@ _HOME = {
     "RotomaskError": "rotomask.errors",
     "Segmenter": "rotomask.segmenters.base",
     "benchmark": "rotomask.jobs.benchmark",
+    "correct": "rotomask.jobs.correct",
     "cut": "rotomask.jobs.cut",
     "detect": "rotomask.jobs.detect",
     "evaluate": "rotomask.evaluation.scoring:evaluate_results",
@@ -48,7 +49,9 @@ _HOME = {
     "propose": "rotomask.jobs.propose",
     "read_mask": "rotomask.masks",
     "refine_cut": "rotomask.jobs.refine:refine",
+    "review": "rotomask.jobs.review",
     "train": "rotomask.jobs.train",
+    "undo_correction": "rotomask.jobs.correct",
     "write_edges": "rotomask.jobs.edges:edges",
     "write_flow": "rotomask.jobs.flow:flow",
     "write_mask": "rotomask.masks",
@@ -67,6 +70,7 @@ __all__ = [
     "Segmenter",
     "__version__",
     "benchmark",
+    "correct",
     "cut",
     "detect",
     "evaluate",
@@ -83,7 +87,9 @@ __all__ = [
     "propose",
     "read_mask",
     "refine_cut",
+    "review",
     "train",
+    "undo_correction",
     "write_edges",
     "write_flow",
     "write_mask",
@@ -94,6 +100,7 @@ if TYPE_CHECKING:
     from rotomask.errors import RotomaskError
     from rotomask.evaluation.scoring import evaluate_results as evaluate
     from rotomask.jobs.benchmark import benchmark
+    from rotomask.jobs.correct import correct, undo_correction
     from rotomask.jobs.cut import CutOptions, cut
     from rotomask.jobs.detect import detect
     from rotomask.jobs.edges import EdgeOptions
@@ -105,6 +112,7 @@ if TYPE_CHECKING:
     from rotomask.jobs.mark import mark
     from rotomask.jobs.propose import propose
     from rotomask.jobs.refine import refine as refine_cut
+    from rotomask.jobs.review import review
     from rotomask.jobs.train import train
     from rotomask.masks import read_mask, write_mask
     from rotomask.prompts import Marker, Prompts

@@ -1,13 +1,12 @@
 """Corrections that carry: only what is concerned changes, and undo restores it."""
 
-import json
-
 import numpy as np
 import pytest
 
 from rotomask.errors import OptionError, OutputError
 from rotomask.jobs.correct import correct, undo_correction
-from rotomask.masks import read_labels, write_mask
+from rotomask.jobs.cut import cut as run_cut
+from rotomask.masks import read_labels
 from rotomask.prompts import (
     Click,
     GrabCutMarker,
@@ -60,15 +59,27 @@ class Still(Segmenter):
         self.mask = np.array(mask)
 
 
+class Flickering(Still):
+    """Wrong in one step, right in all others."""
+
+    def __init__(self, step, wrong):
+        super().__init__()
+        self.left, self.wrong = step, wrong
+
+    def step(self, frame):
+        self.left -= 1
+        if self.left:
+            return super().step(frame)
+        return np.stack([self.wrong == k for k in (0, 1)]).astype(np.float32)
+
+
 @pytest.fixture
 def cut(tmp_path):
     """A finished cut of twelve frames with two objects, marked in frame 0."""
     video = write_clip(tmp_path / "clip.mp4", frames=FRAMES, size=SIZE)
     labels = np.zeros(SIZE, np.int32)
     labels[10:20, 10:20], labels[30:40, 40:55] = 1, 2
-    for index in range(FRAMES):
-        write_mask(tmp_path / "out" / "masks" / f"{index:05d}.png", labels)
-    (tmp_path / "out" / "job.json").write_text(json.dumps({"annotations": {"0": "digest"}}))
+    run_cut(video, labels, tmp_path / "out", segmenter=Still(), formats=())
     return video, tmp_path / "out", labels
 
 
@@ -134,13 +145,11 @@ def test_carrying_stops_where_nothing_changes_any_more(tmp_path):
     right[10:30, 10:40] = 1
     wrong = right.copy()
     wrong[10:14, 40:50] = 1
-    for index in range(24):
-        write_mask(tmp_path / "out" / "masks" / f"{index:05d}.png", wrong if index == 4 else right)
+    run_cut(video, right, tmp_path / "out", segmenter=Flickering(4, wrong), formats=())
+    assert (read_labels(tmp_path / "out" / "masks" / "00004.png") == wrong).all()
     prompts = [Polygon(((10, 10), (39, 10), (39, 29), (10, 29)))]
-    result = correct(
-        video, tmp_path / "out", prompts, at=4, marker=Painted(), segmenter=Still()
-    )
-    assert result.frames_redone == 8 + 4
+    result = correct(video, tmp_path / "out", prompts, at=4, marker=Painted(), segmenter=Still())
+    assert result.frames_redone == 8 + 3
     corrected = read_labels(tmp_path / "out" / "masks" / "00004.png")
     np.testing.assert_array_equal(corrected, right)
 

@@ -42,6 +42,7 @@ for function in (
     video.edges,
     video.export,
     video.refine,
+    video.review,
     video.demo,
 ):
     app.command(cls=Command)(function)

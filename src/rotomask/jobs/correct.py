@@ -7,11 +7,13 @@ where both ends are reference frames. It stops early where it changes nothing an
 is backed up before it is replaced, so that a correction can be undone to the bit.
 """
 
+import contextlib
 import json
 import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +21,8 @@ import numpy.typing as npt
 from rotomask.arrays import Mask, Probabilities
 from rotomask.catalog import DEFAULT_MARKER, DEFAULT_MODEL, load_marker
 from rotomask.errors import OptionError, OutputError
-from rotomask.files import complete_or_absent
+from rotomask.files import output_errors
+from rotomask.jobs.folder import JobFolder, add_to, read_earlier, read_manifest
 from rotomask.jobs.loading import load_model
 from rotomask.jobs.options import merge_options
 from rotomask.jobs.progress import OnProgress
@@ -30,9 +33,9 @@ from rotomask.video import Video, open_video
 
 BoolMask = npt.NDArray[np.bool_]
 
-LOG = "corrections.json"
-BACKUPS = "corrections"
-"""Folder, in that of the cut, of the masks that each correction replaced."""
+FOLDER = "corrections"
+"""Folder, in that of the cut, of the log and of the masks that each correction replaced."""
+LOG = f"{FOLDER}/log.json"
 SAME_PIXELS, SAME_IOU = 10, 0.998
 """A correction of fewer pixels and a larger IoU is stored, but not carried."""
 QUIET_FRAMES, QUIET_IOU = 8, 0.995
@@ -48,6 +51,8 @@ class CorrectOptions:
 
     model: str = DEFAULT_MODEL
     """The model that carries it: as a rule, the one that cut the video."""
+    weights: Path | None = None
+    """A checkpoint of this model to use in place of the shipped one."""
     marker: str = DEFAULT_MARKER
     """What turns prompts into the corrected mask."""
     size: int | None = 480
@@ -76,32 +81,27 @@ class CorrectResult:
 class CorrectionLog:
     """The corrections of a cut, in a file in its folder."""
 
-    folder: Path
-    entries: list[dict[str, object]] = field(default_factory=list)
+    entries: list[dict[str, Any]] = field(default_factory=list)
 
     @classmethod
-    def read(cls, folder: Path) -> "CorrectionLog":
+    def read(cls, root: Path) -> "CorrectionLog":
         """The corrections so far; none if there is no file."""
-        file = folder / LOG
-        if not file.is_file():
-            return cls(folder)
-        return cls(folder, json.loads(file.read_text())["corrections"])
+        file = root / LOG
+        return cls(json.loads(file.read_text())["corrections"]) if file.is_file() else cls()
 
-    def write(self) -> None:
+    def write(self, folder: JobFolder) -> None:
         """Write the file; it is complete or the old one."""
-        with complete_or_absent(self.folder / LOG) as temporary:
-            content = {"version": 1, "corrections": self.entries}
-            temporary.write_text(json.dumps(content, indent=1))
+        folder.write_json(LOG, {"version": 1, "corrections": self.entries})
 
     @property
     def frames(self) -> set[int]:
         """Numbers of the corrected frames."""
-        return {int(str(entry["frame"])) for entry in self.entries}
+        return {int(entry["frame"]) for entry in self.entries}
 
     @property
-    def backups(self) -> Path:
-        """Where the last correction's old masks are."""
-        return self.folder / BACKUPS / f"{len(self.entries):04d}"
+    def backups(self) -> str:
+        """Where the last correction's old masks are, relative to the cut."""
+        return f"{FOLDER}/{len(self.entries):04d}"
 
 
 def correct(
@@ -148,24 +148,20 @@ def correct(
     )
     marker.open(opened.frame(index).image)
     new = corrected_mask(marker, old, listed.at(index))
-    log = CorrectionLog.read(cut)
-    references = reference_frames(cut, log) - {index}
     ids = tuple(sorted({prompt.object_id for prompt in listed.at(index)}))
-    log.entries.append({"frame": index, "objects": list(ids)})
-    change = _Change(opened, cut, log.backups, index, ids, old, new)
-    change.replace(index, new)
-    log.write()
     redone = 0
-    if change.is_worth_carrying:
-        segmenter = segmenter or load_model(
-            options.model,
-            size=options.size,
-            device=options.device,
-            precision=options.precision,
-        )
-        for redone, _ in enumerate(change.carry(segmenter, references, options.to_the_end), 1):
-            if on_progress is not None:
-                on_progress("correct", redone, None)
+    with _held(cut, opened) as held:
+        log = CorrectionLog.read(cut)
+        references = reference_frames(cut, log) - {index}
+        log.entries.append({"frame": index, "objects": list(ids)})
+        change = _Change(opened, held, log.backups, index, ids, old, new)
+        change.replace(index, new)
+        log.write(held)
+        if change.is_worth_carrying:
+            segmenter = segmenter or _load(options)
+            for redone, _ in enumerate(change.carry(segmenter, references, options.to_the_end), 1):
+                if on_progress is not None:
+                    on_progress("correct", redone, None)
     return CorrectResult(
         folder=cut,
         frame_index=index,
@@ -173,6 +169,27 @@ def correct(
         changed_pixels=int((old != new).sum()),
         frames_redone=redone,
     )
+
+
+def _load(options: CorrectOptions) -> Segmenter:
+    return load_model(
+        options.model,
+        weights=options.weights,
+        size=options.size,
+        device=options.device,
+        precision=options.precision,
+    )
+
+
+@contextlib.contextmanager
+def _held(root: Path, video: Video | None) -> Iterator[JobFolder]:
+    """The folder of a cut, held to replace its masks."""
+    masks = [f"masks/{file.name}" for file in sorted((root / "masks").glob("*.png"))]
+    with add_to(root, masks, [] if video is None else [video.path]) as held:
+        if not (root / FOLDER).exists():
+            with output_errors(root):
+                held.journal.record_tree(FOLDER)
+        yield held
 
 
 def undo_correction(folder: str | Path) -> int:
@@ -184,16 +201,23 @@ def undo_correction(folder: str | Path) -> int:
     Raises:
         OutputError: If there is no correction.
     """
-    log = CorrectionLog.read(Path(folder))
-    if not log.entries:
+    root = Path(folder)
+    if not CorrectionLog.read(root).entries:
         raise OutputError(f"{folder} has no correction to undo")
-    for backup in sorted(log.backups.iterdir()):
-        with complete_or_absent(log.folder / "masks" / backup.name) as temporary:
-            shutil.copyfile(backup, temporary)
-    shutil.rmtree(log.backups)
-    entry = log.entries.pop()
-    log.write()
-    return int(str(entry["frame"]))
+    with _held(root, None) as held:
+        log = CorrectionLog.read(root)
+        for backup in sorted((root / log.backups).iterdir()):
+            with held.write(f"masks/{backup.name}") as temporary:
+                shutil.copyfile(backup, temporary)
+        shutil.rmtree(root / log.backups)
+        entry = log.entries.pop()
+        log.write(held)
+    return int(entry["frame"])
+
+
+def mask_file(folder: Path, video: Video, index: int) -> Path:
+    """Where a cut has the mask of a frame."""
+    return folder / "masks" / f"{video.frame_name(index)}.png"
 
 
 def read_cut_mask(folder: Path, video: Video, index: int) -> npt.NDArray[np.int32]:
@@ -202,7 +226,7 @@ def read_cut_mask(folder: Path, video: Video, index: int) -> npt.NDArray[np.int3
     Raises:
         OutputError: If the folder has none, or one of another size.
     """
-    file = folder / "masks" / f"{video.frame_name(index)}.png"
+    file = mask_file(folder, video, index)
     if not file.is_file():
         raise OutputError(
             f"{folder} has no mask of frame {index} ({file.name}); finish the cut first"
@@ -217,10 +241,17 @@ def read_cut_mask(folder: Path, video: Video, index: int) -> npt.NDArray[np.int3
 
 
 def reference_frames(folder: Path, log: CorrectionLog) -> set[int]:
-    """Frames whose masks the user gave or corrected."""
-    file = folder / "job.json"
-    job = json.loads(file.read_text()) if file.is_file() else {}
-    return {int(k) for k in job.get("annotations", {})} | log.frames
+    """Frames whose masks the user gave or corrected.
+
+    Raises:
+        OutputError: If the manifest of the cut is damaged.
+    """
+    manifest, earlier = read_manifest(folder), read_earlier(folder)
+    if manifest is not None:
+        given = manifest["settings"].get("masks") or {}
+    else:
+        given = (earlier or {}).get("annotations") or {}
+    return {int(k) for k in given} | log.frames
 
 
 def corrected_mask(marker: Marker, old: Mask, prompts: tuple[Prompt, ...]) -> npt.NDArray[np.int32]:
@@ -244,8 +275,8 @@ class _Change:
     """One correction: the corrected frame before and after, and where masks go."""
 
     video: Video
-    folder: Path
-    backups: Path
+    folder: JobFolder
+    backups: str
     index: int
     ids: tuple[int, ...]
     old: Mask
@@ -265,12 +296,12 @@ class _Change:
 
     def replace(self, index: int, labels: Mask) -> None:
         """Write a frame's mask; the old one is backed up first."""
-        file = self.folder / "masks" / f"{self.video.frame_name(index)}.png"
-        backup = self.backups / file.name
-        if not backup.is_file():
-            with complete_or_absent(backup) as temporary:
+        file = mask_file(self.folder.root, self.video, index)
+        backup = f"{self.backups}/{file.name}"
+        if not self.folder.is_finished(backup):
+            with self.folder.write(backup) as temporary:
                 shutil.copyfile(file, temporary)
-        write_mask(file, labels)
+        write_mask(file, labels, self.folder.commit)
 
     def carry(self, segmenter: Segmenter, references: set[int], to_the_end: bool) -> Iterator[int]:
         """Redo the frames on both sides; gives the number of each frame that was redone."""
@@ -292,8 +323,10 @@ class _Change:
             if frame.index == self.index:
                 segmenter.start(frame.image, self.new)
                 continue
+            if not mask_file(self.folder.root, self.video, frame.index).is_file():
+                return  # the cut was of a range of frames
             probabilities = segmenter.step(frame.image)
-            old = read_cut_mask(self.folder, self.video, frame.index)
+            old = read_cut_mask(self.folder.root, self.video, frame.index)
             labels = self._blended(probabilities, segmenter.object_ids, old, frame.index, limit)
             pairs = [(old == k, labels == k) for k in self.ids]
             is_quiet = all(a.any() and b.any() and iou(a, b) >= QUIET_IOU for a, b in pairs)

@@ -38,6 +38,7 @@ from rotomask.jobs.mark import MarkOptions, mark_frames
 from rotomask.jobs.mask_files import MaskFiles, mask_paths
 from rotomask.jobs.options import frame_range, merge_options
 from rotomask.jobs.progress import OnProgress as OnProgress  # the command line imports it from here
+from rotomask.jobs.review import store_confidence
 from rotomask.jobs.snapshots import Snapshots
 from rotomask.masks import LARGEST_ID, object_ids, read_mask
 from rotomask.prompts import Prompts
@@ -256,6 +257,8 @@ def _follow_pass(
     source, started = VideoFrames(work.video), remaining is not frames
     for followed in follow_pass(segmenter, source, remaining, annotations, masks, started=started):
         is_new = followed.origin == "segmented" and followed.index not in finished
+        if is_new and followed.probabilities is not None:
+            store_confidence(work.masks.folder, followed.index, followed.probabilities)
         work.count([followed.index], segmented=int(is_new))
         snapshots.save(segmenter, followed)
 

@@ -1,0 +1,65 @@
+"""Confidence per frame, and the frames that most need a look."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rotomask.cli import main
+from rotomask.errors import OptionError, OutputError
+from rotomask.jobs.cut import cut
+from rotomask.jobs.review import frame_confidence, read_confidence, review
+from rotomask.masks import read_labels
+from tests.refine.demo_frames import DEMO
+
+CLIP = DEMO / "clip.mp4"
+
+
+def distribution(p):
+    objects = np.asarray(p, np.float32)
+    return np.concatenate([1 - objects.sum(0, keepdims=True), objects])
+
+
+def test_a_sure_mask_is_sure_and_a_faint_one_is_not():
+    sure, faint, small = (np.zeros((1, 20, 20)) for _ in range(3))
+    sure[0, 5:15, 5:15], faint[0, 5:15, 5:15] = 1.0, 0.55
+    assert frame_confidence(distribution(sure)) == 1
+    assert frame_confidence(distribution(faint)) < 0.2
+    assert frame_confidence(distribution(small)) == 1  # no object
+    both = np.concatenate([sure, np.zeros_like(sure)])
+    both[1, 16:19, 16:19] = 0.6
+    assert frame_confidence(distribution(both)) < 0.5  # of the least sure object
+
+
+def test_a_cut_is_reviewed_and_corrected_from_the_command_line(tmp_path, monkeypatch, capsys):
+    """The whole way: cut, review, a correction at the frame it names, undo."""
+    out = tmp_path / "out"
+    cut(CLIP, DEMO / "first_mask.png", out, stop=8, size=96, formats=())
+    assert sorted(read_confidence(out)) == list(range(1, 8))
+    result = review(CLIP, out, count=2, apart=2)
+    assert len(result.frames) == 2
+    assert abs(result.frames[0].index - result.frames[1].index) >= 2
+    assert result.frames[0].confidence <= result.frames[1].confidence
+    with Image.open(result.sheet) as picture:
+        assert picture.width > 600
+
+    before = read_labels(out / "masks" / "00005.png")
+    ys, xs = np.nonzero(before)
+    at = ["--at", "5", "--point", f"{xs[len(xs) // 2]},{ys[len(ys) // 2]},-"]
+    common = ["cut", str(CLIP), "--continue", str(out), "--format", "none", "--size", "96", "-q"]
+    for more in (at, ["--undo"]):
+        monkeypatch.setattr("sys.argv", ["rotomask", *common, *more])
+        with pytest.raises(SystemExit) as end:
+            main()
+        assert not end.value.code, capsys.readouterr().err
+        after = read_labels(out / "masks" / "00005.png")
+        assert np.array_equal(before, after) == (more == ["--undo"])
+    assert json.loads((out / "corrections" / "log.json").read_text())["corrections"] == []
+
+
+def test_what_cannot_be_reviewed_is_refused(tmp_path):
+    with pytest.raises(OutputError, match="it is no cut of this version"):
+        review(CLIP, tmp_path)
+    with pytest.raises(OptionError, match="at least 1 frame"):
+        review(CLIP, tmp_path, count=0)

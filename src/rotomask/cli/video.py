@@ -177,7 +177,7 @@ def cut(
     frame, and DIR/overlay.mp4. Run the same command again to resume an interrupted job.
     """
     if corrections.continued is not None or corrections.undo:
-        with job("some frames may be corrected and others not; --undo restores them", messages):
+        with job(lambda: "add --undo to restore the masks before it", messages):
             from rotomask.jobs.correct import CorrectOptions
 
             carried = CorrectOptions(

@@ -94,6 +94,7 @@ def test_the_check_sees_the_commands_and_what_is_wrong():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # fifteen minutes on a busy machine
 def test_the_commands_under_use_it_run_one_after_the_other(tmp_path, monkeypatch, capsys):
     text = (ROOT / "README.md").read_text()
     text = text[text.index("## Use it") : text.index("From Python:")]

@@ -20,7 +20,7 @@ from rotomask.training.clip_data import Stage
 from rotomask.training.loop import Hardware
 from rotomask.training.object_edges import EdgeRecipe, flow_of_clips, outlines
 from rotomask.training.run import train
-from rotomask.training.single_frames import name_all
+from rotomask.training.single_frames import assign_all_ids
 from rotomask.training.task import Schedule
 from studies.distance import DistanceRecipe, bin_loss
 from studies.distance_network import DistanceConfig, load_distance_estimator, normalised_distance
@@ -117,19 +117,23 @@ def test_everything_annotated_has_an_id_of_its_own(data):
     task = EDGES.task(data)
     for step in range(6):
         batch = task.batch(step, 0)
-        before, after = render(batch).labels, render(name_all(batch)).labels
+        before, after = render(batch).labels, render(assign_all_ids(batch)).labels
         assert (after[before > 0] > 0).all()
         for clip_before, clip_after in zip(before, after, strict=True):
             for k in set(clip_before.unique().tolist()) - {0}:
                 assert len(clip_after[clip_before == k].unique()) == 1
     layers = (batch["index"][:, :, 0] >= 0).sum(1)
-    assert [int(ids.unique().numel()) - 1 for ids in name_all(batch)["ids"]] >= layers.tolist()
+    assert [
+        int(ids.unique().numel()) - 1 for ids in assign_all_ids(batch)["ids"]
+    ] >= layers.tolist()
 
 
 def test_a_still_scene_keeps_no_ids_where_only_what_moves_counts(data):
     stage = replace(STAGE, real=0.0, paste=1.0, occlusion=1.0, batch=4)
     batch = replace(EDGES, stage=stage).task(data).batch(0, 0)
-    everything, moving = (render(name_all(batch, still=still)).labels for still in (True, False))
+    everything, moving = (
+        render(assign_all_ids(batch, still=still)).labels for still in (True, False)
+    )
     named = render(batch).labels
     assert (moving[named > 0] > 0).all()
     assert ((moving > 0) <= (everything > 0)).all()

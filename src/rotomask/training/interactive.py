@@ -1,9 +1,9 @@
-"""Training of click-lite: simulated prompts, corrected round by round where the network errs.
+"""Training of click-lite: simulated prompts, then rounds that correct the network's errors.
 
-Sofiiuk et al. 2021 (RITM), sec. 3: first prompts drawn at random, then rounds that add the prompt a
-user would give next, with the mask of the round before as input. Unlike there, each sample has its
-own number of rounds and every round is learned from: the encoder, which is frozen, runs once for
-all of them.
+Sofiiuk et al. 2021 (RITM), sec. 3: the first prompts are drawn at random; each round adds the
+prompt that a user would give next, and the mask of the round before is an input. Unlike in RITM,
+each sample has its own number of rounds, and every round has a loss. The encoder is frozen and runs
+once for all rounds.
 """
 
 import zlib
@@ -40,25 +40,25 @@ from rotomask.training.starting import video_encoder_weights
 from rotomask.training.task import Batch, Data, Recipe, Schedule, Task
 
 HELD_OUT_STILLS = 200
-"""Images of each collection of stills that are kept out of training."""
+"""Number of images of each collection of stills held out from training."""
 THRESHOLD = 0.49
-"""Probability above which a pixel is foreground, as RITM simulates clicks."""
+"""Probability above which a pixel is foreground, as in RITM's simulation of clicks."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rounds:
-    """How a sample is corrected."""
+    """Rounds of correction of a sample."""
 
     most: int = 3
-    """Rounds of correction after the first prompts: 0 to so many, alike often."""
+    """Maximum number of rounds after the first prompts; uniform from 0 to this."""
     stroke: float = 0.25
-    """Part of the corrections that are strokes; the others are clicks."""
+    """Fraction of corrections that are strokes; the others are clicks."""
     forgotten: float = 0.1
-    """Part of the rounds in which the previous mask is not given."""
+    """Fraction of rounds without the previous mask."""
     binary: float = 0.2
-    """Part of the rounds in which the previous mask is given without probabilities."""
+    """Fraction of rounds in which the previous mask is binary, not probabilities."""
     earlier_weight: float = 0.4
-    """Weight of the loss of the rounds before a sample's last."""
+    """Weight of the loss of the rounds before a sample's last, which has weight 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,28 +68,29 @@ class ClickLoss:
     overlap: float = 0.5
     """Weight of one minus the soft IoU."""
     prompts: float = 0.2
-    """Weight of the cross-entropy at the prompts, which are to be obeyed."""
+    """Weight of the cross-entropy at the pixels of prompts, which the mask should follow."""
     coarse: float = 0.4
     """Weight of the cross-entropy of the output at stride 16."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class InteractiveRecipe(Recipe):
-    """Everything that a run of click-lite depends on, but for the data."""
+    """Hyper-parameters of a run of click-lite."""
 
     optimiser_steps: int
-    """Steps of the run."""
+    """Number of optimiser steps."""
     encoder_factor: float = 0.0
-    """The encoder is not trained."""
+    """Learning rate of the encoder relative to that of the other parameters; 0: frozen."""
     model: ClickLiteConfig = field(default_factory=ClickLiteConfig)
     samples: SampleConfig = field(default_factory=SampleConfig)
     rounds: Rounds = field(default_factory=Rounds)
     losses: ClickLoss = field(default_factory=ClickLoss)
     batch_size: int = 8
+    """Samples per batch."""
     held_out: tuple[str, ...] = HELD_OUT
-    """Videos that are validated on, not trained on."""
+    """Names of the videos used for validation, not for training."""
     validate_stride: int = 8
-    """Every so many-th frame of the held-out videos is clicked."""
+    """Step between the frames of the held-out videos that are validated."""
 
     @property
     def steps(self) -> int:
@@ -102,20 +103,21 @@ class InteractiveRecipe(Recipe):
         return "click-lite"
 
     def task(self, data: Data, initial: Path | None = None) -> Task:
-        """The task on this data; see `Recipe.task`."""
+        """Task on this data; see `Recipe.task`."""
         unknown = set(data) - set(STILLS) - set(VIDEOS)
         stills = {name: find_stills(data[name]) for name in STILLS if name in data}
         if unknown or not stills:
             raise OptionError(
-                "an interactive network is trained on stills, and videos beside: --data "
-                f"duts=FOLDER --data davis=FOLDER, got {', '.join(data) or 'none'}"
+                f"an interactive network is trained on stills ({', '.join(STILLS)}) and optionally "
+                f"videos ({', '.join(VIDEOS)}), got {', '.join(data) or 'none'}; use --data "
+                "duts=FOLDER --data davis=FOLDER"
             )
         videos = [v for name in VIDEOS if name in data for v in find_videos(data[name])]
         return InteractiveTask(self, stills, videos, initial)
 
 
 class InteractiveTask(Task):
-    """A recipe on the user's data."""
+    """Click-lite with its training samples, loss and validation."""
 
     def __init__(
         self,
@@ -126,20 +128,25 @@ class InteractiveTask(Task):
     ) -> None:
         super().__init__(recipe, initial)
         self.recipe = recipe
-        trained = {name: without_held_out(part) for name, part in stills.items()}
-        self.sizes = {name: len(part) for name, part in trained.items()}
-        self.stills = JoinedStills(tuple(trained.values()))
+        training = {name: without_held_out(collection) for name, collection in stills.items()}
+        self.sizes = {name: len(collection) for name, collection in training.items()}
+        self.stills = JoinedStills(tuple(training.values()))
         self.videos = tuple(v for v in videos if v.name not in recipe.held_out)
         self.held_out = tuple(v for v in videos if v.name in recipe.held_out)
 
     def new_network(self) -> tuple[nn.Module, str]:
-        """A network with the encoder of the shipped stm-lite."""
+        """Network with the encoder of the shipped stm-lite, and a description of these weights."""
         network = ClickLite(self.recipe.model)
         network.encoder.load_state_dict(video_encoder_weights())
         return network, "encoder of the shipped stm-lite"
 
     def batch(self, step: int, part: int) -> Batch:
-        """Images B×3×S×S, truths B×S×S and prompts B×4×S×S uint8; rounds of correction, B."""
+        """One batch of samples with their first prompts.
+
+        Returns:
+            ``images`` B×3×S×S, ``truths`` B×S×S and ``maps`` of prompts B×4×S×S, all uint8;
+            ``rounds``, the number of corrections of each sample, B int64.
+        """
         cv2.setNumThreads(0)
         rng = np.random.default_rng((self.schedule.seed, step, part))
         samples = [
@@ -156,7 +163,7 @@ class InteractiveTask(Task):
         }
 
     def loss(self, network: nn.Module, batch: Batch, step: int) -> Tensor:
-        """The mean loss of all rounds of a batch."""
+        """Weighted mean of the losses of all rounds of a batch, a scalar."""
         assert isinstance(network, ClickLite)
         rng = np.random.default_rng((self.schedule.seed, step, 1))
         images = batch["images"].float() / 255
@@ -170,11 +177,12 @@ class InteractiveTask(Task):
             each = click_losses(output, truths, maps, self.recipe.losses)
             total = total + (each * weight).sum()
             weights += float(weight.sum())
-            # Only samples that have another round stay.
-            stay = (~last).nonzero()[:, 0]
-            features = select_features(features, stay)
-            truths, maps, rounds = truths[stay], maps[stay], rounds[stay]
-            self._correct(maps, output.logits.detach()[stay], truths, rng)
+            # Continue with the samples that have another round; B shrinks.
+            remaining = (~last).nonzero()[:, 0]
+            features = select_features(features, remaining)
+            truths, maps, rounds = truths[remaining], maps[remaining], rounds[remaining]
+            # Detached: a user's correction is a new input, not a function of the weights.
+            self._correct(maps, output.logits.detach()[remaining], truths, rng)
         return total / weights
 
     def _correct(
@@ -183,31 +191,34 @@ class InteractiveTask(Task):
         """Add to each sample's maps the previous mask and the next prompt, in place."""
         config = self.recipe.rounds
         probabilities = torch.sigmoid(logits).cpu().numpy()
-        for canvas, probability, truth in zip(maps, probabilities, truths, strict=True):
-            drawn = canvas.numpy()  # shares the tensor's memory
+        for sample_maps, probability, truth in zip(maps, probabilities, truths, strict=True):
+            canvas = sample_maps.numpy()  # 4×S×S, shares the tensor's memory
             predicted = probability > THRESHOLD
-            click_error(drawn, truth.numpy() > 0.5, predicted, rng, config.stroke)
-            choice = rng.random()
-            if choice < config.forgotten:
-                drawn[PREVIOUS] = 0
-            elif choice < config.forgotten + config.binary:
-                drawn[PREVIOUS] = np.where(predicted, 255, 0)
+            click_error(canvas, truth.numpy() > 0.5, predicted, rng, config.stroke)
+            draw = rng.random()
+            if draw < config.forgotten:
+                canvas[PREVIOUS] = 0
+            elif draw < config.forgotten + config.binary:
+                canvas[PREVIOUS] = np.where(predicted, 255, 0)
             else:
-                drawn[PREVIOUS] = np.round(probability * 255)
+                canvas[PREVIOUS] = np.round(probability * 255)
 
     def validate(self, network: nn.Module) -> dict[str, float]:
-        """Mean IoU of the held-out videos' frames after 1, 3 and 5 clicks, and their mean."""
+        """Mean IoU on frames of the held-out videos after 1, 3 and 5 clicks, and their mean."""
         assert isinstance(network, ClickLite)
         return click_scores(network, self.held_out, self.recipe.validate_stride)
 
     def data_sizes(self) -> dict[str, int]:
-        """Number of stills of each kind, videos and video frames."""
+        """Number of stills per collection, of videos and of video frames."""
         frames = sum(len(v) for v in self.videos)
         return {**self.sizes, "videos": len(self.videos), "video frames": frames}
 
 
 def without_held_out(stills: Stills) -> Stills:
-    """The stills that are trained on; those of `held_out_stills` are left out."""
+    """Stills for training: all but those of `held_out_stills`.
+
+    Small or simulated collections are returned whole.
+    """
     if not isinstance(stills, FolderStills) or len(stills) <= 2 * HELD_OUT_STILLS:
         return stills
     held_out = set(held_out_stills(stills).pairs)
@@ -215,16 +226,17 @@ def without_held_out(stills: Stills) -> Stills:
 
 
 def held_out_stills(stills: FolderStills, count: int = HELD_OUT_STILLS) -> FolderStills:
-    """The stills kept out of training: those with the smallest checksums of their names.
+    """Stills held out from training: those with the smallest checksums of their names.
 
-    So the choice depends on the names alone, not on their order or on what else is there.
+    The selection depends on the names alone, so that a change in the order, or a few more stills,
+    hardly changes it.
     """
     order = sorted(stills.pairs, key=lambda pair: (zlib.crc32(pair[0].stem.encode()), pair[0].stem))
     return FolderStills(order[:count])
 
 
 def select_features(features: ClickFeatures, index: Tensor) -> ClickFeatures:
-    """The features of some images of a batch."""
+    """Features of the images of a batch with these indices."""
     pyramid = Pyramid(*(level[index] for level in features.pyramid))
     return ClickFeatures(
         pyramid, features.deep[index], features.embedding[index], features.pixels[index]
@@ -232,24 +244,25 @@ def select_features(features: ClickFeatures, index: Tensor) -> ClickFeatures:
 
 
 def click_losses(output: ClickOutput, truths: Tensor, maps: Tensor, config: ClickLoss) -> Tensor:
-    """The weighed losses of each of B samples.
+    """Weighted sum of the losses of each of B samples.
 
     Args:
-        output: Of the network.
+        output: Output of the network.
         truths: B×H×W, 0 or 1.
-        maps: Prompts B×4×H×W uint8; the first two channels are obeyed.
-        config: The weights.
+        maps: Prompts B×4×H×W uint8; the mask should follow the first two channels.
+        config: Weights of the losses.
 
     Returns:
         B, float32.
     """
     entropy = F.binary_cross_entropy_with_logits(output.logits, truths, reduction="none")
-    obeyed = (maps[:, :2].amax(1) > 127).float()
-    # A stroke may cross the object's border: there the truth counts, not the prompt.
-    at_prompts = (entropy * obeyed).sum((1, 2)) / obeyed.sum((1, 2)).clamp_min(1)
+    prompts = (maps[:, :2].amax(1) > 127).float()  # B×H×W
+    # The target is the truth, not the prompt: a stroke may cross the object's border.
+    at_prompts = (entropy * prompts).sum((1, 2)) / prompts.sum((1, 2)).clamp_min(1)  # B
+    # Soft targets at stride 16: the fraction of foreground in each cell, B×h×w.
     height, width = output.coarse.shape[-2:]
-    small = F.adaptive_avg_pool2d(truths[:, None], (height, width))[:, 0]
-    coarse = F.binary_cross_entropy_with_logits(output.coarse, small, reduction="none")
+    coverage = F.adaptive_avg_pool2d(truths[:, None], (height, width))[:, 0]
+    coarse = F.binary_cross_entropy_with_logits(output.coarse, coverage, reduction="none")
     return (
         normalised_focal_loss(output.logits, truths)
         + config.overlap * (1 - soft_iou(output.logits, truths))
@@ -263,12 +276,13 @@ def normalised_focal_loss(
 ) -> Tensor:
     """Focal loss whose weights have a mean of 1 in each sample (Sofiiuk et al. 2019, AdaptIS).
 
-    The plain focal loss dies out as the predictions get good; this one keeps its gradient.
+    The plain focal loss vanishes as predictions improve; the normalisation preserves the size of
+    its gradient.
 
     Args:
         logits: B×H×W.
         truths: B×H×W, 0 or 1.
-        alpha: Weight of the foreground, 1 - alpha of the background.
+        alpha: Weight of the foreground; that of the background is 1 - alpha.
         gamma: Exponent of the focal weight.
 
     Returns:
@@ -276,26 +290,38 @@ def normalised_focal_loss(
     """
     entropy = F.binary_cross_entropy_with_logits(logits, truths, reduction="none")
     focus = (1 - torch.exp(-entropy)).pow(gamma)  # exp(-entropy) is the truth's probability
-    scale = focus.shape[1] * focus.shape[2] / focus.sum((1, 2)).clamp_min(1e-6)
+    scale = focus.shape[1] * focus.shape[2] / focus.sum((1, 2)).clamp_min(1e-6)  # B
     balance = torch.where(truths > 0.5, alpha, 1 - alpha)
+    # The scale is detached, as in the authors' code: it is a weight, not a target.
     return (balance * focus * scale.detach()[:, None, None] * entropy).mean((1, 2))
 
 
 def soft_iou(logits: Tensor, truths: Tensor) -> Tensor:
-    """Intersection over union of B×H×W probabilities and truths: B, 0 to 1; two empty ones: 1."""
+    """Soft IoU of each sample, B, 0 to 1; 1 if prediction and truth are both empty.
+
+    Args:
+        logits: B×H×W.
+        truths: B×H×W, 0 or 1.
+    """
     probabilities = torch.sigmoid(logits)
-    shared = (probabilities * truths).sum((1, 2))
+    intersection = (probabilities * truths).sum((1, 2))
     union = (probabilities + truths - probabilities * truths).sum((1, 2))
-    return (shared + 1) / (union + 1)
+    return (intersection + 1) / (union + 1)
 
 
 @torch.no_grad()
 def click_scores(
     network: ClickLite, videos: Sequence[AnnotatedVideo], stride: int
 ) -> dict[str, float]:
-    """Mean IoU after 1, 3 and 5 simulated clicks on every so many-th frame, and their mean.
+    """Mean IoU after 1, 3 and 5 simulated clicks, and the mean of the three as ``score``.
 
-    Frames are clicked as a whole at 384 px, without zoom: a quick look at weights.
+    A quick measure for selecting weights: whole frames with a long side of 384 px, without the zoom
+    of `ClickMarker`.
+
+    Args:
+        network: Set to evaluation mode.
+        videos: Annotated videos; all objects of a frame are one.
+        stride: Step between the frames that are clicked.
     """
     network.eval()
     scores: dict[int, list[float]] = {1: [], 3: [], 5: []}
@@ -314,15 +340,15 @@ def click_scores(
 def _click_frame(
     network: ClickLite, frame: Image, truth: BoolMask, clicks: int, long_side: int = 384
 ) -> list[float]:
-    """IoU after each of so many clicks; those of a frame without errors stay as they are."""
+    """IoU after each click; it stays the same once there is no error left to click."""
     height, width = truth.shape
     factor = long_side / max(height, width)
     size = tuple(max(32, round(v * factor / 32) * 32) for v in (width, height))
     small = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
-    wanted = cv2.resize(truth.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
+    target = cv2.resize(truth.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
     features = network.encode(torch.from_numpy(small).movedim(-1, 0)[None].float() / 255)
-    maps = np.zeros((4, *wanted.shape), np.uint8)
-    robot, predicted, ious = ClickRobot(wanted), np.zeros_like(wanted), []
+    maps = np.zeros((4, *target.shape), np.uint8)
+    robot, predicted, ious = ClickRobot(target), np.zeros_like(target), []
     for _ in range(clicks):
         click = robot.click(predicted)
         if click is not None:
@@ -331,7 +357,7 @@ def _click_frame(
             logits = network(features, torch.from_numpy(maps)[None].float() / 255).logits
             probability = torch.sigmoid(logits[0]).numpy()
             maps[PREVIOUS], predicted = np.round(probability * 255), probability > THRESHOLD
-        ious.append(region_similarity(predicted, wanted))
+        ious.append(region_similarity(predicted, target))
     return ious
 
 
@@ -340,4 +366,4 @@ RECIPE = InteractiveRecipe(
     optimiser_steps=6000,
     schedule=Schedule(learning_rate=8e-4, warmup=60, decay_part=0.5, ema=0.998, validate_every=200),
 )
-"""Begins at the encoder of stm-lite; constant rate for 3,000 steps, then a cosine."""
+"""Starts from the encoder of stm-lite; constant rate for 3,000 steps, then a cosine."""

@@ -1,4 +1,4 @@
-"""Training of edges-lite: object outlines, side by side at every stride, and the foreground."""
+"""Training of edges-lite: object outlines, supervised at every stride, and the foreground."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,26 +19,26 @@ from rotomask.segmenters.fine_tuned import balanced_cross_entropy
 from rotomask.training.single_frames import (
     SingleFrameRecipe,
     SingleFrameTask,
+    assign_all_ids,
     foreground_loss,
-    name_all,
 )
 from rotomask.training.task import Batch, Data, Task
 
 VALIDATE_EVERY = 4
-"""Of the held-out videos' frames, one in so many is scored."""
+"""Step between the frames of the held-out videos that are scored."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EdgeRecipe(SingleFrameRecipe):
-    """Everything that a run depends on, but for the data."""
+    """Hyper-parameters of a run of edges-lite or edges-flow-lite."""
 
     model: EdgeConfig = field(default_factory=EdgeConfig)
     still: bool = True
-    """Whether objects that move as the camera does are marked too, where that is known."""
+    """Use the outlines of objects without motion of their own too; see `assign_all_ids`."""
     without_flow: float = 0.1
-    """Part of the frames of which a network with flow does not see it."""
+    """Fraction of frames for which a network with flow gets zeros in place of the flow."""
     foreground: float = 0.5
-    """Weight of the foreground's loss."""
+    """Weight of the foreground loss."""
 
     @property
     def model_name(self) -> str:
@@ -46,47 +46,49 @@ class EdgeRecipe(SingleFrameRecipe):
         return "edges-flow-lite" if self.model.flow else "edges-lite"
 
     def task(self, data: Data, initial: Path | None = None) -> Task:
-        """The task on this data; see `Recipe.task`."""
+        """Task on this data; see `Recipe.task`."""
         return EdgeTask(self, data, initial)
 
 
 class EdgeTask(SingleFrameTask):
-    """A recipe on the user's data."""
+    """HEPSPNet with its training frames, loss and validation."""
 
     def __init__(self, recipe: EdgeRecipe, data: Data, initial: Path | None = None) -> None:
         super().__init__(recipe, data, initial)
         self.recipe = recipe
 
     def network(self) -> HEPSPNet:
-        """The network."""
+        """HEPSPNet of the recipe's config."""
         return HEPSPNet(self.recipe.model)
 
     def prepare(self, batch: Batch) -> Batch:
-        """Frames and their instances; for a network with flow, its channels to a neighbour."""
-        clips = render(name_all(batch, still=self.recipe.still))
+        """``frames`` N×3×S×S, instance ``labels`` N×S×S, and ``flow`` N×3×S×S if it is used."""
+        clips = render(assign_all_ids(batch, still=self.recipe.still))
         prepared = {"frames": clips.frames.flatten(0, 1), "labels": clips.labels.flatten(0, 1)}
         if self.recipe.model.flow:
             prepared["flow"] = flow_of_clips(clips.frames)
         return prepared
 
     def loss(self, network: nn.Module, batch: Batch, step: int) -> Tensor:
-        """Class-balanced cross-entropy of the fused edges and of every side, and foreground."""
+        """Class-balanced cross-entropy of fused and side edges plus the foreground loss."""
         frames = batch["frames"].contiguous(memory_format=torch.channels_last)
         flow = batch.get("flow")
         if flow is not None:
-            kept = torch.rand(len(flow), 1, 1, 1, device=flow.device) >= self.recipe.without_flow
-            flow = flow * kept
+            # Drop the flow of whole frames, so that the network also works without.
+            draw = torch.rand(len(flow), 1, 1, 1, device=flow.device)
+            flow = flow * (draw >= self.recipe.without_flow)
         logits: EdgeLogits = network(frames, flow)
-        edges = outlines(batch["labels"])
-        # Balanced weights add up to 2·p·(1 - p) of the pixels; over that the loss is of order 1.
-        part = edges.mean().clamp_min(1e-3)
-        nested = sum(balanced_cross_entropy(x, edges) for x in (logits.fused, *logits.sides))
-        foreground = (batch["labels"] > 0).float()[:, None]
+        edges = outlines(batch["labels"])  # N×1×S×S
+        # With a fraction p of edge pixels, the mean of the balanced weights is 2·p·(1 - p), which
+        # is small as outlines are thin. Dividing by it makes the loss a weighted mean.
+        fraction = edges.mean().clamp_min(1e-3)
+        edge_loss = sum(balanced_cross_entropy(x, edges) for x in (logits.fused, *logits.sides))
+        foreground = (batch["labels"] > 0).float()[:, None]  # N×1×S×S
         masks = foreground_loss(logits.foreground, foreground, self.recipe.dice)
-        return nested / (2 * part * (1 - part)) + self.recipe.foreground * masks
+        return edge_loss / (2 * fraction * (1 - fraction)) + self.recipe.foreground * masks
 
     def validate(self, network: nn.Module) -> dict[str, float]:
-        """F of the edges over frames of the videos kept out, at the best threshold."""
+        """F, precision and recall of the edges on held-out videos, at the best threshold."""
         assert isinstance(network, HEPSPNet)
         detector, estimator = EdgeDetector(network), DISFlow()
         counts = []
@@ -105,7 +107,7 @@ class EdgeTask(SingleFrameTask):
 
 
 def outlines(labels: Tensor) -> Tensor:
-    """The two pixels on either side of every border between different labels.
+    """Outlines two pixels wide: one pixel on either side of every border between labels.
 
     Args:
         labels: B×H×W, whole numbers.
@@ -113,20 +115,24 @@ def outlines(labels: Tensor) -> Tensor:
     Returns:
         B×1×H×W float32, 0 or 1.
     """
+    # Replicated, so that an object cut by the frame has no outline there: B×1×H+2×W+2.
     values = F.pad(labels.float()[:, None], (1, 1, 1, 1), mode="replicate")
-    # Cross-shaped neighbourhoods: a pixel is on an outline when one beside it has another label.
-    middle = values[..., 1:-1, 1:-1]
-    beside = (
+    # A pixel is on an outline if one of its four neighbours has another label. Max-pooling minus
+    # min-pooling would include the diagonal neighbours.
+    centre = values[..., 1:-1, 1:-1]
+    neighbours = (
         values[..., :-2, 1:-1],
         values[..., 2:, 1:-1],
         values[..., 1:-1, :-2],
         values[..., 1:-1, 2:],
     )
-    return torch.stack([x != middle for x in beside]).any(0).float()
+    return torch.stack([x != centre for x in neighbours]).any(0).float()
 
 
 def flow_of_clips(frames: Tensor) -> Tensor:
-    """Flow channels of every frame: to the next one of its clip, of the last to the one before.
+    """Flow channels of every frame.
+
+    The flow is to the next frame of the clip; that of the last frame is to the one before.
 
     Args:
         frames: B×T×3×H×W, 0..1.

@@ -1,4 +1,4 @@
-"""Learning rates and frozen parts of networks that begin with pre-trained encoders."""
+"""Learning rates and frozen layers of networks with pre-trained encoders."""
 
 from torch import nn
 
@@ -6,7 +6,7 @@ from rotomask.networks.layers.efficientnet_lite import DepthwiseConv2d, Efficien
 from rotomask.networks.layers.resnet import ResNet50
 
 Rates = list[tuple[list[nn.Parameter], float]]
-"""Groups of trained parameters, each with its factor of the learning rate."""
+"""Groups of trained parameters, each with its factor on the learning rate."""
 
 
 def freeze_early_stages(encoder: EfficientNetLite0, count: int) -> None:
@@ -16,10 +16,10 @@ def freeze_early_stages(encoder: EfficientNetLite0, count: int) -> None:
 
 
 def freeze_filters(encoder: EfficientNetLite0) -> None:
-    """Freeze the depthwise layers.
+    """Freeze the depthwise layers, which have few weights but slow gradients.
 
-    They hold few weights, and the gradients of these take a fifth of a training step on a CPU; so
-    does that of their bias alone, which is computed with the filters'.
+    On a CPU their gradients take a fifth of a training step. Freezing the filters alone saves
+    nothing, because the gradient of the bias is computed together with theirs.
     """
     for module in encoder.modules():
         if isinstance(module, DepthwiseConv2d):
@@ -27,7 +27,7 @@ def freeze_filters(encoder: EfficientNetLite0) -> None:
 
 
 def pretrained_encoders(network: nn.Module) -> list[nn.Module]:
-    """The parts of a network that begin with ImageNet weights."""
+    """Encoders of a network that start from ImageNet weights."""
     return [m for m in network.modules() if isinstance(m, (EfficientNetLite0, ResNet50))]
 
 
@@ -35,13 +35,13 @@ def slower_encoders(network: nn.Module, factor: float, *, frozen_stages: int = 0
     """Groups of all trained parameters, pre-trained encoders at a fraction of the learning rate.
 
     Args:
-        network: Whole; parameters that are frozen already are in no group.
-        factor: Factor of the learning rate for the encoders; 0 freezes them.
-        frozen_stages: Stages of light encoders, from the input, to freeze with the stem before
-            them; 0: none, not even the stem.
+        network: Network; parameters that are already frozen are in no group.
+        factor: Factor on the learning rate of the encoders; 0 freezes them.
+        frozen_stages: Number of stages of light encoders, counted from the input, to freeze
+            together with the stem; 0: none, not even the stem.
 
     Returns:
-        The rest of the network at the full rate, then the encoders.
+        The rest of the network at the full rate, then the encoders. Empty groups are left out.
     """
     encoders = pretrained_encoders(network)
     for encoder in encoders:

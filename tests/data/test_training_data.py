@@ -5,10 +5,14 @@ import json
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from pycocotools import mask as rle
 
 from rotomask.data.training.clips import find_videos
 from rotomask.data.training.images import read_labels
+from rotomask.data.training.segmentations import segmentation_fault
 from rotomask.data.training.stills import JoinedStills, find_stills
 from rotomask.data.training.synthetic import moving_shapes
 from rotomask.errors import DatasetError
@@ -58,17 +62,23 @@ def test_clips_alone_are_enough_also_for_more_objects_than_they_have(clips):
 
 def test_a_mask_of_another_size_than_its_frame_is_named(clips):
     write_mask(clips / "masks" / "clip-0" / "0.png", np.ones((10, 10), np.int32))
-    with pytest.raises(DatasetError, match=r"0\.png is 10×10, its frame 96×72"):
-        find_videos(clips)[0].read(0)
+    with pytest.raises(DatasetError, match=r"0\.png is 10×10, its image 96×72"):
+        find_videos(clips)
 
 
 def test_a_damaged_mask_or_image_is_named(clips):
     (clips / "masks" / "clip-0" / "1.png").write_bytes(b"not a picture")
     with pytest.raises(DatasetError, match=r"1\.png"):
-        find_videos(clips)[0].read(1)
-    (clips / "frames" / "clip-0" / "2.jpg").write_bytes(b"not a picture")
+        find_videos(clips)
+    (clips / "masks" / "clip-0" / "1.png").unlink()
+    jpeg = clips / "frames" / "clip-0" / "2.jpg"
+    whole = jpeg.read_bytes()
+    jpeg.write_bytes(b"not a picture")
     with pytest.raises(DatasetError, match=r"cannot read .*2\.jpg"):
-        find_videos(clips)[0].read(2)
+        find_videos(clips)
+    jpeg.write_bytes(whole[:300])  # the header is whole: named when it is read
+    with pytest.raises(DatasetError, match=r"cannot read .*2\.jpg"):
+        find_videos(clips)[0].read(1)
 
 
 def test_ids_beyond_a_byte_are_refused(tmp_path):
@@ -124,6 +134,44 @@ def test_coco_that_cannot_be_used_says_why(coco, tmp_path):
     other.write_text('{"images": []}')
     with pytest.raises(DatasetError, match="not a COCO annotation file"):
         find_stills(other)
+
+
+@pytest.mark.parametrize(
+    ("segmentation", "message"),
+    [
+        ([[0, 0, float("inf"), 0, 9, 9]], "not a finite number"),
+        ([[0, 0, float("nan"), 0, 9, 9]], "not a finite number"),
+        ([[0, 0, 1e9, 0, 9, 9]], "far outside the image of 80x60"),
+        ([[0, 0, 9, 9]], "three points or more"),
+        ([["a"] * 6], "not a finite number"),
+        ("abc", "polygons or an RLE, got str"),
+        ({"size": [60, 80], "counts": [10, 20]}, "add up to 30, the image has 4800"),
+        ({"size": [60, 80], "counts": [5000, -200]}, "no counts of 0 and above"),
+        ({"size": [6, 8], "counts": [0, 48]}, r"of size \[6, 8\], the image \[60, 80\]"),
+        ({"size": [60, 80], "counts": "04"}, "add up to 4, the image has 4800"),
+        ({"size": [60, 80], "counts": "o"}, "no counts of 0 and above"),
+    ],
+)
+def test_a_damaged_segmentation_is_named_before_the_run(coco, segmentation, message):
+    content = json.loads(coco.read_text())
+    content["annotations"][0]["segmentation"] = segmentation
+    coco.write_text(json.dumps(content))
+    with pytest.raises(DatasetError, match=rf"object 1 of a\.jpg: .*{message}"):
+        find_stills(coco)
+
+
+@given(hnp.arrays(np.uint8, hnp.array_shapes(min_dims=2, max_dims=2), elements=st.integers(0, 1)))
+def test_every_compressed_mask_of_coco_is_sound(mask):
+    packed = rle.encode(np.asfortranarray(mask))
+    height, width = mask.shape
+    assert segmentation_fault(packed, height, width) is None
+    assert segmentation_fault(packed, height, width + 1) is not None
+
+
+def test_an_image_of_another_size_than_its_annotation_is_named_before_the_run(coco):
+    _save(coco.parent / "images" / "a.jpg", np.zeros((30, 40, 3), np.uint8))
+    with pytest.raises(DatasetError, match=r"a\.jpg is 40×30, its annotation 80×60"):
+        find_stills(coco)
 
 
 def test_collections_are_joined(coco, tmp_path):

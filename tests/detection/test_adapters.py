@@ -198,6 +198,61 @@ def test_a_file_that_takes_no_image_is_refused(tmp_path):
         no_boxes.detect(FRAME)
 
 
+def _onnx_file(path, nodes, output_type, batch=1, sides=(64, 96)):
+    """A detector of a few nodes, from the image ``images`` to the output ``out``."""
+    onnx = pytest.importorskip("onnx")
+    image = onnx.helper.make_tensor_value_info("images", 1, [batch, 3, *sides])
+    output = onnx.helper.make_tensor_value_info("out", output_type, None)
+    graph = onnx.helper.make_graph(nodes(onnx.helper), "g", [image], [output])
+    opset = onnx.helper.make_opsetid("", 15)
+    model = onnx.helper.make_model(graph, opset_imports=[opset], ir_version=8)
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def _flat(helper):
+    return [helper.make_node("Flatten", ["images"], ["out"])]
+
+
+def _failing(helper):
+    shape = helper.make_tensor("shape", 7, [1], [7])
+    return [
+        helper.make_node("Constant", [], ["shape"], value=shape),
+        helper.make_node("Reshape", ["images", "shape"], ["out"]),
+    ]
+
+
+def _text(helper):
+    value = helper.make_tensor("v", 8, [2], [b"cat", b"dog"])
+    return [helper.make_node("Constant", [], ["out"], value=value)]
+
+
+@pytest.mark.parametrize(
+    ("batch", "sides", "message"),
+    [
+        (1, (60000, 60000), "takes images of 60000x60000; sides must be 1 to 4096 px"),
+        (4, (64, 96), "takes 4 images at a time"),
+    ],
+)
+def test_an_input_that_no_frame_fits_is_refused(tmp_path, batch, sides, message):
+    path = _onnx_file(tmp_path / "a.onnx", _flat, 1, batch, sides)
+    with pytest.raises(WeightsError, match=message):
+        OnnxDetector(path)
+
+
+def test_a_failing_network_and_text_as_output_are_one_clear_error(tmp_path):
+    with pytest.raises(WeightsError, match=r"a\.onnx failed on a frame: [^\n]*$"):
+        OnnxDetector(_onnx_file(tmp_path / "a.onnx", _failing, 1)).detect(FRAME)
+    with pytest.raises(ShapeError, match="no known layout: out"):
+        OnnxDetector(_onnx_file(tmp_path / "b.onnx", _text, 8)).detect(FRAME)
+
+
+def test_text_beside_numbers_is_ignored_and_undefined_scores_count_as_none():
+    scores = np.array([0.9, np.nan, np.inf], np.float32)
+    outputs = {"boxes": BOXES, "scores": scores, "names": np.array(["cat", "dog", "cat"])}
+    assert read_outputs(outputs, (64, 96))[1].tolist() == pytest.approx([0.9, 0, 0])
+
+
 BOXES = np.array([[10, 20, 30, 60], [5, 5, 15, 15], [0, 0, 4, 4]], np.float32)
 SCORES = np.array([0.9, 0.6, 0.2], np.float32)
 CLASSES = np.array([2, 0, 1])

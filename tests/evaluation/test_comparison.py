@@ -1,6 +1,7 @@
 """Paired bootstrap: what is noise and what is not."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -101,6 +102,44 @@ def test_objects_weigh_as_in_the_benchmark(tmp_path):
     first.to_json(tmp_path / "a.json")
     second.to_json(tmp_path / "b.json")
     assert compare(tmp_path / "a.json", tmp_path / "b.json") == comparison
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda data: data.update(figures={"J_mean": {"a": 1}}),
+        lambda data: data.update(figures=[1]),
+        lambda data: data.update(sequences=3),
+        lambda data: data.update(sequences=["s"]),
+        lambda data: data.update(run=None),
+        lambda data: data["sequences"][0].update(objects=[{"id": 1}]),
+        lambda data: data["figures"].update(J_mean=float("inf")),
+    ],
+)
+def test_a_result_with_odd_json_is_named(tmp_path, change):
+    data = made_up([0.5]).to_dict()
+    change(data)
+    path = tmp_path / "odd.json"
+    path.write_text(json.dumps(data))
+    with pytest.raises(InputError, match=r"odd\.json is not an evaluation"):
+        compare(path, made_up([0.5]))
+
+
+def test_a_result_without_figures_is_named():
+    empty = SequenceScore(name="s0", figures={})
+    without = dataclasses.replace(made_up([0.5]), sequences=(empty,))
+    with pytest.raises(InputError, match="J_mean cannot be computed"):
+        compare(made_up([0.5]), without)
+    with pytest.raises(OptionError, match="no figure ''"):
+        compare(dataclasses.replace(made_up([0.5]), figures={}), made_up([0.5]))
+
+
+def test_json_has_no_infinity(tmp_path):
+    run = {"peak_mib": float("nan"), "seconds": {"s0": float("inf")}, "versions": ["1"]}
+    result = dataclasses.replace(made_up([0.5]), figures={"J_mean": float("inf")}, run=run)
+    data = json.loads(result.to_json(), parse_constant=pytest.fail)
+    assert data["figures"] == {"J_mean": None}
+    assert data["run"] == {"peak_mib": None, "seconds": {"s0": None}, "versions": ["1"]}
 
 
 def test_what_cannot_be_compared():

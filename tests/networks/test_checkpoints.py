@@ -8,8 +8,15 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from rotomask.catalog import load_network
 from rotomask.errors import OutputError, WeightsError
-from rotomask.networks.checkpoints import load_into, load_state, read_metadata, save_weights
+from rotomask.networks.checkpoints import (
+    METADATA_KEY,
+    load_into,
+    load_state,
+    read_metadata,
+    save_weights,
+)
 from rotomask.networks.stm import STM
 from tests.golden import filled_state
 
@@ -130,6 +137,40 @@ def test_a_checkpoint_of_another_network(
     assert str(path) in str(raised.value)
     assert "\n" not in str(raised.value)
     assert_same(network.state_dict(), before)
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_values_that_are_not_finite_are_refused(tmp_path: Path, suffix: str, value: float) -> None:
+    state = Small().state_dict()
+    state["conv.bias"][0] = value
+    path = tmp_path / f"diverged{suffix}"
+    if suffix == ".pth":
+        torch.save(state, path)
+    else:
+        safetensors.torch.save_file(state, path)
+    with pytest.raises(WeightsError, match=r"has values that are not finite, in conv\.bias"):
+        load_state(path)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ([1, 2], "settings that are no JSON object"),
+        ({"model": "stm-lite", "config": {"invented": 1}}, "this version does not know .*invented"),
+        ({"model": "stm-lite", "config": "x"}, "this version does not know"),
+        ({"model": "other", "config": {"width": "x"}}, "is a checkpoint of other, not of stm-lite"),
+    ],
+)
+def test_settings_of_a_newer_or_foreign_file(
+    tmp_path: Path, settings: object, message: str
+) -> None:
+    path = tmp_path / "w.safetensors"
+    safetensors.torch.save_file(
+        Small().state_dict(), path, metadata={METADATA_KEY: json.dumps(settings)}
+    )
+    with pytest.raises(WeightsError, match=message):
+        load_network("stm-lite", path)
 
 
 def test_missing_and_misnamed_files(tmp_path: Path) -> None:

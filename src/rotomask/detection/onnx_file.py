@@ -38,6 +38,8 @@ DTYPES: dict[str, npt.DTypeLike] = {
 LARGEST_RELATIVE = 2.0
 """If no coordinate exceeds this, boxes are in fractions of the image, not px. Above 1, because a
 box can reach beyond the image."""
+LARGEST_SIDE_PX = 4096
+"""Largest side of an input image: a file that declares 60000x60000 would take 10 GB for a frame."""
 ROW_LENGTH = 6
 """Length of a row in the layout ``rows``."""
 
@@ -120,10 +122,16 @@ class OnnxDetector(Detector):
 
         Raises:
             ShapeError: If `frame` is not a frame, or the layout of the outputs is not recognised.
+            WeightsError: If the network fails.
         """
         check_frame(frame)
         letterboxed = letterbox(frame, self.input.size)
-        outputs = self.session.run(None, {self.input.name: self._tensor(letterboxed.image)})
+        try:
+            outputs = self.session.run(None, {self.input.name: self._tensor(letterboxed.image)})
+        except Exception as error:  # onnxruntime's exceptions have no common base class
+            raise WeightsError(
+                f"{self.path} failed on a frame: {_first_line(error)}; export it again"
+            ) from error
         by_name = dict(zip(self.outputs, map(np.asarray, outputs), strict=True))
         boxes, scores, classes = read_outputs(
             by_name, self.input.size, self.config.layout, class_count=len(self.class_names)
@@ -171,7 +179,11 @@ def read_outputs(
     Raises:
         ShapeError: If the arrays do not have this layout, or no layout is recognised.
     """
-    arrays = _unbatch(outputs)
+    numeric = {k: a for k, a in outputs.items() if a.dtype.kind in "fiub"}
+    if not numeric:
+        raise _unknown_layout(outputs)
+    # Some networks give undefined scores to padding; 0 is below every threshold.
+    arrays = {k: np.nan_to_num(a, posinf=0, neginf=0) for k, a in _unbatch(numeric).items()}
     if layout == "auto":
         layout = _detect_layout(arrays, class_count)
     if layout == "boxes":
@@ -278,7 +290,7 @@ def _unbatch(arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[An
 
 
 def _unknown_layout(arrays: Mapping[str, npt.NDArray[Any]]) -> ShapeError:
-    shapes = ", ".join(f"{name} {tuple(array.shape)}" for name, array in arrays.items())
+    shapes = ", ".join(f"{k} {tuple(a.shape)} {a.dtype}" for k, a in arrays.items())
     return ShapeError(
         f"the detector's outputs have no known layout: {shapes}; expected boxes N×4 with scores N, "
         "or one array N×6, 1×(4+C)×N or 1×N×(5+C); set the layout in OnnxConfig"
@@ -313,7 +325,7 @@ def _open(path: Path, threads: int) -> Any:
         )
     except Exception as error:  # onnxruntime's exceptions have no common base class
         raise WeightsError(
-            f"{path} is damaged or not an ONNX file: {str(error).splitlines()[0]}"
+            f"{path} is damaged or not an ONNX file: {_first_line(error)}"
         ) from error
 
 
@@ -330,6 +342,15 @@ def _describe_input(inputs: Sequence[Any], path: Path, size: int) -> Input:
         )
     sides = image[1:] if channels_first else image[:2]
     height, width = (side if isinstance(side, int) else size for side in sides)
+    if not (0 < height <= LARGEST_SIDE_PX and 0 < width <= LARGEST_SIDE_PX):
+        raise WeightsError(
+            f"{path} takes images of {width}x{height}; sides must be 1 to {LARGEST_SIDE_PX} px"
+        )
+    if batched and isinstance(shape[0], int) and shape[0] != 1:
+        raise WeightsError(
+            f"{path} takes {shape[0]} images at a time, but frames come one by one; export it with "
+            "a batch of 1 or a dynamic batch"
+        )
     return Input(inputs[0].name, (height, width), channels_first, batched, DTYPES[inputs[0].type])
 
 
@@ -337,8 +358,12 @@ def _names(text: str) -> dict[int, str]:
     """Names by class number from Ultralytics' metadata, a Python dict or list as text."""
     try:
         stored = ast.literal_eval(text) if text else {}
-    except (ValueError, SyntaxError):
+        if isinstance(stored, list):
+            stored = dict(enumerate(stored))
+        return {int(k): str(v) for k, v in stored.items()} if isinstance(stored, dict) else {}
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return {}
-    if isinstance(stored, list):
-        stored = dict(enumerate(stored))
-    return {int(k): str(v) for k, v in stored.items()} if isinstance(stored, dict) else {}
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)

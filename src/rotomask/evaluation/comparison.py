@@ -92,7 +92,7 @@ def compare(
             f"cannot compare {first.benchmark} {first.split} with {second.benchmark} "
             f"{second.split}; give two evaluations of the same benchmark and split"
         )
-    name = figure or next(iter(first.figures))
+    name = figure or next(iter(first.figures), "")
     for result in (first, second):
         if name not in result.figures:
             raise OptionError(
@@ -102,7 +102,13 @@ def compare(
     pairs = [(s, in_second[s.name]) for s in first.sequences if s.name in in_second]
     if not pairs:
         raise InputError("the two evaluations have no sequence in common")
-    values, interval, p_value = _bootstrap(first.benchmark, name, pairs, resamples, seed)
+    try:
+        values, interval, p_value = _bootstrap(first.benchmark, name, pairs, resamples, seed)
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise InputError(
+            f"the figure {name} cannot be computed from the sequences of both files ({error!r}); "
+            "write them again with `evaluate --json`"
+        ) from error
     return Comparison(
         figure=name,
         names=_distinct(first.results, second.results),

@@ -59,7 +59,7 @@ class EvaluationResult:
     """Facts on the run that made the masks: seconds per frame, peak memory, versions."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON, with None for NaN."""
+        """Plain data for JSON, with None for NaN and infinity."""
         return {
             "format": 1,
             "benchmark": self.benchmark,
@@ -68,7 +68,7 @@ class EvaluationResult:
             "figures": _plain(self.figures),
             "sequences": [_sequence_to_dict(s) for s in self.sequences],
             "notes": list(self.notes),
-            "run": dict(self.run),
+            "run": _finite(dict(self.run)),
         }
 
     def to_json(self, path: str | Path | None = None) -> str:
@@ -95,19 +95,19 @@ def read_result(path: str | Path) -> EvaluationResult:
         InputError: If the file is missing or is not an evaluation.
     """
     try:
-        data = json.loads(Path(path).read_text(encoding="utf-8"))
+        data = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_no_constant)
         return EvaluationResult(
-            benchmark=data["benchmark"],
-            split=data["split"],
-            results=data["results"],
+            benchmark=str(data["benchmark"]),
+            split=str(data["split"]),
+            results=str(data["results"]),
             figures=_figures(data["figures"]),
             sequences=tuple(_sequence_from_dict(s) for s in data["sequences"]),
             notes=tuple(data["notes"]),
-            run=data["run"],
+            run=dict(data["run"]),
         )
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(
             f"{path} is not an evaluation ({error}); give a file written by `evaluate --json`"
         ) from error
@@ -156,7 +156,20 @@ def _plain(figures: Figures) -> dict[str, float | None]:
 
 
 def _null(value: float) -> float | None:
-    return None if math.isnan(value) else float(value)
+    return float(value) if math.isfinite(value) else None
+
+
+def _finite(value: Any) -> Any:
+    """A JSON value with None in place of numbers that JSON does not have."""
+    if isinstance(value, Mapping):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is not a number of JSON")
 
 
 def _figures(data: Mapping[str, float | None]) -> Figures:

@@ -33,7 +33,8 @@ def load_state(path: Path) -> dict[str, Tensor]:
         Floating-point tensors converted to float32; others with their stored dtype.
 
     Raises:
-        WeightsError: If the file is missing, damaged or not a state dict.
+        WeightsError: If the file is missing, damaged, not a state dict, or has values that are not
+            finite.
     """
     with _readable(path):
         if path.suffix == ".safetensors":
@@ -43,6 +44,12 @@ def load_state(path: Path) -> dict[str, Tensor]:
     if not isinstance(stored, Mapping) or not all(isinstance(v, Tensor) for v in stored.values()):
         raise WeightsError(
             f"{path} holds more than named tensors; pass a file with only the network's state dict"
+        )
+    infinite = [str(name) for name, value in stored.items() if not value.isfinite().all()]
+    if infinite:
+        raise WeightsError(
+            f"{path} has values that are not finite, in {_first(infinite)}; the training diverged "
+            "or the file is damaged, use another checkpoint"
         )
     return {
         str(name).removeprefix("module."): value.float() if value.is_floating_point() else value
@@ -113,7 +120,11 @@ def read_metadata(path: Path) -> dict[str, Any]:
         WeightsError: If the file is missing, damaged or not safetensors.
     """
     with _readable(path), safetensors.safe_open(path, framework="pt") as file:
-        metadata: dict[str, Any] = json.loads((file.metadata() or {}).get(METADATA_KEY, "{}"))
+        metadata = json.loads((file.metadata() or {}).get(METADATA_KEY, "{}"))
+    if not isinstance(metadata, dict):
+        raise WeightsError(
+            f"{path} has settings that are no JSON object; it was written by another program"
+        )
     return metadata
 
 

@@ -1,5 +1,10 @@
 """The size at which a frame is processed, from its own size and the options."""
 
+from rotomask.errors import OptionError
+
+SMALLEST_SIDE_PX = 16
+"""Smallest short side to which frames are reduced: one position at the networks' stride."""
+
 
 def working_size(
     size: tuple[int, int], short_side: int | None, enlarge: bool, scale: float = 1.0
@@ -11,7 +16,11 @@ def working_size(
         short_side: Short side to which larger frames are reduced, px; None: keep the frame's size.
         enlarge: Enlarge smaller frames to `short_side` too.
         scale: Further factor on both sides, for multi-scale inference.
+
+    Raises:
+        OptionError: If the short side is below 16 px.
     """
+    _check_short_side(short_side, SMALLEST_SIDE_PX)
     short = min(size)
     target = short
     if short_side is not None and (short > short_side or enlarge):
@@ -33,9 +42,21 @@ def fitted_size(size: tuple[int, int], short_side: int | None, multiple: int) ->
         size: Height and width of the frame, px.
         short_side: Short side, px; None: the frame's own.
         multiple: The returned height and width are multiples of this, px.
+
+    Raises:
+        OptionError: If the short side is below 1 px.
     """
+    _check_short_side(short_side, 1)
     scale = 1.0 if short_side is None else short_side / min(size)
     return nearest_multiples((size[0] * scale, size[1] * scale), multiple)
+
+
+def _check_short_side(short_side: int | None, smallest: int) -> None:
+    if short_side is not None and short_side < smallest:
+        raise OptionError(
+            f"frames are processed at a short side of {smallest} px or more, got {short_side}; "
+            "choose e.g. 480"
+        )
 
 
 def nearest_multiples(size: tuple[float, float], multiple: int) -> tuple[int, int]:

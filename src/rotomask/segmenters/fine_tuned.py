@@ -10,6 +10,7 @@ network is fine-tuned, with the layers' own learning rates.
 """
 
 import copy
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -74,7 +75,7 @@ class FineTuningConfig:
                 "fine-tuning needs 0 iterations or more, 1 view or more and 1 view a batch or "
                 f"more, got {self.iterations}, {self.views} and {self.batch}"
             )
-        if self.seconds is not None and self.seconds <= 0:
+        if self.seconds is not None and not 0 < self.seconds < math.inf:
             raise OptionError(f"the budget of fine-tuning must be above 0 s, got {self.seconds}")
 
 

@@ -3,11 +3,15 @@
 They are composed into a segmenter by `jobs.loading.load_model`.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from rotomask.errors import OptionError
+
+LARGEST_SCALE = 4.0
+"""Largest factor of the processing size: memory grows with its square."""
 
 TRACKED = "tracked"
 """Boxes without a detector: an object's box is tracked from its first mask."""
@@ -41,15 +45,19 @@ class Refinements:
     """Refine each frame's masks by a dense CRF (`refine.dense_crf`)."""
 
     def __post_init__(self) -> None:
-        if self.online_steps < 0 or (self.online_seconds is not None and self.online_seconds <= 0):
+        seconds = self.online_seconds
+        if self.online_steps < 0 or (seconds is not None and not 0 < seconds < math.inf):
             raise OptionError(
                 f"online learning takes steps or seconds above 0, got {self.online_steps} steps "
                 f"and {self.online_seconds} seconds"
             )
         if self.scales is None:
             return
-        if not self.scales or min(self.scales) <= 0:
-            raise OptionError(f"scales must be above 0, such as 0.75,1, got {_listed(self.scales)}")
+        if not self.scales or not all(0 < scale <= LARGEST_SCALE for scale in self.scales):
+            raise OptionError(
+                f"scales must be above 0 and at most {LARGEST_SCALE:g}, such as 0.75,1, got "
+                f"{_listed(self.scales)}"
+            )
         if len(set(self.scales)) < len(self.scales):
             raise OptionError(f"each scale counts once, got {_listed(self.scales)}")
 

@@ -180,12 +180,14 @@ class MultiScale(Ensemble):
         scales: The paper has 0.75 and 1.
 
     Raises:
-        OptionError: If there is no scale, or one is not above 0.
+        OptionError: If there is no scale, or one is not above 0, or above 4.
     """
 
     def __init__(self, make: Callable[[float], Segmenter], scales: Sequence[float]) -> None:
-        if not scales or min(scales) <= 0:
-            raise OptionError(f"scales must be above 0, such as 0.75 and 1, got {list(scales)}")
+        if not scales or not all(0 < scale <= 4 for scale in scales):
+            raise OptionError(
+                f"scales must be above 0 and at most 4, such as 0.75 and 1, got {list(scales)}"
+            )
         super().__init__([make(scale) for scale in scales])
 
 

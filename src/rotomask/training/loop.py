@@ -8,7 +8,7 @@ import csv
 import os
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from lightning_fabric.loggers.tensorboard import TensorBoardLogger
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from rotomask.errors import OptionError, OutputError
+from rotomask.errors import DatasetError, OptionError, OutputError
 from rotomask.files import complete_or_absent
 from rotomask.networks.checkpoints import save_weights
 from rotomask.networks.precision import choose_runtime
@@ -360,13 +360,22 @@ def _batches(run: Run, hardware: Hardware) -> Iterator[tuple[list[Batch], int]]:
             pin_memory=fabric.device.type == "cuda",
         )
         step: list[Batch] = []
-        for batch in loader:
+        for batch in _with_short_errors(loader):
             moved = {k: v.to(fabric.device, non_blocking=True) for k, v in batch.items()}
             step.append(moved if dataset.prepares else run.task.prepare(moved))
             if len(step) == schedule.accumulate:
                 first = next(iter(step[0].values()))
                 yield step, len(first) * schedule.accumulate * fabric.world_size
                 step = []
+
+
+def _with_short_errors(batches: Iterable[Batch]) -> Iterator[Batch]:
+    """The batches; an error of a loader process has one line, without the process's traceback."""
+    try:
+        yield from batches
+    except DatasetError as error:
+        prefix = f"{DatasetError.__module__}.{DatasetError.__name__}: "
+        raise DatasetError(str(error).strip().splitlines()[-1].removeprefix(prefix)) from None
 
 
 class _Logs:

@@ -8,6 +8,7 @@ learned on many videos, and a space-time memory network encodes the frames only 
 
 import copy
 import logging
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -63,7 +64,7 @@ class OnlineConfig:
                 "online learning needs steps, clips, objects and a learning rate above 0, got "
                 f"{self.steps}, {self.clips}, {self.objects} and {self.learning_rate}"
             )
-        if self.seconds is not None and self.seconds <= 0:
+        if self.seconds is not None and not 0 < self.seconds < math.inf:
             raise OptionError(f"online learning needs some seconds, got {self.seconds}")
         if self.frames < 2 or self.size < 64 or self.size % 16:
             raise OptionError(

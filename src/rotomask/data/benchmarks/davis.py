@@ -19,7 +19,7 @@ from rotomask.data.benchmarks.folders import (
 )
 from rotomask.data.benchmarks.label_files import Labels, read_foreground, read_label_image
 from rotomask.data.benchmarks.sequences import VideoDataset, VideoSequence, read_single
-from rotomask.errors import DatasetError
+from rotomask.errors import DatasetError, OptionError
 
 VOID = 255
 
@@ -47,6 +47,7 @@ def davis2016(root: str | Path, split: str = "val") -> VideoDataset:
 
     Raises:
         DatasetError: If a folder, a sequence of the split or a frame's annotation is missing.
+        OptionError: If the split is unknown.
     """
     root = Path(root)
     annotations = _resolution(root, "Annotations", "DAVIS-2016")
@@ -83,6 +84,7 @@ def davis2017(root: str | Path, split: str = "val") -> VideoDataset:
 
     Raises:
         DatasetError: If a folder, a sequence of the split or a frame's annotation is missing.
+        OptionError: If the split is unknown.
     """
     return _davis2017(Path(root), split, unsupervised=False)
 
@@ -95,6 +97,7 @@ def davis2017_unsupervised(root: str | Path, split: str = "val") -> VideoDataset
 
     Raises:
         DatasetError: If a folder, a sequence of the split or a frame's annotation is missing.
+        OptionError: If the split is unknown.
     """
     return _davis2017(Path(root), split, unsupervised=True)
 
@@ -188,6 +191,9 @@ def _names(root: Path, annotations: Path, year: str, split: str) -> list[str]:
         raise DatasetError(
             f"DAVIS-{year} is incomplete: there is no list {' or '.join(map(str, candidates))}"
         )
+    splits = [name for of, name in SPLIT_SIZES if of == year]
+    if split not in splits:
+        raise OptionError(f"DAVIS-{year} has no split {split!r}; choose from {', '.join(splits)}")
     if not annotated:
         raise DatasetError(f"DAVIS-{year} is incomplete: {annotations} has no sequence")
     return annotated

@@ -12,7 +12,7 @@ from pathlib import Path
 from rotomask.data.benchmarks.folders import image_files, pair_masks, require_folder, subfolders
 from rotomask.data.benchmarks.label_files import Labels
 from rotomask.data.benchmarks.sequences import VideoDataset, VideoSequence
-from rotomask.errors import DatasetError
+from rotomask.errors import DatasetError, OptionError
 from rotomask.masks import read_grey
 
 SEQUENCES = 22
@@ -32,7 +32,10 @@ def jumpcut(root: str | Path, split: str = "all") -> VideoDataset:
 
     Raises:
         DatasetError: If there is no sequence, or a sequence has no masks.
+        OptionError: If the split is unknown.
     """
+    if split != "all":
+        raise OptionError(f"jumpcut has no split {split!r}; choose from all")
     root = Path(root)
     require_folder(root, "JumpCut")
     folders = sorted(_folders(root), key=lambda pair: pair[0].name)

@@ -110,11 +110,13 @@ def _split_folder(root: Path, name: str) -> Path:
 
 def _read_meta(path: Path) -> dict[str, Any]:
     try:
-        videos: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["videos"]
+        videos = json.loads(path.read_text(encoding="utf-8"))["videos"]
+        if not isinstance(videos, dict):
+            raise TypeError('"videos" is no object of names')
         return videos
     except OSError as error:
         raise DatasetError(f"YouTube-VOS is incomplete: {path} is missing") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DatasetError(f"{path} is damaged ({error}); download it again") from error
 
 
@@ -133,7 +135,7 @@ def _sequence(name: str, meta: dict[str, Any], folder: Path, pictures: Path) -> 
         visible = {key: sorted(item["frames"]) for key, item in objects.items()}
         categories = {key: item["category"].replace(" ", "_") for key, item in objects.items()}
         first_frames = {key: frames[0] for key, frames in visible.items()}
-    except (KeyError, ValueError, TypeError, IndexError) as error:
+    except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
         raise DatasetError(
             f"meta.json is damaged in video {name} ({error!r}); download it again"
         ) from error

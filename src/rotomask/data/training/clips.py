@@ -4,7 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rotomask.data.training.images import Image, Labels, images_in, read_image, read_labels
+from rotomask.data.training.images import (
+    Image,
+    Labels,
+    check_pair,
+    images_in,
+    read_image,
+    read_labels,
+)
 from rotomask.errors import DatasetError
 
 FRAME_FOLDERS = ("JPEGImages", "frames", "images")
@@ -50,7 +57,8 @@ def find_videos(root: Path, exclude: Sequence[str] = ()) -> tuple[AnnotatedVideo
         exclude: Names of videos to leave out.
 
     Raises:
-        DatasetError: If a folder is missing or no sequence has both frames and masks.
+        DatasetError: If a folder is missing, no sequence has both frames and masks, a file is not
+            an image, or a mask is not of its frame's size.
     """
     frames_root = _first_folder(root, FRAME_FOLDERS)
     masks_root = _first_folder(root, MASK_FOLDERS)
@@ -65,6 +73,8 @@ def find_videos(root: Path, exclude: Sequence[str] = ()) -> tuple[AnnotatedVideo
         masks = {p.stem: p for p in images_in(masks_folder)}
         frames = [p for p in images_in(folder) if p.stem in masks]
         if frames:
+            for frame in frames:
+                check_pair(frame, masks[frame.stem])
             found = tuple(masks[p.stem] for p in frames)
             videos.append(AnnotatedVideo(folder.name, tuple(frames), found))
     if not videos:

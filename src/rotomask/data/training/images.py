@@ -5,12 +5,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 import numpy.typing as npt
+import PIL.Image
 
 from rotomask.errors import DatasetError, MaskError
 from rotomask.masks import read_mask
+from rotomask.masks.writing import IMAGE_ERRORS
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 MAX_ID = 255
+ORIENTATION = 274
+"""Number of the EXIF tag; values above 4 swap width and height."""
 
 Image = npt.NDArray[np.uint8]
 """H×W×3 uint8 RGB."""
@@ -48,6 +52,44 @@ def read_labels(path: Path) -> Labels:
             "renumber them with compact_ids"
         )
     return labels.astype(np.uint8)
+
+
+def check_pair(image: Path, mask: Path | tuple[int, int]) -> None:
+    """Check by their headers, before a run, that two files are images of the same size.
+
+    It takes a millisecond a pair, where decoding would take hours for a large data set. A file that
+    is damaged behind its header is an error when it is read.
+
+    Args:
+        image: An image file.
+        mask: The file of its mask, or (height, width) that the image must have.
+
+    Raises:
+        DatasetError: If a file is missing or not an image, or the sizes differ.
+    """
+    sizes = [_size(image), mask if isinstance(mask, tuple) else _size(mask)]
+    if sizes[0] == sizes[1]:
+        return
+    (height, width), (h, w) = sizes
+    if isinstance(mask, Path):
+        difference = f"{mask} is {w}×{h}, its image {width}×{height}"
+    else:
+        difference = f"{image} is {width}×{height}, its annotation {w}×{h}"
+    raise DatasetError(f"{difference}; they must be of one size")
+
+
+def _size(path: Path) -> tuple[int, int]:
+    """(height, width) of an image as it is read: after its EXIF orientation."""
+    try:
+        with PIL.Image.open(path) as image:
+            height, width = image.height, image.width
+            # Pillow gives a TIFF's size after its orientation, that of other types before.
+            turned = image.format != "TIFF" and image.getexif().get(ORIENTATION, 1) > 4
+            return (width, height) if turned else (height, width)
+    except IMAGE_ERRORS as error:
+        raise DatasetError(
+            f"cannot read {path}; it is missing, damaged or not an image; leave it out"
+        ) from error
 
 
 def images_in(folder: Path) -> list[Path]:

@@ -9,7 +9,15 @@ from pathlib import Path
 import numpy as np
 from pycocotools import mask as rle
 
-from rotomask.data.training.images import Image, Labels, images_in, read_image, read_labels
+from rotomask.data.training.images import (
+    Image,
+    Labels,
+    check_pair,
+    images_in,
+    read_image,
+    read_labels,
+)
+from rotomask.data.training.segmentations import segmentation_fault
 from rotomask.errors import DatasetError
 
 SYNSET = re.compile(r"(n\d{8})_")
@@ -66,12 +74,18 @@ class CocoStills(Stills):
     def __init__(self, file: Path, images: Path | None = None) -> None:
         try:
             content = json.loads(file.read_text())
-            sizes = {e["id"]: (e["file_name"], e["height"], e["width"]) for e in content["images"]}
+            sizes = {
+                e["id"]: (str(e["file_name"]), int(e["height"]), int(e["width"]))
+                for e in content["images"]
+            }
             found: dict[int, list[object]] = {}
             for annotation in content["annotations"]:
                 if not annotation.get("iscrowd") and annotation.get("segmentation"):
                     found.setdefault(annotation["image_id"], []).append(annotation["segmentation"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (
+            *(OSError, ValueError, KeyError, TypeError),
+            *(AttributeError, OverflowError, RecursionError),
+        ) as error:
             raise DatasetError(
                 f"{file} is not a COCO annotation file with images, annotations and segmentations "
                 f"({type(error).__name__}: {error})"
@@ -80,6 +94,12 @@ class CocoStills(Stills):
         self.entries = [(*sizes[k], parts) for k, parts in sorted(found.items()) if k in sizes]
         if not self.entries:
             raise DatasetError(f"{file} has no image with a segmented object")
+        for name, height, width, segmentations in self.entries:
+            for number, segmentation in enumerate(segmentations, start=1):
+                fault = segmentation_fault(segmentation, height, width)
+                if fault:
+                    raise DatasetError(f"{file}: object {number} of {name}: {fault}; leave it out")
+            check_pair(self.folder / name, (height, width))
 
     def __len__(self) -> int:
         """How many images have an object."""
@@ -131,7 +151,8 @@ def find_stills(root: Path) -> Stills:
             in a folder ``images`` beside it, or where its own paths say.
 
     Raises:
-        DatasetError: If something is missing, or no image has a mask of the same stem.
+        DatasetError: If something is missing, no image has a mask of the same stem, a file is not
+            an image, or a mask is not of its image's size.
     """
     if root.suffix.lower() == ".json":
         return CocoStills(root)
@@ -147,6 +168,8 @@ def find_stills(root: Path) -> Stills:
     pairs = [(p, by_stem[p.stem]) for p in images_in(images[0]) if p.stem in by_stem]
     if not pairs:
         raise DatasetError(f"no image of {images[0]} has a mask of the same name in {masks[0]}")
+    for image, mask in pairs:
+        check_pair(image, mask)
     return FolderStills(pairs)
 
 

@@ -239,16 +239,18 @@ def _few_clicks(marker: Marker, frame: Frame, truth: BoolMask, count: int = 3) -
 
 def _scribbles(truth: BoolMask) -> list[Prompt]:
     """A stroke along the object's middle and one around it, as a user might draw them."""
-    inside = [Scribble(points) for points in region_strokes(truth)]
+    inside: list[Prompt] = [Scribble(points) for points in region_strokes(truth)]
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (61, 61))
     band = cv2.dilate(truth.astype(np.uint8), kernel)
     outlines, _ = cv2.findContours(band, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     around = [
-        Scribble(tuple((float(x), float(y)) for x, y in outline[:, 0]), positive=False)
+        Scribble(
+            tuple((float(x), float(y)) for x, y in (*outline[:, 0], outline[0, 0])), positive=False
+        )
         for outline in outlines
         if len(outline) > 2
     ]
-    return [*inside, *around]
+    return [*(inside or [object_box(truth)]), *around]  # some objects are too small for a stroke
 
 
 def main() -> None:

@@ -389,6 +389,10 @@ def export(
     partial: Annotated[
         bool, typer.Option("--partial", help="Leave out frames without a mask.")
     ] = False,
+    overwrite: Annotated[
+        bool,
+        typer.Option("--overwrite", help="Also overwrite what version 0.1 of rotomask rendered."),
+    ] = False,
 ) -> None:
     """Make other formats of a finished cut.
 
@@ -403,6 +407,7 @@ def export(
             start=start,
             stop=None if end is None else end + 1,
             partial=partial,
+            overwrite=overwrite,
         )
         result = run(video, folder, options, on_progress=on_progress)
     if not messages.quiet:

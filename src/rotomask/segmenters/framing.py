@@ -45,18 +45,23 @@ class Framing:
     def masks(self, mask: Mask, object_ids: tuple[int, ...]) -> Tensor:
         """One soft mask per object, O×H×W float, 0..1, resized and padded with zeros."""
         height, width = self.working_size
-        layers = []
-        for k in object_ids:
+        left, right, top, bottom = self.padding
+        # Filled in place: stacking and padding would hold every object three times.
+        padded = torch.zeros(len(object_ids), top + height + bottom, left + width + right)
+        for index, k in enumerate(object_ids):
             layer = (mask == k).astype(np.float32)
             if layer.shape != self.working_size:
                 layer = cv2.resize(layer, (width, height), interpolation=cv2.INTER_AREA)
-            layers.append(torch.from_numpy(layer))
-        return F.pad(torch.stack(layers).to(self.device), self.padding)
+            padded[index, top : top + height, left : left + width] = torch.from_numpy(layer)
+        return padded.to(self.device)
 
-    def output(self, probabilities: Tensor) -> Probabilities:
-        """O+1×H×W at padded size -> without padding, at the video's own size; a copy.
+    def output(self, probabilities: Tensor, *, copy: bool = True) -> Probabilities:
+        """O+1×H×W at padded size -> without padding, at the video's own size.
 
-        The caller may write into the array: it shares no memory with what a segmenter keeps.
+        Args:
+            probabilities: O+1×H×W, float.
+            copy: Share no memory with the argument, so that the caller may write into the array
+                while the segmenter keeps the tensor.
         """
         height, width = self.working_size
         left, _, top, _ = self.padding
@@ -64,7 +69,8 @@ class Framing:
         if self.size != self.working_size:
             inner = F.interpolate(inner[None], self.size, mode="bilinear", align_corners=False)[0]
         # Without a resize, float() and cpu() return the tensor itself, and numpy() its memory.
-        return np.array(inner.float().cpu().numpy())
+        output = inner.float().cpu().numpy()
+        return output.copy() if copy else output
 
 
 def ids_in(mask: Mask) -> tuple[int, ...]:

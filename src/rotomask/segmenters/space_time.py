@@ -22,7 +22,14 @@ from rotomask.segmenters.memory_bank import MemoryBank, MemoryFrame
 from rotomask.segmenters.network_segmenter import NetworkSegmenter
 
 OBJECTS_AT_ONCE = 16
-"""Objects that are encoded or decoded in one batch."""
+"""Objects that are encoded or decoded in one batch. With more, what is kept of each is float16."""
+
+MEMORY_OBJECTS = 512
+"""Objects in all memory frames together. With many objects fewer frames are remembered, but two at
+least, so that memory stays bounded: 100 objects have 5 frames, 256 and more have 2."""
+
+BAND = 64
+"""Rows of the frame whose objects are merged at once, if there are many objects."""
 
 
 class SpaceTimeNetwork(Protocol):
@@ -74,7 +81,7 @@ class _LastFrame:
     image: Tensor
     """1×3×H×W, padded."""
     masks: Tensor
-    """O×H×W, padded, soft."""
+    """O×H×W, padded, soft; float16 with many objects."""
     features: Any
     """Output of `encode_frame`; None until it is needed."""
 
@@ -106,7 +113,7 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
         self._index = 0
         self._bank = MemoryBank(self.config.memory_frames)
         with self.runtime.inference():
-            masks = self._framing.masks(mask, self._ids)
+            masks = _compact(self._framing.masks(mask, self._ids), self._ids)
             self._last = _LastFrame(self._framing.image(frame), masks, None)
             self._remember(self._ids, is_reference=True)
 
@@ -114,8 +121,10 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
         with self.runtime.inference():
             image, features = self._next(frame)
             probabilities = self._segment(features, self._ids)
-            self._last = _LastFrame(image, probabilities[1:], features)
-            return self._framing.output(probabilities)
+            masks = _compact(probabilities[1:], self._ids)
+            self._last = _LastFrame(image, masks, features)
+            is_shared = masks.dtype == probabilities.dtype
+            return self._framing.output(probabilities, copy=is_shared)
 
     def _add(self, frame: Frame, mask: Mask, given: tuple[int, ...]) -> Probabilities:
         """As `add`; the given objects are not segmented, but put into memory at once."""
@@ -139,7 +148,7 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
             masks *= 1 - annotated.sum(0).clamp(0, 1)
             masks[[self._ids.index(k) for k in given]] = annotated
             overwrite(full, mask, self._ids, given)
-            self._last = _LastFrame(image, masks, features)
+            self._last = _LastFrame(image, _compact(masks, self._ids), features)
             self._remember(given, is_reference=True)
         return full
 
@@ -147,8 +156,8 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
         with self.runtime.inference():
             self._memorise_if_due()
             self._index += 1
-            image, masks = self._framing.image(frame), self._framing.masks(mask, self._ids)
-            self._last = _LastFrame(image, masks, None)
+            masks = _compact(self._framing.masks(mask, self._ids), self._ids)
+            self._last = _LastFrame(self._framing.image(frame), masks, None)
 
     def _next(self, frame: Frame) -> tuple[Tensor, Any]:
         """Update the memory with the previous frame, and encode this one: image and features."""
@@ -173,6 +182,8 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
 
     def _remember(self, ids: tuple[int, ...], *, is_reference: bool) -> None:
         """Add the last frame to the bank with the values of these objects."""
+        frames = max(2, MEMORY_OBJECTS // len(self._ids))
+        self._bank.budget = min(self.config.memory_frames, frames)
         self._bank.remember(self._encode_last(ids, is_reference=is_reference))
 
     def _encode_last(self, ids: tuple[int, ...], *, is_reference: bool) -> MemoryFrame:
@@ -195,9 +206,10 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
         """
         if len(last.masks) <= OBJECTS_AT_ONCE:
             return self.network.encode_value(last.image, last.features, last.masks)
-        total = last.masks.sum(0, keepdim=True)  # 1×H×W
+        total = last.masks.sum(0, keepdim=True, dtype=torch.float32)  # 1×H×W
         keys, values = [], []
-        for masks in last.masks.split(OBJECTS_AT_ONCE):
+        for chunk in last.masks.split(OBJECTS_AT_ONCE):
+            masks = chunk.float()
             # A value also depends on the mask of all other objects. Those of the other chunks are
             # added as one more object, whose own value is dropped.
             rest = (total - masks.sum(0, keepdim=True)).clamp(0, 1)
@@ -205,7 +217,7 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
                 last.image, last.features, torch.cat([masks, rest])
             )
             keys.append(key[:-1] if len(key) > 1 else key)
-            values.append(value[:-1])
+            values.append(_compact(value[:-1], self._ids))
         # The first chunk holds several objects: a single key there is a shared one.
         shares_key = len(keys[0]) == 1 and len(values[0]) > 1
         return keys[0] if shares_key else torch.cat(keys), torch.cat(values)
@@ -213,13 +225,28 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
     def _segment(self, features: Any, ids: tuple[int, ...]) -> Tensor:
         """Probabilities of the objects with these ids, O+1×H×W at padded processing size."""
         key = features.key  # 1×Ck×h×w
-        logits = []
+        joint: Tensor | None = None  # O+1×H×W
         for start in range(0, len(ids), OBJECTS_AT_ONCE):
             chunk = ids[start : start + OBJECTS_AT_ONCE]
             readout = self._bank.read(
                 key.flatten(2), chunk, similarity=self.network.similarity, top_k=self.config.top_k
             )
-            guidance = self._last.masks[[self._ids.index(k) for k in chunk]]
+            guidance = self._last.masks[[self._ids.index(k) for k in chunk]].float()
             readout = readout.unflatten(-1, key.shape[-2:])  # O×Cv×hw -> O×Cv×h×w
-            logits.append(self.network.decode(readout, features, guidance))  # O×H×W
-        return aggregate(torch.sigmoid(torch.cat(logits)), self.config.aggregation)
+            single = torch.sigmoid(self.network.decode(readout, features, guidance))  # O×H×W
+            if len(ids) <= OBJECTS_AT_ONCE:
+                return aggregate(single, self.config.aggregation)
+            if joint is None:
+                joint = single.new_empty((1 + len(ids), *single.shape[1:]), dtype=torch.float32)
+            joint[1 + start : 1 + start + len(chunk)] = single
+        assert joint is not None  # there is an object
+        # In place and in bands: merging takes six times the memory of what is merged.
+        for band in joint.split(BAND, dim=1):
+            band.copy_(aggregate(band[1:], self.config.aggregation))
+        return joint
+
+
+def _compact(tensor: Tensor, object_ids: tuple[int, ...]) -> Tensor:
+    """A tensor that is kept from frame to frame: as float16 if there are many objects."""
+    has_many = len(object_ids) > OBJECTS_AT_ONCE
+    return tensor.half() if has_many and tensor.dtype == torch.float32 else tensor

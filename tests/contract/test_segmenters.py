@@ -288,7 +288,7 @@ def test_wrong_calls_are_named(segmenter: Segmenter) -> None:
         segmenter.step(frames[0])
     with pytest.raises(MaskError, match="reference mask is empty"):
         segmenter.start(frames[0], labels[0] * 0)
-    with pytest.raises(ShapeError, match="the mask is 51x34 but its frame 51x35"):
+    with pytest.raises(ShapeError, match="the mask is 51x34 but its frame is 51x35"):
         segmenter.start(frames[0], labels[0][1:])
     with pytest.raises(ShapeError, match="uint8"):
         segmenter.start(frames[0].astype(float), labels[0])

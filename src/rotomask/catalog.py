@@ -187,11 +187,13 @@ def _edge_detector(network: Any, config: EdgeDetectorConfig, runtime: Runtime) -
 
 
 _STM_ROLE = SegmenterRole(
-    build=SpaceTimeSegmenter, config=SpaceTimeConfig(use_previous=True), learns_online=True
+    build=SpaceTimeSegmenter,
+    config=SpaceTimeConfig(use_previous=True, enlarge="auto"),
+    learns_online=True,
 )
 _OSVOS_ROLE = SegmenterRole(
     build=FineTunedSegmenter,
-    config=OSVOS_FINE_TUNING,
+    config=replace(OSVOS_FINE_TUNING, enlarge="auto"),
     learns_reference=True,
     box_filter=BoxFilterConfig(),
 )
@@ -202,7 +204,7 @@ CATALOG: dict[str, Entry] = {
         network=_network(STMLite, STMLiteConfig),
         weights="stm-lite",
         segmenter=SegmenterRole(
-            build=SpaceTimeSegmenter, config=SpaceTimeConfig(), learns_online=True
+            build=SpaceTimeSegmenter, config=SpaceTimeConfig(enlarge="auto"), learns_online=True
         ),
     ),
     "stm": Entry(
@@ -222,7 +224,7 @@ CATALOG: dict[str, Entry] = {
         weights="rgmp-lite",
         segmenter=SegmenterRole(
             build=ReferenceGuidedSegmenter,
-            config=ReferenceGuidedConfig(reach=0.3),
+            config=ReferenceGuidedConfig(reach=0.3, enlarge="auto"),
             averages_scales=True,
             learns_online=True,
         ),
@@ -232,7 +234,7 @@ CATALOG: dict[str, Entry] = {
         network=_network(RGMP, RGMPConfig),
         segmenter=SegmenterRole(
             build=ReferenceGuidedSegmenter,
-            config=ReferenceGuidedConfig(),
+            config=ReferenceGuidedConfig(enlarge="auto"),
             averages_scales=True,
             learns_online=True,
         ),
@@ -243,7 +245,7 @@ CATALOG: dict[str, Entry] = {
         weights="oneshot",
         segmenter=SegmenterRole(
             build=FineTunedSegmenter,
-            config=FineTuningConfig(),
+            config=FineTuningConfig(enlarge="auto"),
             learns_reference=True,
             box_filter=BoxFilterConfig(),
         ),
@@ -254,7 +256,7 @@ CATALOG: dict[str, Entry] = {
         weights="oneshot",
         segmenter=SegmenterRole(
             build=_one_shot_boxes,
-            config=OneShotBoxesConfig(),
+            config=OneShotBoxesConfig(enlarge="auto"),
             learns_reference=True,
             filters_by_boxes=True,
             box_filter=BoxFilterConfig(),

@@ -10,6 +10,7 @@ import typer
 from rotomask.cli.command import Command, grouped
 from rotomask.cli.options import (
     BenchmarkData,
+    Enlarge,
     Messages,
     Refining,
     Reports,
@@ -44,6 +45,7 @@ class Run:
     ] = "stm-lite"
     weights: Weights = None
     size: Size = 480
+    enlarge: Enlarge = "auto"
     objects: Annotated[
         int, typer.Option(metavar="N", help="Find up to N objects where no mask is given.")
     ] = 1
@@ -86,6 +88,7 @@ def benchmark(
             split=data.split,
             sequences=data.sequence_names,
             size=run.size or None,
+            enlarge=run.enlarge,  # type: ignore[arg-type]
             objects=run.objects,
             with_masks=run.with_masks,
             device=runtime.device,

@@ -33,6 +33,14 @@ Size = Annotated[
         "J&F.",
     ),
 ]
+Enlarge = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="Whether smaller frames are enlarged to --size: always, never, or auto, which for "
+        "most models is where an object of the mask is small (up to 4 times).",
+    ),
+]
 
 
 @dataclass(frozen=True, kw_only=True)

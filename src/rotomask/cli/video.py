@@ -12,6 +12,7 @@ from rotomask.cli.mark import ARGUMENTS, PromptCommand, PromptOptions, parse_pro
 from rotomask.cli.options import (
     CutFolder,
     CutVideo,
+    Enlarge,
     Messages,
     Output,
     Range,
@@ -84,6 +85,7 @@ class Method:
     ] = "stm-lite"
     weights: Weights = None
     size: Size = 480
+    enlarge: Enlarge = "auto"
     direction: Annotated[
         str, typer.Option(metavar="NAME", help="Which frames are cut, as listed below.")
     ] = "both"
@@ -207,6 +209,7 @@ def cut(
             start=frames.start,
             stop=frames.stop,
             size=method.size or None,
+            enlarge=method.enlarge,  # type: ignore[arg-type]
             device=runtime.device,
             precision=runtime.precision,
             direction=method.direction,  # type: ignore[arg-type]

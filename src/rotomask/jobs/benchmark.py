@@ -37,7 +37,7 @@ from rotomask.jobs.fingerprints import (
 from rotomask.jobs.folder import FORMAT, EarlierRecord, JobFolder, JobRequest, claim
 from rotomask.jobs.following import follow_pass, learning_report, write_discovery
 from rotomask.jobs.loading import load_discoverer, load_model
-from rotomask.jobs.options import merge_options
+from rotomask.jobs.options import ModelSettings, merge_options
 from rotomask.jobs.progress import OnProgress
 from rotomask.masks import write_mask
 from rotomask.segmenters.base import Segmenter
@@ -50,7 +50,7 @@ RECORD = "run.json"
 
 
 @dataclass(frozen=True, kw_only=True)
-class BenchmarkOptions:
+class BenchmarkOptions(ModelSettings):
     """Which model runs how, and on which sequences."""
 
     model: str = "stm-lite"
@@ -63,8 +63,6 @@ class BenchmarkOptions:
     """Subset of the data set; None: its validation split."""
     sequences: tuple[str, ...] | None = None
     """Only these sequences; None: all of the split."""
-    size: int | None = 480
-    """Short side at which frames are processed, px; None: every video at its own."""
     objects: int = 1
     """Most objects that a model without annotation looks for in a sequence."""
     with_masks: bool = False
@@ -75,8 +73,7 @@ class BenchmarkOptions:
     """Whether to replace another run's output."""
 
     def __post_init__(self) -> None:
-        if self.size is not None and self.size < 16:
-            raise OptionError(f"the processing size must be at least 16 px, got {self.size}")
+        super().__post_init__()
         if self.objects < 1:
             raise OptionError(f"at least 1 object can be looked for, got {self.objects}")
 
@@ -222,9 +219,9 @@ class _Model:
 def _model(name: str, options: BenchmarkOptions) -> _Model:
     """The model that the options name."""
     where: dict[str, Any] = {"device": options.device, "precision": options.precision}
-    settings: dict[str, Any] = {"size": options.size, **where}
+    settings: dict[str, Any] = {**options.for_model(), **where}
     if options.size is not None and get_benchmark(name).rescaled:
-        settings["enlarge"] = True
+        settings.setdefault("enlarge", True)
     load = partial(load_model, refinements=options.refinements, weights=options.weights)
     if options.with_masks or not needs_no_mask(options.model):
         return _Model(follower=load(options.model, **settings))
@@ -240,14 +237,14 @@ def _settings(name: str, options: BenchmarkOptions) -> dict[str, Any]:
     """What the masks and their times depend on, without weights and refinements."""
     settings: dict[str, Any] = {
         "model": options.model,
-        "size": options.size,
+        **options.recorded(),
         "device": options.device,
         "precision": options.precision,
         "objects": options.objects,
         "with_masks": options.with_masks,
     }
     if options.size is not None and get_benchmark(name).rescaled:
-        settings["enlarge"] = True
+        settings.setdefault("enlarge", True)
     return settings
 
 

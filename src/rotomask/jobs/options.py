@@ -1,12 +1,49 @@
 """Options of a job: a frozen dataclass, or its fields as keywords."""
 
 from collections.abc import Mapping
-from dataclasses import fields, replace
-from typing import Any, TypeVar
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal, TypeVar, get_args
 
 from rotomask.errors import OptionError
 
 Options = TypeVar("Options")
+Enlarging = Literal["auto", "always", "never"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSettings:
+    """Settings of the model that follows objects, as far as jobs offer them."""
+
+    size: int | None = 480
+    """Short side at which frames are processed, px; None: every video at its own. The output
+    always has the input's size."""
+    enlarge: Enlarging = "auto"
+    """Whether smaller frames are enlarged to `size`; ``auto``: as the model does, which for most
+    is where an object of the mask is small."""
+
+    def __post_init__(self) -> None:
+        if self.size is not None and self.size < 16:
+            raise OptionError(f"the processing size must be at least 16 px, got {self.size}")
+        if self.enlarge not in get_args(Enlarging):
+            raise OptionError(
+                f"enlarge takes {', '.join(get_args(Enlarging))}, got {self.enlarge!r}"
+            )
+
+    def for_model(self) -> dict[str, Any]:
+        """The settings as `load_model` takes them; what is left to the model is left out."""
+        settings: dict[str, Any] = {"size": self.size}
+        if self.enlarge != "auto" and self.size is not None:
+            settings["enlarge"] = self.enlarge == "always"
+        return settings
+
+    def recorded(self) -> dict[str, Any]:
+        """The settings by which a job is recognised: the size, and what is not the default."""
+        changed = {
+            field.name: getattr(self, field.name)
+            for field in fields(ModelSettings)
+            if getattr(self, field.name) != field.default
+        }
+        return {"size": self.size} | changed
 
 
 def merge_options(

@@ -28,7 +28,7 @@ from rotomask.errors import OptionError
 from rotomask.networks.layers.aggregation import Aggregation, aggregate
 from rotomask.networks.osvos import SideLogits
 from rotomask.networks.precision import Runtime
-from rotomask.networks.sizing import nearest_multiples, working_size
+from rotomask.networks.sizing import Enlarge, nearest_multiples
 from rotomask.segmenters.base import OnLearning
 from rotomask.segmenters.framing import overwrite
 from rotomask.segmenters.network_segmenter import NetworkSegmenter
@@ -43,8 +43,9 @@ class FineTuningConfig:
 
     size: int | None = 480
     """Short side at which frames are processed, px; smaller ones are left. None: their own size."""
-    enlarge: bool = False
-    """Whether smaller frames are enlarged to it."""
+    enlarge: Enlarge = False
+    """Whether smaller frames are enlarged to it; ``auto``: where an object of the reference mask is
+    small (`networks.sizing`)."""
     scale: float = 1.0
     """Factor on the processing size, to test at several scales."""
     iterations: int = 400
@@ -143,9 +144,7 @@ class FineTunedSegmenter(NetworkSegmenter[OneShotNetwork, FineTuningConfig]):
 
     def working_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """The nearest multiples of 32 to the processing size, px."""
-        config = self.config
-        wanted = working_size(size, config.size, config.enlarge, config.scale)
-        return nearest_multiples(wanted, STRIDE)
+        return nearest_multiples(self._reduced_or_enlarged(size, self.config.scale), STRIDE)
 
     def report_learning(self, on_learning: OnLearning | None) -> None:
         """Have `start` and `add` report how far fine-tuning is."""

@@ -16,7 +16,7 @@ from rotomask.arrays import Frame, Mask, Probabilities
 from rotomask.networks.layers.aggregation import Aggregation, aggregate
 from rotomask.networks.layers.memory import Similarity
 from rotomask.networks.precision import Runtime
-from rotomask.networks.sizing import working_size
+from rotomask.networks.sizing import Enlarge
 from rotomask.segmenters.framing import Framing, overwrite
 from rotomask.segmenters.memory_bank import MemoryBank, MemoryFrame
 from rotomask.segmenters.network_segmenter import NetworkSegmenter
@@ -49,8 +49,9 @@ class SpaceTimeConfig:
     size: int | None = 480
     """Short side at which frames are processed, px; larger frames are reduced to it, smaller ones
     left. None: every frame at its own size."""
-    enlarge: bool = False
-    """Whether smaller frames are enlarged to `size`."""
+    enlarge: Enlarge = False
+    """Whether smaller frames are enlarged to `size`; ``auto``: where an object of the reference mask is
+    small (`networks.sizing`)."""
     scale: float = 1.0
     """Factor on the size at which frames would be processed, to test at several scales."""
     memory_every: int = 5
@@ -94,7 +95,7 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
 
     def working_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """Height and width at which frames of a size are processed, before padding, px."""
-        return working_size(size, self.config.size, self.config.enlarge, self.config.scale)
+        return self._reduced_or_enlarged(size, self.config.scale)
 
     def _start(self, frame: Frame, mask: Mask) -> None:
         self._framing = Framing(

@@ -30,7 +30,7 @@ def _frame(t: int) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def segmenter() -> Segmenter:
-    return rotomask.load_model("stm-lite", device="cpu")
+    return rotomask.load_model("stm-lite", device="cpu", enlarge=False)
 
 
 @pytest.fixture

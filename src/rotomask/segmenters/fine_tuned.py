@@ -44,7 +44,7 @@ class FineTuningConfig:
     size: int | None = 480
     """Short side at which frames are processed, px; smaller ones are left. None: their own size."""
     enlarge: Enlarge = False
-    """Whether smaller frames are enlarged to it; ``auto``: where an object of the reference mask is
+    """Whether smaller frames are enlarged to it; ``auto``: where an object of the mask is
     small (`networks.sizing`)."""
     scale: float = 1.0
     """Factor on the processing size, to test at several scales."""

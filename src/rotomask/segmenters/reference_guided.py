@@ -63,7 +63,7 @@ class ReferenceGuidedConfig:
     """Short side at which frames are processed, px; larger frames are reduced to it, smaller ones
     left. None: every frame at its own size."""
     enlarge: Enlarge = False
-    """Whether smaller frames are enlarged to `size`; ``auto``: where an object of the reference mask is
+    """Whether smaller frames are enlarged to `size`; ``auto``: where an object of the mask is
     small (`networks.sizing`)."""
     scales: tuple[float, ...] = (0.5, 0.75, 1.0)
     """Every frame is segmented at each of these parts of that size; the probabilities are averaged

@@ -50,7 +50,7 @@ class SpaceTimeConfig:
     """Short side at which frames are processed, px; larger frames are reduced to it, smaller ones
     left. None: every frame at its own size."""
     enlarge: Enlarge = False
-    """Whether smaller frames are enlarged to `size`; ``auto``: where an object of the reference mask is
+    """Whether smaller frames are enlarged to `size`; ``auto``: where an object of the mask is
     small (`networks.sizing`)."""
     scale: float = 1.0
     """Factor on the size at which frames would be processed, to test at several scales."""

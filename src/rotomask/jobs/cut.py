@@ -430,6 +430,7 @@ def _read_annotations(
         raise InputError("no reference mask was given; mark the objects in at least one frame")
     annotations: dict[int, Mask] = {}
     colours: dict[tuple[int, int, int], int] = {}
+    begun: set[int] = set()
     for index in sorted(sources):
         if index not in frames:
             raise OptionError(
@@ -444,13 +445,24 @@ def _read_annotations(
             read = read_mask(source, video.size, colours=colours)
             colours |= read.colours
             labels = read.labels
-            logger.info(
-                "mask of frame %d: %s; %s", index, read.description, _listed(read.object_ids)
-            )
+            logger.info("mask of frame %d: %s; %s", index, read.description, _news(labels, begun))
+        begun |= set(object_ids(labels))
         if int(labels.max()) > LARGEST_ID:
             raise OptionError(f"object ids go up to {LARGEST_ID}, got {int(labels.max())}")
         annotations[index] = labels
     return annotations
+
+
+def _news(labels: Mask, begun: set[int]) -> str:
+    """Which objects of a mask are new and which it corrects, in words."""
+    ids = object_ids(labels)
+    new, corrected = (tuple(k for k in ids if (k in begun) == known) for known in (False, True))
+    if not begun:
+        return _listed(ids)
+    texts = [f"begins {_listed(new)}"] * bool(new) + [f"corrects {_listed(corrected)}"] * bool(
+        corrected
+    )
+    return ", ".join(texts)
 
 
 def _listed(object_ids: tuple[int, ...]) -> str:

@@ -188,7 +188,8 @@ def _edge_detector(network: Any, config: EdgeDetectorConfig, runtime: Runtime) -
 
 _STM_ROLE = SegmenterRole(
     build=SpaceTimeSegmenter,
-    config=SpaceTimeConfig(use_previous=True, enlarge="auto"),
+    # The published memory: the first frame, the previous one, every fifth; no bound.
+    config=SpaceTimeConfig(use_previous=True, memory_frames=None, enlarge="auto"),
     learns_online=True,
 )
 _OSVOS_ROLE = SegmenterRole(

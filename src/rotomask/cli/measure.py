@@ -11,12 +11,14 @@ from rotomask.cli.command import Command, grouped
 from rotomask.cli.options import (
     BenchmarkData,
     Enlarge,
+    Memory,
     Messages,
     Refining,
     Reports,
     Runtime,
     Size,
     Weights,
+    read_memory,
 )
 from rotomask.cli.terminal import job, nothing_written, print_evaluation, print_outputs, resumable
 
@@ -46,6 +48,7 @@ class Run:
     weights: Weights = None
     size: Size = 480
     enlarge: Enlarge = "auto"
+    memory: Memory = None
     objects: Annotated[
         int, typer.Option(metavar="N", help="Find up to N objects where no mask is given.")
     ] = 1
@@ -89,6 +92,7 @@ def benchmark(
             sequences=data.sequence_names,
             size=run.size or None,
             enlarge=run.enlarge,  # type: ignore[arg-type]
+            memory=read_memory(run.memory),
             objects=run.objects,
             with_masks=run.with_masks,
             device=runtime.device,

@@ -13,6 +13,7 @@ from rotomask.cli.options import (
     CutFolder,
     CutVideo,
     Enlarge,
+    Memory,
     Messages,
     Output,
     Range,
@@ -24,6 +25,7 @@ from rotomask.cli.options import (
     pair_masks,
     read_formats,
     read_list,
+    read_memory,
 )
 from rotomask.cli.terminal import job, nothing_written, print_cut, print_outputs, resumable
 from rotomask.errors import OptionError
@@ -117,6 +119,7 @@ class Method:
     weights: Weights = None
     size: Size = 480
     enlarge: Enlarge = "auto"
+    memory: Memory = None
     direction: Annotated[
         str, typer.Option(metavar="NAME", help="Which frames are cut, as listed below.")
     ] = "both"
@@ -241,6 +244,7 @@ def cut(
             stop=frames.stop,
             size=method.size or None,
             enlarge=method.enlarge,  # type: ignore[arg-type]
+            memory=read_memory(method.memory),
             device=runtime.device,
             precision=runtime.precision,
             direction=method.direction,  # type: ignore[arg-type]

@@ -21,6 +21,10 @@ class ModelSettings:
     """Whether smaller frames are enlarged to `size`; ``auto``: as the model does, which for most
     is where an object of the mask is small."""
 
+    memory: int | Literal["all"] | None = None
+    """Most frames that a space-time memory network remembers; ``all``: one in five of the whole
+    video, as published. None: the model's own, 6 for stm-lite and all for stm."""
+
     def __post_init__(self) -> None:
         if self.size is not None and self.size < 16:
             raise OptionError(f"the processing size must be at least 16 px, got {self.size}")
@@ -29,11 +33,18 @@ class ModelSettings:
                 f"enlarge takes {', '.join(get_args(Enlarging))}, got {self.enlarge!r}"
             )
 
+        if self.memory not in (None, "all") and not (
+            isinstance(self.memory, int) and self.memory >= 1
+        ):
+            raise OptionError(f"memory takes 1 frame or more, or all, got {self.memory!r}")
+
     def for_model(self) -> dict[str, Any]:
         """The settings as `load_model` takes them; what is left to the model is left out."""
         settings: dict[str, Any] = {"size": self.size}
         if self.enlarge != "auto" and self.size is not None:
             settings["enlarge"] = self.enlarge == "always"
+        if self.memory is not None:
+            settings["memory_frames"] = None if self.memory == "all" else self.memory
         return settings
 
     def recorded(self) -> dict[str, Any]:

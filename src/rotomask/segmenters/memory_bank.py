@@ -27,12 +27,14 @@ class MemoryFrame:
 class MemoryBank:
     """At most `budget` frames, spread over the video, and the previous one; with 0, only that.
 
+    With None no frame is dropped: memory and the time of a read grow with the video.
+
     Reference frames stay, and so does the last frame that knows an object. Of the others, when
     there are too many, the one goes whose neighbours in time are closest to each other, older ones
     first: what remains covers the video the more densely the more recent.
     """
 
-    def __init__(self, budget: int) -> None:
+    def __init__(self, budget: int | None) -> None:
         self.budget = budget
         self.frames: list[MemoryFrame] = []
         self.previous: MemoryFrame | None = None
@@ -40,7 +42,7 @@ class MemoryBank:
     def remember(self, frame: MemoryFrame) -> None:
         """Keep a frame, and drop one if there are too many."""
         self.frames.append(frame)
-        while len(self.frames) > self.budget:
+        while self.budget is not None and len(self.frames) > self.budget:
             candidates = [f for f in self.frames[:-1] if self._may_drop(f)]
             if not candidates:
                 return
@@ -85,6 +87,7 @@ class MemoryBank:
     def _may_drop(self, frame: MemoryFrame) -> bool:
         """References stay while they fit; no object loses the last frame that knows it."""
         references = sum(f.is_reference for f in self.frames)
+        assert self.budget is not None
         if frame.is_reference and (references <= self.budget // 2 or frame is self.frames[0]):
             return False
         others = {k for f in self.frames if f is not frame for k in f.object_ids}

@@ -2,7 +2,7 @@
 
 Oh et al. 2019 (STM), sec. 3: past frames with their masks are memory, the current one is the query.
 Memory holds the annotated frames, one frame in `memory_every`, and for STM the previous one; here
-it is also bounded, so that time and memory per frame stay flat however long the video is.
+it can also be bounded, so that time and memory per frame stay flat however long the video is.
 """
 
 from dataclasses import dataclass
@@ -56,8 +56,9 @@ class SpaceTimeConfig:
     """Factor on the size at which frames would be processed, to test at several scales."""
     memory_every: int = 5
     """One frame in so many is remembered."""
-    memory_frames: int = 6
-    """Most frames remembered, the reference frames among them, beside the previous frame. 0: with
+    memory_frames: int | None = 6
+    """Most frames remembered, the reference frames among them, beside the previous frame. None: no
+    bound, as Oh et al. 2019 published it; memory and time then grow with the video. 0: with
     `use_previous`, nothing but that one; an ablation."""
     use_previous: bool = False
     """Whether the previous frame is part of the memory, as in STM. Not by default: stm-lite sees

@@ -12,6 +12,7 @@ from rotomask.cli.options import (
     BenchmarkData,
     Enlarge,
     Memory,
+    Merge,
     Messages,
     Refining,
     Reports,
@@ -49,6 +50,7 @@ class Run:
     size: Size = 480
     enlarge: Enlarge = "auto"
     memory: Memory = None
+    merge: Merge = None
     objects: Annotated[
         int, typer.Option(metavar="N", help="Find up to N objects where no mask is given.")
     ] = 1
@@ -93,6 +95,7 @@ def benchmark(
             size=run.size or None,
             enlarge=run.enlarge,  # type: ignore[arg-type]
             memory=read_memory(run.memory),
+            merge=run.merge,  # type: ignore[arg-type]
             objects=run.objects,
             with_masks=run.with_masks,
             device=runtime.device,

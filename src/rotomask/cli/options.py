@@ -49,6 +49,14 @@ Memory = Annotated[
         "whole video, as published.  [default: 6 for stm-lite, all for stm]",
     ),
 ]
+Merge = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="How the probabilities of several objects are merged: soft, winner-take-all or naive "
+        "(RGMP, Oh et al. 2018, sec. 3.3).  [default: soft]",
+    ),
+]
 
 
 @dataclass(frozen=True, kw_only=True)

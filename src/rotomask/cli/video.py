@@ -14,6 +14,7 @@ from rotomask.cli.options import (
     CutVideo,
     Enlarge,
     Memory,
+    Merge,
     Messages,
     Output,
     Range,
@@ -120,6 +121,7 @@ class Method:
     size: Size = 480
     enlarge: Enlarge = "auto"
     memory: Memory = None
+    merge: Merge = None
     direction: Annotated[
         str, typer.Option(metavar="NAME", help="Which frames are cut, as listed below.")
     ] = "both"
@@ -245,6 +247,7 @@ def cut(
             size=method.size or None,
             enlarge=method.enlarge,  # type: ignore[arg-type]
             memory=read_memory(method.memory),
+            merge=method.merge,  # type: ignore[arg-type]
             device=runtime.device,
             precision=runtime.precision,
             direction=method.direction,  # type: ignore[arg-type]

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, TypeVar, get_args
 
 from rotomask.errors import OptionError
+from rotomask.networks.layers.aggregation import Aggregation
 
 Options = TypeVar("Options")
 Enlarging = Literal["auto", "always", "never"]
@@ -25,6 +26,9 @@ class ModelSettings:
     """Most frames that a space-time memory network remembers; ``all``: one in five of the whole
     video, as published. None: the model's own, 6 for stm-lite and all for stm."""
 
+    merge: Aggregation | None = None
+    """How the probabilities of several objects are merged; None: the model's own, soft."""
+
     def __post_init__(self) -> None:
         if self.size is not None and self.size < 16:
             raise OptionError(f"the processing size must be at least 16 px, got {self.size}")
@@ -38,6 +42,9 @@ class ModelSettings:
         ):
             raise OptionError(f"memory takes 1 frame or more, or all, got {self.memory!r}")
 
+        if self.merge not in (None, *get_args(Aggregation)):
+            raise OptionError(f"merge takes {', '.join(get_args(Aggregation))}, got {self.merge!r}")
+
     def for_model(self) -> dict[str, Any]:
         """The settings as `load_model` takes them; what is left to the model is left out."""
         settings: dict[str, Any] = {"size": self.size}
@@ -45,6 +52,8 @@ class ModelSettings:
             settings["enlarge"] = self.enlarge == "always"
         if self.memory is not None:
             settings["memory_frames"] = None if self.memory == "all" else self.memory
+        if self.merge is not None:
+            settings["aggregation"] = self.merge
         return settings
 
     def recorded(self) -> dict[str, Any]:

@@ -74,6 +74,17 @@ def test_every_frame_gets_a_mask_of_its_name_and_size(frames, tmp_path, segmente
             assert _iou(labels == k, truth == k) > (0.999 if t == 0 else 0.7)
 
 
+def test_options_have_the_names_of_the_command_line(frames, tmp_path, segmenter):
+    ball = _frame(0)[1] == 1
+    assert ball.dtype == bool
+    result = rotomask.cut(
+        frames, ball, tmp_path / "out", segmenter=segmenter, end=1, formats="overlay"
+    )
+    assert result.frames == 2
+    assert result.object_ids == (1,)
+    assert (tmp_path / "out" / "overlay.mp4").stat().st_size > 100
+
+
 def test_a_stopped_job_goes_on_and_ends_as_if_it_had_not_been_stopped(frames, tmp_path, segmenter):
     mask, whole, torn = _frame(0)[1], tmp_path / "whole", tmp_path / "torn"
     rotomask.cut(frames, mask, whole, segmenter=segmenter, formats=())

@@ -48,7 +48,7 @@ from rotomask.segmenters.refinements import Refinements
 from rotomask.unsupervised.base import Discoverer
 from rotomask.video import Video, open_video
 
-MaskSource = str | Path | Sequence[str | Path] | npt.NDArray[np.integer]
+MaskSource = str | Path | Sequence[str | Path] | npt.NDArray[np.integer] | npt.NDArray[np.bool_]
 
 SOFT_FORMATS = frozenset({"webm", "prores", "rgba", "mattes"})
 """Formats with soft edges, for which the first pass keeps the probabilities as mattes."""
@@ -76,7 +76,7 @@ class CutOptions(ModelSettings):
     """``both``: from the first annotated frame forward to the end and backward to the start;
     ``forward``, ``backward``: only so, from the first or the last annotated frame."""
     formats: tuple[str, ...] = ("overlay",)
-    """What to render beside the masks; names of `export.FORMATS`."""
+    """What to render beside the masks; names of `export.FORMATS`, or one name by itself."""
     overwrite: bool = False
     """Whether to replace another job's output."""
     objects: int = 1
@@ -86,6 +86,8 @@ class CutOptions(ModelSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if isinstance(self.formats, str):
+            object.__setattr__(self, "formats", (self.formats,))
         if self.direction not in DIRECTIONS:
             raise OptionError(f"unknown direction {self.direction!r}; use {', '.join(DIRECTIONS)}")
         if self.objects < 1:
@@ -439,6 +441,8 @@ def _read_annotations(
             )
         source = sources[index]
         if isinstance(source, np.ndarray):
+            if source.dtype == np.bool_:
+                source = source.astype(np.int32)
             check_mask(source, np.empty((*video.size, 3), np.uint8))
             labels: Mask = source
         else:

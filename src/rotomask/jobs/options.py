@@ -74,12 +74,17 @@ def merge_options(
     Args:
         kind: A dataclass; with `options` None its defaults are changed.
         options: What is changed.
-        changes: Fields by name.
+        changes: Fields by name. ``end``, the last frame, as on the command line, is ``stop`` less
+            one.
 
     Raises:
         OptionError: If a field is unknown; the message lists the known ones.
     """
     names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    if "stop" in names and "stop" not in changes and "end" in changes:
+        end = changes["end"]
+        changes = {k: v for k, v in changes.items() if k != "end"}
+        changes["stop"] = None if end is None else end + 1
     unknown = [name for name in changes if name not in names]
     if unknown:
         raise OptionError(f"unknown option {unknown[0]!r}; known options: {', '.join(names)}")

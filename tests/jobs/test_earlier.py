@@ -4,6 +4,8 @@ The records are verbatim those of version 0.1 for this clip and mask.
 """
 
 import json
+import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from rotomask.jobs.flow import flow
 from rotomask.jobs.refine import refine
 from rotomask.masks import write_mask
 from rotomask.segmenters.refinements import Refinements
+from rotomask.video import open_video
 from tests.clips import write_clip
 from tests.jobs.still import Shifting
 
@@ -103,6 +106,34 @@ def test_a_finished_cut_is_exported_and_refined(clip, old, tmp_path):
     assert len(list(outputs["rgba"].iterdir())) == 4, "it was cut with --end 3"
     assert json.loads((old / "job.json").read_text()) == CUT
     assert refine(clip, old, tmp_path / "refined", size=48).frames == 4
+
+
+def test_what_it_rendered_is_replaced_by_overwrite_alone(clip, old):
+    older, newer = old / "contact_sheet.png", old / "overlay.mp4"
+    older.write_bytes(b"mine, from before the cut")
+    newer.write_bytes(b"an overlay of version 0.1")
+    written = (old / "job.json").stat().st_mtime
+    os.utime(older, (written - 60, written - 60))
+    os.utime(newer, (written + 60, written + 60))
+    before = {p: p.read_bytes() for p in old.rglob("*") if p.is_file()}
+
+    def run(formats: tuple[str, ...], **options: Any) -> None:
+        rotomask.cut(clip, _reference(), old, segmenter=Shifting(), formats=formats, **options)
+
+    for call in (run, partial(export, clip, old)):
+        with pytest.raises(OutputError, match=r"version 0.1 did not record .*--overwrite"):
+            call(formats=("overlay",))
+    for call in (run, partial(export, clip, old)):
+        with pytest.raises(OutputError, match=r"contact_sheet.png was not written by rotomask"):
+            call(formats=("overlay", "contact-sheet"), overwrite=True)
+    assert {p: p.read_bytes() for p in old.rglob("*") if p.is_file()} == before
+    export(clip, old, formats=("overlay",), overwrite=True)
+    assert open_video(newer).frame_count == 4
+    export(clip, old, formats=("overlay",))
+    newer.write_bytes(b"an overlay of version 0.1")
+    run(("overlay",), overwrite=True)
+    assert open_video(newer).frame_count == COUNT
+    assert older.read_bytes() == before[older]
 
 
 def test_what_was_found_is_followed_on(clip, tmp_path):

@@ -96,7 +96,7 @@ def test_a_rough_mask_is_corrected_where_it_is_clicked(truth):
         ([Click(5000, 2)], {}, PromptError, "the point 5000,2 is outside the frame"),
         ([], {}, PromptError, "no prompt is given"),
         ([Click(2, 2)], {"model": "stm-lite"}, OptionError, "known markers: click-lite"),
-        ([Click(2, 2)], {"colour": 1}, OptionError, "unknown option 'colour'"),
+        ([Click(2, 2)], {"colour": 1}, OptionError, "mark has no setting 'colour'"),
         ([Click(2, 2)], {"preview": True}, OptionError, "a preview is written beside the mask"),
         ([Click(2, 2)], {"at": 900}, OptionError, "has no frame 900"),
         (Prompts().add(Click(2, 2), 1), {"at": 2}, OptionError, "no prompt is on frame 2"),

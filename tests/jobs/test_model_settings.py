@@ -5,7 +5,7 @@ import pytest
 from rotomask.cli.options import read_memory
 from rotomask.errors import OptionError
 from rotomask.jobs.loading import load_model
-from rotomask.jobs.options import ModelSettings
+from rotomask.jobs.model_settings import ModelSettings
 from rotomask.segmenters.network_segmenter import NetworkSegmenter
 
 

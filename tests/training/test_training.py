@@ -25,7 +25,7 @@ from rotomask.networks.losses import bootstrapped_cross_entropy, class_weights, 
 from rotomask.networks.stm import STM, STMConfig
 from rotomask.networks.stm_lite import STMLite, STMLiteConfig
 from rotomask.training.clip_data import Difficulty, Stage, draw_frames
-from rotomask.training.loop import Hardware, Progress, Run, choose_hardware, fit, open_fabric
+from rotomask.training.loop import Progress, Run, choose_hardware, fit, open_fabric
 from rotomask.training.recipes import RECIPES
 from rotomask.training.run import train
 from rotomask.training.space_time import (
@@ -38,41 +38,13 @@ from rotomask.training.space_time import (
 )
 from rotomask.training.starting import start_from
 from rotomask.training.task import Schedule, learning_rate
-
-CPU = Hardware(accelerator="cpu", workers=0)
-
-TINY = SpaceTimeRecipe(
-    name="tiny",
-    schedule=Schedule(warmup=2, refresh_every=4, validate_every=3),
-    model=STMLiteConfig(key_channels=16, value_channels=32, decoder_channels=(32, 24, 16)),
-    stages=(
-        Stage(steps=3, batch=2, size=64, real=0.5, max_gap=(1, 2)),
-        Stage(steps=3, batch=2, size=64, frames=4, real=0.7, max_gap=(1, 1)),
-    ),
-    held_out=("shape-3",),
-)
+from tests.training.tiny import CPU, TINY, write_data
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Stills and videos of moving shapes in the layouts of DUTS and DAVIS."""
-    root = tmp_path_factory.mktemp("data")
-    stills, davis = root / "stills", root / "davis"
-    for folder in ("images", "masks"):
-        (stills / folder).mkdir(parents=True)
-    for i in range(12):
-        frames, labels = moving_shapes(i, frames=1, size=(96, 128))
-        cv2.imwrite(str(stills / "images" / f"{i}.png"), frames[0])
-        cv2.imwrite(str(stills / "masks" / f"{i}.png"), labels[0] * 255)
-    for i in range(4):
-        frames, labels = moving_shapes(100 + i, frames=10, size=(96, 128))
-        for part in ("JPEGImages", "Annotations"):
-            (davis / part / "480p" / f"shape-{i}").mkdir(parents=True)
-        for t in range(10):
-            name = f"shape-{i}/{t:05d}"
-            cv2.imwrite(str(davis / "JPEGImages" / "480p" / f"{name}.jpg"), frames[t])
-            cv2.imwrite(str(davis / "Annotations" / "480p" / f"{name}.png"), labels[t] * 255)
-    return {"stills": stills, "davis": davis}
+    """Data to train `TINY` on."""
+    return write_data(tmp_path_factory.mktemp("data"))
 
 
 def _losses(folder: Path) -> list[str]:
@@ -151,7 +123,7 @@ TWO_PROCESSES = """
 import sys
 from dataclasses import replace
 from pathlib import Path
-from tests.training.test_training import TINY
+from tests.training.tiny import TINY
 from rotomask.training.loop import Hardware
 from rotomask.training.run import train
 

@@ -2,8 +2,8 @@
 
 A command imports what it needs when it runs, so that `rotomask --help` is instant. The modules:
 `command` (option groups, help), `options` (options that commands share), `names` (lists in help
-texts), `terminal` (progress, results), `extras` (optional packages); `video`, `mark`, `measure` and
-`learn` hold the commands.
+texts), `terminal` (progress, results), `extras` (optional packages); `video`, `mark`,
+`corrections`, `measure` and `learn` hold the commands.
 """
 
 import os
@@ -15,6 +15,7 @@ import typer
 from rotomask import __version__
 from rotomask.cli import learn, measure, video
 from rotomask.cli.command import Command
+from rotomask.cli.corrections import review
 from rotomask.cli.extras import EXTRAS
 from rotomask.cli.mark import PromptCommand, mark
 from rotomask.errors import RotomaskError
@@ -42,7 +43,7 @@ for function in (
     video.edges,
     video.export,
     video.refine,
-    video.review,
+    review,
     video.demo,
 ):
     app.command(cls=Command)(function)

@@ -3,50 +3,43 @@
 The masks are made by the code that makes those of `cut`: `jobs.following`.
 """
 
-import json
-import math
-import platform
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from rotomask import __version__
 from rotomask.arrays import Mask
-from rotomask.catalog import find_then_follow, needs_no_mask
+from rotomask.catalog import find_then_follow, needs_no_mask, with_settings
 from rotomask.data.benchmarks.jumpcut import DISTANCES, transfers
 from rotomask.data.benchmarks.sequences import VideoDataset, VideoSequence
-from rotomask.errors import OptionError, OutputError
+from rotomask.errors import OptionError
 from rotomask.evaluation.benchmarks import get_benchmark, open_benchmark
 from rotomask.evaluation.results import EvaluationResult
 from rotomask.evaluation.scoring import evaluate_results
 from rotomask.evaluation.submission import write_submission
-from rotomask.jobs.earlier import refinements_text
+from rotomask.jobs.earlier import EarlierRecord, refinements_text
 from rotomask.jobs.fingerprints import (
     changed_refinements,
     used_precision,
     weights_fingerprints,
 )
-from rotomask.jobs.folder import FORMAT, EarlierRecord, JobFolder, JobRequest, claim
+from rotomask.jobs.folder import JobFolder, JobRequest, claim
 from rotomask.jobs.following import follow_pass, learning_report, write_discovery
 from rotomask.jobs.loading import load_discoverer, load_model
-from rotomask.jobs.options import ModelSettings, merge_options
+from rotomask.jobs.model_settings import ModelSettings
 from rotomask.jobs.progress import OnProgress
+from rotomask.jobs.run_record import RECORD, RunRecord, SequenceTiming
 from rotomask.masks import write_mask
 from rotomask.segmenters.base import Segmenter
 from rotomask.segmenters.follow import Annotation, Pass, plan_passes
 from rotomask.segmenters.refinements import Refinements
 from rotomask.unsupervised.base import Discoverer
 from rotomask.unsupervised.propagation import clearest_annotation
-
-RECORD = "run.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,16 +69,6 @@ class BenchmarkOptions(ModelSettings):
         super().__post_init__()
         if self.objects < 1:
             raise OptionError(f"at least 1 object can be looked for, got {self.objects}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class SequenceTiming:
-    """How long a model took over a sequence."""
-
-    frames: int
-    """Frames that were segmented: the given ones do not count."""
-    seconds: float
-    """From reading the first frame to the last mask on disk."""
 
 
 def benchmark(
@@ -124,14 +107,14 @@ def benchmark(
         OutputError: If the folder cannot be written or holds a run with other settings.
         WeightsError: If the model's weights are missing or not its own.
     """
-    options = merge_options(BenchmarkOptions, options, changes)
+    options = with_settings(options or BenchmarkOptions(), changes, "benchmark")
     dataset = open_benchmark(name, root, options.split)
     if options.sequences is not None:
         dataset = dataset.select(options.sequences)
     model = _model(name, options) if segmenter is None else _Model.of(segmenter)
     _check_runnable(dataset, model)
     with claim(out, _request(dataset, options), overwrite=options.overwrite) as folder:
-        record = _Record(
+        record = RunRecord(
             folder,
             {
                 **_settings(name, options),
@@ -252,7 +235,7 @@ def _segment_all(
     dataset: VideoDataset,
     model: _Model,
     objects: int,
-    record: "_Record",
+    record: RunRecord,
     on_progress: OnProgress | None,
 ) -> None:
     """Write the masks of every sequence that is not finished, and its timing."""
@@ -278,59 +261,6 @@ def _segment_all(
                 on_progress("segment", done, total)
         seconds = time.perf_counter() - began
         record.finish(sequence.name, SequenceTiming(frames=segmented, seconds=seconds))
-
-
-class _Record:
-    """``run.json``: settings, and the timing of every finished sequence."""
-
-    def __init__(self, folder: JobFolder, settings: dict[str, Any]) -> None:
-        """Read what an earlier run recorded.
-
-        Raises:
-            OutputError: If the record is damaged.
-        """
-        self.folder, self.settings = folder, settings
-        self.timings: dict[str, SequenceTiming] = {}
-        self.peak_mib = 0.0
-        file = folder.root / RECORD
-        if file.is_file():
-            try:
-                stored = json.loads(file.read_text(encoding="utf-8"))
-                self.peak_mib = float(stored["peak_mib"])
-                self.timings = {k: SequenceTiming(**v) for k, v in stored["timings"].items()}
-            except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-                raise OutputError(
-                    f"{file} is damaged; choose another --out, or --overwrite to start over"
-                ) from error
-
-    def finish(self, name: str, timing: SequenceTiming) -> None:
-        """Note a finished sequence."""
-        self.timings[name] = timing
-        self.peak_mib = max(self.peak_mib, _peak_mib())
-        content = {
-            "format": FORMAT,
-            "settings": self.settings,
-            "peak_mib": self.peak_mib,
-            "timings": {k: vars(v) for k, v in self.timings.items()},
-        }
-        self.folder.write_json(RECORD, content)
-
-    def summary(self, names: Sequence[str]) -> dict[str, Any]:
-        """Times and settings of some sequences, all of them finished."""
-        chosen = {name: self.timings[name] for name in names}
-        frames = sum(t.frames for t in chosen.values())
-        seconds = sum(t.seconds for t in chosen.values())
-        return {
-            **self.settings,
-            "frames": frames,
-            "seconds_per_frame": seconds / frames if frames else None,
-            "frames_per_second": frames / seconds if seconds else None,
-            "seconds_per_frame_by_sequence": {
-                k: t.seconds / t.frames if t.frames else None for k, t in chosen.items()
-            },
-            "peak_memory_mib": self.peak_mib,
-            "versions": _versions(),
-        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -439,19 +369,3 @@ def _check_runnable(dataset: VideoDataset, model: _Model) -> None:
             f"{dataset.benchmark} gives no mask to start from (sequence {without[0]}); it is for "
             "models without annotation: --model embedding, embedding+stm-lite or flow-saliency"
         )
-
-
-def _peak_mib() -> float:
-    """The process's largest resident memory so far; NaN where the system does not tell."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return math.nan
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 2**20 if sys.platform == "darwin" else peak / 1024
-
-
-def _versions() -> dict[str, str]:
-    names = ("torch", "numpy", "opencv-python-headless", "av")
-    found = {name: metadata.version(name) for name in names}
-    return {"rotomask": __version__, "python": platform.python_version(), **found}

@@ -19,12 +19,13 @@ import numpy as np
 import numpy.typing as npt
 
 from rotomask.arrays import Mask, Probabilities
-from rotomask.catalog import DEFAULT_MARKER, DEFAULT_MODEL, load_marker
+from rotomask.catalog import DEFAULT_MARKER, DEFAULT_MODEL, load_marker, with_settings
 from rotomask.errors import OptionError, OutputError
 from rotomask.files import output_errors
-from rotomask.jobs.folder import JobFolder, add_to, read_earlier, read_manifest
+from rotomask.jobs.earlier import read_earlier
+from rotomask.jobs.folder import JobFolder, add_to
 from rotomask.jobs.loading import load_model
-from rotomask.jobs.options import merge_options
+from rotomask.jobs.manifest import read_manifest
 from rotomask.jobs.progress import OnProgress
 from rotomask.masks import read_labels, write_mask
 from rotomask.prompts import Marker, Prompt, Prompts, RoughMask
@@ -135,7 +136,7 @@ def correct(
         OptionError: If the prompts are on several frames, or an option is unknown.
         OutputError: If the folder holds no finished cut of this video, or cannot be written.
     """
-    options = merge_options(CorrectOptions, options, changes)
+    options = with_settings(options or CorrectOptions(), changes, "correct")
     opened = video if isinstance(video, Video) else open_video(video)
     cut = Path(folder)
     listed = prompts if isinstance(prompts, Prompts) else Prompts.on_frame(prompts, at or 0)

@@ -8,21 +8,20 @@ segmenter is shown the finished masks (`observe`) and so has the memory that it 
 
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from rotomask.arrays import Mask, check_mask
-from rotomask.catalog import DEFAULT_MARKER, find_then_follow
-from rotomask.errors import InputError, OptionError, TruncatedVideoError
+from rotomask.arrays import Mask
+from rotomask.catalog import DEFAULT_MARKER, find_then_follow, with_settings
+from rotomask.errors import OptionError, TruncatedVideoError
 from rotomask.export import FORMATS, export
 from rotomask.export.exporting import output_files
-from rotomask.jobs.earlier import file_text, found_annotations, refinements_text
+from rotomask.jobs.earlier import EarlierRecord, file_text, found_annotations, refinements_text
 from rotomask.jobs.finding import Search, discover, find_reference
 from rotomask.jobs.fingerprints import (
     changed_refinements,
@@ -31,24 +30,25 @@ from rotomask.jobs.fingerprints import (
     video_fingerprint,
     weights_fingerprints,
 )
-from rotomask.jobs.folder import MANIFEST, EarlierRecord, JobFolder, JobRequest, claim
+from rotomask.jobs.folder import JobFolder, JobRequest, claim
 from rotomask.jobs.following import VideoFrames, follow_pass, learning_report, write_discovery
+from rotomask.jobs.frame_range import frame_range
 from rotomask.jobs.loading import load_discoverer, load_model
+from rotomask.jobs.manifest import MANIFEST
 from rotomask.jobs.mark import MarkOptions, mark_frames
 from rotomask.jobs.mask_files import MaskFiles, mask_paths
-from rotomask.jobs.options import ModelSettings, frame_range, merge_options
+from rotomask.jobs.model_settings import ModelSettings
 from rotomask.jobs.progress import OnProgress as OnProgress  # the command line imports it from here
+from rotomask.jobs.reference_masks import MaskSource, mask_files, read_annotations
 from rotomask.jobs.review import store_confidence
 from rotomask.jobs.snapshots import Snapshots
-from rotomask.masks import LARGEST_ID, object_ids, read_mask
+from rotomask.masks import object_ids
 from rotomask.prompts import Prompts
 from rotomask.segmenters.base import Segmenter
 from rotomask.segmenters.follow import DIRECTIONS, Annotation, Direction, Pass, plan_passes
 from rotomask.segmenters.refinements import Refinements
 from rotomask.unsupervised.base import Discoverer
 from rotomask.video import Video, open_video
-
-MaskSource = str | Path | Sequence[str | Path] | npt.NDArray[np.integer] | npt.NDArray[np.bool_]
 
 SOFT_FORMATS = frozenset({"webm", "prores", "rgba", "mattes"})
 """Formats with soft edges, for which the first pass keeps the probabilities as mattes."""
@@ -149,7 +149,7 @@ def cut(
         OutputError: If the folder cannot be written, is full, or holds another job.
         WeightsError: If the model's weights are missing or not its own.
     """
-    options = merge_options(CutOptions, options, changes)
+    options = with_settings(options or CutOptions(), changes, "cut")
     opened = video if isinstance(video, Video) else open_video(video)
     frames = frame_range(opened.frame_count, options.start, options.stop, opened.path)
     if mask is None:
@@ -162,11 +162,11 @@ def cut(
     if isinstance(mask, Prompts):
         mask = _mark(opened, mask, options)
     sources = mask if isinstance(mask, Mapping) else {options.start if at is None else at: mask}
-    annotations = _read_annotations(opened, sources, frames)
+    annotations = read_annotations(opened, sources, frames)
     if segmenter is None:  # first: a model that cannot be loaded leaves no folder behind
         segmenter = _load(options, options.model)
     request = _request(opened, frames, Path(out), options, (options.model,), annotations)
-    request = replace(request, inputs=[*request.inputs, *_files(sources.values())])
+    request = replace(request, inputs=[*request.inputs, *mask_files(sources.values())])
     with claim(out, request, overwrite=options.overwrite) as folder:
         work = _Work.of(folder, opened, frames, options, on_progress)
         return _follow_marked(work, annotations, segmenter)
@@ -404,75 +404,13 @@ def _request(
         settings=settings,
         added=[*mask_paths(names, soft=_is_soft(options)), *found],
         replaced=[path for path in rendered if not path.startswith("mattes/")],
-        inputs=[video.path, *_files([options.weights])],
+        inputs=[video.path, *mask_files([options.weights])],
         earlier=EarlierRecord(
             file=MANIFEST,
             settings=earlier,
             files=("masks/*.png", "mattes/*.png", "found/*"),
         ),
     )
-
-
-def _files(sources: Iterable[object]) -> list[Path]:
-    """The files and folders among mask sources and checkpoints."""
-    files: list[Path] = []
-    for source in sources:
-        if isinstance(source, str | Path):
-            files.append(Path(source))
-        elif isinstance(source, Sequence):
-            files += [Path(part) for part in source if isinstance(part, str | Path)]
-    return files
-
-
-def _read_annotations(
-    video: Video, sources: Mapping[int, MaskSource], frames: range
-) -> dict[int, Mask]:
-    """The reference masks by frame, rising; colours mean the same object in all of them."""
-    if not sources:
-        raise InputError("no reference mask was given; mark the objects in at least one frame")
-    annotations: dict[int, Mask] = {}
-    colours: dict[tuple[int, int, int], int] = {}
-    begun: set[int] = set()
-    for index in sorted(sources):
-        if index not in frames:
-            raise OptionError(
-                f"the mask's frame {index} is out of range; frames {frames.start} to "
-                f"{frames.stop - 1} are cut"
-            )
-        source = sources[index]
-        if isinstance(source, np.ndarray):
-            if source.dtype == np.bool_:
-                source = source.astype(np.int32)
-            check_mask(source, np.empty((*video.size, 3), np.uint8))
-            labels: Mask = source
-        else:
-            read = read_mask(source, video.size, colours=colours)
-            colours |= read.colours
-            labels = read.labels
-            logger.info("mask of frame %d: %s; %s", index, read.description, _news(labels, begun))
-        begun |= set(object_ids(labels))
-        if int(labels.max()) > LARGEST_ID:
-            raise OptionError(f"object ids go up to {LARGEST_ID}, got {int(labels.max())}")
-        annotations[index] = labels
-    return annotations
-
-
-def _news(labels: Mask, begun: set[int]) -> str:
-    """Which objects of a mask are new and which it corrects, in words."""
-    ids = object_ids(labels)
-    new, corrected = (tuple(k for k in ids if (k in begun) == known) for known in (False, True))
-    if not begun:
-        return _listed(ids)
-    texts = [f"begins {_listed(new)}"] * bool(new) + [f"corrects {_listed(corrected)}"] * bool(
-        corrected
-    )
-    return ", ".join(texts)
-
-
-def _listed(object_ids: tuple[int, ...]) -> str:
-    shown = ", ".join(str(k) for k in object_ids[:12])
-    more = f" and {len(object_ids) - 12} more" if len(object_ids) > 12 else ""
-    return f"object{'s' * (len(object_ids) > 1)} {shown}{more}"
 
 
 def _load_finder(options: CutOptions, name: str, *, alone: bool) -> Discoverer:

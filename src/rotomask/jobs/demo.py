@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from rotomask.catalog import with_settings
 from rotomask.evaluation.measures.boundary import boundary_accuracy
 from rotomask.evaluation.measures.region import region_similarity
 from rotomask.jobs.cut import CutResult, cut
-from rotomask.jobs.options import merge_options
 from rotomask.jobs.progress import OnProgress
 from rotomask.masks import read_labels
 
@@ -60,7 +60,7 @@ def demo(
     Raises:
         OutputError: If the folder cannot be written, or holds another job.
     """
-    options = merge_options(DemoOptions, options, changes)
+    options = with_settings(options or DemoOptions(), changes, "demo")
     folder = demo_folder()
     result = cut(
         folder / "clip.mp4",

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from rotomask.catalog import DEFAULT_DETECTOR, load_detector
+from rotomask.catalog import DEFAULT_DETECTOR, load_detector, with_settings
 from rotomask.detection import Detections, Detector
 from rotomask.detection.drawing import draw_detections
 from rotomask.errors import OptionError
 from rotomask.jobs.fingerprints import used_precision, video_fingerprint, weights_fingerprints
 from rotomask.jobs.folder import JobRequest, claim
-from rotomask.jobs.options import frame_range, merge_options
+from rotomask.jobs.frame_range import frame_range
 from rotomask.jobs.progress import OnProgress
 from rotomask.render import Pixels, contact_sheet
 from rotomask.segmenters.refinements import Refinements
@@ -86,7 +86,7 @@ def detect(
         InputError: If the video or an option cannot be used.
         OutputError: If the folder cannot be written.
     """
-    options = merge_options(DetectOptions, options, changes)
+    options = with_settings(options or DetectOptions(), changes, "detect")
     opened = video if isinstance(video, Video) else open_video(video)
     frames = frame_range(opened.frame_count, options.start, options.stop, opened.path)
     if detector is None:

@@ -1,11 +1,13 @@
 """How version 0.1 described its jobs, so that its folders are resumed or refused clearly."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rotomask.jobs.manifest import FORMAT, MANIFEST, Settings, damaged, read_json
 from rotomask.segmenters.refinements import Refinements
 
 
@@ -36,3 +38,66 @@ def found_annotations(root: Path) -> Mapping[str, Any] | None:
         stored = json.loads((root / "found" / "found.json").read_text(encoding="utf-8"))
         return {str(int(stored["frame"])): str(stored["digest"])}
     return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EarlierRecord:
+    """The record that version 0.1 would have written for a job, to recognise its folders."""
+
+    file: str
+    """Name of the record: ``job.json``, ``flow.json``, ``edges.json``, ``run.json``."""
+    settings: Settings
+    """Its fields that describe the job."""
+    under: str | None = None
+    """The field that holds them; None: they are the record."""
+    files: tuple[str, ...] = ()
+    """Patterns of the files that version 0.1 wrote."""
+
+    def read(self, root: Path) -> Settings | None:
+        """The record in a folder, or None if there is none.
+
+        Raises:
+            OutputError: If it is damaged.
+        """
+        stored = read_json(root / self.file)
+        if stored is None or stored.get("format") == FORMAT:
+            return None
+        described = stored if self.under is None else stored.get(self.under)
+        if not isinstance(described, dict):
+            raise damaged(root / self.file)
+        return described
+
+
+def read_earlier(root: Path) -> dict[str, Any] | None:
+    """The record of a cut of version 0.1; None where there is none.
+
+    Raises:
+        OutputError: If it is damaged.
+    """
+    stored = read_json(root / MANIFEST)
+    return stored if stored is not None and stored.get("format") == 1 else None
+
+
+def rendered_earlier(root: Path, record: str, relatives: Iterable[str]) -> list[str]:
+    """Those of some files that version 0.1 may have rendered.
+
+    It wrote its record at the start of every run and rendered at the end, so that a file older than
+    the record was there before and is somebody else's.
+
+    Args:
+        root: The folder.
+        record: Name of the record in it.
+        relatives: Paths of files that version 0.1 gave the same names.
+    """
+    try:
+        written_ns = (root / record).stat().st_mtime_ns
+    except OSError:
+        return []
+    rendered = []
+    for relative in relatives:
+        path = root / relative
+        with suppress(OSError):
+            is_file = path.is_file() and not path.is_symlink()
+            if is_file and path.stat().st_mtime_ns >= written_ns:
+                rendered.append(relative)
+    return rendered

@@ -8,16 +8,16 @@ import numpy as np
 from PIL import Image
 
 from rotomask.arrays import Frame
-from rotomask.catalog import DEFAULT_FLOW, load_edge_detector, load_flow
+from rotomask.catalog import DEFAULT_FLOW, load_edge_detector, load_flow, with_settings
 from rotomask.edges.edge_detector import EdgeDetector
 from rotomask.edges.motion_edges import EdgeMap, merge_edges, motion_edges
 from rotomask.edges.thinning import thin_edges
 from rotomask.errors import OptionError
 from rotomask.flow.optical_flow import Flow, OpticalFlow
-from rotomask.jobs.earlier import file_text
+from rotomask.jobs.earlier import EarlierRecord, file_text
 from rotomask.jobs.fingerprints import used_precision, video_fingerprint, weights_fingerprints
-from rotomask.jobs.folder import EarlierRecord, JobFolder, JobRequest, claim
-from rotomask.jobs.options import frame_range, merge_options
+from rotomask.jobs.folder import JobFolder, JobRequest, claim
+from rotomask.jobs.frame_range import frame_range
 from rotomask.jobs.progress import OnProgress
 from rotomask.video import Video, open_video
 from rotomask.video.video import VideoFrame
@@ -94,7 +94,7 @@ def edges(
         OutputError: If the folder cannot be written, or holds the edges of another job.
         WeightsError: If the weights cannot be read.
     """
-    options = merge_options(EdgeOptions, options, changes)
+    options = with_settings(options or EdgeOptions(), changes, "edges")
     opened = video if isinstance(video, Video) else open_video(video)
     frames = frame_range(opened.frame_count, options.start, options.stop, opened.path)
     detector = load_edge_detector(

@@ -4,10 +4,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from rotomask.catalog import with_settings
 from rotomask.export import export as export_masks
 from rotomask.export.exporting import check_formats, output_files
-from rotomask.jobs.folder import add_to, frames_of, read_earlier
-from rotomask.jobs.options import frame_range, merge_options
+from rotomask.jobs.earlier import read_earlier
+from rotomask.jobs.folder import add_to
+from rotomask.jobs.frame_range import frame_range
+from rotomask.jobs.manifest import frames_of
 from rotomask.jobs.progress import OnProgress
 from rotomask.video import Video, open_video
 
@@ -25,7 +28,8 @@ class ExportOptions:
     partial: bool = False
     """Whether frames without a mask are left out; otherwise they are an error."""
     overwrite: bool = False
-    """Outputs of an earlier export are always replaced, other files never; kept for symmetry."""
+    """Whether to replace also what version 0.1 rendered, which did not record its files; those of
+    later versions are always replaced, other files never."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +62,7 @@ def export(
         InputError: If the video, a mask or an option cannot be used.
         OutputError: If an output cannot be written.
     """
-    options = merge_options(ExportOptions, options, changes)
+    options = with_settings(options or ExportOptions(), changes, "export")
     opened = video if isinstance(video, Video) else open_video(video)
     root, formats = Path(folder), tuple(dict.fromkeys(options.formats))
     check_formats(formats)
@@ -66,7 +70,7 @@ def export(
     names = [opened.frame_name(index) for index in range(start, stop)]
     # Mattes are written where they are absent; those of the cut stay.
     replaced = [path for path in output_files(formats, names) if not path.startswith("mattes/")]
-    with add_to(root, replaced, [opened.path]) as held:
+    with add_to(root, replaced, [opened.path], overwrite=options.overwrite) as held:
         outputs = export_masks(
             opened,
             root,

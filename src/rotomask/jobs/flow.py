@@ -6,14 +6,14 @@ from pathlib import Path
 
 from PIL import Image
 
-from rotomask.catalog import DEFAULT_FLOW, load_flow
+from rotomask.catalog import DEFAULT_FLOW, load_flow, with_settings
 from rotomask.errors import InputError, OptionError
 from rotomask.flow.flo_files import write_flo
 from rotomask.flow.optical_flow import Flow, flow_colours
-from rotomask.jobs.earlier import file_text
+from rotomask.jobs.earlier import EarlierRecord, file_text
 from rotomask.jobs.fingerprints import used_precision, video_fingerprint, weights_fingerprints
-from rotomask.jobs.folder import EarlierRecord, JobFolder, JobRequest, claim
-from rotomask.jobs.options import frame_range, merge_options
+from rotomask.jobs.folder import JobFolder, JobRequest, claim
+from rotomask.jobs.frame_range import frame_range
 from rotomask.jobs.progress import OnProgress
 from rotomask.video import Video, open_video
 
@@ -89,7 +89,7 @@ def flow(
         OutputError: If the folder cannot be written, or holds the flow of another call.
         WeightsError: If the weights are missing or not the network's.
     """
-    options = merge_options(FlowOptions, options, changes)
+    options = with_settings(options or FlowOptions(), changes, "flow")
     opened = video if isinstance(video, Video) else open_video(video)
     estimator = load_flow(
         options.estimator,

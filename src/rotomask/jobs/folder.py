@@ -3,6 +3,7 @@
     OUT/job.json             the job: its command, settings and identity, its range, its state
     OUT/.rotomask/files      every file that rotomask wrote here (`jobs.journal`)
     OUT/.rotomask/lock       locked while a job runs
+    OUT/.rotomask/*          what a job stores for itself: states to resume from, confidences
 
 A job writes only files that it names beforehand, replaces and deletes only files that rotomask
 wrote, and refuses inputs that lie among its outputs before it touches anything.
@@ -12,55 +13,25 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from rotomask import __version__
 from rotomask.errors import OutputError
-from rotomask.files import (
-    complete_or_absent,
-    exclusive_lock,
-    output_errors,
-)
+from rotomask.files import complete_or_absent, exclusive_lock, output_errors
+from rotomask.jobs.earlier import EarlierRecord, read_earlier, rendered_earlier
 from rotomask.jobs.journal import Journal, refuse_foreign
+from rotomask.jobs.manifest import (
+    FORMAT,
+    MANIFEST,
+    PRIVATE,
+    Settings,
+    flatten,
+    read_manifest,
+)
 from rotomask.video.images import IMAGE_SUFFIXES
-
-MANIFEST = "job.json"
-PRIVATE = ".rotomask"
-FORMAT = 2
-
-Settings = Mapping[str, Any]
-"""Plain JSON: what decides a job's output."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class EarlierRecord:
-    """The record that version 0.1 would have written for a job, to recognise its folders."""
-
-    file: str
-    """Name of the record: ``job.json``, ``flow.json``, ``edges.json``, ``run.json``."""
-    settings: Settings
-    """Its fields that describe the job."""
-    under: str | None = None
-    """The field that holds them; None: they are the record."""
-    files: tuple[str, ...] = ()
-    """Patterns of the files that version 0.1 wrote."""
-
-    def read(self, root: Path) -> Settings | None:
-        """The record in a folder, or None if there is none.
-
-        Raises:
-            OutputError: If it is damaged.
-        """
-        stored = _read_json(root / self.file)
-        if stored is None or stored.get("format") == FORMAT:
-            return None
-        described = stored if self.under is None else stored.get(self.under)
-        if not isinstance(described, dict):
-            raise _damaged(root / self.file)
-        return described
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,7 +129,7 @@ def claim(root: str | Path, request: JobRequest, *, overwrite: bool = False) -> 
     Args:
         root: The folder; it is made if need be.
         request: The job.
-        overwrite: Delete what rotomask wrote into the folder, whatever job it was, and begin anew.
+        overwrite: Delete what rotomask wrote into the folder, whatever job it was, and start over.
 
     Raises:
         OutputError: If the folder cannot be written, another process holds it, it holds another
@@ -183,7 +154,11 @@ def claim(root: str | Path, request: JobRequest, *, overwrite: bool = False) -> 
 
 @contextlib.contextmanager
 def add_to(
-    root: str | Path, replaced: Sequence[str], inputs: Sequence[Path] = ()
+    root: str | Path,
+    replaced: Sequence[str],
+    inputs: Sequence[Path] = (),
+    *,
+    overwrite: bool = False,
 ) -> Iterator[JobFolder]:
     """Hold a folder of finished masks to write more files into it; its job stays what it is.
 
@@ -191,17 +166,22 @@ def add_to(
         root: The folder.
         replaced: Paths of the files that are written.
         inputs: Files and folders that are read.
+        overwrite: Replace also the files that a job of version 0.1 rendered.
 
     Raises:
         OutputError: As for `claim`.
     """
     root = Path(root)
     check_inputs(root, replaced, inputs)
-    refuse_foreign(_journal(root), replaced)
+    earlier = None if read_earlier(root) is None else MANIFEST
+    _check_replaced(_journal(root), replaced, earlier, overwrite=overwrite)
     with _locked(root) as made:
         journal = _journal(root)
         try:
-            refuse_foreign(journal, replaced)
+            _check_replaced(journal, replaced, earlier, overwrite=overwrite)
+            if earlier is not None and overwrite:
+                with output_errors(root):
+                    _adopt(journal, rendered_earlier(root, earlier, replaced))
             request = JobRequest(command="export", settings={}, replaced=replaced)
             yield JobFolder(root, journal, request, resumed=True)
         finally:
@@ -229,50 +209,12 @@ def check_inputs(root: Path, outputs: Iterable[str], inputs: Iterable[Path]) -> 
             )
 
 
-def read_manifest(root: Path) -> dict[str, Any] | None:
-    """The manifest of a job's folder; None where there is none, or one of version 0.1.
-
-    Raises:
-        OutputError: If it is damaged.
-    """
-    stored = _read_json(root / MANIFEST)
-    if stored is None or stored.get("format") != FORMAT:
-        return None
-    if not all(isinstance(stored.get(key), dict) for key in ("settings", "notes")):
-        raise _damaged(root / MANIFEST)
-    return stored
-
-
-def read_earlier(root: Path) -> dict[str, Any] | None:
-    """The record of a cut of version 0.1; None where there is none.
-
-    Raises:
-        OutputError: If it is damaged.
-    """
-    stored = _read_json(root / MANIFEST)
-    return stored if stored is not None and stored.get("format") == 1 else None
-
-
 def _is_manifest(root: Path) -> bool:
     """Whether a valid manifest is there; it is rotomask's, even where the journal was lost."""
     try:
         return read_manifest(root) is not None
     except OutputError:
         return False
-
-
-def frames_of(root: Path) -> tuple[int, int] | None:
-    """First frame, and one past the last, that the job of a folder was asked for.
-
-    Raises:
-        OutputError: If the manifest is damaged.
-    """
-    manifest = read_manifest(root)
-    frames = None if manifest is None else manifest["notes"].get("frames")
-    if not isinstance(frames, list) or not all(isinstance(number, int) for number in frames):
-        return None
-    start, stop = frames
-    return start, stop
 
 
 def _open(root: Path, journal: Journal, request: JobRequest, *, overwrite: bool) -> JobFolder:
@@ -282,12 +224,10 @@ def _open(root: Path, journal: Journal, request: JobRequest, *, overwrite: bool)
     with output_errors(root):
         if request.earlier is not None and _read_earlier(root, request, overwrite=overwrite):
             is_earlier = True
-            for relative in sorted(_earlier_files(root, request)):
-                if not journal.owns(relative):
-                    journal.record(relative, root / relative)
+            _adopt(journal, _earlier_files(root, request, overwrite=overwrite))
         if overwrite:
             journal.clear()
-            _clear_state(root)
+            _clear_private(root)
         for tree in request.trees:
             if is_earlier or not os.path.lexists(root / tree):
                 journal.record_tree(tree)
@@ -322,13 +262,40 @@ def _inspect(root: Path, request: JobRequest, *, overwrite: bool) -> None:
     resumes = not overwrite and (manifest is not None or earlier is not None)
     adopted: set[str] = set()
     if earlier is not None:
-        adopted = _earlier_files(root, request)
+        adopted = _earlier_files(root, request, overwrite=overwrite)
     if overwrite:
         _check_deleted(root, [*journal.owned(), *adopted], request.inputs)
-    checked = [*request.replaced, *(() if resumes else (*request.added, *request.trees))]
+    record = None if earlier is None or request.earlier is None else request.earlier.file
+    replaced = [relative for relative in request.replaced if relative not in adopted]
+    _check_replaced(journal, replaced, record, overwrite=overwrite)
+    checked = [] if resumes else [*request.added, *request.trees]
     if manifest is None:
         checked.append(MANIFEST)
     refuse_foreign(journal, (relative for relative in checked if relative not in adopted))
+
+
+def _check_replaced(
+    journal: Journal, replaced: Sequence[str], earlier: str | None, *, overwrite: bool
+) -> None:
+    """Raise if a file that a job replaces is not rotomask's.
+
+    Version 0.1 did not record the files that it rendered. In its folders `overwrite` replaces those
+    that are at least as new as its record.
+
+    Args:
+        journal: The record of the folder.
+        replaced: Paths of the files.
+        earlier: Name of the record of version 0.1, if the folder has one.
+        overwrite: Whether files of version 0.1 may be replaced.
+    """
+    rendered = set() if earlier is None else set(rendered_earlier(journal.root, earlier, replaced))
+    for relative in () if overwrite else replaced:
+        if relative in rendered and journal.is_foreign(relative):
+            raise OutputError(
+                f"{journal.root / relative} is there, and version 0.1 did not record which files "
+                "it wrote; move it away, or --overwrite if it may be replaced"
+            )
+    refuse_foreign(journal, (relative for relative in replaced if relative not in rendered))
 
 
 def _check_deleted(root: Path, deleted: Iterable[str], inputs: Iterable[Path]) -> None:
@@ -364,22 +331,6 @@ def _check_settings(root: Path, there: Settings, here: Settings) -> None:
         )
 
 
-def flatten(settings: Settings, prefix: str = "") -> dict[str, object]:
-    """Nested settings with dotted names.
-
-    Example:
-        >>> flatten({"size": 480, "video": {"frames": 3}})
-        {'size': 480, 'video.frames': 3}
-    """
-    flat: dict[str, object] = {}
-    for key, value in settings.items():
-        if isinstance(value, Mapping):
-            flat |= flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
-
-
 def _read_earlier(root: Path, request: JobRequest, *, overwrite: bool) -> Settings | None:
     if request.earlier is None:
         return None
@@ -391,14 +342,23 @@ def _read_earlier(root: Path, request: JobRequest, *, overwrite: bool) -> Settin
         return None
 
 
-def _earlier_files(root: Path, request: JobRequest) -> set[str]:
-    """Paths of the files of version 0.1 in a folder."""
-    assert request.earlier is not None
-    found = {request.earlier.file, *request.added}
-    for pattern in request.earlier.files:
-        paths = root.glob(pattern)
-        found |= {p.relative_to(root).as_posix() for p in paths}
-    return {p for p in found if (root / p).is_file() and not (root / p).is_symlink()}
+def _earlier_files(root: Path, request: JobRequest, *, overwrite: bool) -> set[str]:
+    """Paths of the files of version 0.1 in a folder; what it rendered only to overwrite it."""
+    record = request.earlier
+    assert record is not None
+    paths = {record.file, *request.added}
+    for pattern in record.files:
+        paths |= {p.relative_to(root).as_posix() for p in root.glob(pattern)}
+    if overwrite:
+        paths |= set(rendered_earlier(root, record.file, request.replaced))
+    return {p for p in paths if (root / p).is_file() and not (root / p).is_symlink()}
+
+
+def _adopt(journal: Journal, relatives: Iterable[str]) -> None:
+    """Record files of version 0.1 as rotomask's."""
+    for relative in sorted(relatives):
+        if not journal.owns(relative):
+            journal.record(relative, journal.root / relative)
 
 
 def _journal(root: Path) -> Journal:
@@ -435,29 +395,8 @@ def _remove(root: Path, made: Sequence[Path]) -> None:
             folder.rmdir()
 
 
-def _clear_state(root: Path) -> None:
-    for file in (root / PRIVATE).glob("state*"):
-        file.unlink(missing_ok=True)
-
-
-def _read_json(path: Path) -> dict[str, Any] | None:
-    """A JSON object from a file, None if there is none.
-
-    Raises:
-        OutputError: If it is something else.
-    """
-    try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except (OSError, ValueError, RecursionError) as error:
-        raise _damaged(path) from error
-    if not isinstance(stored, dict):
-        raise _damaged(path)
-    return stored
-
-
-def _damaged(path: Path) -> OutputError:
-    return OutputError(
-        f"{path} is damaged or not a record of rotomask; move it away or choose another --out"
-    )
+def _clear_private(root: Path) -> None:
+    """Delete what a job stored for itself, but not the lock, which is held."""
+    for file in (root / PRIVATE).iterdir():
+        if file.name != "lock" and file.is_file():
+            file.unlink(missing_ok=True)

@@ -58,7 +58,9 @@ class Journal:
 
     def has_only(self, relative: str) -> bool:
         """Whether no file of rotomask is there but perhaps this one."""
-        return not self._trees and all(owned == relative for owned in self.owned())
+        if any(os.path.lexists(self.root / tree) for tree in self._trees):
+            return False
+        return all(owned == relative for owned in self.owned())
 
     def owns(self, relative: str) -> bool:
         """Whether the file of this relative path is one that was recorded, unchanged since."""

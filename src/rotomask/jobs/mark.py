@@ -10,10 +10,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from rotomask.arrays import Frame
-from rotomask.catalog import DEFAULT_MARKER, load_marker
+from rotomask.catalog import DEFAULT_MARKER, load_marker, with_settings
 from rotomask.errors import OptionError, PromptError
 from rotomask.files import complete_or_absent
-from rotomask.jobs.options import merge_options
 from rotomask.masks import object_ids, write_mask
 from rotomask.prompts import (
     Box,
@@ -101,7 +100,7 @@ def mark(
         >>> from rotomask.prompts import Click
         >>> mark("clip.mp4", [Click(310, 220)], "mask.png")  # doctest: +SKIP
     """
-    options = merge_options(MarkOptions, options, changes)
+    options = with_settings(options or MarkOptions(), changes, "mark")
     listed = prompts if isinstance(prompts, Prompts) else Prompts.on_frame(prompts, at or 0)
     index = _frame_of(listed, at)
     if options.preview and out is None:

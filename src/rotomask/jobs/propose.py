@@ -9,14 +9,14 @@ import numpy as np
 from PIL import Image
 
 from rotomask.arrays import Mask
-from rotomask.catalog import find_then_follow
+from rotomask.catalog import find_then_follow, with_settings
 from rotomask.errors import InputError, MaskError, OptionError
 from rotomask.jobs.finding import Search, discover
 from rotomask.jobs.fingerprints import used_precision, video_fingerprint, weights_fingerprints
 from rotomask.jobs.folder import JobFolder, JobRequest, claim
 from rotomask.jobs.following import VideoFrames
+from rotomask.jobs.frame_range import frame_range
 from rotomask.jobs.loading import load_discoverer
-from rotomask.jobs.options import frame_range, merge_options
 from rotomask.jobs.progress import OnProgress
 from rotomask.masks import read_labels, write_mask
 from rotomask.unsupervised.base import Discoverer, Proposal
@@ -95,7 +95,7 @@ def propose(
         InputError: If the video or an option cannot be used, or no object is found.
         OutputError: If the folder cannot be written.
     """
-    options = merge_options(ProposeOptions, options, changes)
+    options = with_settings(options or ProposeOptions(), changes, "propose")
     opened = video if isinstance(video, Video) else open_video(video)
     frames = frame_range(opened.frame_count, options.start, options.stop, opened.path)
     search = Search(

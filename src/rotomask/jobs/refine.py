@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from rotomask.arrays import Frame
+from rotomask.catalog import with_settings
 from rotomask.errors import MaskError
 from rotomask.files import content_digest
 from rotomask.flow.optical_flow import OpticalFlow
 from rotomask.jobs.fingerprints import video_fingerprint
 from rotomask.jobs.folder import JobRequest, claim
 from rotomask.jobs.mask_files import MaskFiles, mask_paths
-from rotomask.jobs.options import merge_options
 from rotomask.jobs.progress import OnProgress
 from rotomask.masks import object_ids, read_labels
 from rotomask.refine.field_windows import FieldWindowConfig, refine_video, tuned_field
@@ -96,7 +96,7 @@ def refine(
         OutputError: If the folder cannot be written, or is the one that is read.
         OptionError: If graph cuts are asked for and PyMaxflow is not installed.
     """
-    options = merge_options(RefineOptions, options, changes)
+    options = with_settings(options or RefineOptions(), changes, "refine")
     opened = video if isinstance(video, Video) else open_video(video)
     source, target = Path(folder), Path(out)
     names = {

@@ -12,10 +12,11 @@ from rotomask.errors import OptionError, OutputError
 from rotomask.files import output_errors
 from rotomask.jobs.correct import CorrectionLog, read_cut_mask, reference_frames
 from rotomask.jobs.folder import JobFolder, add_to
+from rotomask.jobs.manifest import PRIVATE
 from rotomask.render import contact_sheet, overlay
 from rotomask.video import Video, open_video
 
-CONFIDENCE = "confidence.jsonl"
+CONFIDENCE = f"{PRIVATE}/confidence.jsonl"
 """File, in the folder of a cut, of a line a segmented frame."""
 SHEET = "review.png"
 
@@ -61,12 +62,9 @@ def frame_confidence(probabilities: Probabilities) -> float:
 
 def store_confidence(folder: JobFolder, index: int, probabilities: Probabilities) -> None:
     """Add a segmented frame's confidence to the cut's file."""
-    path = folder.root / CONFIDENCE
     line = {"frame": index, "confidence": round(frame_confidence(probabilities), 4)}
-    with output_errors(folder.root):
-        if not path.exists():
-            folder.journal.record_tree(CONFIDENCE)
-    with output_errors(folder.root), path.open("a", encoding="utf-8") as file:
+    path = folder.root / CONFIDENCE
+    with output_errors(path), path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
 
 

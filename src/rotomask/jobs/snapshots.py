@@ -1,12 +1,15 @@
 """A segmenter's state on disk beside its masks, so that a resumed cut ends as one never stopped."""
 
+import logging
 import time
 from typing import Any
 
 import torch
 
+from rotomask.errors import OutputError
 from rotomask.files import complete_or_absent
-from rotomask.jobs.folder import PRIVATE, JobFolder
+from rotomask.jobs.folder import JobFolder
+from rotomask.jobs.manifest import PRIVATE
 from rotomask.segmenters.base import Segmenter
 from rotomask.segmenters.follow import FollowedFrame, Pass
 from rotomask.segmenters.state import StateError, restore, state_of
@@ -15,6 +18,8 @@ LEAST_SECONDS = 5.0
 """Time between two snapshots; what a killed job did since the last one is segmented again."""
 MOST_COST = 1 / 30
 """Greatest fraction of the time that snapshots take."""
+
+logger = logging.getLogger(__name__)
 
 
 class Snapshots:
@@ -59,8 +64,8 @@ class Snapshots:
     def save(self, segmenter: Segmenter, followed: FollowedFrame) -> None:
         """Store the state after a frame, if the last one is some time ago or the pass is over.
 
-        Raises:
-            OutputError: If the disk is full.
+        Where there is no space for it, no more states are stored: a resumed cut then starts from
+        its masks.
         """
         now, is_last = time.perf_counter(), followed.index == self.frames.indices[-1]
         if followed.origin == "empty" or not self._is_possible or not (now >= self._due or is_last):
@@ -76,8 +81,12 @@ class Snapshots:
             "index": followed.index,
             "state": state,
         }
-        with complete_or_absent(self.file) as temporary:
-            torch.save(content, temporary)
+        try:
+            with complete_or_absent(self.file) as temporary:
+                torch.save(content, temporary)
+        except (OutputError, RuntimeError) as error:  # torch's writer raises RuntimeError
+            logger.warning("no state is stored for resuming: %s", str(error).splitlines()[0])
+            self._is_possible = False
         spent = time.perf_counter() - now
         self._due = now + max(LEAST_SECONDS, spent / MOST_COST)
 

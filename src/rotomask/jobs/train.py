@@ -6,14 +6,11 @@ from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from rotomask.catalog import with_settings
 from rotomask.errors import OutputError
-from rotomask.jobs.folder import (
-    MANIFEST,
-    EarlierRecord,
-    JobRequest,
-    claim,
-)
-from rotomask.jobs.options import merge_options
+from rotomask.jobs.earlier import EarlierRecord
+from rotomask.jobs.folder import JobRequest, claim
+from rotomask.jobs.manifest import MANIFEST
 from rotomask.training.loop import Hardware, Progress
 from rotomask.training.recipes import find_recipe
 from rotomask.training.run import is_first_process
@@ -76,7 +73,7 @@ def train(
             resume; or another process writes to it.
         WeightsError: If the weights to start from are missing or of another network.
     """
-    options = merge_options(TrainOptions, options, changes)
+    options = with_settings(options or TrainOptions(), changes, "train")
     recipe = find_recipe(recipe) if isinstance(recipe, str) else recipe
     root = Path(out)
     holds_run = (root / MANIFEST).exists() or (root / RECORD).exists()

@@ -1,13 +1,11 @@
-"""Options of a job: a frozen dataclass, or its fields as keywords."""
+"""Settings of the model that follows objects, which cutting and benchmarks share."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
-from typing import Any, Literal, TypeVar, get_args
+from dataclasses import dataclass, fields
+from typing import Any, Literal, get_args
 
 from rotomask.errors import OptionError
 from rotomask.networks.layers.aggregation import Aggregation
 
-Options = TypeVar("Options")
 Enlarging = Literal["auto", "always", "never"]
 
 
@@ -64,53 +62,3 @@ class ModelSettings:
             if getattr(self, field.name) != field.default
         }
         return {"size": self.size} | changed
-
-
-def merge_options(
-    kind: type[Options], options: Options | None, changes: Mapping[str, Any]
-) -> Options:
-    """Options with some fields changed.
-
-    Args:
-        kind: A dataclass; with `options` None its defaults are changed.
-        options: What is changed.
-        changes: Fields by name. ``end``, the last frame, as on the command line, is ``stop`` less
-            one.
-
-    Raises:
-        OptionError: If a field is unknown; the message lists the known ones.
-    """
-    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
-    if "stop" in names and "stop" not in changes and "end" in changes:
-        end = changes["end"]
-        changes = {k: v for k, v in changes.items() if k != "end"}
-        changes["stop"] = None if end is None else end + 1
-    unknown = [name for name in changes if name not in names]
-    if unknown:
-        raise OptionError(f"unknown option {unknown[0]!r}; known options: {', '.join(names)}")
-    return replace(kind() if options is None else options, **changes)  # type: ignore[type-var]
-
-
-def frame_range(count: int, start: int, stop: int | None, video: object) -> range:
-    """Frames start to stop - 1 of a video, checked.
-
-    Args:
-        count: Frames of the video.
-        start: First frame.
-        stop: One past the last; None: to the end.
-        video: What the message calls the video.
-
-    Raises:
-        OptionError: If the range is empty or leaves the video.
-    """
-    end = count if stop is None else stop
-    if start < 0:
-        raise OptionError(f"frames start at 0, got {start}")
-    if start >= count or end > count:
-        last = start if start >= count else end - 1
-        raise OptionError(
-            f"{video} has {count} frames, 0 to {count - 1}; frame {last} is out of range"
-        )
-    if start >= end:
-        raise OptionError(f"there is no frame from {start} to {end - 1}; end comes before start")
-    return range(start, end)

@@ -1,0 +1,92 @@
+"""Corrections of a finished cut: the options of `cut --continue`, and the command `review`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+import typer
+
+from rotomask.cli.mark import parse_prompts
+from rotomask.cli.options import CutFolder, CutVideo
+from rotomask.cli.terminal import print_outputs
+from rotomask.errors import OptionError
+
+if TYPE_CHECKING:
+    from rotomask.jobs.correct import CorrectOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Corrections:
+    """A finished cut that is corrected."""
+
+    section: ClassVar = "Corrections"
+    continued: Annotated[
+        Path | None,
+        typer.Option(
+            "--continue",
+            metavar="DIR",
+            help="Correct the finished cut in DIR by the prompts: only frames up to the nearest "
+            "annotated or corrected ones change. Repeat --model, --weights and --size.",
+        ),
+    ] = None
+    undo: Annotated[
+        bool, typer.Option("--undo", help="With --continue: take back its last correction.")
+    ] = False
+
+    def run(
+        self,
+        video: Path,
+        arguments: Sequence[str],
+        options: "CorrectOptions",
+        formats: tuple[str, ...],
+    ) -> dict[str, Path]:
+        """Correct the cut, or take a correction back, and render the outputs again.
+
+        Args:
+            video: The video that was cut.
+            arguments: Of the command, with the prompts in their order.
+            options: How corrections are carried.
+            formats: What is rendered.
+
+        Returns:
+            The outputs by name.
+
+        Raises:
+            OptionError: If there is no folder, or neither prompts nor --undo.
+        """
+        from rotomask.jobs.correct import correct, undo_correction
+        from rotomask.jobs.export import export as render
+        from rotomask.video import open_video
+
+        if self.continued is None:
+            raise OptionError("--undo takes back a correction of --continue DIR; name the folder")
+        opened = open_video(video)
+        prompts = parse_prompts(arguments, opened.size)
+        if self.undo == bool(prompts):
+            raise OptionError("--continue needs either prompts at a frame (--at) or --undo")
+        if self.undo:
+            undo_correction(self.continued)
+        for index in prompts.frames:
+            correct(opened, self.continued, prompts, options, at=index)
+        masks = {"masks": self.continued / "masks"}
+        if not formats:
+            return masks
+        return masks | render(opened, self.continued, formats=formats).outputs
+
+
+def review(
+    video: CutVideo,
+    folder: CutFolder,
+    count: Annotated[int, typer.Option(metavar="N", help="Show up to N frames.")] = 5,
+) -> None:
+    """Show the frames of a cut that most need a look: the segmenter is least sure of them.
+
+    Writes FOLDER/review.png, a picture of them with their masks.
+    """
+    from rotomask.jobs.review import review as run
+
+    result = run(video, folder, count=count)
+    for frame in result.frames:
+        print(f"--at {frame.index:<6} confidence {frame.confidence:.2f}  {frame.name}")
+    print_outputs({"sheet": result.sheet})

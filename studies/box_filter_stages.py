@@ -31,10 +31,10 @@ def stages(
     segmenter = material.segmenter(config)
     for one in material.run(segmenter):
         if one.index == index - 1:
-            before = segmenter.places[1]
+            before = segmenter.last_boxes[1]
         if one.index == index:
             break
-    labels, selected = one.labels, segmenter.chosen[1]
+    labels, selected = one.labels, segmenter.filtered[1]
     detections, truth = material.detections[index], material.truths[index]
     plain = (material.maps[index] >= 128).astype(np.int32)
     scores = [float(region_similarity(m > 0, truth > 0)) for m in (plain, labels)]

@@ -95,6 +95,21 @@ def test_more_objects_than_fit_at_once_give_the_same_answer(segmenter, monkeypat
     assert np.abs(answers[0] - answers[1]).max() < 1e-4
 
 
+def test_memory_is_bounded_in_the_number_of_objects(monkeypatch):
+    monkeypatch.setattr("rotomask.segmenters.space_time.MEMORY_OBJECTS", 60)
+    segmenter = _segmenter("stm-lite", memory_frames=6, memory_every=1)
+    frames, _ = moving_shapes(8, frames=5, size=(32, 32))
+    cells = np.arange(64).reshape(8, 8).repeat(4, 0).repeat(4, 1)  # 32×32
+    for count, remembered, dtype in ((8, 5, torch.float32), (20, 3, torch.float16)):
+        segmenter.start(frames[0], np.where(cells < count, cells + 1, 0))
+        for frame in frames[1:]:
+            probabilities = segmenter.step(frame)
+        segmenter.step(frames[0])
+        assert probabilities.shape == (count + 1, 32, 32)
+        assert len(segmenter._bank.frames) == remembered
+        assert segmenter._bank.frames[-1].value.dtype == segmenter._last.masks.dtype == dtype
+
+
 def test_processing_size_is_not_the_answers_size():
     segmenter = _segmenter("stm-lite", size=32)
     frames, labels = moving_shapes(9, frames=2, size=(96, 128))

@@ -77,11 +77,11 @@ class ClickOutput(NamedTuple):
     logits: Tensor
     """B×H×W, float32."""
     coarse: Tensor
-    """Of the deep supervision, B×H/16×W/16, float32."""
+    """Logits for deep supervision, B×H/16×W/16, float32."""
 
 
 class ClickLite(nn.Module):
-    """The network: tensors in, tensors out."""
+    """Interactive segmentation network: logits from an image and its prompts."""
 
     stride = 32
 
@@ -142,7 +142,7 @@ class ClickLite(nn.Module):
 
 
 def prompt_similarity(embedding: Tensor, maps: Tensor) -> Tensor:
-    """How like the places under the prompts each place is.
+    """Similarity of every position to the positions under the prompts.
 
     Args:
         embedding: Unit vectors, B×E×h×w, float32.
@@ -215,7 +215,7 @@ class Fusion(nn.Module):
 
 
 class ClickDecoder(nn.Module):
-    """From fused features to logits, coarse to fine; the pixels themselves join at the end."""
+    """Logits from the fused features, coarse to fine; the image itself is an input at the end."""
 
     def __init__(self, config: ClickLiteConfig) -> None:
         super().__init__()

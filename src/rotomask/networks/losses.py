@@ -1,10 +1,11 @@
-"""Losses on aggregated probabilities, each for every clip of a batch."""
+"""Losses on aggregated probabilities, one value per clip of a batch."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-LEAST = 1e-7
+MIN_PROBABILITY = 1e-7
+"""Lower bound of probabilities, so that their logarithm stays finite."""
 
 
 def bootstrapped_cross_entropy(
@@ -15,47 +16,58 @@ def bootstrapped_cross_entropy(
     balanced: bool = False,
     per_clip: bool = False,
 ) -> Tensor:
-    """Mean cross-entropy of the hardest pixels of the batch, as each clip's part of it.
+    """Mean cross-entropy of the hardest pixels, as the contribution of each clip.
 
     Args:
         probabilities: B×O+1×..., float32, sums to 1 over objects.
         labels: B×..., int64, 0..O.
-        hardest: Part of the pixels that count, 0 to 1; 1 is the plain mean.
-        balanced: Whether every object of a clip, and its background, weighs the same whatever its
-            size: pixels weigh the inverse of their class's part of the clip, the mean weight is 1.
-        per_clip: Whether each clip has hardest pixels of its own; otherwise an easy clip in a batch
-            of hard ones has none.
+        hardest: Fraction of the pixels that count, 0 to 1; 1 is the plain mean.
+        balanced: Give every object of a clip, and its background, the same total weight; see
+            `class_weights`.
+        per_clip: Select the hardest pixels of each clip. Otherwise they are selected over the
+            batch, and an easy clip among hard ones may have none.
 
     Returns:
-        B losses whose mean is the batch's.
+        B losses; their mean is the loss of the batch.
     """
-    each = F.nll_loss(torch.log(probabilities.clamp_min(LEAST)), labels, reduction="none")
-    each = each.flatten(1)
+    log_probabilities = torch.log(probabilities.clamp_min(MIN_PROBABILITY))
+    entropy = F.nll_loss(log_probabilities, labels, reduction="none").flatten(1)  # B×N pixels
     if balanced:
-        each = each * class_weights(labels, probabilities.shape[1]).flatten(1)
+        entropy = entropy * class_weights(labels, probabilities.shape[1]).flatten(1)
     if hardest >= 1:
-        return each.mean(1)
-    # Every 16th pixel gives the threshold: sorting them all takes as long as the decoder.
-    pixels = each.detach() if per_clip else each.detach().flatten()[None]
+        return entropy.mean(1)
+    # The threshold is that quantile of every 16th pixel: sorting them all takes as long as the
+    # decoder. B×N pixels, or 1×B·N for the whole batch.
+    pixels = entropy.detach() if per_clip else entropy.detach().flatten()[None]
     sample = pixels[:, ::16].sort(dim=1, descending=True).values
     threshold = sample[:, min(sample.shape[1] - 1, int(hardest * sample.shape[1])), None]
-    hard = (each >= threshold).float()
+    hard = (entropy >= threshold).float()  # B×N, from thresholds B×1 or 1×1
     if per_clip:
-        return (each * hard).sum(1) / hard.sum(1)
-    return (each * hard).sum(1) / hard.sum() * len(each)
+        return (entropy * hard).sum(1) / hard.sum(1)
+    # Divided by the pixels of the whole batch; times B, so that the mean over clips is the sum.
+    return (entropy * hard).sum(1) / hard.sum() * len(entropy)
 
 
 def class_weights(labels: Tensor, classes: int) -> Tensor:
-    """Weights of pixels, inverse to how often their class is in the clip: B×..., mean 1."""
-    flat = labels.flatten(1)
-    counts = F.one_hot(flat, classes).sum(1).float()
+    """Weights of pixels, inverse to the size of their class in the clip, with a mean of 1.
+
+    Args:
+        labels: B×..., int64, below `classes`.
+        classes: Number of classes, background included.
+
+    Returns:
+        B×..., float32, like `labels`.
+    """
+    flat = labels.flatten(1)  # B×N
+    counts = F.one_hot(flat, classes).sum(1).float()  # B×classes
     present = (counts > 0).sum(1, keepdim=True)
-    of_class = flat.shape[1] / (present * counts.clamp_min(1))
-    return of_class.gather(1, flat).view(labels.shape)
+    # Each class in the clip gets the total weight N / present, so that all weights sum to N.
+    weights = flat.shape[1] / (present * counts.clamp_min(1))  # B×classes
+    return weights.gather(1, flat).view(labels.shape)
 
 
 def dice_loss(probabilities: Tensor, labels: Tensor) -> Tensor:
-    """One minus the soft Dice overlap, averaged over the objects of each clip.
+    """One minus the soft Dice coefficient, averaged over the objects of each clip.
 
     Args:
         probabilities: B×O+1×..., float32.
@@ -64,9 +76,10 @@ def dice_loss(probabilities: Tensor, labels: Tensor) -> Tensor:
     Returns:
         B losses, 0 to 1.
     """
-    objects = probabilities[:, 1:].flatten(2)
+    objects = probabilities[:, 1:].flatten(2)  # B×O×N
+    # One-hot labels B×N×O+1, moved to B×O+1×N, without the background.
     truth = F.one_hot(labels.flatten(1), probabilities.shape[1]).movedim(-1, 1)[:, 1:].float()
-    overlap = (objects * truth).sum(-1)
+    overlap = (objects * truth).sum(-1)  # B×O
     total = objects.sum(-1) + truth.sum(-1)
-    # A pixel's worth of smoothing: an object that is rightly absent costs nothing.
+    # Smoothed by one pixel: an absent object that is not predicted has a loss of 0, not 0 / 0.
     return (1 - (2 * overlap + 1) / (total + 1)).mean(1)

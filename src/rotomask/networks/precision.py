@@ -1,10 +1,13 @@
 """The device and the precision in which a network runs."""
 
 import contextlib
+import functools
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+import cv2
 import torch
 
 from rotomask.errors import OptionError
@@ -40,12 +43,29 @@ def choose_runtime(device: str = "auto", precision: str = "auto") -> Runtime:
     Raises:
         OptionError: If a name is unknown or the device is not available.
     """
+    _compute_alone_after_fork()
     if precision not in ("auto", "float32", "bfloat16"):
         raise OptionError(f"unknown precision {precision!r}; use auto, float32 or bfloat16")
     selected = _select_device(device)
     if precision == "auto":
         return Runtime(selected, "bfloat16" if _computes_bfloat16(selected) else "float32")
     return Runtime(selected, "bfloat16" if precision == "bfloat16" else "float32")
+
+
+@functools.cache
+def _compute_alone_after_fork() -> None:
+    """Let a process forked from this one compute with one thread; it would hang with more.
+
+    Fork copies the state of the thread pools of OpenMP and OpenCV, but not their threads, and the
+    first parallel region of the child would wait for them for ever.
+    """
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_use_one_thread)
+
+
+def _use_one_thread() -> None:
+    torch.set_num_threads(1)
+    cv2.setNumThreads(0)
 
 
 def _select_device(name: str) -> torch.device:

@@ -1,10 +1,10 @@
 """stm-lite: space-time memory for a plain CPU.
 
-The idea of Oh et al. 2019 (STM) with the costs moved: one light encoder sees each frame once,
-whatever the number of objects; its features serve the query key, the memory key (shared, as in
-Cheng et al. 2021, STCN) and the value encoder, which so needs only the masks beside them; all
-objects of a frame are one batch. The previous frame's mask guides the decoder (Oh et al. 2018,
-RGMP), which keeps a small network from jumping to look-alikes.
+As in Oh et al. 2019 (STM), masks are read from a memory of past frames. To be fast, one light
+encoder runs once per frame for all objects. Its features give the query key, the memory key (shared
+by all objects, as in Cheng et al. 2021, STCN) and the input of the value encoder, which therefore
+only adds the masks. All objects of a frame are one batch. The previous frame's mask guides the
+decoder (Oh et al. 2018, RGMP), which keeps a small network from jumping to similar objects.
 """
 
 from dataclasses import dataclass
@@ -26,39 +26,41 @@ from rotomask.networks.layers.scale_refinement import ScaleRefinement
 
 @dataclass(frozen=True, kw_only=True)
 class STMLiteConfig:
-    """The shape of the network."""
+    """Widths and optional parts of the network."""
 
     key_channels: int = 64
-    """Width of the keys."""
+    """Channels of the keys."""
     value_channels: int = 128
-    """Width of each object's values."""
+    """Channels of each object's values."""
     decoder_channels: tuple[int, int, int] = (128, 96, 48)
-    """Width of the decoder at strides 16, 8 and 4."""
+    """Channels of the decoder at strides 16, 8 and 4."""
     similarity: Similarity = "l2"
-    """How keys are compared."""
+    """Similarity of keys; see `memory_read`."""
     guidance: bool = True
-    """Whether the decoder sees the previous frame's mask."""
+    """Give the decoder the object's mask in the previous frame."""
     others_guidance: bool = False
-    """Whether the decoder also sees the other objects' previous masks, added up."""
+    """Give the decoder the sum of the other objects' previous masks too."""
     context_channels: int = 0
-    """Width of the decoder at stride 32, where it sees the whole object at once; 0: not there."""
+    """Channels of the decoder's branch at stride 32, with a view of the whole object; 0: no such
+    branch."""
     refine_channels: int = 0
-    """Width at which the encoder's strides are refined together, as in Refine-50 (Yu et al. 2019,
-    sec. 2; docs/refine-50.md); 0: not at all."""
+    """Channels of the scale refinement of the encoder's features, as in Refine-50 (Yu et al. 2019,
+    sec. 2; docs/refine-50.md); 0: no refinement."""
 
 
 class FrameFeatures(NamedTuple):
-    """What the encoder knows of B frames."""
+    """Key and encoder features of B frames."""
 
     key: Tensor
     """B×Ck×H/16×W/16."""
     pyramid: Pyramid
+    """Features at strides 4, 8 and 16."""
     context: Tensor | None = None
-    """B×192×H/32×W/32, of a network with context."""
+    """Features at stride 32, B×192×H/32×W/32; None without the context branch."""
 
 
 class STMLite(nn.Module):
-    """The network: tensors in, tensors out."""
+    """Space-time memory network with one light encoder for all objects."""
 
     stride = 16
 
@@ -73,6 +75,7 @@ class STMLite(nn.Module):
         self.decoder = Decoder((c4, c8, c16), self.config)
 
     def _scale_refinement(self) -> ScaleRefinement | None:
+        """Scale refinement over all strides of the encoder, if the config has one."""
         if self.config.refine_channels == 0:
             return None
         deepest = (STRIDE32_CHANNELS,) if self.config.context_channels > 0 else ()
@@ -81,11 +84,11 @@ class STMLite(nn.Module):
 
     @property
     def similarity(self) -> Similarity:
-        """How keys are compared."""
+        """Similarity of keys; see `memory_read`."""
         return self.config.similarity
 
     def trainable_part(self) -> nn.Module:
-        """The part that online learning trains: the decoder."""
+        """Part that is trained in online learning: the decoder."""
         return self.decoder
 
     def encode_frame(self, image: Tensor) -> FrameFeatures:
@@ -105,12 +108,12 @@ class STMLite(nn.Module):
         """Memory key (shared by all objects) and values of one frame.
 
         Args:
-            image: Not used: the features say it all. Part of the interface of STM.
-            features: Of B frames.
+            image: Not used; the interface has it for STM, which encodes the image again.
+            features: Features of B frames.
             masks: Soft masks of the objects, O×H×W (B = 1) or B×O×H×W, 0..1.
 
         Returns:
-            The keys B×Ck×h×w, and values O×Cv×h×w or B×O×Cv×h×w.
+            Keys B×Ck×h×w, and values O×Cv×h×w or B×O×Cv×h×w.
         """
         batched = masks if masks.ndim == 4 else masks[None]
         value = self.value_encoder(features.pyramid, batched)
@@ -120,9 +123,9 @@ class STMLite(nn.Module):
         """Foreground logit of each object.
 
         Args:
-            readout: What was read from memory, O×Cv×h×w (B = 1) or B×O×Cv×h×w.
-            features: Of the query frames.
-            guidance: Soft masks of the frame before, O×H×W or B×O×H×W, 0..1.
+            readout: Memory readout, O×Cv×h×w (B = 1) or B×O×Cv×h×w.
+            features: Features of the query frames.
+            guidance: Soft masks in the frame before, O×H×W or B×O×H×W, 0..1.
 
         Returns:
             O×H×W or B×O×H×W, float32.
@@ -135,21 +138,23 @@ class STMLite(nn.Module):
 
 
 class ValueEncoder(nn.Module):
-    """Each object's mask, and the others', seen beside the frame's features."""
+    """Values of each object, from its mask, the mask of all others and the frame's features."""
 
     def __init__(self, channels: tuple[int, int, int], c_out: int) -> None:
         super().__init__()
         c4, c8, c16 = channels
-        # A 4×4 block of both masks becomes 32 channels at stride 4: no detail is lost.
+        # A 4×4 block of both masks becomes 32 channels at stride 4 (pixel_unshuffle): average
+        # pooling would lose the outline.
         self.to_stride8 = nn.Conv2d(c4 + 32, 64, 3, stride=2, padding=1)
         self.to_stride16 = nn.Conv2d(c8 + 64, c_out, 3, stride=2, padding=1)
         self.fuse = nn.Conv2d(c16 + c_out, c_out, 3, padding=1)
         self.refine = ResidualBlock(c_out)
 
     def forward(self, pyramid: Pyramid, masks: Tensor) -> Tensor:
-        """Masks B×O×H×W -> values B×O×C×h×w."""
+        """Values B×O×C×h×w at stride 16 from soft masks B×O×H×W."""
         batch, objects = masks.shape[:2]
-        others = (masks.sum(1, keepdim=True) - masks).clamp(0, 1)
+        others = (masks.sum(1, keepdim=True) - masks).clamp(0, 1)  # B×O×H×W
+        # Stacked B×O×2×H×W, objects into the batch B·O×2×H×W, unshuffled B·O×32×H/4×W/4.
         both = F.pixel_unshuffle(torch.stack([masks, others], 2).flatten(0, 1), 4)
         x = torch.cat([_repeat(pyramid.stride4, objects), both.to(pyramid.stride4.dtype)], 1)
         x = F.relu(self.to_stride8(x))
@@ -159,7 +164,7 @@ class ValueEncoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """From memory readout to masks, coarse to fine, with skips from the frame's features."""
+    """Mask logits from the memory readout, coarse to fine, with skips from the frame's features."""
 
     def __init__(self, channels: tuple[int, int, int], config: STMLiteConfig) -> None:
         super().__init__()
@@ -167,7 +172,7 @@ class Decoder(nn.Module):
         d16, d8, d4 = config.decoder_channels
         self.has_guidance = config.guidance
         self.has_others = config.guidance and config.others_guidance
-        # Last among the inputs of each layer: there `training.starting.grow` adds channels.
+        # Masks are the last inputs of each layer: `training.starting.grow` appends channels there.
         extra = int(self.has_guidance) + int(self.has_others)
         self.fuse16 = nn.Conv2d(config.value_channels + c16 + extra, d16, 3, padding=1)
         self.refine16 = ResidualBlock(d16)
@@ -178,15 +183,15 @@ class Decoder(nn.Module):
         self.predict = nn.Conv2d(d4, 1, 3, padding=1)
 
     def forward(self, readout: Tensor, features: FrameFeatures, guidance: Tensor) -> Tensor:
-        """Readout B×O×C×h×w, guidance B×O×H×W -> logits B×O×H×W."""
+        """Logits B×O×H×W from readout B×O×C×h×w and guidance B×O×H×W."""
         batch, objects = readout.shape[:2]
         skips = [_repeat(level, objects) for level in features.pyramid]
         if self.has_guidance:
-            seen = guidance[:, :, None]
+            guides = guidance[:, :, None]
             if self.has_others:
                 others = (guidance.sum(1, keepdim=True) - guidance).clamp(0, 1)
-                seen = torch.stack([guidance, others], 2)
-            mask = seen.flatten(0, 1).to(readout.dtype)
+                guides = torch.stack([guidance, others], 2)
+            mask = guides.flatten(0, 1).to(readout.dtype)  # B·O×1×H×W, or 2 channels with others
             mask4 = F.avg_pool2d(mask, 4)
             mask8 = F.avg_pool2d(mask4, 2)
             masks = (mask4, mask8, F.avg_pool2d(mask8, 2))
@@ -203,11 +208,11 @@ class Decoder(nn.Module):
 
 
 class Context(nn.Module):
-    """A look at half the resolution: what belongs together, whatever its colour.
+    """Branch at stride 32, which adds a view of the whole object to the decoder.
 
-    Memory is read point by point; a wheel or the back of a dress that no memory shows is found only
-    as a part of the object around it. The encoder's deepest features say what the thing is, and the
-    mean over the frame how much of it there is.
+    Memory is read position by position. A wheel or the back of a dress that no memory frame shows
+    can only be segmented as part of the object around it. The encoder's deepest features show what
+    kind of object that is, and the mean over the frame how large it is.
     """
 
     def __init__(self, channels: int, width: int) -> None:
@@ -216,13 +221,14 @@ class Context(nn.Module):
         self.refine = nn.Sequential(ResidualBlock(width), ResidualBlock(width))
         self.whole = nn.Conv2d(width, width, 1)
         self.project = nn.Conv2d(width, channels, 1)
-        # The branch begins as nothing, so that a trained network can grow it.
+        # The branch starts with an output of 0, so that it can be added to a trained network.
         nn.init.zeros_(self.project.weight)
         if self.project.bias is not None:
             nn.init.zeros_(self.project.bias)
 
     def forward(self, x: Tensor, deep: Tensor) -> Tensor:
-        """B×C×h×w and features B×192×h/2×w/2 (rounded up) -> B×C×h×w."""
+        """Decoder features B×C×h×w with context, from deep features B×192×h/2×w/2 (rounded up)."""
+        # Padding is left out of the mean, so that cells at an odd border are not darkened.
         half = F.avg_pool2d(x, 2, ceil_mode=True, count_include_pad=False)
         y = self.refine(self.fuse(torch.cat([half, deep.to(half.dtype)], 1)))
         y = y + self.whole(F.adaptive_avg_pool2d(F.relu(y), 1))
@@ -233,7 +239,7 @@ class Context(nn.Module):
 
 
 class Upsample(nn.Module):
-    """Twice the size, joined with a skip."""
+    """Decoder stage: doubles the size and adds a skip."""
 
     def __init__(self, c_in: int, c_skip: int, c_out: int) -> None:
         super().__init__()
@@ -242,12 +248,12 @@ class Upsample(nn.Module):
         self.refine = ResidualBlock(c_out)
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        """Coarse B×C×h×w and skip B×S×2h×2w -> B×C'×2h×2w."""
+        """Features B×C'×2h×2w from coarse ones B×C×h×w and a skip B×S×2h×2w."""
         up = F.interpolate(self.project(x), scale_factor=2, mode="bilinear", align_corners=False)
         refined: Tensor = self.refine(up + self.skip(skip))
         return refined
 
 
 def _repeat(features: Tensor, objects: int) -> Tensor:
-    """The same features for each object of a frame: B×C×h×w -> B·O×C×h×w."""
+    """Features repeated for each object of a frame: B×C×h×w to B·O×C×h×w, objects innermost."""
     return features if objects == 1 else features.repeat_interleave(objects, dim=0)

@@ -38,7 +38,7 @@ EncodedMask = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, kw_only=True)
 class ClickMarkerConfig:
-    """How click-lite is run."""
+    """Settings of running click-lite."""
 
     long_side: int = 384
     """Long side of a view in the network, px; a multiple of 32."""
@@ -53,7 +53,7 @@ class ClickMarkerConfig:
     """Overlap (of the heights times of the widths) with the view that the object calls for, above
     which the old view stays."""
     learning: LearningConfig | None = None
-    """How the network is adapted to the frame's own prompts; None: not at all."""
+    """Settings of adapting the network to the frame's own prompts; None: no adaptation."""
     states: int = 32
     """Rounds whose masks are stored, for undo and several objects."""
     views: int = 6
@@ -62,7 +62,7 @@ class ClickMarkerConfig:
 
 @dataclass(frozen=True)
 class _Round:
-    """What a list of prompts gave."""
+    """Result for a list of prompts."""
 
     mask: EncodedMask
     view: View

@@ -28,7 +28,7 @@ Trimap = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, kw_only=True)
 class GrabCutConfig:
-    """How GrabCut is run."""
+    """Settings of GrabCut."""
 
     long_side: int = 240
     """Long side to which the window is reduced, px. Full size takes seconds and is no better."""
@@ -76,7 +76,7 @@ class GrabCutMarker(Marker):
         return self._enlarge(cut, view)
 
     def _window(self, prompts: Sequence[Prompt]) -> View:
-        """What is looked at: the surroundings of the prompts."""
+        """Window that is segmented: the surroundings of the prompts."""
         height, width = self.frame.shape[:2]
         positive = [p for p in prompts if is_positive(p)]
         ys, xs = np.nonzero(draw_all(positive, View.whole((height, width))))

@@ -1,4 +1,4 @@
-"""What a user draws on a frame: clicks, boxes, scribbles, polygons, rough masks.
+"""Prompts that a user draws on a frame: clicks, boxes, scribbles, polygons, rough masks.
 
 Coordinates are pixels from the frame's upper left corner, x to the right and y down: the first
 pixel holds 0 <= x < 1. A fraction names the pixel that it lies in.

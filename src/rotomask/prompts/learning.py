@@ -16,7 +16,7 @@ from rotomask.networks.click_lite import ClickFeatures, ClickLite, Modulation
 
 @dataclass(frozen=True, kw_only=True)
 class LearningConfig:
-    """How the modulation is learnt."""
+    """Settings of learning the modulation."""
 
     steps: int = 10
     """Steps at most; it ends as soon as every prompt is obeyed."""

@@ -1,4 +1,4 @@
-"""From the prompts of one frame to its mask."""
+"""Interface of markers: the mask of one frame from its prompts."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence

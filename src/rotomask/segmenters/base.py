@@ -1,4 +1,4 @@
-"""The contract of every semi-supervised method: what lives through one video."""
+"""Interface of every semi-supervised method: follows annotated objects through one video."""
 
 import copy
 from abc import ABC, abstractmethod
@@ -10,7 +10,7 @@ import numpy.typing as npt
 from rotomask.arrays import Frame, Mask, Probabilities
 
 OnLearning = Callable[[float], None]
-"""Told how far a segmenter is with learning from an annotated frame, 0..1."""
+"""Callback with the fraction of learning from an annotated frame that is done, 0..1."""
 
 
 class Segmenter(ABC):
@@ -37,7 +37,7 @@ class Segmenter(ABC):
 
     @abstractmethod
     def start(self, frame: Frame, mask: Mask) -> None:
-        """Forget everything and take this frame and its mask as the reference.
+        """Start a new video with this frame and its mask as the reference.
 
         Raises:
             ShapeError: If frame or mask has the wrong shape or dtype, or their sizes differ.
@@ -59,43 +59,43 @@ class Segmenter(ABC):
     def add(
         self, frame: Frame, mask: Mask, object_ids: Sequence[int] | None = None
     ) -> Probabilities:
-        """Segment the next frame knowing part of its mask: a correction, or a new object.
+        """Segment the next frame, given the mask of some objects: a correction or a new object.
 
         Args:
             frame: The next frame, as for `step`.
-            mask: Labels known to be right, for the objects named by `object_ids`.
-            object_ids: The objects the mask speaks of; by default those that appear in it. An id
-                named here that is absent from the mask is known to be out of this frame. Objects
-                not named are segmented, outside the known pixels.
+            mask: True labels of the objects in `object_ids`.
+            object_ids: Objects that the mask annotates; by default those that appear in it. An id
+                listed here without a pixel in the mask is absent from this frame. Other objects are
+                segmented, outside the annotated pixels.
 
         Returns:
-            As for `step`, with the known objects exactly as given. `object_ids` has the new ids
-            at its end.
+            As for `step`, with the annotated objects exactly as in the mask. New ids are appended
+            to `object_ids`.
         """
 
     @abstractmethod
     def observe(self, frame: Frame, mask: Mask) -> None:
         """Take the next frame's mask as the segmenter's own earlier output, without segmenting.
 
-        A resumed job rebuilds its memory so from the frames that were finished.
+        A resumed job can rebuild its memory this way from the frames that were finished.
         """
 
     def report_learning(self, on_learning: OnLearning | None) -> None:  # noqa: B027
-        """Have `start` and `add` report how far they are, where they learn from their frame.
+        """Set the callback with which `start` and `add` report progress in learning.
 
-        Most segmenters do not learn, and have nothing to report.
+        Most segmenters do not learn and never call it.
         """
 
     def twin(self) -> "Segmenter":
-        """Another segmenter of the same kind, to be started on a video of its own.
+        """Second segmenter of the same kind, to be started on a video of its own.
 
-        It shares what no video changes, above all the network: here all attributes, which suits
-        segmenters whose `start` makes everything else anew.
+        It shares whatever no video changes, above all the network. This implementation shares all
+        attributes, which suits segmenters whose `start` replaces all the others.
         """
         return copy.copy(self)
 
     def labels(self, probabilities: Probabilities) -> npt.NDArray[np.int32]:
-        """The most probable object id of every pixel, H×W int32."""
+        """Most probable object id of every pixel, H×W int32."""
         ids = np.array((0, *self.object_ids), dtype=np.int32)
         labels: npt.NDArray[np.int32] = ids[probabilities.argmax(axis=0)]
         return labels

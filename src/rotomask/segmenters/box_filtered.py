@@ -1,8 +1,8 @@
-"""A segmenter whose answers are filtered by a detector's boxes.
+"""A segmenter whose masks are filtered by a detector's boxes.
 
 The one-shot appearance network with detector boxes (DAVIS 2017 challenge), sec. 3.3 and 3.4, over
-any segmenter: what it says of an object is the appearance map. The steps are the functions of
-`refine/box_filters.py`. The segmenter within goes on from its own answers.
+any segmenter: its probabilities are the appearance maps of the paper. The steps are the functions
+of `refine/box_filters.py`. The inner segmenter continues from its own output, not the filtered one.
 """
 
 from collections.abc import Sequence
@@ -36,8 +36,8 @@ class BoxFiltered(Wrapper):
         config: The switches of the steps.
 
     Attributes:
-        detections: Of the last frame.
-        chosen: Of each object id, what filtered its map in the last frame that was segmented.
+        detections: Detections in the last frame.
+        filtered: Filtered map and boxes of each segmented object in the last frame, by object id.
     """
 
     def __init__(
@@ -47,43 +47,43 @@ class BoxFiltered(Wrapper):
         self.detector = detector
         self.config = config or BoxFilterConfig()
         self.detections: Detections = NO_DETECTIONS
-        self.chosen: dict[int, FilteredMap] = {}
+        self.filtered: dict[int, FilteredMap] = {}
         self._tracks: dict[int, Track] = {}
 
     def __repr__(self) -> str:
-        """The segmenter and what filters it."""
+        """Segmenter, detector and config."""
         return f"{self.segmenter!r}, filtered by boxes of {self.detector!r}, {self.config}"
 
     def start(self, frame: Frame, mask: Mask) -> None:
-        """Forget everything and take this frame and its mask as the reference."""
+        """Start a new video with this frame and its mask as the reference."""
         self.segmenter.start(frame, mask)
-        self._tracks, self.chosen = {}, {}
-        self._learn(frame, mask, self.object_ids)
+        self._tracks, self.filtered = {}, {}
+        self._update_tracks(frame, mask, self.object_ids)
 
     def step(self, frame: Frame) -> Probabilities:
         """Segment the next frame."""
-        answer = self.segmenter.step(frame)
+        probabilities = self.segmenter.step(frame)
         self.detections = self._detect(frame, needed=self._uses_detections())
-        return self._filter(answer, known=())
+        return self._filter(probabilities, annotated=())
 
     def add(
         self, frame: Frame, mask: Mask, object_ids: Sequence[int] | None = None
     ) -> Probabilities:
-        """Segment the next frame knowing part of its mask; what is known is not filtered."""
-        named = object_ids if object_ids is not None else [int(k) for k in np.unique(mask) if k]
-        known = tuple(int(k) for k in named)
-        answer = self.segmenter.add(frame, mask, object_ids)
-        self._learn(frame, mask, known)
-        return self._filter(answer, known)
+        """Segment the next frame, given the mask of some objects, which are not filtered."""
+        ids = object_ids if object_ids is not None else [int(k) for k in np.unique(mask) if k]
+        annotated = tuple(int(k) for k in ids)
+        probabilities = self.segmenter.add(frame, mask, object_ids)
+        self._update_tracks(frame, mask, annotated)
+        return self._filter(probabilities, annotated)
 
     def observe(self, frame: Frame, mask: Mask) -> None:
-        """Take the next frame's mask as the segmenter's own earlier answer, without segmenting."""
+        """Take the next frame's mask as the segmenter's own earlier output, without segmenting."""
         self.segmenter.observe(frame, mask)
-        self._remember(mask)
+        self._advance_tracks(mask)
 
     @property
-    def places(self) -> dict[int, Boxes]:
-        """Where each object was last seen: id -> 1×4 px."""
+    def last_boxes(self) -> dict[int, Boxes]:
+        """Last box of each object by its id, 1×4 px."""
         return {k: track.box for k, track in self._tracks.items()}
 
     def _uses_detections(self) -> bool:
@@ -92,26 +92,28 @@ class BoxFiltered(Wrapper):
     def _detect(self, frame: Frame, *, needed: bool) -> Detections:
         return self.detector.detect(frame) if self.config.detections and needed else NO_DETECTIONS
 
-    def _learn(self, frame: Frame, mask: Mask, known: Sequence[int]) -> None:
-        """Begin the tracks of objects whose mask is known, or go on with them if it is empty."""
+    def _update_tracks(self, frame: Frame, mask: Mask, annotated: Sequence[int]) -> None:
+        """Start the tracks of annotated objects anew; one without a pixel keeps its track."""
         self.detections = self._detect(frame, needed=True)
-        for k in known:
-            own = mask == k
-            if own.any() or k not in self._tracks:
-                self._tracks[k] = start_track(self.detections, own, self.config)
+        for k in annotated:
+            object_mask = mask == k
+            if object_mask.any() or k not in self._tracks:
+                self._tracks[k] = start_track(self.detections, object_mask, self.config)
 
-    def _filter(self, answer: Probabilities, known: Sequence[int]) -> Probabilities:
-        maps, self.chosen = [], {}
-        for k, probability in zip(self.object_ids, answer[1:], strict=True):
-            if k in known:
+    def _filter(self, probabilities: Probabilities, annotated: Sequence[int]) -> Probabilities:
+        """Probabilities with the maps of all but the annotated objects filtered, O+1×H×W."""
+        maps, self.filtered = [], {}
+        for k, probability in zip(self.object_ids, probabilities[1:], strict=True):
+            if k in annotated:
                 maps.append(probability)
                 continue
-            found = filter_object(probability, self.detections, self._tracks[k], self.config)
-            self.chosen[k] = found
-            maps.append(found.probability)
+            result = filter_object(probability, self.detections, self._tracks[k], self.config)
+            self.filtered[k] = result
+            maps.append(result.probability)
         joined = join_maps(maps)
-        self._remember(self.labels(joined))
+        self._advance_tracks(self.labels(joined))
         return joined
 
-    def _remember(self, mask: Mask) -> None:
+    def _advance_tracks(self, mask: Mask) -> None:
+        """Move every track on by one frame with this mask."""
         self._tracks = {k: track.after(mask == k) for k, track in self._tracks.items()}

@@ -1,12 +1,12 @@
 """One-shot segmentation: an appearance network fine-tuned on the annotated frame.
 
-Caelles et al. 2017 (OSVOS), sec. 3: a parent network that knows what objects look like learns from
-one frame which object is meant; then every frame is segmented by itself. Several objects are
-several fine-tuned networks whose probabilities are merged.
+Caelles et al. 2017 (OSVOS), sec. 3: a parent network trained to segment objects in general is
+fine-tuned on one frame to segment the annotated one; then every frame is segmented independently.
+Each object has a fine-tuned network of its own; their probabilities are merged.
 
-For `OneShotLite` the encoder stays as it is, and views of the annotated frame (mirrored, turned,
-resized) are encoded once: an iteration is a pass through the decoder alone. For `OSVOS` the whole
-network is fine-tuned, with the layers' own learning rates.
+For `OneShotLite` the encoder is frozen, and augmented views of the annotated frame (flipped,
+rotated, scaled) are encoded once: an iteration is a pass through the decoder alone. For `OSVOS` the
+whole network is fine-tuned, with a learning rate per layer.
 """
 
 import copy
@@ -34,41 +34,43 @@ from rotomask.segmenters.framing import overwrite
 from rotomask.segmenters.network_segmenter import NetworkSegmenter
 
 STRIDE = 32
-"""Sides of the frames that a network is given are multiples of it, px."""
+"""Sides of the network's input are multiples of this, px."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FineTuningConfig:
-    """How a network is fine-tuned, and run."""
+    """Settings of fine-tuning and of running the network."""
 
     size: int | None = 480
-    """Short side at which frames are processed, px; smaller ones are left. None: their own size."""
+    """Short side at which frames are processed, px; smaller frames are not enlarged. None: their
+    own size."""
     enlarge: Enlarge = False
-    """Whether smaller frames are enlarged to it; ``auto``: where an object of the mask is
-    small (`networks.sizing`)."""
+    """Enlarge smaller frames to `size`; ``auto``: where an object of the mask is small
+    (`networks.sizing`)."""
     scale: float = 1.0
     """Factor on the processing size, to test at several scales."""
     iterations: int = 400
     """Fine-tuning iterations per object."""
     seconds: float | None = None
-    """Budget of fine-tuning a video's first frame, shared by its objects; it ends with this or with
-    the iterations, whichever comes first."""
+    """Time limit of fine-tuning on a frame, shared by its objects, in addition to the limit on
+    iterations."""
     optimiser: Literal["adam", "sgd"] = "adam"
     learning_rate: float = 5e-4
-    """Learning rate of the weights; a network may scale it by layer. SGD has momentum 0.9."""
+    """Learning rate; a network may scale it by layer. SGD has momentum 0.9."""
     views: int = 20
-    """Augmented views of the annotated frame that are fine-tuned on, itself among them."""
+    """Number of views of the annotated frame to train on, the frame itself among them."""
     batch: int = 2
-    """Views an iteration."""
+    """Views per iteration."""
     rotation_deg: float = 30.0
-    """Views are turned by up to so much (OSVOS: 30)."""
+    """Maximum rotation of a view (OSVOS: 30)."""
     view_scales: tuple[float, float] = (0.75, 1.25)
-    """Views are resized by these factors (OSVOS: 0.75 to 1.25)."""
+    """Minimum and maximum scale of a view (OSVOS: 0.75 to 1.25)."""
     side_weight: float = 0.0
-    """Weight of the side outputs' losses: deep supervision."""
+    """Weight of the side outputs' losses (deep supervision)."""
     aggregation: Aggregation = "soft"
-    """How the objects' probabilities are merged."""
+    """Rule by which the objects' probabilities are merged."""
     seed: int = 0
+    """Seed of the views and of their order."""
 
     def __post_init__(self) -> None:
         if self.iterations < 0 or self.views < 1 or self.batch < 1:
@@ -77,23 +79,27 @@ class FineTuningConfig:
                 f"more, got {self.iterations}, {self.views} and {self.batch}"
             )
         if self.seconds is not None and not 0 < self.seconds < math.inf:
-            raise OptionError(f"the budget of fine-tuning must be above 0 s, got {self.seconds}")
+            raise OptionError(
+                f"the budget of fine-tuning must be above 0 s, got {self.seconds}; use None for no "
+                "limit"
+            )
 
 
 OSVOS_FINE_TUNING = FineTuningConfig(
     size=480, iterations=500, batch=1, optimiser="sgd", learning_rate=4e-3
 )
-"""As the authors fine-tune: their rate of 1e-8 is for the sum over a frame's 410,000 pixels."""
+"""The authors' settings. Their rate of 1e-8 is for a sum over a frame's 410,000 pixels; ours is for
+a mean."""
 
 
 class TrainablePart(Protocol):
-    """The part of a one-shot network of which every object has its own, fine-tuned."""
+    """Part of a one-shot network that is fine-tuned; every object has a copy."""
 
     def __call__(self, prepared: Any) -> SideLogits:
         """Foreground logits of prepared images."""
 
     def parameter_groups(self, rate: float) -> list[dict[str, Any]]:
-        """Parameters and learning rates, as an optimiser takes them."""
+        """Parameter groups with their learning rates, for an optimiser."""
 
     def train(self, mode: bool = True) -> Any:
         """See `torch.nn.Module`."""
@@ -106,10 +112,10 @@ class TrainablePart(Protocol):
 
 
 class OneShotNetwork(Protocol):
-    """What the segmenter asks of a network; see `OneShotLite` and `OSVOS`."""
+    """Interface of the networks that the segmenter runs: `OneShotLite` and `OSVOS`."""
 
     def trainable_part(self) -> TrainablePart:
-        """The part that fine-tuning trains."""
+        """Part that is fine-tuned."""
 
     def prepare(self, image: Tensor) -> Any:
         """Input of the trainable part for RGB images B×3×H×W, 0..1."""
@@ -117,18 +123,19 @@ class OneShotNetwork(Protocol):
 
 @dataclass
 class _Object:
-    """An object's own part of the network, and what it was fine-tuned on."""
+    """An object's fine-tuned part of the network, and its training examples."""
 
     tuned: TrainablePart
+    """Copy of the network's trainable part."""
     examples: list[tuple[Tensor, Tensor]] = field(default_factory=list)
     """Annotated frames 1×3×H×W and masks 1×1×H×W at processing size."""
 
 
 class FineTunedSegmenter(NetworkSegmenter[OneShotNetwork, FineTuningConfig]):
-    """Follows objects by what the network learned of them from the frames annotated so far.
+    """Segments each object with a network fine-tuned on the frames annotated so far.
 
-    To start again from the very same frame and mask learns nothing anew: a job that goes in both
-    directions of time starts twice.
+    Starting again from the same frame and mask does not fine-tune again, because a job that runs
+    forwards and backwards from a frame starts there twice.
     """
 
     def __init__(
@@ -143,11 +150,11 @@ class FineTunedSegmenter(NetworkSegmenter[OneShotNetwork, FineTuningConfig]):
         self._reference: tuple[Frame, Mask] | None = None
 
     def working_size(self, size: tuple[int, int]) -> tuple[int, int]:
-        """The nearest multiples of 32 to the processing size, px."""
+        """Height and width at which frames of a size are processed: multiples of 32 px."""
         return nearest_multiples(self._reduced_or_enlarged(size, self.config.scale), STRIDE)
 
     def report_learning(self, on_learning: OnLearning | None) -> None:
-        """Have `start` and `add` report how far fine-tuning is."""
+        """Set the callback with which `start` and `add` report progress in fine-tuning."""
         self._on_learning = on_learning
 
     def _start(self, frame: Frame, mask: Mask) -> None:
@@ -159,15 +166,16 @@ class FineTunedSegmenter(NetworkSegmenter[OneShotNetwork, FineTuningConfig]):
         self._reference = (frame.copy(), mask.copy())
 
     def _step(self, frame: Frame) -> Probabilities:
-        """As `step`; frames before this one do not matter."""
+        """As `step`; the output does not depend on earlier frames."""
         with self.runtime.inference():
+            # The part that all objects share runs once; each adds a row 1×H×W.
             prepared = self.network.prepare(self._image(frame))
             logits = [own.tuned(prepared).fused[:, 0] for own in self._objects.values()]
-            probabilities = torch.sigmoid(torch.cat(logits).float())
+            probabilities = torch.sigmoid(torch.cat(logits).float())  # O×H×W
             return self._output(aggregate(probabilities, self.config.aggregation))
 
     def _add(self, frame: Frame, mask: Mask, given: tuple[int, ...]) -> Probabilities:
-        """As `add`; what is given is learned too."""
+        """As `add`; the given objects are fine-tuned on this frame too."""
         before = self._ids
         segmented = self._step(frame) if set(before) - set(given) else None
         self._reference = None
@@ -179,6 +187,8 @@ class FineTunedSegmenter(NetworkSegmenter[OneShotNetwork, FineTuningConfig]):
             full[0] = 1
         else:
             full[: len(segmented)] = segmented
+            # The given objects' own segmentation becomes background, so that each pixel still sums
+            # to 1; `overwrite` then draws their mask.
             replaced = [1 + before.index(k) for k in given if k in before]
             full[0] += full[replaced].sum(0)
             full[replaced] = 0
@@ -186,9 +196,10 @@ class FineTunedSegmenter(NetworkSegmenter[OneShotNetwork, FineTuningConfig]):
         return full
 
     def _observe(self, frame: Frame, mask: Mask) -> None:
-        """Nothing: a frame is segmented by itself."""
+        """Do nothing: frames are segmented independently."""
 
     def _is_reference(self, frame: Frame, mask: Mask) -> bool:
+        """True if the objects were fine-tuned on this frame and mask, and on nothing else since."""
         if self._reference is None:
             return False
         reference_frame, reference_mask = self._reference
@@ -197,13 +208,14 @@ class FineTunedSegmenter(NetworkSegmenter[OneShotNetwork, FineTuningConfig]):
     def _learn(
         self, object_id: int, frame: Frame, mask: npt.NDArray[np.bool_], turn: tuple[int, int]
     ) -> None:
-        """Fine-tune an object's network on an annotated frame, beside those it knows.
+        """Fine-tune an object's network on an annotated frame and on its earlier examples.
 
         Args:
-            object_id: Followed already, or new.
+            object_id: Id of the object, followed already or new.
             frame: The annotated frame.
-            mask: Where the object is in it.
-            turn: Objects before this one, and objects in all, to share the time and tell how far.
+            mask: H×W, True in the object.
+            turn: Position of the object among those to fine-tune, and their number, to divide the
+                time limit and report progress.
         """
         if object_id not in self._objects:
             self._objects[object_id] = _Object(copy.deepcopy(self.network.trainable_part()))
@@ -221,7 +233,7 @@ class FineTunedSegmenter(NetworkSegmenter[OneShotNetwork, FineTuningConfig]):
         fine_tune(self.network, owner.tuned, examples, config, self.runtime, on_learning=report)
 
     def _image(self, frame: Frame) -> Tensor:
-        """1×3×H×W, 0..1, at processing size, sides multiples of 32."""
+        """Frame as the network's input, 1×3×H×W, 0..1, at processing size."""
         height, width = self.working_size(self._size)
         if frame.shape[:2] != (height, width):
             shrinks = height < frame.shape[0]
@@ -236,13 +248,15 @@ class FineTunedSegmenter(NetworkSegmenter[OneShotNetwork, FineTuningConfig]):
         return image.contiguous(memory_format=torch.channels_last)
 
     def _mask(self, mask: npt.NDArray[np.bool_]) -> Tensor:
-        """1×1×H×W, 0 or 1, at processing size."""
+        """Mask of an object at processing size, 1×1×H×W float, 0 or 1."""
         height, width = self.working_size(self._size)
+        # Averaged over areas, then thresholded: nearest-neighbour sampling would drop thin parts.
         soft = cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
         hard = torch.from_numpy(np.asarray(soft)) >= 0.5
         return hard.float()[None, None].to(self.runtime.device)
 
     def _output(self, probabilities: Tensor) -> Probabilities:
+        """Probabilities O+1×H×W at the video's size, from those at processing size."""
         if probabilities.shape[-2:] != self._size:
             probabilities = F.interpolate(
                 probabilities[None], self._size, mode="bilinear", align_corners=False
@@ -259,37 +273,39 @@ def fine_tune(
     *,
     on_learning: OnLearning | None = None,
 ) -> int:
-    """Train an object's part of a network on annotated frames and views of them.
+    """Train an object's part of a network on annotated frames and augmented views of them.
 
     Args:
-        network: The parent; it is not changed.
-        tuned: The part that is: a copy of the network's trainable part.
+        network: Parent network; not changed.
+        tuned: Copy of the network's trainable part; trained in place.
         examples: Frames 1×3×H×W, 0..1, and their masks 1×1×H×W, 0 or 1.
-        config: How, and for how long.
-        runtime: Where, and in which precision.
-        on_learning: Told how far it is, in iterations or time, whichever is further.
+        config: Settings of fine-tuning.
+        runtime: Device and precision.
+        on_learning: Called with the fraction done, of iterations or of time, whichever is larger.
 
     Returns:
-        Iterations done.
+        Number of iterations done.
     """
     generator = torch.Generator().manual_seed(config.seed)
     views = [v for frame, mask in examples for v in make_views(frame, mask, config, generator)]
     enabled = runtime.precision == "bfloat16"
     with torch.no_grad(), torch.autocast(runtime.device.type, torch.bfloat16, enabled):
-        prepared = [network.prepare(view) for view, _ in views]  # once: it is not trained
+        prepared = [network.prepare(view) for view, _ in views]  # once: this part is not trained
     tuned.train().requires_grad_(True)
     optimiser = _optimiser(tuned, config)
-    began = time.perf_counter()
+    start_time = time.perf_counter()
     done = 0
     while done < config.iterations:
-        spent = done / config.iterations
+        progress = done / config.iterations
         if config.seconds is not None:
-            spent = max(spent, (time.perf_counter() - began) / config.seconds)
-            if spent >= 1:
+            progress = max(progress, (time.perf_counter() - start_time) / config.seconds)
+            if progress >= 1:
                 break
+        # The rate decays with the progress, so that it ends low under a time limit too.
         for group in optimiser.param_groups:
-            group["lr"] = group["initial_lr"] * max(0.05, 1 - spent)
+            group["lr"] = group["initial_lr"] * max(0.05, 1 - progress)
         batch = torch.randint(len(views), (config.batch,), generator=generator).tolist()
+        # Gradients are accumulated view by view, so that RAM does not grow with the batch.
         for i in batch:
             with torch.autocast(runtime.device.type, torch.bfloat16, enabled):
                 logits = tuned(prepared[i])
@@ -301,7 +317,7 @@ def fine_tune(
         optimiser.zero_grad()
         done += 1
         if on_learning is not None:
-            on_learning(max(spent, done / config.iterations))
+            on_learning(max(progress, done / config.iterations))
     if on_learning is not None:
         on_learning(1.0)
     tuned.eval().requires_grad_(False)
@@ -316,27 +332,28 @@ def balanced_cross_entropy(logits: Tensor, truth: Tensor) -> Tensor:
         truth: B×1×H×W, 0 or 1.
 
     Returns:
-        A scalar: foreground weighs the background's part of the pixels, and the reverse.
+        A scalar. Foreground pixels are weighted by the fraction of background pixels, and the
+        reverse, so that both classes count the same.
     """
-    fraction = truth.mean((1, 2, 3), keepdim=True)
+    fraction = truth.mean((1, 2, 3), keepdim=True)  # of foreground, B×1×1×1
     weight = torch.where(truth > 0.5, 1 - fraction, fraction)
-    each = F.binary_cross_entropy_with_logits(logits.float(), truth, reduction="none")
-    return (weight * each).mean()
+    entropy = F.binary_cross_entropy_with_logits(logits.float(), truth, reduction="none")
+    return (weight * entropy).mean()
 
 
 def make_views(
     frame: Tensor, mask: Tensor, config: FineTuningConfig, generator: torch.Generator
 ) -> list[tuple[Tensor, Tensor]]:
-    """The frame, and others mirrored, turned and resized at random, of the same size.
+    """Views of a frame, flipped, rotated and scaled at random, with their masks.
 
     Args:
         frame: 1×3×H×W.
-        mask: 1×1×H×W.
-        config: How many, how far.
-        generator: Every random choice.
+        mask: 1×1×H×W, 0 or 1.
+        config: Number of views, and the limits of rotation and scale.
+        generator: Source of every random draw.
 
     Returns:
-        Pairs like the one given, which is the first.
+        Pairs of the same shapes; the first is the frame itself with its mask.
     """
     height, width = frame.shape[-2:]
     views = [(frame, mask)]
@@ -344,9 +361,12 @@ def make_views(
         low, high = config.view_scales
         draw = torch.rand(2, generator=generator)
         angle = (2 * draw[0] - 1) * config.rotation_deg * torch.pi / 180
+        # The matrix maps output to input positions, so a view enlarged by s samples at 1/s.
         zoom = 1 / (low + (high - low) * draw[1])
-        mirror = 1.0 if number % 2 else -1.0
+        mirror = 1.0 if number % 2 else -1.0  # every second view is flipped
         cos, sin = torch.cos(angle) * zoom, torch.sin(angle) * zoom
+        # Grid coordinates run from -1 to 1 along both sides, whatever their length. Without the
+        # aspect ratio in the off-diagonal terms, a rotation would shear a frame that is not square.
         aspect = height / width
         matrix = torch.stack(
             [
@@ -357,15 +377,18 @@ def make_views(
                 cos,
                 torch.zeros(()),
             ]
-        ).view(1, 2, 3)
+        ).view(1, 2, 3)  # six numbers, row by row, as the 2×3 matrix of one image
         grid = F.affine_grid(matrix, [1, 1, height, width], align_corners=False).to(frame.device)
-        turned = F.grid_sample(frame, grid, padding_mode="reflection", align_corners=False)
-        moved = F.grid_sample(mask, grid, padding_mode="reflection", align_corners=False)
-        views.append((turned.contiguous(memory_format=torch.channels_last), (moved >= 0.5).float()))
+        # Reflection for both: zeros beyond the border would teach that objects end there.
+        view = F.grid_sample(frame, grid, padding_mode="reflection", align_corners=False)
+        view_mask = F.grid_sample(mask, grid, padding_mode="reflection", align_corners=False)
+        view = view.contiguous(memory_format=torch.channels_last)
+        views.append((view, (view_mask >= 0.5).float()))
     return views
 
 
 def _optimiser(tuned: TrainablePart, config: FineTuningConfig) -> torch.optim.Optimizer:
+    """Optimiser of the config; each group keeps its first rate as ``initial_lr``."""
     groups = tuned.parameter_groups(config.learning_rate)
     for group in groups:
         group["initial_lr"] = group["lr"]

@@ -27,7 +27,7 @@ Origin = Literal["reference", "correction", "segmented", "finished", "empty"]
 
 ``reference``: the annotation that a pass starts from; ``correction``: an annotation of part of the
 frame, the rest segmented; ``segmented``: the segmenter alone; ``finished``: an earlier run;
-``empty``: no object is known yet.
+``empty``: before the first annotated frame.
 """
 
 
@@ -44,13 +44,13 @@ class FrameSource(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Annotation:
-    """Mask of one frame that is known to be right."""
+    """True mask of all or some objects of one frame."""
 
     labels: Mask
     """H×W integers, 0 background, k = object id k."""
     object_ids: tuple[int, ...] | None = None
-    """Objects that the mask tells about; None: those that appear in it. An id named here that has
-    no pixel is known to be absent from the frame."""
+    """Objects that the mask annotates; None: those that appear in it. An id listed here without a
+    pixel in the mask is absent from the frame."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,18 +69,21 @@ class FollowedFrame:
 
 @dataclass(frozen=True)
 class Pass:
-    """Frames that a segmenter sees in one go."""
+    """Range of frames that a segmenter follows without a new start."""
 
     start: int
+    """First frame of the range."""
     stop: int
+    """One past the last frame of the range."""
     reverse: bool = False
+    """Follow from the last frame to the first."""
 
     def __len__(self) -> int:
         return self.stop - self.start
 
     @property
     def indices(self) -> range:
-        """Frame numbers in the order in which they are seen."""
+        """Frame numbers in the order in which they are followed."""
         frames = range(self.start, self.stop)
         return frames[::-1] if self.reverse else frames
 
@@ -88,9 +91,9 @@ class Pass:
 def plan_passes(
     annotated: Iterable[int], start: int, stop: int, direction: Direction = "both"
 ) -> tuple[Pass, ...]:
-    """Passes that give every frame of a range its mask, in the order in which they are done.
+    """Passes that together segment every frame of a range, in the order in which to run them.
 
-    A frame in two passes is the annotated one from which both begin.
+    Only the annotated frame from which both start is in two passes.
 
     Args:
         annotated: Numbers of the annotated frames, at least one.
@@ -120,38 +123,38 @@ def follow(
     finished: Callable[[int], Mask | None] | None = None,
     started: bool = False,
 ) -> Iterator[FollowedFrame]:
-    """Segment frames one after the other.
+    """Masks of frames, segmented one after the other.
 
-    The segmenter starts at the first annotated frame that comes; frames before it have empty masks.
-    Later annotations are corrections or new objects.
+    The segmenter starts at the first annotated frame; frames before it get empty masks. Later
+    annotations are corrections or new objects.
 
     Args:
-        segmenter: Followed objects are those that it was shown in this pass.
-        frames: Frame numbers and frames, in the order in which they are to be segmented.
-        annotations: Known masks by frame number.
-        finished: The mask that an earlier run gave a frame, or None: such a frame is shown to the
-            segmenter (`Segmenter.observe`), not segmented again.
-        started: Whether the segmenter was given the state after the frame before
-            (`segmenters.state`), so that the first frame is no beginning.
+        segmenter: Follows the objects of this pass's annotations; earlier ones are forgotten.
+        frames: Frame numbers and frames, in the order in which to segment them.
+        annotations: Annotations by frame number.
+        finished: Gives the mask of a frame that an earlier run finished, or None. Such a frame is
+            passed to `Segmenter.observe`, not segmented again.
+        started: The segmenter has the state after the frame before the first
+            (`segmenters.state`), and continues from it instead of starting.
 
     Yields:
-        Every frame with its mask, as soon as it is known.
+        Every frame with its mask, as soon as it is segmented.
 
     Raises:
         MaskError: If the first annotation is empty.
         ShapeError: If a frame or mask has the wrong shape, or a size unlike the first's.
     """
     for index, frame in frames:
-        known = annotations.get(index)
+        annotation = annotations.get(index)
         probabilities: Probabilities | None = None
         origin: Origin
-        if known is not None and not started:
-            segmenter.start(frame, known.labels)
-            started, labels, origin = True, known.labels, "reference"
+        if annotation is not None and not started:
+            segmenter.start(frame, annotation.labels)
+            started, labels, origin = True, annotation.labels, "reference"
         elif not started:
             labels, origin = np.zeros(frame.shape[:2], np.int32), "empty"
-        elif known is not None:
-            probabilities = segmenter.add(frame, known.labels, known.object_ids)
+        elif annotation is not None:
+            probabilities = segmenter.add(frame, annotation.labels, annotation.object_ids)
             labels, origin = segmenter.labels(probabilities), "correction"
         elif finished is not None and (earlier := finished(index)) is not None:
             segmenter.observe(frame, earlier)

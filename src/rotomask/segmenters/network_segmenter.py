@@ -1,4 +1,4 @@
-"""Base of the segmenters that run one network over a video: its device, and checks of each call."""
+"""Base of the segmenters that run one network over a video: device, and checks of each call."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -19,19 +19,19 @@ Config = TypeVar("Config")
 
 
 class NetworkSegmenter(Segmenter, Generic[Network, Config]):
-    """Runs a network over a video; a subclass says how, its config with which settings.
+    """Base of segmenters that run a network.
 
-    A subclass implements `_start`, `_step`, `_add` and `_observe`, which get what `Segmenter` takes
-    after it was checked, and `working_size`.
+    A subclass implements `working_size`, and `_start`, `_step`, `_add` and `_observe`, whose
+    arguments are already checked.
 
     Args:
-        network: Moved to the runtime's device, in evaluation mode, its parameters frozen.
-        config: Settings.
-        runtime: Device and precision; None: the best that there are.
+        network: Network; it is moved to the runtime's device, set to evaluation mode and frozen.
+        config: Settings of the subclass.
+        runtime: Device and precision; None: the best available.
     """
 
     online_lesson: ClassVar[Literal["space-time", "reference-guided"] | None] = None
-    """How `training.online` trains its network on one annotated frame; None: it cannot."""
+    """Kind of online learning in `training.online`; None: the network cannot learn online."""
 
     def __init__(self, network: nn.Module, config: Config, runtime: Runtime | None) -> None:
         self.config = config
@@ -43,7 +43,7 @@ class NetworkSegmenter(Segmenter, Generic[Network, Config]):
         self._enlarged_side: int | None = None
 
     def __repr__(self) -> str:
-        """Network, device, precision and settings."""
+        """Network, device, precision and config."""
         name, runtime = type(self.network).__name__, self.runtime
         return f"{name} on {runtime.device}, {runtime.precision}, {self.config}"
 
@@ -53,7 +53,7 @@ class NetworkSegmenter(Segmenter, Generic[Network, Config]):
         return self._ids
 
     def start(self, frame: Frame, mask: Mask) -> None:
-        """Forget everything and take this frame and its mask as the reference."""
+        """Start a new video with this frame and its mask as the reference."""
         check_frame(frame)
         check_mask(mask, frame)
         ids = ids_in(mask)
@@ -71,12 +71,14 @@ class NetworkSegmenter(Segmenter, Generic[Network, Config]):
     def add(
         self, frame: Frame, mask: Mask, object_ids: Sequence[int] | None = None
     ) -> Probabilities:
-        """Segment the next frame knowing part of its mask: a correction, or a new object."""
+        """Segment the next frame, given the mask of some objects: a correction or a new object."""
         self._check_next(frame)
         check_mask(mask, frame)
         given = tuple(object_ids) if object_ids is not None else ids_in(mask)
         if not given:
-            raise MaskError("the added mask is empty; name the object ids that are absent, or step")
+            raise MaskError(
+                "the added mask is empty; pass object_ids for objects that are absent, or call step"
+            )
         return self._add(frame, mask, given)
 
     def observe(self, frame: Frame, mask: Mask) -> None:
@@ -102,11 +104,11 @@ class NetworkSegmenter(Segmenter, Generic[Network, Config]):
         return working_size(size, config.size, config.enlarge is True, scale)
 
     def learning_size(self, size: tuple[int, int]) -> tuple[int, int]:
-        """Height and width at which frames of a size are learned from, px: the largest one."""
+        """Height and width of frames in online learning, px: the largest that the network gets."""
         return self.working_size(size)
 
     def with_network(self, network: nn.Module) -> "NetworkSegmenter[Network, Config]":
-        """A segmenter of the same settings that runs another network, to be started."""
+        """New segmenter with the same settings that runs another network."""
         kind: Any = type(self)
         segmenter: NetworkSegmenter[Network, Config] = kind(network, self.config, self.runtime)
         return segmenter
@@ -121,17 +123,18 @@ class NetworkSegmenter(Segmenter, Generic[Network, Config]):
 
     @abstractmethod
     def _add(self, frame: Frame, mask: Mask, given: tuple[int, ...]) -> Probabilities:
-        """As `add`, for one object id or more; it appends new ones by `_admit`."""
+        """As `add`, for at least one object id; appends new ones with `_admit`."""
 
     @abstractmethod
     def _observe(self, frame: Frame, mask: Mask) -> None:
         """As `observe`."""
 
     def _admit(self, given: tuple[int, ...]) -> None:
-        """Append those ids that are not followed yet."""
+        """Append the ids that are not followed yet to the object ids."""
         self._ids += tuple(k for k in given if k not in self._ids)
 
     def _check_next(self, frame: Frame) -> None:
+        """Check that the segmenter was started, and with a frame of the same size."""
         if not self._ids:
             raise RotomaskError("start() the segmenter with an annotated frame first")
         check_frame(frame, self._size)

@@ -11,9 +11,9 @@ from rotomask.segmenters.fine_tuned import FineTuningConfig
 
 @dataclass(frozen=True, kw_only=True)
 class OneShotBoxesConfig(FineTuningConfig):
-    """How the appearance network is fine-tuned, and by which boxes its masks are filtered."""
+    """Settings of fine-tuning, and of filtering by boxes."""
 
     boxes: str = "detector-lite"
-    """As `Refinements.boxes`."""
+    """Source of the boxes; see `Refinements.boxes`."""
     box_filter: BoxFilterConfig = field(default_factory=BoxFilterConfig)
     """Thresholds of the filter."""

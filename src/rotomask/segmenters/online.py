@@ -1,6 +1,6 @@
-"""A segmenter whose network learns from the reference frame of each video first.
+"""A segmenter whose network is first trained on the reference frame of each video.
 
-RGMP (Oh et al. 2018), sec. 4.3. How it learns is a function that `training.online` gives.
+RGMP (Oh et al. 2018), sec. 4.3. `training.online` has the function that trains it.
 """
 
 from collections.abc import Callable
@@ -14,19 +14,19 @@ from rotomask.segmenters.network_segmenter import NetworkSegmenter
 from rotomask.segmenters.wrappers import Wrapper
 
 Learn = Callable[[NetworkSegmenter[Any, Any], Frame, Mask, OnLearning | None], nn.Module]
-"""From a segmenter, an annotated frame and whom to tell how far it is: a trained copy of the
-segmenter's network."""
+"""Trained copy of a segmenter's network, from the segmenter, an annotated frame with its mask, and
+a callback for progress."""
 
 
 class OnlineLearned(Wrapper):
-    """A segmenter that starts each video with a network trained on its reference frame.
+    """Segmenter that follows each video with a network trained on its reference frame.
 
-    The network given is not changed: every video has a copy of its own. Objects and corrections
-    that come later are followed, but not learned from.
+    The given network is not changed: every video has its own copy. Objects and corrections added
+    later are followed, but not trained on.
 
     Args:
-        parent: The segmenter as it is before it has seen a video.
-        learn: How its network is trained.
+        parent: Segmenter with the network before training.
+        learn: Trains a copy of its network.
     """
 
     def __init__(self, parent: NetworkSegmenter[Any, Any], learn: Learn) -> None:
@@ -35,11 +35,11 @@ class OnlineLearned(Wrapper):
         self._on_learning: OnLearning | None = None
 
     def __repr__(self) -> str:
-        """The segmenter and how it learns."""
+        """Segmenter and learning function."""
         return f"{self.parent!r}, online learning {self.learn!r}"
 
     def start(self, frame: Frame, mask: Mask) -> None:
-        """Forget everything, learn from this frame and its mask, and take them as the reference."""
+        """Start a new video: train on this frame and its mask, and take them as the reference."""
         check_frame(frame)
         check_mask(mask, frame)
         network = self.learn(self.parent, frame, mask, self._on_learning)
@@ -47,9 +47,9 @@ class OnlineLearned(Wrapper):
         self.segmenter.start(frame, mask)
 
     def report_learning(self, on_learning: OnLearning | None) -> None:
-        """Have `start` report how far learning is."""
+        """Set the callback with which `start` reports progress in learning."""
         self._on_learning = on_learning
 
     def twin(self) -> Segmenter:
-        """Another of the same kind, that learns from its own video."""
+        """Second segmenter of the same kind, which is trained on its own video."""
         return OnlineLearned(self.parent, self.learn)

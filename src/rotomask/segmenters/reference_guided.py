@@ -1,8 +1,8 @@
-"""The segmenter of every reference-guided network: what lives through one video.
+"""Segmenter of every reference-guided network.
 
-Oh et al. 2018 (RGMP), sec. 3.3: the reference frame is encoded once, at each scale; every further
-frame with the soft mask of the frame before. The probabilities of the scales are averaged, then
-those of the objects merged, and the result guides the next frame.
+Oh et al. 2018 (RGMP), sec. 3.3: the reference frame is encoded once at each scale, every further
+frame with the soft mask of the frame before. The probabilities of the scales are averaged, those of
+the objects merged, and the result guides the next frame.
 """
 
 from collections.abc import Iterator, Sequence
@@ -29,14 +29,14 @@ BLOCK = 8
 
 
 class Features(Protocol):
-    """What a network knows of a frame with B masks."""
+    """Features of a frame with B masks."""
 
     @property
     def coarsest(self) -> Tensor: ...  # noqa: D102
 
 
 class ReferenceGuidedNetwork(Protocol):
-    """What the segmenter asks of a network; shapes as in `RGMP`."""
+    """Interface of the networks that the segmenter runs; shapes as in `RGMP`."""
 
     @property
     def stride(self) -> int: ...  # noqa: D102
@@ -57,31 +57,31 @@ class ReferenceGuidedNetwork(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class ReferenceGuidedConfig:
-    """How a reference-guided network is run over a video."""
+    """Settings of running a reference-guided network over a video."""
 
     size: int | None = 480
-    """Short side at which frames are processed, px; larger frames are reduced to it, smaller ones
-    left. None: every frame at its own size."""
+    """Short side at which frames are processed, px; smaller frames are not enlarged. None: every
+    frame at its own size."""
     enlarge: Enlarge = False
-    """Whether smaller frames are enlarged to `size`; ``auto``: where an object of the mask is
-    small (`networks.sizing`)."""
+    """Enlarge smaller frames to `size`; ``auto``: where an object of the mask is small
+    (`networks.sizing`)."""
     scales: tuple[float, ...] = (0.5, 0.75, 1.0)
-    """Every frame is segmented at each of these parts of that size; the probabilities are averaged
-    (sec. 3.3)."""
+    """Factors on that size; every frame is segmented at each of them, and the probabilities are
+    averaged (sec. 3.3)."""
     aggregation: Aggregation = "soft"
-    """How the objects' probabilities are merged (eq. 1 and what it is compared with)."""
+    """Rule by which the objects' probabilities are merged (eq. 1 and its alternatives)."""
     background: Literal["merged", "product"] = "merged"
-    """Where the background's probability comes from when there are several objects: ``merged``, one
-    minus that of all objects segmented as one (sec. 3.3), which costs as much as one more object;
-    ``product``, the probability that no object is there."""
+    """Background probability for several objects: ``merged``, one minus the probability of all
+    objects segmented as one (sec. 3.3), at the cost of one more object; ``product``, the product
+    over the objects of one minus their probability."""
     reach: float | None = None
-    """How far from its previous mask an object is looked for, as a part of the frame's short side;
-    everywhere once it is lost. None: everywhere, as published."""
+    """Maximum distance of an object from its previous mask, as a fraction of the frame's short
+    side; a lost object may reappear anywhere. None: no limit, as published."""
     use_reference: bool = True
-    """False: the reference stream sees zeros (-Ref of table 5)."""
+    """False: the reference stream gets zeros (-Ref of table 5)."""
     use_previous: bool = True
-    """False: the target stream sees zeros in place of the previous mask (-Prev of table 5), and
-    `reach` is not looked at."""
+    """False: the target stream gets zeros in place of the previous mask (-Prev of table 5), and
+    `reach` is ignored."""
 
     def __post_init__(self) -> None:
         if not self.scales or not all(0 < scale <= 2 for scale in self.scales):
@@ -94,12 +94,12 @@ class ReferenceGuidedConfig:
 
 @dataclass
 class _Scale:
-    """State of one scale: a row an object, and the merged foreground's after them."""
+    """State of one scale: one row per object, then that of the merged foreground, R in all."""
 
     references: Tensor
-    """R×C×h×w, of each row's own reference frame."""
+    """Features of each row's reference frame, R×C×h×w."""
     states: Tensor | None = None
-    """R×C×h×w, of the visual memory."""
+    """State of the visual memory, R×C×h×w."""
 
 
 class ReferenceGuidedSegmenter(NetworkSegmenter[ReferenceGuidedNetwork, ReferenceGuidedConfig]):
@@ -149,11 +149,12 @@ class ReferenceGuidedSegmenter(NetworkSegmenter[ReferenceGuidedNetwork, Referenc
             image = self._framing.image(frame)
             probabilities = self._segment(image)
             self._admit(given)
-            claimed = self._framing.masks(mask, given)
-            free = 1 - claimed.sum(0).clamp(0, 1)
+            annotated = self._framing.masks(mask, given)
+            free = 1 - annotated.sum(0).clamp(0, 1)
             new = len(self._ids) - len(before)
-            masks = F.pad(probabilities[1:], (0, 0, 0, 0, 0, new)) * free
-            masks[[self._ids.index(k) for k in given]] = claimed
+            # Rows of zeros for new objects, then annotated pixels taken from the other objects.
+            masks = F.pad(probabilities[1:], (0, 0, 0, 0, 0, new)) * free  # O×H×W
+            masks[[self._ids.index(k) for k in given]] = annotated
             full = with_given(self._framing.output(probabilities), mask, self._ids, given)
             self._masks = masks
             self._take_references(image, before, shown=[k for k in given if (mask == k).any()])
@@ -165,7 +166,7 @@ class ReferenceGuidedSegmenter(NetworkSegmenter[ReferenceGuidedNetwork, Referenc
                 image = self._framing.image(frame)
                 for stored, scale in zip(self._scales, self.config.scales, strict=True):
                     for _ in self._matches(stored, image, scale):
-                        pass  # only the visual memory has to see the frame
+                        pass  # without decoding: only the visual memory needs the frame
             self._masks = self._framing.masks(mask, self._ids)
 
     def _take_references(
@@ -174,7 +175,7 @@ class ReferenceGuidedSegmenter(NetworkSegmenter[ReferenceGuidedNetwork, Referenc
         """Make this frame the reference of the objects shown, and of the merged foreground."""
         rows = self._with_merged(self._masks)
         fresh = [self._ids.index(k) for k in self._ids if k in shown or k not in before]
-        fresh += list(range(len(self._ids), len(rows)))
+        fresh += list(range(len(self._ids), len(rows)))  # the merged foreground's row, if any
         if not fresh:
             return
         other_rows = [i for i in range(len(self._ids)) if i not in fresh]
@@ -187,7 +188,7 @@ class ReferenceGuidedSegmenter(NetworkSegmenter[ReferenceGuidedNetwork, Referenc
                 stored.states = _put_rows(stored.states, other_rows, zeros, fresh)
 
     def _with_merged(self, masks: Tensor) -> Tensor:
-        """O×H×W, with all objects as one more row where that is asked for."""
+        """Masks O×H×W, with their union as one more row if the background needs it: R×H×W."""
         if len(masks) == 1 or self.config.background == "product":
             return masks
         return torch.cat([masks, masks.sum(0, keepdim=True).clamp(0, 1)])
@@ -207,28 +208,36 @@ class ReferenceGuidedSegmenter(NetworkSegmenter[ReferenceGuidedNetwork, Referenc
         total = torch.zeros((), device=image.device)
         for stored, scale in zip(self._scales, self.config.scales, strict=True):
             logits = [self.network.decode(*pair) for pair in self._matches(stored, image, scale)]
+            # R×H'×W' at this scale; resized with a channel axis for `interpolate`, then R×H×W.
             total = total + _resize(torch.sigmoid(torch.cat(logits))[:, None], size)[:, 0]
         rows = total / len(self._scales)
         if self.config.reach is not None and self.config.use_previous:
             rows = rows * self._within_reach(self.config.reach)
         count = len(self._ids)
-        if count == 1:  # nothing to merge: eq. 1 is for several objects
+        if count == 1:  # eq. 1 is for several objects; it would sharpen a single probability
             return torch.cat([1 - rows, rows])
         background = 1 - rows[count:] if len(rows) > count else None
         return aggregate(rows[:count], self.config.aggregation, background=background)
 
     def _within_reach(self, reach: float) -> Tensor:
-        """1 near each row's previous mask, or everywhere if it is empty; else 0, R×H×W."""
+        """Indicator of the pixels near each row's previous mask, R×H×W, 0 or 1.
+
+        All ones for a row whose previous mask is empty.
+        """
         rows = self._with_merged(self._masks)
-        blocks = F.max_pool2d((rows > 0.5).float()[:, None], BLOCK)  # a tenth of the time
+        # Dilation of the masks, on blocks of 8×8 px: a tenth of the time of single pixels.
+        blocks = F.max_pool2d((rows > 0.5).float()[:, None], BLOCK)  # R×1×H/8×W/8
         radius = max(1, round(reach * min(self._framing.working_size) / BLOCK))
         near = F.max_pool2d(blocks, 2 * radius + 1, stride=1, padding=radius)
-        lost = (blocks.flatten(1).amax(1) == 0)[:, None, None, None]
+        lost = (blocks.flatten(1).amax(1) == 0)[:, None, None, None]  # R×1×1×1
         near = torch.where(lost, torch.ones_like(near), near)
         return F.interpolate(near, rows.shape[-2:])[:, 0]
 
     def _matches(self, stored: _Scale, image: Tensor, scale: float) -> Iterator[tuple[Any, Tensor]]:
-        """Target features and what they match in the reference, some rows at a time."""
+        """Target features and their match with the reference, for a chunk of rows at a time.
+
+        Stores the new state of the visual memory when all chunks were taken.
+        """
         scaled, guidance = _resize(image, self._scaled_size(scale)), self._guidance(scale)
         previous, states = stored.states, []
         for start in range(0, len(guidance), OBJECTS_AT_ONCE):
@@ -242,7 +251,7 @@ class ReferenceGuidedSegmenter(NetworkSegmenter[ReferenceGuidedNetwork, Referenc
             stored.states = torch.cat(states)
 
     def _guidance(self, scale: float) -> Tensor:
-        """The previous soft masks of every row at a scale, R×h×w."""
+        """Previous soft mask of every row at a scale, R×h×w."""
         rows = self._with_merged(self._masks)
         if not self.config.use_previous:
             rows = torch.zeros_like(rows)
@@ -252,18 +261,19 @@ class ReferenceGuidedSegmenter(NetworkSegmenter[ReferenceGuidedNetwork, Referenc
         """Padded processing size at a scale: multiples of the stride, rounded up."""
         height, width = self._masks.shape[-2:]
         stride = self.network.stride
+        # -(-a // b) is the ceiling of a / b.
         return -(-int(height * scale) // stride) * stride, -(-int(width * scale) // stride) * stride
 
 
 def _resize(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """B×C×H×W at another size, as the authors do it: bilinear, without smoothing before."""
+    """B×C×H×W at another size; like the authors', bilinear without an antialiasing filter."""
     if x.shape[-2:] == size:
         return x
     return F.interpolate(x, size, mode="bilinear", align_corners=False)
 
 
 def _put_rows(old: Tensor, others: list[int], new: Tensor, fresh: list[int]) -> Tensor:
-    """Rows `others` of the old tensor and the new rows at the indices `fresh`."""
+    """Tensor with rows `others` of the old one, and the new rows at the indices `fresh`."""
     joined = old.new_zeros((len(others) + len(fresh), *old.shape[1:]))
     joined[others], joined[fresh] = old[others], new.to(old.dtype)
     return joined

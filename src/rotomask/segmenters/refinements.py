@@ -1,4 +1,4 @@
-"""Settings of the test-time refinements, and how the command line spells them.
+"""Settings of the test-time refinements, and their spelling on the command line.
 
 They are composed into a segmenter by `jobs.loading.load_model`.
 """
@@ -19,9 +19,9 @@ TRACKED = "tracked"
 
 @dataclass(frozen=True, kw_only=True)
 class Refinements:
-    """What is done beyond running one network once over the video.
+    """Refinements of a model at test time.
 
-    Plain data: ``dataclasses.asdict`` identifies a job, and ``str`` is for people to read.
+    Plain data: ``dataclasses.asdict`` identifies a job; ``str`` is only for display.
     """
 
     flip: bool = False
@@ -32,15 +32,15 @@ class Refinements:
     ensemble_with: tuple[str, ...] = ()
     """Average with these models: ``NAME``, or ``NAME:FILE`` with a checkpoint."""
     online_steps: int = 0
-    """Optimiser steps of learning from the reference frame (`training.online`); 0: the model's own,
-    which is none for all but one-shot networks."""
+    """Steps of training on the reference frame (`training.online`); 0: the model's own, which is
+    none for all but one-shot networks."""
     online_seconds: float | None = None
-    """Most time for them; with it and no steps, as many as fit."""
+    """Time limit of these steps; without a number of steps, as many as fit."""
     boxes: str | None = None
     """Filter the masks by boxes (`segmenters.box_filtered`): ``tracked``, or a detector that
     `load_detector` takes. None: the model's own, which is no filter for all but oneshot-boxes."""
     components: bool = False
-    """Drop what is nowhere strong, keep what is weak beside it (`refine.components`)."""
+    """Drop weak regions that touch no strong one (`refine.components`)."""
     crf: bool = False
     """Refine each frame's masks by a dense CRF (`refine.dense_crf`)."""
 
@@ -63,11 +63,11 @@ class Refinements:
 
     @property
     def learns_online(self) -> bool:
-        """True if the network is to learn from the reference frame."""
+        """True if the network is trained on the reference frame."""
         return self.online_steps > 0 or self.online_seconds is not None
 
     def __str__(self) -> str:
-        """Text to put behind the model's name, such as `` + flip + crf``; empty without any."""
+        """Suffix for the model's name, such as `` + flip + crf``; empty without refinements."""
         parts = [f"with {name}" for name in self.ensemble_with]
         parts += [f"online {self.online_steps} steps"] * (self.online_steps > 0)
         if self.online_seconds is not None:
@@ -84,12 +84,12 @@ class Refinement:
     """One refinement on the command line: ``NAME`` or ``NAME=VALUE``."""
 
     example: str
-    """How it is written, with a value if it takes one."""
+    """Example of its spelling, with a value if it takes one."""
     help: str
-    """One line on what it does, and what it changes for stm-lite on ten sequences of DAVIS-2016 val
-    (docs/test-time.md)."""
+    """One line on its effect, and on its scores and time with stm-lite on ten sequences of
+    DAVIS-2016 val (docs/test-time.md)."""
     parse: Callable[[str | None], dict[str, Any]]
-    """From the text after ``=`` (None: there was no ``=``) to fields of `Refinements`."""
+    """Fields of `Refinements` from the text after ``=``, or from None without ``=``."""
 
 
 def parse_refinements(specs: Sequence[str], boxes: str | None = None) -> Refinements:
@@ -97,8 +97,8 @@ def parse_refinements(specs: Sequence[str], boxes: str | None = None) -> Refinem
 
     Args:
         specs: Such as ``flip``, ``scales=0.75,1``, ``ensemble=rgmp-lite``, ``online=40``,
-            ``online=20s``, ``components``, ``crf``. ``ensemble`` may come again, and ``online``
-            once with steps and once with seconds.
+            ``online=20s``, ``components``, ``crf``. ``ensemble`` may be repeated; ``online`` may be
+            given once with steps and once with seconds.
         boxes: As `Refinements.boxes`.
 
     Raises:
@@ -123,7 +123,7 @@ def parse_refinements(specs: Sequence[str], boxes: str | None = None) -> Refinem
 
 
 def _switch(name: str, field: str) -> Callable[[str | None], dict[str, Any]]:
-    """Parser of a refinement without a value."""
+    """Parser of a refinement without a value, which sets this field to True."""
 
     def parse(value: str | None) -> dict[str, Any]:
         if value is not None:
@@ -200,7 +200,7 @@ REFINEMENTS: dict[str, Refinement] = {
         _switch("crf", "crf"),
     ),
 }
-"""Every refinement that `parse_refinements` takes but boxes, by name."""
+"""Refinements of `parse_refinements` by name; boxes have an option of their own."""
 
 
 def _listed(scales: tuple[float, ...]) -> str:

@@ -1,8 +1,8 @@
-"""The segmenter of every space-time memory network: what lives through one video.
+"""Segmenter of every space-time memory network.
 
-Oh et al. 2019 (STM), sec. 3: past frames with their masks are memory, the current one is the query.
-Memory holds the annotated frames, one frame in `memory_every`, and for STM the previous one; here
-it can also be bounded, so that time and memory per frame stay flat however long the video is.
+Oh et al. 2019 (STM), sec. 3: past frames with their masks are the memory, the current frame is the
+query. Memory holds the annotated frames, one frame in `memory_every`, and for STM the previous one.
+Unlike in the paper it can be bounded, so that time and memory per frame do not grow with the video.
 """
 
 from dataclasses import dataclass
@@ -22,11 +22,18 @@ from rotomask.segmenters.memory_bank import MemoryBank, MemoryFrame
 from rotomask.segmenters.network_segmenter import NetworkSegmenter
 
 OBJECTS_AT_ONCE = 16
-"""Objects that are encoded or decoded in one batch."""
+"""Objects that are encoded or decoded in one batch. With more, what is kept of each is float16."""
+
+MEMORY_OBJECTS = 512
+"""Objects in all memory frames together. With many objects fewer frames are remembered, but two at
+least, so that memory stays bounded: 100 objects have 5 frames, 256 and more have 2."""
+
+BAND = 64
+"""Rows of the frame whose objects are merged at once, if there are many objects."""
 
 
 class SpaceTimeNetwork(Protocol):
-    """What the segmenter asks of a network; shapes as in `STMLite` and `STM`."""
+    """Interface of the networks that the segmenter runs; shapes as in `STMLite` and `STM`."""
 
     stride: int
 
@@ -44,29 +51,29 @@ class SpaceTimeNetwork(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class SpaceTimeConfig:
-    """How a space-time memory network is run over a video."""
+    """Settings of running a space-time memory network over a video."""
 
     size: int | None = 480
-    """Short side at which frames are processed, px; larger frames are reduced to it, smaller ones
-    left. None: every frame at its own size."""
+    """Short side at which frames are processed, px; smaller frames are not enlarged. None: every
+    frame at its own size."""
     enlarge: Enlarge = False
-    """Whether smaller frames are enlarged to `size`; ``auto``: where an object of the mask is
-    small (`networks.sizing`)."""
+    """Enlarge smaller frames to `size`; ``auto``: where an object of the mask is small
+    (`networks.sizing`)."""
     scale: float = 1.0
-    """Factor on the size at which frames would be processed, to test at several scales."""
+    """Factor on the processing size, to test at several scales."""
     memory_every: int = 5
-    """One frame in so many is remembered."""
+    """Interval at which frames are added to memory."""
     memory_frames: int | None = 6
-    """Most frames remembered, the reference frames among them, beside the previous frame. None: no
-    bound, as Oh et al. 2019 published it; memory and time then grow with the video. 0: with
-    `use_previous`, nothing but that one; an ablation."""
+    """Maximum number of frames in memory, reference frames included, the previous frame not. None:
+    no limit, as published; memory and time then grow with the video. 0: with `use_previous`, only
+    the previous frame is read; an ablation."""
     use_previous: bool = False
-    """Whether the previous frame is part of the memory, as in STM. Not by default: stm-lite sees
-    the previous mask as guidance, and what it got wrong there should not be remembered as well."""
+    """Read from the previous frame too, as STM does. Off by default: stm-lite gets the previous
+    mask as guidance, and errors in it should not enter the memory as well."""
     top_k: int | None = None
     """Read only from the k most similar memory positions; None: from all."""
     aggregation: Aggregation = "soft"
-    """How the objects' probabilities are merged."""
+    """Rule by which the objects' probabilities are merged."""
 
 
 @dataclass
@@ -76,9 +83,9 @@ class _LastFrame:
     image: Tensor
     """1×3×H×W, padded."""
     masks: Tensor
-    """O×H×W, padded, soft."""
+    """O×H×W, padded, soft; float16 with many objects."""
     features: Any
-    """None until they are needed."""
+    """Output of `encode_frame`; None until it is needed."""
 
 
 class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
@@ -108,7 +115,7 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
         self._index = 0
         self._bank = MemoryBank(self.config.memory_frames)
         with self.runtime.inference():
-            masks = self._framing.masks(mask, self._ids)
+            masks = _compact(self._framing.masks(mask, self._ids), self._ids)
             self._last = _LastFrame(self._framing.image(frame), masks, None)
             self._remember(self._ids, is_reference=True)
 
@@ -116,14 +123,19 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
         with self.runtime.inference():
             image, features = self._next(frame)
             probabilities = self._segment(features, self._ids)
-            self._last = _LastFrame(image, probabilities[1:], features)
-            return self._framing.output(probabilities)
+            masks = _compact(probabilities[1:], self._ids)
+            self._last = _LastFrame(image, masks, features)
+            is_shared = masks.dtype == probabilities.dtype
+            return self._framing.output(probabilities, copy=is_shared)
 
     def _add(self, frame: Frame, mask: Mask, given: tuple[int, ...]) -> Probabilities:
+        """As `add`; the given objects are not segmented, but put into memory at once."""
         others = tuple(k for k in self._ids if k not in given)
         with self.runtime.inference():
             image, features = self._next(frame)
             self._admit(given)
+            # `full` is the output at the video's size, `masks` the guidance of the next frame at
+            # padded processing size; both in the order of `_ids`.
             full = np.zeros((1 + len(self._ids), *self._size), np.float32)
             masks = torch.zeros((len(self._ids), *image.shape[2:]), device=image.device)
             if others:
@@ -133,11 +145,12 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
                 full[rows] = self._framing.output(probabilities)
             else:
                 full[0] = 1
-            claimed = self._framing.masks(mask, given)
-            masks *= 1 - claimed.sum(0).clamp(0, 1)
-            masks[[self._ids.index(k) for k in given]] = claimed
+            # Annotated pixels are taken from the other objects.
+            annotated = self._framing.masks(mask, given)
+            masks *= 1 - annotated.sum(0).clamp(0, 1)
+            masks[[self._ids.index(k) for k in given]] = annotated
             overwrite(full, mask, self._ids, given)
-            self._last = _LastFrame(image, masks, features)
+            self._last = _LastFrame(image, _compact(masks, self._ids), features)
             self._remember(given, is_reference=True)
         return full
 
@@ -145,14 +158,14 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
         with self.runtime.inference():
             self._memorise_if_due()
             self._index += 1
-            image, masks = self._framing.image(frame), self._framing.masks(mask, self._ids)
-            self._last = _LastFrame(image, masks, None)
+            masks = _compact(self._framing.masks(mask, self._ids), self._ids)
+            self._last = _LastFrame(self._framing.image(frame), masks, None)
 
     def _next(self, frame: Frame) -> tuple[Tensor, Any]:
-        """Bring the memory up to the previous frame, and encode this one."""
+        """Update the memory with the previous frame, and encode this one: image and features."""
         self._memorise_if_due()
-        remembered = self._bank.frames[-1].index == self._index
-        if self.config.use_previous and not remembered:
+        in_memory = self._bank.frames[-1].index == self._index
+        if self.config.use_previous and not in_memory:
             self._bank.previous = self._encode_last(self._ids, is_reference=False)
         else:
             self._bank.previous = None
@@ -161,12 +174,18 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
         return image, self.network.encode_frame(image)
 
     def _memorise_if_due(self) -> None:
-        """Put the last frame into the bank if it is its turn."""
-        remembered = self._bank.frames[-1].index == self._index
-        if self._index % self.config.memory_every == 0 and not remembered:
+        """Add the last frame to the bank if it is one in `memory_every` and not there yet.
+
+        Called when the next frame comes: the last frame of a video is never encoded.
+        """
+        in_memory = self._bank.frames[-1].index == self._index
+        if self._index % self.config.memory_every == 0 and not in_memory:
             self._remember(self._ids, is_reference=False)
 
     def _remember(self, ids: tuple[int, ...], *, is_reference: bool) -> None:
+        """Add the last frame to the bank with the values of these objects."""
+        frames = max(2, MEMORY_OBJECTS // len(self._ids))
+        self._bank.budget = min(self.config.memory_frames, frames)
         self._bank.remember(self._encode_last(ids, is_reference=is_reference))
 
     def _encode_last(self, ids: tuple[int, ...], *, is_reference: bool) -> MemoryFrame:
@@ -174,39 +193,62 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
         last = self._last
         if last.features is None:
             last.features = self.network.encode_frame(last.image)
-        key, value = self._encode_values(last)
+        # Encode all objects even if few are asked for: each value depends on the others' masks.
+        key, value = self._encode_values(last)  # 1×Ck×h×w or O×Ck×h×w, and O×Cv×h×w
         rows = [self._ids.index(k) for k in ids]
         if len(rows) < len(value):
             key, value = (key[rows] if len(key) > 1 else key), value[rows]
         return MemoryFrame(self._index, ids, key.flatten(2), value.flatten(2), is_reference)
 
     def _encode_values(self, last: _LastFrame) -> tuple[Tensor, Tensor]:
-        """Keys and values of all objects, some at a time so that many objects fit into memory."""
+        """Keys and values of all objects, in chunks so that many objects fit into RAM.
+
+        Returns:
+            Keys 1×Ck×h×w, or O×Ck×h×w for networks with a key per object, and values O×Cv×h×w.
+        """
         if len(last.masks) <= OBJECTS_AT_ONCE:
             return self.network.encode_value(last.image, last.features, last.masks)
-        total = last.masks.sum(0, keepdim=True)
+        total = last.masks.sum(0, keepdim=True, dtype=torch.float32)  # 1×H×W
         keys, values = [], []
-        for masks in last.masks.split(OBJECTS_AT_ONCE):
-            # The objects of the other chunks stand in as one, so that each object sees all others.
+        for chunk in last.masks.split(OBJECTS_AT_ONCE):
+            masks = chunk.float()
+            # A value also depends on the mask of all other objects. Those of the other chunks are
+            # added as one more object, whose own value is dropped.
             rest = (total - masks.sum(0, keepdim=True)).clamp(0, 1)
             key, value = self.network.encode_value(
                 last.image, last.features, torch.cat([masks, rest])
             )
             keys.append(key[:-1] if len(key) > 1 else key)
-            values.append(value[:-1])
+            values.append(_compact(value[:-1], self._ids))
+        # The first chunk holds several objects: a single key there is a shared one.
         shares_key = len(keys[0]) == 1 and len(values[0]) > 1
         return keys[0] if shares_key else torch.cat(keys), torch.cat(values)
 
     def _segment(self, features: Any, ids: tuple[int, ...]) -> Tensor:
-        """Probabilities O+1×H×W at padded processing size."""
-        key = features.key
-        logits = []
+        """Probabilities of the objects with these ids, O+1×H×W at padded processing size."""
+        key = features.key  # 1×Ck×h×w
+        joint: Tensor | None = None  # O+1×H×W
         for start in range(0, len(ids), OBJECTS_AT_ONCE):
             chunk = ids[start : start + OBJECTS_AT_ONCE]
-            read = self._bank.read(
+            readout = self._bank.read(
                 key.flatten(2), chunk, similarity=self.network.similarity, top_k=self.config.top_k
             )
-            guidance = self._last.masks[[self._ids.index(k) for k in chunk]]
-            read = read.unflatten(-1, key.shape[-2:])
-            logits.append(self.network.decode(read, features, guidance))
-        return aggregate(torch.sigmoid(torch.cat(logits)), self.config.aggregation)
+            guidance = self._last.masks[[self._ids.index(k) for k in chunk]].float()
+            readout = readout.unflatten(-1, key.shape[-2:])  # O×Cv×hw -> O×Cv×h×w
+            single = torch.sigmoid(self.network.decode(readout, features, guidance))  # O×H×W
+            if len(ids) <= OBJECTS_AT_ONCE:
+                return aggregate(single, self.config.aggregation)
+            if joint is None:
+                joint = single.new_empty((1 + len(ids), *single.shape[1:]), dtype=torch.float32)
+            joint[1 + start : 1 + start + len(chunk)] = single
+        assert joint is not None  # there is an object
+        # In place and in bands: merging takes six times the memory of what is merged.
+        for band in joint.split(BAND, dim=1):
+            band.copy_(aggregate(band[1:], self.config.aggregation))
+        return joint
+
+
+def _compact(tensor: Tensor, object_ids: tuple[int, ...]) -> Tensor:
+    """A tensor that is kept from frame to frame: as float16 if there are many objects."""
+    has_many = len(object_ids) > OBJECTS_AT_ONCE
+    return tensor.half() if has_many and tensor.dtype == torch.float32 else tensor

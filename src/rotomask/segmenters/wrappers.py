@@ -1,9 +1,9 @@
-"""Segmenters made of segmenters: refinements at test time that go with every method.
+"""Segmenters made of segmenters: test-time refinements for every method.
 
 "Towards good practices for video object segmentation" (Yu et al. 2019), sec. 3.4: flip testing,
 testing at several scales, and an ensemble of networks, each by averaging the objects'
-probabilities. RGMP (Oh et al. 2018), sec. 4.3: a dense CRF over the output. Every part follows the
-video on its own, from its own output; only the outputs are composed.
+probabilities. RGMP (Oh et al. 2018), sec. 4.3: a dense CRF over the output. Every member follows
+the video from its own output; only the outputs are combined.
 """
 
 import copy
@@ -20,24 +20,27 @@ from rotomask.segmenters.base import OnLearning, Segmenter
 Number = TypeVar("Number", bound=np.generic)
 
 Refine = Callable[[Probabilities, Frame], Probabilities]
-"""Makes better probabilities of probabilities O+1×H×W and their frame H×W×3."""
+"""Refined probabilities O+1×H×W from probabilities and their frame H×W×3."""
 
 
 class Ensemble(Segmenter):
-    """The average of several segmenters' probabilities; their networks may differ.
+    """Average of several segmenters' probabilities; their networks may differ.
 
     Args:
-        members: Segmenters, at least one. No two of them may be the same one.
+        members: At least one segmenter, all different objects.
 
     Raises:
-        OptionError: If there is no member, or one is there twice.
+        OptionError: If there is no member, or the same one twice.
     """
 
     def __init__(self, members: Sequence[Segmenter]) -> None:
         if not members:
             raise OptionError("an ensemble needs at least one segmenter, got none")
         if len({id(member) for member in members}) < len(members):
-            raise OptionError("a segmenter follows one video at a time; give the ensemble twins")
+            raise OptionError(
+                "the same segmenter is in the ensemble twice, but follows one video at a time; "
+                "pass twins (Segmenter.twin)"
+            )
         self.members = tuple(members)
 
     def __repr__(self) -> str:
@@ -50,7 +53,7 @@ class Ensemble(Segmenter):
         return self.members[0].object_ids
 
     def start(self, frame: Frame, mask: Mask) -> None:
-        """Forget everything and take this frame and its mask as the reference."""
+        """Start a new video with this frame and its mask as the reference."""
         for member in self.members:
             member.start(frame, mask)
 
@@ -61,7 +64,7 @@ class Ensemble(Segmenter):
     def add(
         self, frame: Frame, mask: Mask, object_ids: Sequence[int] | None = None
     ) -> Probabilities:
-        """Segment the next frame knowing part of its mask: a correction, or a new object."""
+        """Segment the next frame, given the mask of some objects: a correction or a new object."""
         return self._average([member.add(frame, mask, object_ids) for member in self.members])
 
     def observe(self, frame: Frame, mask: Mask) -> None:
@@ -70,17 +73,18 @@ class Ensemble(Segmenter):
             member.observe(frame, mask)
 
     def report_learning(self, on_learning: OnLearning | None) -> None:
-        """Have the learning of each member reported."""
+        """Set the callback for progress in learning for every member."""
         for member in self.members:
             member.report_learning(on_learning)
 
     def twin(self) -> Segmenter:
-        """Another of the same kind, that shares the networks."""
+        """Second ensemble, of the members' twins."""
         return Ensemble([member.twin() for member in self.members])
 
     def _average(self, outputs: Sequence[Probabilities]) -> Probabilities:
-        """Objects are matched by their ids, whatever order a member has them in."""
+        """Mean of the members' outputs, O+1×H×W, in the first member's order of objects."""
         total = outputs[0].copy()
+        # Rows are matched by object id: members may have their objects in another order.
         for member, probabilities in zip(self.members[1:], outputs[1:], strict=True):
             row = {k: index for index, k in enumerate(member.object_ids, start=1)}
             total += probabilities[[0, *(row[k] for k in self.object_ids)]]
@@ -89,10 +93,10 @@ class Ensemble(Segmenter):
 
 
 class Wrapper(Segmenter):
-    """Base of what changes one segmenter: hands every call on, and a subclass overrides some.
+    """Base of segmenters around another one: forwards every call; a subclass overrides some.
 
     Args:
-        segmenter: What segments.
+        segmenter: The wrapped segmenter.
     """
 
     def __init__(self, segmenter: Segmenter) -> None:
@@ -104,7 +108,7 @@ class Wrapper(Segmenter):
         return self.segmenter.object_ids
 
     def start(self, frame: Frame, mask: Mask) -> None:
-        """Forget everything and take this frame and its mask as the reference."""
+        """Start a new video with this frame and its mask as the reference."""
         self.segmenter.start(frame, mask)
 
     def step(self, frame: Frame) -> Probabilities:
@@ -114,7 +118,7 @@ class Wrapper(Segmenter):
     def add(
         self, frame: Frame, mask: Mask, object_ids: Sequence[int] | None = None
     ) -> Probabilities:
-        """Segment the next frame knowing part of its mask: a correction, or a new object."""
+        """Segment the next frame, given the mask of some objects: a correction or a new object."""
         return self.segmenter.add(frame, mask, object_ids)
 
     def observe(self, frame: Frame, mask: Mask) -> None:
@@ -122,25 +126,25 @@ class Wrapper(Segmenter):
         self.segmenter.observe(frame, mask)
 
     def report_learning(self, on_learning: OnLearning | None) -> None:
-        """Have `start` and `add` report how far learning is."""
+        """Set the callback with which `start` and `add` report progress in learning."""
         self.segmenter.report_learning(on_learning)
 
     def twin(self) -> Segmenter:
-        """Another of the same kind, to be started on a video of its own; shares the network."""
+        """Second wrapper of the same kind, around a twin of the segmenter."""
         twin = copy.copy(self)
         twin.segmenter = self.segmenter.twin()
         return twin
 
 
 class Mirrored(Wrapper):
-    """Shows a segmenter the video's mirror image, and mirrors its probabilities back."""
+    """Segmenter of the video's mirror image, its probabilities mirrored back."""
 
     def __repr__(self) -> str:
-        """The segmenter inside."""
+        """The wrapped segmenter."""
         return f"mirrored {self.segmenter!r}"
 
     def start(self, frame: Frame, mask: Mask) -> None:
-        """Forget everything and take this frame and its mask as the reference."""
+        """Start a new video with this frame and its mask as the reference."""
         self.segmenter.start(_mirror(frame), _mirror(mask))
 
     def step(self, frame: Frame) -> Probabilities:
@@ -150,7 +154,7 @@ class Mirrored(Wrapper):
     def add(
         self, frame: Frame, mask: Mask, object_ids: Sequence[int] | None = None
     ) -> Probabilities:
-        """Segment the next frame knowing part of its mask: a correction, or a new object."""
+        """Segment the next frame, given the mask of some objects: a correction or a new object."""
         mirrored = self.segmenter.add(_mirror(frame), _mirror(mask), object_ids)
         return np.ascontiguousarray(mirrored[..., ::-1])
 
@@ -160,10 +164,10 @@ class Mirrored(Wrapper):
 
 
 class Flipped(Ensemble):
-    """Flip testing: the average over the video and its mirror image, at twice the cost.
+    """Flip testing: average over the video and its mirror image, at twice the cost.
 
     Args:
-        segmenter: What segments; its twin sees the mirror image.
+        segmenter: Segments the video; its twin segments the mirror image.
     """
 
     def __init__(self, segmenter: Segmenter) -> None:
@@ -171,13 +175,13 @@ class Flipped(Ensemble):
 
 
 class MultiScale(Ensemble):
-    """The average over several processing sizes.
+    """Average over several processing sizes.
 
     Args:
-        make: Gives a segmenter that processes frames at so many times the usual size, such as
+        make: Makes a segmenter that processes frames at the given factor of its usual size, such as
             ``lambda scale: load_model("stm-lite", scale=scale)``. Its frames and outputs have the
-            video's own size. It is called once a scale, at once.
-        scales: The paper has 0.75 and 1.
+            video's own size. Called once per scale, immediately.
+        scales: Factors; 0.75 and 1 in the paper.
 
     Raises:
         OptionError: If there is no scale, or one is not above 0, or above 4.
@@ -192,11 +196,12 @@ class MultiScale(Ensemble):
 
 
 class Refined(Wrapper):
-    """A segmenter whose probabilities are refined, one frame at a time; it does not see that.
+    """Segmenter whose output is refined one frame at a time; the refined masks are not fed back.
 
     Args:
-        segmenter: What segments.
-        refine: Such as ``partial(dense_crf, config=DenseCRFConfig())`` or `filter_components`.
+        segmenter: The wrapped segmenter.
+        refine: Refines one frame, such as ``partial(dense_crf, config=DenseCRFConfig())`` or
+            `filter_components`.
     """
 
     def __init__(self, segmenter: Segmenter, refine: Refine) -> None:
@@ -204,7 +209,7 @@ class Refined(Wrapper):
         self.refine = refine
 
     def __repr__(self) -> str:
-        """The segmenter and what refines it."""
+        """Segmenter and refinement."""
         name = getattr(self.refine, "__name__", repr(self.refine))
         return f"{self.segmenter!r}, refined by {name}"
 
@@ -215,7 +220,7 @@ class Refined(Wrapper):
     def add(
         self, frame: Frame, mask: Mask, object_ids: Sequence[int] | None = None
     ) -> Probabilities:
-        """Segment the next frame knowing part of its mask; that part is not refined."""
+        """Segment the next frame, given the mask of some objects, which are not refined."""
         probabilities = self.segmenter.add(frame, mask, object_ids)
         given = set(np.unique(mask)) - {0} if object_ids is None else set(object_ids)
         rows = [1 + self.object_ids.index(k) for k in given]
@@ -223,11 +228,18 @@ class Refined(Wrapper):
 
 
 def _restore(refined: Probabilities, given: Probabilities, rows: Sequence[int]) -> Probabilities:
-    """The refined distribution with some labels' rows as given; the others share the rest."""
+    """Refined probabilities with some rows as given, the other rows scaled to sum to 1 with them.
+
+    Args:
+        refined: O+1×H×W.
+        given: O+1×H×W, before refinement.
+        rows: Rows to restore.
+    """
     result = refined.copy()
     result[rows] = 0
-    others = result.sum(0)
-    # Where the refinement left nothing to the others, they stay as they were.
+    others = result.sum(0)  # H×W, all but the given rows
+    # Normalise the others among themselves. Where the refinement left them nothing, use their
+    # probabilities before it.
     result = np.where(others > 1e-6, result / np.maximum(others, 1e-6), given)
     result[rows] = 0
     result *= 1 - given[rows].sum(0)
@@ -236,5 +248,5 @@ def _restore(refined: Probabilities, given: Probabilities, rows: Sequence[int]) 
 
 
 def _mirror(array: npt.NDArray[Number]) -> npt.NDArray[Number]:
-    """Left and right exchanged, of H×W or H×W×3."""
+    """Mirror image of H×W or H×W×3, left and right exchanged."""
     return np.ascontiguousarray(array[:, ::-1])

@@ -134,6 +134,20 @@ def _is_same_file(descriptor: int, path: Path) -> bool:
         return False
 
 
+def access_fault(path: Path) -> str | None:
+    """Why a file or folder cannot be reached, to follow its name in a message; None if it can.
+
+    `Path.exists` raises for a name of more than 255 bytes and for a folder without permission.
+    """
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a null byte
+        return "does not exist"
+    except OSError as error:
+        return f"cannot be reached: {error.strerror or error}"
+    return None
+
+
 def natural_key(name: str) -> tuple[tuple[tuple[int, int, str], ...], str]:
     """Sort key that puts frame2 before frame10: runs of digits compare as numbers.
 

@@ -1,10 +1,15 @@
 """A segmenter whose masks follow from its last one alone, for tests of what surrounds it."""
 
+import multiprocessing
 import time
 from collections.abc import Sequence
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+import rotomask
 from rotomask.arrays import Frame, Mask, Probabilities
 from rotomask.segmenters.base import Segmenter
 
@@ -41,3 +46,22 @@ class Shifting(Segmenter):
 
     def _probabilities(self) -> Probabilities:
         return np.stack([self._mask == k for k in (0, *self._ids)]).astype(np.float32)
+
+
+def cut_in_process(
+    video: Path, mask: Path, out: Path, seconds: float, **options: Any
+) -> BaseProcess:
+    """A process of its own that cuts, with so many seconds for each frame.
+
+    It is forked from a process that has imported everything and opened no video: a fork of the
+    test's own process would inherit decoders without their threads.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["rotomask.jobs.cut", "tests.jobs.still"])
+    process = context.Process(target=_cut, args=(video, mask, out, seconds, options))
+    process.start()
+    return process
+
+
+def _cut(video: Path, mask: Path, out: Path, seconds: float, options: dict[str, Any]) -> None:
+    rotomask.cut(video, mask, out, segmenter=Shifting(seconds), **options)

@@ -1,5 +1,6 @@
 """The folder protocol alone: claims, kills and overwrites in any order lose nobody's file."""
 
+import gc
 import json
 import os
 import signal
@@ -39,6 +40,7 @@ def _in_child(work: Callable[[], None]) -> int:
     """Exit status of a forked process: 0 done, 2 refused, negative if it was killed."""
     child = os.fork()
     if child == 0:
+        gc.disable()  # it would take apart what threads of the parent use
         status = 1
         try:
             work()

@@ -4,9 +4,7 @@ A fuzzing campaign over version 0.1 lost users' files and mixed up jobs; every t
 it.
 """
 
-import os
 import shutil
-import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -24,7 +22,7 @@ from rotomask.jobs.propose import propose
 from rotomask.jobs.refine import refine
 from rotomask.masks import read_labels, write_mask
 from tests.clips import write_clip, write_folder
-from tests.jobs.still import Shifting
+from tests.jobs.still import Shifting, cut_in_process
 
 COUNT = 8
 SIZE = (48, 64)
@@ -195,17 +193,16 @@ def test_export_of_a_part_of_a_video_knows_the_part(clip, mask, tmp_path):
 def test_two_processes_with_one_folder(clip, mask, tmp_path):
     """The second is refused while the first runs; the first is not disturbed."""
     out = tmp_path / "out"
-    child = os.fork()
-    if child == 0:
-        rotomask.cut(clip, mask, out, segmenter=Shifting(0.4))
-        os._exit(0)
+    child = cut_in_process(clip, mask, out, 1.0)
     while not (out / "masks").is_dir():
+        assert child.is_alive()
         time.sleep(0.01)
     with pytest.raises(OutputError, match="another rotomask process is writing"):
         _cut(clip, mask, out)
     with pytest.raises(OutputError, match="another rotomask process is writing"):
         export(clip, out, formats=("coco",))
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    child.join()
+    assert child.exitcode == 0
     assert rotomask.open_video(out / "overlay.mp4").frame_count == COUNT
 
 
@@ -216,13 +213,10 @@ def test_kills_at_any_moment_lose_nothing_and_change_nothing(clip, mask, tmp_pat
     out, rng, kills = tmp_path / "torn", np.random.default_rng(0), 0
     finished: dict[str, bytes] = {}
     while kills < 8:
-        child = os.fork()
-        if child == 0:
-            rotomask.cut(clip, mask, out, segmenter=Shifting(0.05), **options)
-            os._exit(0)
+        child = cut_in_process(clip, mask, out, 0.05, **options)
         time.sleep(rng.uniform(0, 0.5))
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+        child.kill()
+        child.join()
         kills += 1
         masks = {p.name: p.read_bytes() for p in out.glob("masks/*.png")}
         assert finished.items() <= masks.items(), "what was finished stays"

@@ -75,8 +75,9 @@ def test_on_the_command_line(tmp_path):
     learned = ["--model", "oneshot-boxes", "--online-steps", "6"]
     answer = run("cut", *where, *learned, "--detector", "detector-lite", "-q")
     assert answer.returncode == 0, answer.stderr
-    named = json.loads((out / "job.json").read_text())["model"]
-    assert named == "oneshot-boxes + online 6 steps + boxes detector-lite"
+    settings = json.loads((out / "job.json").read_text())["settings"]
+    assert settings["model"] == "oneshot-boxes"
+    assert settings["refinements"] == {"boxes": "detector-lite", "online_steps": 6}
     found = np.asarray(cv2.imread(str(out / "masks" / "2.png"), cv2.IMREAD_GRAYSCALE))
     assert found.shape == (96, 128)
 

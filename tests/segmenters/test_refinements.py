@@ -142,7 +142,7 @@ def test_a_refined_job_goes_on_and_its_folder_is_its_own(clip, tmp_path):
     mask = clip / "Annotations" / "480p" / "shape" / "00000.png"
     out = tmp_path / "out"
     rotomask.cut(frames, mask, out, refinements=ALL, stop=3, formats=())
-    with pytest.raises(OutputError, match=r"flip \+ scales 0\.75,1 \+ components \+ crf"):
+    with pytest.raises(OutputError, match=r"flip True there, unset here; .*crf True there"):
         rotomask.cut(frames, mask, out, formats=())
     result = rotomask.cut(frames, mask, out, refinements=ALL, formats=())
     assert result.frames_segmented == 2
@@ -160,8 +160,14 @@ def test_on_the_command_line(clip, tmp_path):
         "cut", frames, "--mask", mask, "--out", tmp_path / "cut", "-f", "none", *options, "-q"
     )
     assert answer.returncode == 0, answer.stderr
-    described = json.loads((tmp_path / "cut" / "job.json").read_text())["model"]
-    assert described == "stm-lite + with stm-lite + online 1 steps + flip + scales 0.75,1 + crf"
+    settings = json.loads((tmp_path / "cut" / "job.json").read_text())["settings"]
+    assert settings["refinements"] == {
+        "flip": True,
+        "scales": [0.75, 1.0],
+        "ensemble_with": ["stm-lite"],
+        "crf": True,
+        "online_steps": 1,
+    }
 
     where = ["davis2016", "--root", clip, "--out", tmp_path / "run"]
     figures = tmp_path / "run.json"

@@ -12,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from rotomask.errors import OptionError, TruncatedVideoError, VideoError
+from rotomask.errors import OptionError, RotomaskError, TruncatedVideoError, VideoError
 from rotomask.files import natural_key
+from rotomask.masks import read_mask
+from rotomask.networks.checkpoints import load_state
 from rotomask.video import VideoFrame, open_video, video_file
 from tests.clips import (
     SIZE,
@@ -396,3 +398,11 @@ def test_a_relative_name_with_a_colon_is_a_file(tmp_path, monkeypatch):
     write_clip(tmp_path / "Interview: take 2.mp4")
     monkeypatch.chdir(tmp_path)
     assert open_video("Interview: take 2.mp4").frame_count > 0
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".png", ".pth"])
+def test_a_name_too_long_for_the_file_system_is_one_clear_error(tmp_path, suffix):
+    path = tmp_path / ("x" * 300 + suffix)
+    reader = {".mp4": open_video, ".png": read_mask, ".pth": load_state}[suffix]
+    with pytest.raises(RotomaskError, match="cannot be reached: File name too long"):
+        reader(path)

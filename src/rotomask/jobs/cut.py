@@ -2,8 +2,8 @@
 
 Two passes. The first runs the segmenter and writes each frame's mask as it is made, complete or
 absent; the second (`export`) reads the video beside the masks and renders the other formats. So
-whatever stops a job, the finished frames are there, and the same call goes on after them: the
-segmenter is shown the finished masks (`observe`) and so has the memory that it had.
+whatever stops a job, the finished frames are there. The same call resumes after them from the
+segmenter's stored state (`jobs.snapshots`), or, without one, from the finished masks (`observe`).
 """
 
 import logging

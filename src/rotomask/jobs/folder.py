@@ -324,11 +324,15 @@ def _check_settings(root: Path, there: Settings, here: Settings) -> None:
     old, new = flatten(there), flatten(json.loads(json.dumps(here)))
     changed = [key for key in {**new, **old} if old.get(key) != new.get(key)]
     if changed:
-        shown = "; ".join(f"{k} {old.get(k)!r} there, {new.get(k)!r} here" for k in changed)
+        shown = "; ".join(f"{k} {_shown(old, k)} there, {_shown(new, k)} here" for k in changed)
         raise OutputError(
             f"{root} holds another job ({shown}); choose another --out, or --overwrite to replace "
             "it"
         )
+
+
+def _shown(settings: Settings, key: str) -> str:
+    return repr(settings[key]) if key in settings else "unset"
 
 
 def _read_earlier(root: Path, request: JobRequest, *, overwrite: bool) -> Settings | None:

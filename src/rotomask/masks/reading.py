@@ -10,7 +10,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from rotomask.errors import MaskError
-from rotomask.files import natural_key, trailing_number
+from rotomask.files import access_fault, natural_key, trailing_number
 from rotomask.masks.colours import Colour
 from rotomask.masks.interpret import MaskKind, interpret
 from rotomask.masks.labels import object_ids
@@ -76,6 +76,8 @@ def read_mask(
     """
     if isinstance(source, str | Path):
         path = Path(source)
+        if fault := access_fault(path):
+            raise MaskError(f"{path} {fault}")
         files = _files_of(path) if path.is_dir() else [path]
     else:
         files = [Path(file) for file in source]

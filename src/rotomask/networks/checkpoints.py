@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from rotomask.errors import WeightsError
-from rotomask.files import complete_or_absent
+from rotomask.files import access_fault, complete_or_absent
 
 PICKLE_SUFFIXES = (".pth", ".pt")
 METADATA_KEY = "rotomask"
@@ -133,6 +133,9 @@ def _readable(path: Path) -> Iterator[None]:
     """Check that the file exists, and convert any exception of its reader to `WeightsError`."""
     if path.suffix not in (".safetensors", *PICKLE_SUFFIXES):
         raise WeightsError(f"weights must be a .safetensors, .pth or .pt file, got {path}")
+    fault = access_fault(path)
+    if fault and "cannot" in fault:
+        raise WeightsError(f"weights {path} {fault}")
     if not path.is_file():
         raise WeightsError(f"no weights at {path}: the path is missing or not a file")
     try:

@@ -11,6 +11,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from rotomask.errors import VideoError
+from rotomask.files import access_fault
 
 FORMATS = (
     "apng,asf,asf_o,av1,avi,cavsvideo,cine,dirac,dnxhd,dv,evc,flv,gif,gxf,h261,h263,h264,hevc,"
@@ -96,8 +97,8 @@ def open_container(path: Path) -> InputContainer:
     Raises:
         VideoError: If it is missing, or not a format that FFmpeg reads.
     """
-    if not path.exists():
-        raise VideoError(f"{path} does not exist")
+    if fault := access_fault(path):
+        raise VideoError(f"{path} {fault}")
     try:
         # Absolute, because FFmpeg takes what stands before a colon for a protocol: "Take: 2.mp4".
         return av.open(

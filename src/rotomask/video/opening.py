@@ -5,6 +5,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from rotomask.errors import OptionError, VideoError
+from rotomask.files import access_fault
 from rotomask.video.image_sequence import ImageSequence, open_folder
 from rotomask.video.images import IMAGE_SUFFIXES, is_animated_png
 from rotomask.video.video import Video
@@ -38,8 +39,8 @@ def open_video(path: str | Path, fps: Fraction | float | None = None) -> Video:
     if fps is not None and not 0 < fps < math.inf:  # not nan either
         raise OptionError(f"fps must be above 0, got {fps}")
     folder_fps = Fraction(fps).limit_denominator(1001) if fps is not None else FOLDER_FPS
-    if not path.exists():
-        raise VideoError(f"{path} does not exist")
+    if fault := access_fault(path):
+        raise VideoError(f"{path} {fault}")
     if path.is_dir():
         return open_folder(path, folder_fps)
     suffix = path.suffix.lower()

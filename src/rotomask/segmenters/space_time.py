@@ -184,8 +184,9 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
 
     def _remember(self, ids: tuple[int, ...], *, is_reference: bool) -> None:
         """Add the last frame to the bank with the values of these objects."""
-        frames = max(2, MEMORY_OBJECTS // len(self._ids))
-        self._bank.budget = min(self.config.memory_frames, frames)
+        if self.config.memory_frames is not None:
+            frames = max(2, MEMORY_OBJECTS // len(self._ids))
+            self._bank.budget = min(self.config.memory_frames, frames)
         self._bank.remember(self._encode_last(ids, is_reference=is_reference))
 
     def _encode_last(self, ids: tuple[int, ...], *, is_reference: bool) -> MemoryFrame:

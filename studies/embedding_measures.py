@@ -54,6 +54,14 @@ def seed_accuracy(seeds: Sequence[tuple[int, int]], truths: Sequence[Labels]) ->
     return float(np.mean(hits))
 
 
+def resampled(
+    time: npt.NDArray[np.float64], values: npt.NDArray[np.float64], grid: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Values at other times, interpolated between the frames that have one (NaN: none)."""
+    present = ~np.isnan(values)
+    return np.interp(grid, time[present], values[present])
+
+
 def embedding_drift(
     embeddings: Iterable[npt.NDArray[np.floating]], truths: Iterable[Labels], *, seed: int = 0
 ) -> Drift:

@@ -38,7 +38,7 @@ VARIANTS = {
 def milliseconds(network: STMLite, config: SpaceTimeConfig, frames: int) -> float:
     """Median time of a 480p frame once the memory is full."""
     segmenter = SpaceTimeSegmenter(network, config, choose_runtime("cpu"))
-    full = config.memory_every * config.memory_frames
+    full = config.memory_every * (config.memory_frames or 0)
     return noise_milliseconds(segmenter, warm=full, frames=frames)
 
 

@@ -37,7 +37,7 @@ from rotomask.unsupervised.frame_seeds import FrameSeeds, SeedSets, find_frame_s
 from rotomask.unsupervised.soft_scores import soft_scores
 from rotomask.unsupervised.stored_discovery import enlarge_scores
 from rotomask.unsupervised.tracks import Ranking, rank_tracks
-from studies.embedding_measures import embedding_drift, seed_accuracy
+from studies.embedding_measures import embedding_drift, resampled, seed_accuracy
 from studies.measuring import truths_of
 from studies.scripts import add_davis, open_davis, parse, script_parser
 
@@ -143,7 +143,7 @@ class Study:
         drift = embedding_drift(small, truths)
         grid = np.linspace(0, 1, DRIFT_STEPS)
         return {
-            name: np.interp(grid, drift.time, np.nan_to_num(getattr(drift, name), nan=0)).tolist()
+            name: resampled(drift.time, getattr(drift, name), grid).tolist()
             for name in ("misclassified", "foreground_distance", "background_distance")
         }
 

@@ -187,11 +187,14 @@ def _edge_detector(network: Any, config: EdgeDetectorConfig, runtime: Runtime) -
 
 
 _STM_ROLE = SegmenterRole(
-    build=SpaceTimeSegmenter, config=SpaceTimeConfig(use_previous=True), learns_online=True
+    build=SpaceTimeSegmenter,
+    # The published memory: the first frame, the previous one, every fifth; no bound.
+    config=SpaceTimeConfig(use_previous=True, memory_frames=None, enlarge="auto"),
+    learns_online=True,
 )
 _OSVOS_ROLE = SegmenterRole(
     build=FineTunedSegmenter,
-    config=OSVOS_FINE_TUNING,
+    config=replace(OSVOS_FINE_TUNING, enlarge="auto"),
     learns_reference=True,
     box_filter=BoxFilterConfig(),
 )
@@ -202,7 +205,7 @@ CATALOG: dict[str, Entry] = {
         network=_network(STMLite, STMLiteConfig),
         weights="stm-lite",
         segmenter=SegmenterRole(
-            build=SpaceTimeSegmenter, config=SpaceTimeConfig(), learns_online=True
+            build=SpaceTimeSegmenter, config=SpaceTimeConfig(enlarge="auto"), learns_online=True
         ),
     ),
     "stm": Entry(
@@ -222,7 +225,7 @@ CATALOG: dict[str, Entry] = {
         weights="rgmp-lite",
         segmenter=SegmenterRole(
             build=ReferenceGuidedSegmenter,
-            config=ReferenceGuidedConfig(reach=0.3),
+            config=ReferenceGuidedConfig(reach=0.3, enlarge="auto"),
             averages_scales=True,
             learns_online=True,
         ),
@@ -232,7 +235,7 @@ CATALOG: dict[str, Entry] = {
         network=_network(RGMP, RGMPConfig),
         segmenter=SegmenterRole(
             build=ReferenceGuidedSegmenter,
-            config=ReferenceGuidedConfig(),
+            config=ReferenceGuidedConfig(enlarge="auto"),
             averages_scales=True,
             learns_online=True,
         ),
@@ -243,7 +246,7 @@ CATALOG: dict[str, Entry] = {
         weights="oneshot",
         segmenter=SegmenterRole(
             build=FineTunedSegmenter,
-            config=FineTuningConfig(),
+            config=FineTuningConfig(enlarge="auto"),
             learns_reference=True,
             box_filter=BoxFilterConfig(),
         ),
@@ -254,7 +257,7 @@ CATALOG: dict[str, Entry] = {
         weights="oneshot",
         segmenter=SegmenterRole(
             build=_one_shot_boxes,
-            config=OneShotBoxesConfig(),
+            config=OneShotBoxesConfig(enlarge="auto"),
             learns_reference=True,
             filters_by_boxes=True,
             box_filter=BoxFilterConfig(),
@@ -661,13 +664,17 @@ def with_settings(config: Settings, settings: Mapping[str, object], owner: str) 
 
     Args:
         config: A dataclass.
-        settings: New values by field.
+        settings: New values by field. ``end``, the last frame as on the command line, is taken for
+            ``stop``.
         owner: What the message says that the settings are of.
 
     Raises:
         OptionError: If a setting is no field of the config; the message lists those that are.
     """
     choice = [field.name for field in fields(config)]  # type: ignore[arg-type]
+    if "stop" in choice and "stop" not in settings and isinstance(settings.get("end"), int):
+        others = {name: value for name, value in settings.items() if name != "end"}
+        settings = {**others, "stop": settings["end"] + 1}  # type: ignore[operator]
     for setting in settings:
         if setting not in choice:
             listed = ", ".join(choice) or "none"

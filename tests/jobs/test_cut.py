@@ -30,7 +30,7 @@ def _frame(t: int) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def segmenter() -> Segmenter:
-    return rotomask.load_model("stm-lite", device="cpu")
+    return rotomask.load_model("stm-lite", device="cpu", enlarge=False)
 
 
 @pytest.fixture
@@ -72,6 +72,17 @@ def test_every_frame_gets_a_mask_of_its_name_and_size(frames, tmp_path, segmente
         assert labels.shape == (HEIGHT, WIDTH)
         for k in (1, 2):
             assert _iou(labels == k, truth == k) > (0.999 if t == 0 else 0.7)
+
+
+def test_options_have_the_names_of_the_command_line(frames, tmp_path, segmenter):
+    ball = _frame(0)[1] == 1
+    assert ball.dtype == bool
+    result = rotomask.cut(
+        frames, ball, tmp_path / "out", segmenter=segmenter, end=1, formats="overlay"
+    )
+    assert result.frames == 2
+    assert result.object_ids == (1,)
+    assert (tmp_path / "out" / "overlay.mp4").stat().st_size > 100
 
 
 def test_a_stopped_job_goes_on_and_ends_as_if_it_had_not_been_stopped(frames, tmp_path, segmenter):

@@ -1,6 +1,7 @@
 """A video without a mask, through the command line and on disk."""
 
 import json
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ from PIL import Image
 import rotomask
 from rotomask.errors import InputError, OptionError
 from rotomask.jobs.loading import load_discoverer
-from rotomask.masks import read_labels
+from rotomask.jobs.propose import read_proposals
+from rotomask.masks import read_labels, write_mask
 from tests.cli.running import run
 from tests.unsupervised.pasted import pasted_clip
 
@@ -72,12 +74,66 @@ def test_proposals_can_be_given_to_cut(video, tmp_path):
     assert [p["object_id"] for p in listed] == list(range(1, len(listed) + 1))
     with Image.open(tmp_path / "found" / "proposals.png") as sheet:
         assert sheet.width > 300
+    for proposal in listed:
+        labels = read_labels(tmp_path / "found" / proposal["mask"])
+        assert set(np.unique(labels)) == {0, proposal["object_id"]}
     best = listed[0]
     assert f"--mask {tmp_path / 'found' / best['mask']} --at {best['frame_index']}" in answer.stdout
     options = ["--mask", tmp_path / "found" / best["mask"], "--at", best["frame_index"]]
     cut = run("cut", video, *options, "--out", tmp_path / "cut", "--format", "none")
     assert cut.returncode == 0, cut.stderr
     assert _overlap(tmp_path / "cut") > 0.5
+
+
+def _two_proposals(video: Path, folder: Path, frames: tuple[int, int]) -> list[np.ndarray]:
+    """Proposals 1 and 2 on disk as `propose` writes them; overlapping squares."""
+    masks = []
+    folder.mkdir()
+    for number, corner in ((1, 40), (2, 60)):
+        mask = np.zeros((192, 320), np.int32)
+        mask[corner : corner + 40, corner : corner + 40] = number
+        write_mask(folder / f"proposal-{number}.png", mask)
+        masks.append(mask > 0)
+    listed = [
+        {"object_id": k, "score": 0.5, "frame_index": frame, "mask": f"proposal-{k}.png"}
+        for k, frame in zip((1, 2), frames, strict=True)
+    ]
+    (folder / "proposals.json").write_text(json.dumps(listed))
+    return masks
+
+
+def test_two_proposals_are_two_objects(video, tmp_path):
+    _two_proposals(video, tmp_path / "found", (0, 2))
+    picked = ["--proposals", tmp_path / "found", "--pick", "2,1"]
+    rest = ["--out", tmp_path / "cut", "--format", "none", "--end", "2"]
+    answer = run("cut", video, *picked, *rest)
+    assert answer.returncode == 0, answer.stderr
+    assert set(np.unique(read_labels(tmp_path / "cut" / "masks" / "00000.png"))) == {0, 1}
+    assert {1, 2} <= set(np.unique(read_labels(tmp_path / "cut" / "masks" / "00002.png")))
+
+
+def test_proposals_of_one_frame_share_a_mask(video, tmp_path):
+    one, two = _two_proposals(video, tmp_path / "found", (1, 1))
+    (labels,) = read_proposals(tmp_path / "found", (2, 1)).values()
+    np.testing.assert_array_equal(labels, np.where(two, 2, np.where(one, 1, 0)))
+    with pytest.raises(OptionError, match=r"no proposal 3; it has 1, 2"):
+        read_proposals(tmp_path / "found", (3,))
+    with pytest.raises(OptionError, match="each proposal once"):
+        read_proposals(tmp_path / "found", (1, 1))
+    with pytest.raises(InputError, match=r"holds no proposals\.json"):
+        read_proposals(tmp_path, (1,))
+
+
+def test_a_run_says_which_mask_begins_an_object_and_which_corrects_one(video, tmp_path, caplog):
+    _two_proposals(video, tmp_path / "found", (0, 1))
+    files = [tmp_path / "found" / f"proposal-{k}.png" for k in (1, 2)]
+    with caplog.at_level(logging.INFO, logger="rotomask"):
+        masks = {0: files[0], 1: files[1], 2: files[0]}
+        rotomask.cut(video, masks, tmp_path / "cut", stop=3, formats=())
+    said = [record.message for record in caplog.records if "mask of frame" in record.message]
+    assert said[0].endswith("; object 1")
+    assert said[1].endswith("; begins object 2")
+    assert said[2].endswith("; corrects object 1")
 
 
 def test_options_that_need_a_mask_are_refused(video, tmp_path):

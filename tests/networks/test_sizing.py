@@ -1,9 +1,10 @@
 """Sizes at which frames are processed."""
 
+import numpy as np
 import pytest
 
 from rotomask.errors import OptionError
-from rotomask.networks.sizing import fitted_size, working_size
+from rotomask.networks.sizing import enlarged_side, fitted_size, working_size
 
 
 def test_larger_frames_are_reduced_and_smaller_ones_left_or_enlarged():
@@ -27,3 +28,24 @@ def test_fitted_sizes_are_multiples_near_the_frames_shape():
     assert fitted_size((480, 854), 384, 32) == (384, 672)
     assert fitted_size((100, 60), None, 32) == (96, 64)
     assert fitted_size((5, 5), None, 32) == (32, 32)
+
+
+def test_a_video_is_enlarged_by_itself_only_where_it_is_small_and_an_object_too():
+    ball, wide = np.zeros((150, 200), np.int32), np.zeros((150, 200), np.int32)
+    ball[60:80, 90:110] = 1
+    wide[10:140, 20:180] = 1
+    both = np.where(ball, 2, wide)
+    assert enlarged_side(ball, 480, "auto") == 480
+    assert enlarged_side(both, 480, "auto") == 480  # the smallest object decides
+    assert enlarged_side(wide, 480, "auto") is None
+    assert enlarged_side(ball[50:100], 480, "auto") == 200  # by 4 at most
+    assert enlarged_side(ball, None, "auto") is None
+    assert enlarged_side(ball, 480, False) is None
+    assert enlarged_side(wide, 480, True) == 480
+
+
+def test_frames_of_the_processing_size_and_larger_are_left_to_it():
+    small = np.zeros((480, 854), np.int32)
+    small[100:110, 100:110] = 1
+    assert enlarged_side(small, 480, "auto") is None
+    assert enlarged_side(np.kron(small, np.ones((2, 2), np.int32)), 480, "auto") is None

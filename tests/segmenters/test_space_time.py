@@ -1,9 +1,12 @@
 """What is particular to the segmenter of space-time memory networks."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from rotomask.catalog import segmenter_role
 from rotomask.data.training.synthetic import moving_shapes
 from rotomask.errors import OptionError
 from rotomask.networks.precision import choose_runtime
@@ -49,6 +52,20 @@ def test_permuted_objects_permute_the_answer(segmenter):
     segmenter.step(frames[1])
     swapped = segmenter.step(frames[2])
     assert np.abs(straight[[0, 2, 1]] - swapped).max() < 1e-4
+
+
+def test_a_published_network_remembers_every_fifth_frame_of_the_whole_video():
+    role = segmenter_role("stm")
+    torch.manual_seed(0)
+    network = STM(STMConfig(key_channels=8, value_channels=16, decoder_channels=16))
+    config = replace(role.config, enlarge=False)
+    segmenter = SpaceTimeSegmenter(network, config, choose_runtime("cpu", "float32"))
+    frames, labels = moving_shapes(7, frames=8, size=(32, 32))
+    segmenter.start(frames[0], labels[0].astype(int))
+    for t in range(1, 42):
+        segmenter.step(frames[t % 8])
+    assert [frame.index for frame in segmenter._bank.frames] == list(range(0, 41, 5))
+    assert segmenter._bank.previous is None or segmenter._bank.previous.index == 40
 
 
 def test_memory_is_flat(segmenter):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rotomask.errors import ShapeError
-from studies.embedding_measures import embedding_drift, seed_accuracy
+from studies.embedding_measures import embedding_drift, resampled, seed_accuracy
 from tests.evaluation.small_datasets import moving_labels
 
 
@@ -36,6 +36,8 @@ def test_frames_without_foreground_have_no_figure():
     drift = embedding_drift([embedding, embedding], [truth, np.zeros_like(truth)])
     assert np.isnan(drift.misclassified[1])
     assert drift.misclassified[0] == 0
+    values = np.array([1.0, np.nan, 3.0])  # not a drift of 0 in the middle
+    np.testing.assert_allclose(resampled(np.array([0, 0.5, 1]), values, np.array([0.5])), 2)
     with pytest.raises(ShapeError, match="needs both foreground and background"):
         embedding_drift([embedding], [np.zeros_like(truth)])
     with pytest.raises(ShapeError, match="differ in size"):

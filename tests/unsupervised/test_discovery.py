@@ -15,6 +15,7 @@ from rotomask.unsupervised import embedding_discoverer as discovery_module
 from rotomask.unsupervised.base import Discovery, FrameList
 from rotomask.unsupervised.config import DiscoveryConfig
 from rotomask.unsupervised.embedding_discoverer import EmbeddingDiscoverer, evenly_spaced
+from rotomask.unsupervised.embedding_segmenter import AnnotatedConfig
 from rotomask.unsupervised.flow_saliency import (
     FlowSaliencyConfig,
     FlowSaliencyDiscoverer,
@@ -250,3 +251,17 @@ def test_an_object_smaller_than_a_cell_is_followed_too():
     segmenter = load_model("embedding", size=192)
     segmenter.start(frames[0], mask)
     assert segmenter.step(frames[1]).shape == (2, *mask.shape)
+
+
+def test_scores_of_annotated_objects_are_sharpened_and_the_masks_are_the_same():
+    frames, labels = pasted_clip(2, WALK)
+    certainties, masks = [], []
+    for config in (AnnotatedConfig(size=192), AnnotatedConfig(size=192, sharpness=1.0)):
+        segmenter = load_model("embedding", device="cpu", config=config)
+        segmenter.start(frames[0], labels[0].astype(np.int32))
+        probabilities = segmenter.step(frames[1])
+        certainties.append(probabilities.max(0).mean())
+        masks.append(probabilities.argmax(0))
+    np.testing.assert_array_equal(masks[0], masks[1])
+    # A CRF takes scores near 0.5 for undecided.
+    assert certainties[0] > 0.95 > certainties[1]

@@ -10,12 +10,16 @@ import typer
 from rotomask.cli.command import Command, grouped
 from rotomask.cli.options import (
     BenchmarkData,
+    Enlarge,
+    Memory,
+    Merge,
     Messages,
     Refining,
     Reports,
     Runtime,
     Size,
     Weights,
+    read_memory,
 )
 from rotomask.cli.terminal import job, nothing_written, print_evaluation, print_outputs, resumable
 
@@ -44,6 +48,9 @@ class Run:
     ] = "stm-lite"
     weights: Weights = None
     size: Size = 480
+    enlarge: Enlarge = "auto"
+    memory: Memory = None
+    merge: Merge = None
     objects: Annotated[
         int, typer.Option(metavar="N", help="Find up to N objects where no mask is given.")
     ] = 1
@@ -86,6 +93,9 @@ def benchmark(
             split=data.split,
             sequences=data.sequence_names,
             size=run.size or None,
+            enlarge=run.enlarge,  # type: ignore[arg-type]
+            memory=read_memory(run.memory),
+            merge=run.merge,  # type: ignore[arg-type]
             objects=run.objects,
             with_masks=run.with_masks,
             device=runtime.device,

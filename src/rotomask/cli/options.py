@@ -4,7 +4,7 @@ import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import typer
 
@@ -31,6 +31,30 @@ Size = Annotated[
         help="Reduce frames whose short side is longer to this for processing; 0: never. Outputs "
         "always have the video's size. 360 takes 0.6 times as long and costs stm-lite about 0.02 "
         "J&F.",
+    ),
+]
+Enlarge = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="Whether smaller frames are enlarged to --size: always, never, or auto, which for "
+        "most models is where an object of the mask is small (up to 4 times).",
+    ),
+]
+Memory = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FRAMES",
+        help="Most frames that a space-time memory model remembers, or all: one in five of the "
+        "whole video, as published.  [default: 6 for stm-lite, all for stm]",
+    ),
+]
+Merge = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="How the probabilities of several objects are merged: soft, winner-take-all or naive "
+        "(RGMP, Oh et al. 2018, sec. 3.3).  [default: soft]",
     ),
 ]
 
@@ -213,6 +237,19 @@ class Reports:
 def read_list(text: str) -> tuple[str, ...]:
     """Names separated by commas."""
     return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def read_memory(text: str | None) -> "int | Literal['all'] | None":
+    """Number of frames, ``all``, or None.
+
+    Raises:
+        OptionError: If it is something else.
+    """
+    if text is None or text == "all":
+        return text  # type: ignore[return-value]
+    if not text.isdecimal():
+        raise OptionError(f"--memory takes a number of frames, or all, got {text!r}")
+    return int(text)
 
 
 def read_formats(text: str) -> tuple[str, ...]:

@@ -12,6 +12,9 @@ from rotomask.cli.mark import ARGUMENTS, PromptCommand, PromptOptions, parse_pro
 from rotomask.cli.options import (
     CutFolder,
     CutVideo,
+    Enlarge,
+    Memory,
+    Merge,
     Messages,
     Output,
     Range,
@@ -22,6 +25,8 @@ from rotomask.cli.options import (
     Weights,
     pair_masks,
     read_formats,
+    read_list,
+    read_memory,
 )
 from rotomask.cli.terminal import job, nothing_written, print_cut, print_outputs, resumable
 from rotomask.errors import OptionError
@@ -53,6 +58,36 @@ class Marks:
             "the prompts after it are on.  [default: --start]",
         ),
     ] = None
+    proposals: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Output of `rotomask propose`, to --pick objects from."),
+    ] = None
+    pick: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NUMBERS",
+            help="Proposals to cut, separated by commas, each an object of its own.  [default: 1]",
+        ),
+    ] = None
+
+    def masks(self, start: int) -> Any:
+        """Masks by frame number, from files or proposals; None without any.
+
+        Raises:
+            OptionError: If options are missing or do not go together.
+        """
+        if self.proposals is None:
+            if self.pick is not None:
+                raise OptionError("--pick selects from --proposals DIR, which is missing")
+            return pair_masks(self.mask or [], self.at, start)
+        if self.mask or self.at:
+            raise OptionError("got --proposals and --mask or --at; give one or the other")
+        from rotomask.jobs.propose import read_proposals
+
+        numbers = read_list(self.pick or "1")
+        if not all(number.isdecimal() for number in numbers):
+            raise OptionError(f"--pick takes numbers, such as 1,2, got {self.pick!r}")
+        return read_proposals(self.proposals, [int(number) for number in numbers])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +119,9 @@ class Method:
     ] = "stm-lite"
     weights: Weights = None
     size: Size = 480
+    enlarge: Enlarge = "auto"
+    memory: Memory = None
+    merge: Merge = None
     direction: Annotated[
         str, typer.Option(metavar="NAME", help="Which frames are cut, as listed below.")
     ] = "both"
@@ -148,6 +186,9 @@ def cut(
             start=frames.start,
             stop=frames.stop,
             size=method.size or None,
+            enlarge=method.enlarge,  # type: ignore[arg-type]
+            memory=read_memory(method.memory),
+            merge=method.merge,  # type: ignore[arg-type]
             device=runtime.device,
             precision=runtime.precision,
             direction=method.direction,  # type: ignore[arg-type]
@@ -158,13 +199,13 @@ def cut(
         opened = open_video(video)
         source: Any
         if prompts.is_given:
-            if marks.mask:
+            if marks.mask or marks.proposals:
                 raise OptionError(
                     "got --mask and prompts; improve the mask by them first: rotomask mark --mask"
                 )
             source = parse_prompts(context.meta[ARGUMENTS], opened.size, frames.start)
         else:
-            source = pair_masks(marks.mask or [], marks.at, frames.start)
+            source = marks.masks(frames.start)
         result = run(opened, source, folder, options, on_progress=on_progress)
     if not messages.quiet:
         print_cut(result)
@@ -206,6 +247,8 @@ def propose(
                 f"--mask {file.mask} --at {file.frame_index}"
             )
         print_outputs({"sheet": proposals.sheet})
+        numbers = ",".join(str(file.object_id) for file in proposals.files[:2])
+        print(f"rotomask cut {video} --proposals {folder} --pick {numbers}")
 
 
 @grouped

@@ -31,6 +31,7 @@ from rotomask.jobs.fingerprints import (
 from rotomask.jobs.folder import JobFolder, JobRequest, claim
 from rotomask.jobs.following import follow_pass, learning_report, write_discovery
 from rotomask.jobs.loading import load_discoverer, load_model
+from rotomask.jobs.model_settings import ModelSettings
 from rotomask.jobs.progress import OnProgress
 from rotomask.jobs.run_record import RECORD, RunRecord, SequenceTiming
 from rotomask.masks import write_mask
@@ -42,7 +43,7 @@ from rotomask.unsupervised.propagation import clearest_annotation
 
 
 @dataclass(frozen=True, kw_only=True)
-class BenchmarkOptions:
+class BenchmarkOptions(ModelSettings):
     """Which model runs how, and on which sequences."""
 
     model: str = "stm-lite"
@@ -55,8 +56,6 @@ class BenchmarkOptions:
     """Subset of the data set; None: its validation split."""
     sequences: tuple[str, ...] | None = None
     """Only these sequences; None: all of the split."""
-    size: int | None = 480
-    """Short side at which frames are processed, px; None: every video at its own."""
     objects: int = 1
     """Most objects that a model without annotation looks for in a sequence."""
     with_masks: bool = False
@@ -67,8 +66,7 @@ class BenchmarkOptions:
     """Whether to replace another run's output."""
 
     def __post_init__(self) -> None:
-        if self.size is not None and self.size < 16:
-            raise OptionError(f"the processing size must be at least 16 px, got {self.size}")
+        super().__post_init__()
         if self.objects < 1:
             raise OptionError(f"at least 1 object can be looked for, got {self.objects}")
 
@@ -204,9 +202,9 @@ class _Model:
 def _model(name: str, options: BenchmarkOptions) -> _Model:
     """The model that the options name."""
     where: dict[str, Any] = {"device": options.device, "precision": options.precision}
-    settings: dict[str, Any] = {"size": options.size, **where}
+    settings: dict[str, Any] = {**options.for_model(), **where}
     if options.size is not None and get_benchmark(name).rescaled:
-        settings["enlarge"] = True
+        settings.setdefault("enlarge", True)
     load = partial(load_model, refinements=options.refinements, weights=options.weights)
     if options.with_masks or not needs_no_mask(options.model):
         return _Model(follower=load(options.model, **settings))
@@ -222,14 +220,14 @@ def _settings(name: str, options: BenchmarkOptions) -> dict[str, Any]:
     """What the masks and their times depend on, without weights and refinements."""
     settings: dict[str, Any] = {
         "model": options.model,
-        "size": options.size,
+        **options.recorded(),
         "device": options.device,
         "precision": options.precision,
         "objects": options.objects,
         "with_masks": options.with_masks,
     }
     if options.size is not None and get_benchmark(name).rescaled:
-        settings["enlarge"] = True
+        settings.setdefault("enlarge", True)
     return settings
 
 

@@ -37,6 +37,7 @@ from rotomask.jobs.loading import load_discoverer, load_model
 from rotomask.jobs.manifest import MANIFEST
 from rotomask.jobs.mark import MarkOptions, mark_frames
 from rotomask.jobs.mask_files import MaskFiles, mask_paths
+from rotomask.jobs.model_settings import ModelSettings
 from rotomask.jobs.progress import OnProgress as OnProgress  # the command line imports it from here
 from rotomask.jobs.reference_masks import MaskSource, mask_files, read_annotations
 from rotomask.jobs.review import store_confidence
@@ -56,7 +57,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class CutOptions:
+class CutOptions(ModelSettings):
     """Everything about a job but its video, masks and output folder."""
 
     model: str = "stm-lite"
@@ -69,16 +70,13 @@ class CutOptions:
     """First frame to cut, from 0."""
     stop: int | None = None
     """One past the last frame to cut; None: to the end."""
-    size: int | None = 480
-    """Short side at which frames are processed, px; None: every video at its own. The output
-    always has the input's size."""
     device: str = "auto"
     precision: str = "auto"
     direction: Direction = "both"
     """``both``: from the first annotated frame forward to the end and backward to the start;
     ``forward``, ``backward``: only so, from the first or the last annotated frame."""
     formats: tuple[str, ...] = ("overlay",)
-    """What to render beside the masks; names of `export.FORMATS`."""
+    """What to render beside the masks; names of `export.FORMATS`, or one name by itself."""
     overwrite: bool = False
     """Whether to replace another job's output."""
     objects: int = 1
@@ -87,12 +85,13 @@ class CutOptions:
     """What makes masks of prompts, if there are any: a marker of the catalogue."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(self.formats, str):
+            object.__setattr__(self, "formats", (self.formats,))
         if self.direction not in DIRECTIONS:
             raise OptionError(f"unknown direction {self.direction!r}; use {', '.join(DIRECTIONS)}")
         if self.objects < 1:
             raise OptionError(f"at least 1 object can be looked for, got {self.objects}")
-        if self.size is not None and self.size < 16:
-            raise OptionError(f"the processing size must be at least 16 px, got {self.size}")
         unknown = [f for f in self.formats if f not in FORMATS]
         if unknown:
             raise OptionError(f"there is no format {unknown[0]!r}; there are {', '.join(FORMATS)}")
@@ -380,7 +379,7 @@ def _request(
         "model": options.model,
         "weights": weights_fingerprints(models, options.weights, options.refinements),
         "refinements": changed_refinements(options.refinements),
-        "size": options.size,
+        **options.recorded(),
         "direction": options.direction,
         "precision": used_precision(options.device, options.precision),
     }
@@ -438,5 +437,5 @@ def _load(options: CutOptions, model: str) -> Segmenter:
         weights=options.weights,
         device=options.device,
         precision=options.precision,
-        size=options.size,
+        **options.for_model(),
     )

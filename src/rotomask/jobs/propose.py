@@ -1,13 +1,16 @@
 """Objects of a video that nobody marked, each proposed as a mask to give to `cut`."""
 
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from rotomask.arrays import Mask
 from rotomask.catalog import find_then_follow, with_settings
-from rotomask.errors import InputError, OptionError
+from rotomask.errors import InputError, MaskError, OptionError
 from rotomask.jobs.finding import Search, discover
 from rotomask.jobs.fingerprints import used_precision, video_fingerprint, weights_fingerprints
 from rotomask.jobs.folder import JobFolder, JobRequest, claim
@@ -15,7 +18,7 @@ from rotomask.jobs.following import VideoFrames
 from rotomask.jobs.frame_range import frame_range
 from rotomask.jobs.loading import load_discoverer
 from rotomask.jobs.progress import OnProgress
-from rotomask.masks import write_mask
+from rotomask.masks import read_labels, write_mask
 from rotomask.unsupervised.base import Discoverer, Proposal
 from rotomask.video import Video, open_video
 
@@ -153,7 +156,7 @@ def write_proposals(
     files = []
     for proposal in seen:
         path = folder.root / f"proposal-{proposal.object_id}.png"
-        write_mask(path, proposal.mask.astype(np.int32), folder.commit)
+        write_mask(path, np.where(proposal.mask, proposal.object_id, 0), folder.commit)
         files.append(
             ProposalFile(
                 object_id=proposal.object_id,
@@ -166,3 +169,46 @@ def write_proposals(
         Image.fromarray(proposal_sheet(seen)).save(temporary, format="PNG")
     folder.write_json(LIST, [{**vars(file), "mask": file.mask.name} for file in files])
     return Proposals(sheet=folder.root / SHEET, files=tuple(files))
+
+
+def read_proposals(folder: str | Path, pick: Sequence[int] = (1,)) -> dict[int, Mask]:
+    """Masks of some of the proposals that `propose` wrote, to give to `cut`.
+
+    Args:
+        folder: Where they are.
+        pick: Their numbers, which become the ids of the objects.
+
+    Returns:
+        Labels H×W by frame number. Proposals of the same frame share a mask; where they overlap,
+        the one picked first is on top.
+
+    Raises:
+        InputError: If the folder holds no proposals, or one is damaged.
+        OptionError: If a number is not among them, or is picked twice.
+    """
+    folder = Path(folder)
+    try:
+        listed = json.loads((folder / LIST).read_text(encoding="utf-8"))
+        files = {int(p["object_id"]): (int(p["frame_index"]), Path(p["mask"]).name) for p in listed}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{folder} holds no {LIST} of `rotomask propose`; give the folder that it wrote"
+        ) from error
+    if not pick or len(set(pick)) < len(pick):
+        raise OptionError(f"pick each proposal once, such as 1,2, got {_numbers(pick) or 'none'}")
+    masks: dict[int, Mask] = {}
+    for number in pick:
+        if number not in files:
+            raise OptionError(f"{folder} has no proposal {number}; it has {_numbers(files)}")
+        frame, name = files[number]
+        try:
+            inside = read_labels(folder / name) > 0
+        except (OSError, MaskError) as error:
+            raise InputError(f"{folder / name} is missing or damaged; propose again") from error
+        labels = masks.setdefault(frame, np.zeros(inside.shape, np.int32))
+        labels[inside & (labels == 0)] = number
+    return masks
+
+
+def _numbers(numbers: Iterable[int]) -> str:
+    return ", ".join(map(str, numbers))

@@ -9,10 +9,10 @@ import numpy.typing as npt
 
 from rotomask.arrays import Mask, check_mask
 from rotomask.errors import InputError, OptionError
-from rotomask.masks import LARGEST_ID, read_mask
+from rotomask.masks import LARGEST_ID, object_ids, read_mask
 from rotomask.video import Video
 
-MaskSource = str | Path | Sequence[str | Path] | npt.NDArray[np.integer]
+MaskSource = str | Path | Sequence[str | Path] | npt.NDArray[np.integer] | npt.NDArray[np.bool_]
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +41,7 @@ def read_annotations(
         raise InputError("no reference mask was given; mark the objects in at least one frame")
     annotations: dict[int, Mask] = {}
     colours: dict[tuple[int, int, int], int] = {}
+    begun: set[int] = set()
     for index in sorted(sources):
         if index not in frames:
             raise OptionError(
@@ -49,22 +50,36 @@ def read_annotations(
             )
         source = sources[index]
         if isinstance(source, np.ndarray):
+            if source.dtype == np.bool_:
+                source = source.astype(np.int32)
             check_mask(source, np.empty((*video.size, 3), np.uint8))
             labels: Mask = source
         else:
             read = read_mask(source, video.size, colours=colours)
             colours |= read.colours
             labels = read.labels
-            logger.info(
-                "mask of frame %d: %s; %s", index, read.description, _listed(read.object_ids)
-            )
+            news = _news(labels, begun)
+            logger.info("mask of frame %d: %s; %s", index, read.description, news)
+        begun |= set(object_ids(labels))
         if int(labels.max()) > LARGEST_ID:
             raise OptionError(f"object ids go up to {LARGEST_ID}, got {int(labels.max())}")
         annotations[index] = labels
     return annotations
 
 
-def _listed(object_ids: tuple[int, ...]) -> str:
-    shown = ", ".join(str(k) for k in object_ids[:12])
-    more = f" and {len(object_ids) - 12} more" if len(object_ids) > 12 else ""
-    return f"object{'s' * (len(object_ids) > 1)} {shown}{more}"
+def _news(labels: Mask, begun: set[int]) -> str:
+    """Which objects of a mask are new and which it corrects, in words."""
+    ids = object_ids(labels)
+    if not begun:
+        return _listed(ids)
+    new = tuple(k for k in ids if k not in begun)
+    corrected = tuple(k for k in ids if k in begun)
+    texts = [f"begins {_listed(new)}"] if new else []
+    texts += [f"corrects {_listed(corrected)}"] if corrected else []
+    return ", ".join(texts)
+
+
+def _listed(ids: tuple[int, ...]) -> str:
+    shown = ", ".join(str(k) for k in ids[:12])
+    more = f" and {len(ids) - 12} more" if len(ids) > 12 else ""
+    return f"object{'s' * (len(ids) > 1)} {shown}{more}"

@@ -1,9 +1,46 @@
 """The size at which a frame is processed, from its own size and the options."""
 
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
 from rotomask.errors import OptionError
 
 SMALLEST_SIDE_PX = 16
 """Smallest short side to which frames are reduced: one position at the networks' stride."""
+
+Enlarge = bool | Literal["auto"]
+"""Whether frames smaller than the processing size are enlarged to it; ``auto``: where an object is
+small."""
+
+SMALL_OBJECT_PX = 100.0
+"""An object is small if the square root of its area is below this, px: at stride 16, some six cells
+of a feature map."""
+LARGEST_FACTOR = 4
+"""Frames are never enlarged by more than this on their own account."""
+
+
+def enlarged_side(
+    mask: npt.NDArray[np.integer], short_side: int | None, enlarge: Enlarge
+) -> int | None:
+    """Short side to which a video is enlarged, px; None: it is not.
+
+    Args:
+        mask: Labels of the reference frame, H×W.
+        short_side: Short side at which frames are processed, px; None: their own.
+        enlarge: True: to `short_side`; ``auto``: to `short_side`, at most by `LARGEST_FACTOR`, if
+            the smallest object is small.
+    """
+    short: int = min(mask.shape)
+    if short_side is None or short >= short_side or enlarge is False:
+        return None
+    if enlarge is True:
+        return short_side
+    areas = np.unique(mask[mask != 0], return_counts=True)[1]
+    if not len(areas) or areas.min() ** 0.5 >= SMALL_OBJECT_PX:
+        return None
+    return min(short_side, max(SMALLEST_SIDE_PX, LARGEST_FACTOR * short))
 
 
 def working_size(

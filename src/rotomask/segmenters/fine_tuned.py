@@ -28,7 +28,7 @@ from rotomask.errors import OptionError
 from rotomask.networks.layers.aggregation import Aggregation, aggregate
 from rotomask.networks.osvos import SideLogits
 from rotomask.networks.precision import Runtime
-from rotomask.networks.sizing import nearest_multiples, working_size
+from rotomask.networks.sizing import Enlarge, nearest_multiples
 from rotomask.segmenters.base import OnLearning
 from rotomask.segmenters.framing import overwrite
 from rotomask.segmenters.network_segmenter import NetworkSegmenter
@@ -44,8 +44,9 @@ class FineTuningConfig:
     size: int | None = 480
     """Short side at which frames are processed, px; smaller frames are not enlarged. None: their
     own size."""
-    enlarge: bool = False
-    """Enlarge smaller frames to `size`."""
+    enlarge: Enlarge = False
+    """Enlarge smaller frames to `size`; ``auto``: where an object of the mask is small
+    (`networks.sizing`)."""
     scale: float = 1.0
     """Factor on the processing size, to test at several scales."""
     iterations: int = 400
@@ -150,9 +151,7 @@ class FineTunedSegmenter(NetworkSegmenter[OneShotNetwork, FineTuningConfig]):
 
     def working_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """Height and width at which frames of a size are processed: multiples of 32 px."""
-        config = self.config
-        exact_size = working_size(size, config.size, config.enlarge, config.scale)
-        return nearest_multiples(exact_size, STRIDE)
+        return nearest_multiples(self._reduced_or_enlarged(size, self.config.scale), STRIDE)
 
     def report_learning(self, on_learning: OnLearning | None) -> None:
         """Set the callback with which `start` and `add` report progress in fine-tuning."""

@@ -27,14 +27,15 @@ class MemoryFrame:
 class MemoryBank:
     """At most `budget` frames spread over the video, plus the previous one if it is set.
 
-    With a budget of 0 only the most recent frame is read. The first reference frame is never
-    dropped, nor are further ones while they fill at most half of the budget, nor the last frame
-    that shows an object. Of the others, the frame whose neighbours in time are closest to each
-    other is dropped, older ones first. The remaining frames cover the whole video, more densely
-    towards the present.
+    With a budget of None no frame is dropped; memory and the time of a read then grow with the
+    video. With a budget of 0 only the most recent frame is read. The first reference frame is
+    never dropped, nor are further ones while they fill at most half of the budget, nor the last
+    frame that shows an object. Of the others, the frame whose neighbours in time are closest to
+    each other is dropped, older ones first. The remaining frames cover the whole video, more
+    densely towards the present.
     """
 
-    def __init__(self, budget: int) -> None:
+    def __init__(self, budget: int | None) -> None:
         self.budget = budget
         self.frames: list[MemoryFrame] = []
         self.previous: MemoryFrame | None = None
@@ -42,7 +43,7 @@ class MemoryBank:
     def remember(self, frame: MemoryFrame) -> None:
         """Add a frame, and drop frames beyond the budget."""
         self.frames.append(frame)
-        while len(self.frames) > self.budget:
+        while self.budget is not None and len(self.frames) > self.budget:
             candidates = [f for f in self.frames[:-1] if self._may_drop(f)]
             if not candidates:
                 return
@@ -90,6 +91,7 @@ class MemoryBank:
     def _may_drop(self, frame: MemoryFrame) -> bool:
         """True unless the frame is a reference within half the budget, or an object's last."""
         references = sum(f.is_reference for f in self.frames)
+        assert self.budget is not None
         if frame.is_reference and (references <= self.budget // 2 or frame is self.frames[0]):
             return False
         others = {k for f in self.frames if f is not frame for k in f.object_ids}

@@ -10,6 +10,7 @@ from torch import nn
 from rotomask.arrays import Frame, Mask, Probabilities, check_frame, check_mask
 from rotomask.errors import MaskError, RotomaskError
 from rotomask.networks.precision import Runtime, choose_runtime
+from rotomask.networks.sizing import enlarged_side, working_size
 from rotomask.segmenters.base import Segmenter
 from rotomask.segmenters.framing import ids_in
 
@@ -39,6 +40,7 @@ class NetworkSegmenter(Segmenter, Generic[Network, Config]):
         self.network: Network = network.eval().requires_grad_(False)  # type: ignore[assignment]
         self._ids: tuple[int, ...] = ()
         self._size = (0, 0)
+        self._enlarged_side: int | None = None
 
     def __repr__(self) -> str:
         """Network, device, precision and config."""
@@ -58,6 +60,7 @@ class NetworkSegmenter(Segmenter, Generic[Network, Config]):
         if not ids:
             raise MaskError("the reference mask is empty; mark at least one object in it")
         self._ids, self._size = ids, (frame.shape[0], frame.shape[1])
+        self.fit_to(mask)
         self._start(frame, mask)
 
     def step(self, frame: Frame) -> Probabilities:
@@ -84,9 +87,21 @@ class NetworkSegmenter(Segmenter, Generic[Network, Config]):
         check_mask(mask, frame)
         self._observe(frame, mask)
 
+    def fit_to(self, mask: Mask) -> None:
+        """Take note of the objects' size, by which ``enlarge="auto"`` decides; `start` does."""
+        config: Any = self.config
+        self._enlarged_side = enlarged_side(mask, config.size, config.enlarge)
+
     @abstractmethod
     def working_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """Height and width at which frames of a size are processed, before padding, px."""
+
+    def _reduced_or_enlarged(self, size: tuple[int, int], scale: float = 1.0) -> tuple[int, int]:
+        """Height and width by the config's ``size`` and ``enlarge``, px."""
+        config: Any = self.config
+        if config.enlarge == "auto" and self._enlarged_side is not None:
+            return working_size(size, self._enlarged_side, True, scale)
+        return working_size(size, config.size, config.enlarge is True, scale)
 
     def learning_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """Height and width of frames in online learning, px: the largest that the network gets."""

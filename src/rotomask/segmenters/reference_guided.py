@@ -17,7 +17,7 @@ from rotomask.arrays import Frame, Mask, Probabilities
 from rotomask.errors import OptionError
 from rotomask.networks.layers.aggregation import Aggregation, aggregate
 from rotomask.networks.precision import Runtime
-from rotomask.networks.sizing import working_size
+from rotomask.networks.sizing import Enlarge
 from rotomask.segmenters.framing import Framing, with_given
 from rotomask.segmenters.network_segmenter import NetworkSegmenter
 
@@ -62,8 +62,9 @@ class ReferenceGuidedConfig:
     size: int | None = 480
     """Short side at which frames are processed, px; smaller frames are not enlarged. None: every
     frame at its own size."""
-    enlarge: bool = False
-    """Enlarge smaller frames to `size`."""
+    enlarge: Enlarge = False
+    """Enlarge smaller frames to `size`; ``auto``: where an object of the mask is small
+    (`networks.sizing`)."""
     scales: tuple[float, ...] = (0.5, 0.75, 1.0)
     """Factors on that size; every frame is segmented at each of them, and the probabilities are
     averaged (sec. 3.3)."""
@@ -116,11 +117,11 @@ class ReferenceGuidedSegmenter(NetworkSegmenter[ReferenceGuidedNetwork, Referenc
 
     def working_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """Height and width at which frames of a size are processed at scale 1, px."""
-        return working_size(size, self.config.size, self.config.enlarge)
+        return self._reduced_or_enlarged(size)
 
     def learning_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """Height and width at the largest scale, px."""
-        return working_size(size, self.config.size, self.config.enlarge, max(self.config.scales))
+        return self._reduced_or_enlarged(size, max(self.config.scales))
 
     def _start(self, frame: Frame, mask: Mask) -> None:
         self._framing = Framing(

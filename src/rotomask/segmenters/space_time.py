@@ -2,7 +2,7 @@
 
 Oh et al. 2019 (STM), sec. 3: past frames with their masks are the memory, the current frame is the
 query. Memory holds the annotated frames, one frame in `memory_every`, and for STM the previous one.
-Unlike in the paper it is bounded, so that time and memory per frame do not grow with the video.
+Unlike in the paper it can be bounded, so that time and memory per frame do not grow with the video.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from rotomask.arrays import Frame, Mask, Probabilities
 from rotomask.networks.layers.aggregation import Aggregation, aggregate
 from rotomask.networks.layers.memory import Similarity
 from rotomask.networks.precision import Runtime
-from rotomask.networks.sizing import working_size
+from rotomask.networks.sizing import Enlarge
 from rotomask.segmenters.framing import Framing, overwrite
 from rotomask.segmenters.memory_bank import MemoryBank, MemoryFrame
 from rotomask.segmenters.network_segmenter import NetworkSegmenter
@@ -56,15 +56,17 @@ class SpaceTimeConfig:
     size: int | None = 480
     """Short side at which frames are processed, px; smaller frames are not enlarged. None: every
     frame at its own size."""
-    enlarge: bool = False
-    """Enlarge smaller frames to `size`."""
+    enlarge: Enlarge = False
+    """Enlarge smaller frames to `size`; ``auto``: where an object of the mask is small
+    (`networks.sizing`)."""
     scale: float = 1.0
     """Factor on the processing size, to test at several scales."""
     memory_every: int = 5
     """Interval at which frames are added to memory."""
-    memory_frames: int = 6
-    """Maximum number of frames in memory, reference frames included, the previous frame not. 0:
-    with `use_previous`, only the previous frame is read; an ablation."""
+    memory_frames: int | None = 6
+    """Maximum number of frames in memory, reference frames included, the previous frame not. None:
+    no limit, as published; memory and time then grow with the video. 0: with `use_previous`, only
+    the previous frame is read; an ablation."""
     use_previous: bool = False
     """Read from the previous frame too, as STM does. Off by default: stm-lite gets the previous
     mask as guidance, and errors in it should not enter the memory as well."""
@@ -101,7 +103,7 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
 
     def working_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """Height and width at which frames of a size are processed, before padding, px."""
-        return working_size(size, self.config.size, self.config.enlarge, self.config.scale)
+        return self._reduced_or_enlarged(size, self.config.scale)
 
     def _start(self, frame: Frame, mask: Mask) -> None:
         self._framing = Framing(
@@ -182,8 +184,9 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
 
     def _remember(self, ids: tuple[int, ...], *, is_reference: bool) -> None:
         """Add the last frame to the bank with the values of these objects."""
-        frames = max(2, MEMORY_OBJECTS // len(self._ids))
-        self._bank.budget = min(self.config.memory_frames, frames)
+        if self.config.memory_frames is not None:
+            frames = max(2, MEMORY_OBJECTS // len(self._ids))
+            self._bank.budget = min(self.config.memory_frames, frames)
         self._bank.remember(self._encode_last(ids, is_reference=is_reference))
 
     def _encode_last(self, ids: tuple[int, ...], *, is_reference: bool) -> MemoryFrame:

@@ -108,6 +108,7 @@ class OnlineLearner:
         assert isinstance(network, nn.Module)
         lesson = lesson_of(segmenter)
         if mask.any():
+            segmenter.fit_to(mask)
             size = segmenter.learning_size((frame.shape[0], frame.shape[1]))
             image, labels = _resized(frame, mask, size)
             fine_tune(network, lesson, image, labels, self.config, segmenter.runtime, on_learning)

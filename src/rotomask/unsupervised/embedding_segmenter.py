@@ -18,7 +18,7 @@ from rotomask.segmenters.network_segmenter import NetworkSegmenter
 from rotomask.unsupervised.features import FrameMaps, frame_maps
 from rotomask.unsupervised.graph import Points, similarity, squared_distances
 from rotomask.unsupervised.seeds import find_seeds, seed_regions
-from rotomask.unsupervised.soft_scores import soft_scores
+from rotomask.unsupervised.soft_scores import sharpen, soft_scores
 from rotomask.unsupervised.stored_discovery import enlarge_scores
 
 
@@ -34,6 +34,9 @@ class AnnotatedConfig:
     """Number of seeds in an annotated frame."""
     covered: float = 0.5
     """A region represents an object if the object covers more than this fraction of it."""
+    sharpness: float = 15.0
+    """Power to which the scores are raised, as in `DiscoveryConfig`: a CRF treats scores near 0.5
+    as undecided."""
     enlarge: bool = True
     """Enlarge smaller frames to `size`; the network's output depends on the size of objects."""
     scale: float = 1.0
@@ -42,6 +45,8 @@ class AnnotatedConfig:
     def __post_init__(self) -> None:
         if not 0 <= self.covered < 1:
             raise OptionError(f"covered must be 0 or more and below 1, got {self.covered}")
+        if self.sharpness <= 0:
+            raise OptionError(f"sharpness must be above 0, got {self.sharpness}")
 
 
 class EmbeddingSegmenter(NetworkSegmenter[EmbeddingNet, AnnotatedConfig]):
@@ -92,7 +97,8 @@ class EmbeddingSegmenter(NetworkSegmenter[EmbeddingNet, AnnotatedConfig]):
     def _segment(self, maps: FrameMaps) -> Probabilities:
         objects = list(self._objects.values())
         small = soft_scores(maps.embedding, self._background, objects)
-        return enlarge_scores(small, self._size)
+        # Sharpened at full size: the masks stay those of the scores, only their certainty grows.
+        return sharpen(enlarge_scores(small, self._size), self.config.sharpness)
 
     def _learn(self, maps: FrameMaps, mask: Mask, given: Sequence[int]) -> None:
         """Add the embeddings of an annotated frame to the sets; absent objects add none."""

@@ -1,0 +1,64 @@
+"""Settings of the model that follows objects, which cutting and benchmarks share."""
+
+from dataclasses import dataclass, fields
+from typing import Any, Literal, get_args
+
+from rotomask.errors import OptionError
+from rotomask.networks.layers.aggregation import Aggregation
+
+Enlarging = Literal["auto", "always", "never"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSettings:
+    """Settings of the model that follows objects, as far as jobs offer them."""
+
+    size: int | None = 480
+    """Short side at which frames are processed, px; None: every video at its own. The output
+    always has the input's size."""
+    enlarge: Enlarging = "auto"
+    """Whether smaller frames are enlarged to `size`; ``auto``: as the model does, which for most
+    is where an object of the mask is small."""
+
+    memory: int | Literal["all"] | None = None
+    """Most frames that a space-time memory network remembers; ``all``: one in five of the whole
+    video, as published. None: the model's own, 6 for stm-lite and all for stm."""
+
+    merge: Aggregation | None = None
+    """How the probabilities of several objects are merged; None: the model's own, soft."""
+
+    def __post_init__(self) -> None:
+        if self.size is not None and self.size < 16:
+            raise OptionError(f"the processing size must be at least 16 px, got {self.size}")
+        if self.enlarge not in get_args(Enlarging):
+            raise OptionError(
+                f"enlarge takes {', '.join(get_args(Enlarging))}, got {self.enlarge!r}"
+            )
+
+        if self.memory not in (None, "all") and not (
+            isinstance(self.memory, int) and self.memory >= 1
+        ):
+            raise OptionError(f"memory takes 1 frame or more, or all, got {self.memory!r}")
+
+        if self.merge not in (None, *get_args(Aggregation)):
+            raise OptionError(f"merge takes {', '.join(get_args(Aggregation))}, got {self.merge!r}")
+
+    def for_model(self) -> dict[str, Any]:
+        """The settings as `load_model` takes them; what is left to the model is left out."""
+        settings: dict[str, Any] = {"size": self.size}
+        if self.enlarge != "auto" and self.size is not None:
+            settings["enlarge"] = self.enlarge == "always"
+        if self.memory is not None:
+            settings["memory_frames"] = None if self.memory == "all" else self.memory
+        if self.merge is not None:
+            settings["aggregation"] = self.merge
+        return settings
+
+    def recorded(self) -> dict[str, Any]:
+        """The settings by which a job is recognised: the size, and what is not the default."""
+        changed = {
+            field.name: getattr(self, field.name)
+            for field in fields(ModelSettings)
+            if getattr(self, field.name) != field.default
+        }
+        return {"size": self.size} | changed

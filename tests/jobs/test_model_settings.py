@@ -1,0 +1,40 @@
+"""Settings of models that jobs offer."""
+
+import pytest
+
+from rotomask.cli.options import read_memory
+from rotomask.errors import OptionError
+from rotomask.jobs.loading import load_model
+from rotomask.jobs.model_settings import ModelSettings
+from rotomask.segmenters.network_segmenter import NetworkSegmenter
+
+
+def test_what_is_left_to_the_model_is_not_set():
+    assert ModelSettings().for_model() == {"size": 480}
+    assert ModelSettings().recorded() == {"size": 480}
+
+
+def test_memory_and_enlarging_reach_the_model_and_the_record():
+    settings = ModelSettings(enlarge="never", memory="all")
+    assert settings.for_model() == {"size": 480, "enlarge": False, "memory_frames": None}
+    assert settings.recorded() == {"size": 480, "enlarge": "never", "memory": "all"}
+    assert ModelSettings(memory=read_memory("12")).for_model()["memory_frames"] == 12
+
+
+@pytest.mark.parametrize("name", ["stm-lite", "rgmp-lite", "oneshot"])
+def test_the_way_of_merging_reaches_every_network(name):
+    settings = ModelSettings(merge="winner-take-all").for_model()
+    segmenter = load_model(name, device="cpu", **settings)
+    assert isinstance(segmenter, NetworkSegmenter)
+    assert segmenter.config.aggregation == "winner-take-all"
+
+
+def test_wrong_settings_are_named():
+    with pytest.raises(OptionError, match="always, never, got 'yes'"):
+        ModelSettings(enlarge="yes")  # type: ignore[arg-type]
+    with pytest.raises(OptionError, match="1 frame or more, or all, got 0"):
+        ModelSettings(memory=0)
+    with pytest.raises(OptionError, match="winner-take-all, naive, got 'hard'"):
+        ModelSettings(merge="hard")  # type: ignore[arg-type]
+    with pytest.raises(OptionError, match="number of frames, or all, got 'many'"):
+        read_memory("many")

@@ -1,0 +1,44 @@
+"""What the package says of itself, to pip and to a user who installs it."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tools import python_matrix
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def test_every_supported_python_is_classified_and_tried():
+    prefix = "Programming Language :: Python :: 3."
+    minors = [text.removeprefix(prefix) for text in PROJECT["classifiers"] if prefix in text]
+    assert tuple(f"3.{minor}" for minor in minors) == python_matrix.VERSIONS
+    assert PROJECT["requires-python"] == f">={python_matrix.VERSIONS[0]}"
+
+
+@pytest.mark.slow
+def test_a_python_that_cannot_install_is_reported(tmp_path):
+    absent = ["--no-index", "--find-links", str(tmp_path / "nothing")]
+    error = python_matrix.try_python("python3", absent, tmp_path)
+    assert error is not None
+    assert "pip install" in error.splitlines()[0]
+
+
+def test_the_first_line_of_install_gets_a_cpu_build():
+    text = (ROOT / "README.md").read_text()
+    block = text[text.index("## Install") :].split("```")[1]
+    first = block.splitlines()[1]
+    assert "--extra-index-url https://download.pytorch.org/whl/cpu" in first
+
+
+def test_constraints_are_plain_versions_that_the_package_accepts():
+    """No paths of this machine, no editable installs, no builds of one platform."""
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pinned = [line for line in lines if line and not line.startswith("#")]
+    assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][0-9A-Za-z.]*", line) for line in pinned)
+    names = {line.split("==")[0].lower().replace("_", "-") for line in pinned}
+    wanted = {re.split(r"[<>=]", text)[0].lower() for text in PROJECT["dependencies"]}
+    assert wanted <= names

@@ -1,0 +1,77 @@
+"""Install and try rotomask with every supported Python that is found.
+
+    python tools/python_matrix.py [--constraints constraints.txt] [--pip-option=...]
+
+For each it makes a virtual environment in a temporary folder, installs the checkout, and runs
+`rotomask --version`, `rotomask models` and `rotomask demo`. Exits with 1 if one fails.
+"""
+
+import argparse
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+VERSIONS = ("3.11", "3.12", "3.13", "3.14")
+"""As in the classifiers of pyproject.toml."""
+COMMANDS = (("--version",), ("models",), ("demo", "--out", "demo", "--quiet"))
+
+
+def find_pythons() -> dict[str, str]:
+    """Version -> interpreter, of those that are installed."""
+    found = {version: shutil.which(f"python{version}") for version in VERSIONS}
+    return {version: path for version, path in found.items() if path is not None}
+
+
+def try_python(python: str, pip_options: Sequence[str], folder: Path) -> str | None:
+    """Install into a new environment and run the commands.
+
+    Args:
+        python: The interpreter.
+        pip_options: Further options of `pip install`.
+        folder: A folder for the environment and the output.
+
+    Returns:
+        The end of the output of the command that failed; None if all succeed.
+    """
+    scripts = folder / "venv" / ("Scripts" if sys.platform == "win32" else "bin")
+    steps = [
+        [python, "-m", "venv", folder / "venv"],
+        [scripts / "python", "-m", "pip", "install", "--quiet", *pip_options, ROOT],
+        *([scripts / "rotomask", *command] for command in COMMANDS),
+    ]
+    for step in steps:
+        command = [str(part) for part in step]
+        process = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+        if process.returncode:
+            return f"{' '.join(command)}\n{(process.stdout + process.stderr)[-2000:]}"
+    return None
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--constraints", type=Path, help="file of pinned versions for pip")
+    parser.add_argument("--pip-option", action="append", default=[], help="may be repeated")
+    arguments = parser.parse_args()
+    options = list(arguments.pip_option)
+    if arguments.constraints is not None:
+        options += ["-c", str(arguments.constraints.resolve())]
+    pythons, failed = find_pythons(), False
+    for version in VERSIONS:
+        if version not in pythons:
+            print(f"{version}: not found")
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            error = try_python(pythons[version], options, Path(folder))
+        print(f"{version}: {'works' if error is None else 'fails'} ({pythons[version]})")
+        if error is not None:
+            print(error)
+            failed = True
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -403,6 +404,6 @@ def test_a_relative_name_with_a_colon_is_a_file(tmp_path, monkeypatch):
 @pytest.mark.parametrize("suffix", [".mp4", ".png", ".pth"])
 def test_a_name_too_long_for_the_file_system_is_one_clear_error(tmp_path, suffix):
     path = tmp_path / ("x" * 300 + suffix)
-    reader = {".mp4": open_video, ".png": read_mask, ".pth": load_state}[suffix]
+    readers: dict[str, Any] = {".mp4": open_video, ".png": read_mask, ".pth": load_state}
     with pytest.raises(RotomaskError, match="cannot be reached: File name too long"):
-        reader(path)
+        readers[suffix](path)

@@ -50,10 +50,8 @@ def read_annotations(
             )
         source = sources[index]
         if isinstance(source, np.ndarray):
-            if source.dtype == np.bool_:
-                source = source.astype(np.int32)
-            check_mask(source, np.empty((*video.size, 3), np.uint8))
-            labels: Mask = source
+            labels: Mask = source.astype(np.int32) if source.dtype == np.bool_ else source
+            check_mask(labels, np.empty((*video.size, 3), np.uint8))
         else:
             read = read_mask(source, video.size, colours=colours)
             colours |= read.colours

@@ -88,8 +88,12 @@ def measure(arguments: argparse.Namespace) -> None:
     header += ["IoU@5", "box alone", "falls", "first ms", "ms a click"]
     write_json(arguments, figures)
     text = markdown_table(header, rows)
+    frames = (
+        f"DAVIS: every {arguments.every}th frame from frame {FIRST_FRAME} of the videos at hand."
+    )
     command = "python -m studies.marking measure --davis DAVIS --duts DUTS-TR --out curves --write"
-    publish(arguments, "marking", "Marking by clicks", f"{text}\n\n{_NOTE}", command=command)
+    note = f"{text}\n\n{frames}\n{_NOTE}"
+    publish(arguments, "marking", "Marking by clicks", note, command=command)
 
 
 _NOTE = (

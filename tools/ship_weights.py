@@ -31,7 +31,11 @@ def training_lines(card: dict[str, Any], origin: str | None) -> dict[str, str]:
     scores = {k: v for k, v in card.get("validation", {}).items() if k in ("J", "F")}
     scores |= {
         label: card["validation"][key]
-        for key, label in (("AP50", "AP50"), ("recall", "recall of 10"))
+        for key, label in (
+            ("AP50", "AP50"),
+            ("recall", "recall of 10"),
+            *((f"IoU@{clicks}", f"IoU@{clicks}") for clicks in (1, 3, 5)),
+        )
         if key in card.get("validation", {})
     }
     if scores:

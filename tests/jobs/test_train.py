@@ -32,6 +32,7 @@ def _losses(run: Path) -> list[str]:
     return [",".join(line.split(",")[:2]) for line in (run / "losses.csv").read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_a_run_is_resumed_refused_or_replaced(data, tmp_path):
     run, whole = tmp_path / "run", tmp_path / "whole"
     with pytest.raises(OutputError, match="holds no run to resume"):
@@ -57,6 +58,7 @@ def test_a_run_is_resumed_refused_or_replaced(data, tmp_path):
     assert _losses(run) != _losses(whole)[:5]
 
 
+@pytest.mark.slow
 def test_a_run_of_version_01_is_resumed_or_replaced(data, tmp_path):
     run = tmp_path / "run"
     with pytest.raises(StoppedError):

@@ -9,6 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from rotomask.data.clips import AnnotatedVideo, find_videos
+from rotomask.data.packs import read_pack
 from rotomask.data.simulation import (
     ClipPlan,
     Composition,
@@ -25,6 +26,7 @@ from rotomask.training.casting import Cast, Casting
 from rotomask.training.task import Batch, Data, Task
 
 STILLS = ("stills", "duts", "coco")
+PACK = "pack"
 VIDEOS = ("videos", "clips", "davis", "youtube-vos")
 TRIES = 200
 
@@ -327,7 +329,8 @@ def open_clip_data(
 
     Args:
         data: ``stills``, ``duts`` or ``coco``: images and masks; ``videos``, ``clips``, ``davis``
-            or ``youtube-vos``: annotated videos. One of each kind at most.
+            or ``youtube-vos``: annotated videos. One of each kind at most. ``pack``: a file that
+            `write_pack` wrote, or a folder of such, with both.
         held_out: Names of videos to validate on; those that are not there are passed over.
         needs: ``stills`` and ``videos``, or what of them cannot be missing.
 
@@ -335,14 +338,18 @@ def open_clip_data(
         OptionError: If a name is unknown, or something needed is missing.
         DatasetError: If a path is not what it should be.
     """
-    unknown = set(data) - set(STILLS) - set(VIDEOS)
+    unknown = set(data) - set(STILLS) - set(VIDEOS) - {PACK}
     if unknown:
         raise OptionError(
             f"unknown training data {', '.join(sorted(unknown))}; stills are named "
-            f"{', '.join(STILLS)}, videos {', '.join(VIDEOS)}"
+            f"{', '.join(STILLS)}, videos {', '.join(VIDEOS)}, both together {PACK}"
         )
-    stills = JoinedStills([find_stills(data[name]) for name in STILLS if name in data])
+    parts = [find_stills(data[name]) for name in STILLS if name in data]
     videos = [v for name in VIDEOS if name in data for v in find_videos(data[name])]
+    if PACK in data:
+        packed_stills, packed_videos = read_pack(data[PACK])
+        parts, videos = [*parts, packed_stills], [*videos, *packed_videos]
+    stills = JoinedStills(parts)
     missing = [
         kind
         for kind, found in (("stills", stills), ("videos", videos))

@@ -12,6 +12,7 @@ from rotomask.models.rgmp_lite import RGMPLiteConfig
 from rotomask.models.stm import STMConfig
 from rotomask.models.stm_lite import STMLiteConfig
 from rotomask.models.stm_refine50 import STMRefine50Config
+from rotomask.training import campaign
 from rotomask.training.clip_data import Stage
 from rotomask.training.detector import RECIPE as DETECTOR_LITE
 from rotomask.training.distance import DistanceRecipe
@@ -262,6 +263,7 @@ DISTANCE_LITE = DistanceRecipe(
     schedule=Schedule(steps=400, learning_rate=8e-4, warmup=30, ema=0.99, validate_every=0),
     stage=replace(EDGES_LITE.stage, real=0.25, objects=(0.3, 0.4, 0.3), paste=0.8),
 )
+RECIPES |= {recipe.name: recipe for recipe in (*campaign.STAGES, campaign.FINISH)}
 RECIPES |= {recipe.name: recipe for recipe in (EDGES_LITE, EDGES_FLOW_LITE, DISTANCE_LITE)}
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from rotomask.data.clips import AnnotatedVideo
 from rotomask.data.simulation import render
 from rotomask.data.simulation.render import guidance_grid
-from rotomask.errors import OptionError
+from rotomask.errors import OptionError, WeightsError
 from rotomask.models.layers.aggregation import aggregate
 from rotomask.models.layers.memory import memory_read
 from rotomask.models.layers.resnet import ResNet50
@@ -25,6 +25,7 @@ from rotomask.models.stm import STM, STMConfig
 from rotomask.models.stm_lite import STMLite, STMLiteConfig
 from rotomask.models.stm_refine50 import STMRefine50, STMRefine50Config
 from rotomask.training.clip_data import ClipData, ClipTask, Stage, open_clip_data, stage_of
+from rotomask.training.composed_videos import compose_videos
 from rotomask.training.losses import bootstrapped_cross_entropy, dice_loss
 from rotomask.training.rates import freeze_early_stages, freeze_filters, slower_encoders
 from rotomask.training.starting import lite0_imagenet_weights, start_from
@@ -83,6 +84,9 @@ class SpaceTimeRecipe(Recipe):
     """Whether the depthwise filters of the light encoder keep theirs as well."""
     held_out: tuple[str, ...] = HELD_OUT
     """Videos that are validated on, not trained on."""
+    composed_validation: bool = False
+    """Whether validation is also on videos of several objects that are composed of these; their
+    scores are told apart, and do not choose."""
 
     def __post_init__(self) -> None:
         total = sum(stage.steps for stage in self.stages)
@@ -122,7 +126,11 @@ class SpaceTimeTask(ClipTask):
         network: STMLite | STM
         if isinstance(self.recipe.model, STMLiteConfig):
             network = STMLite(self.recipe.model)
-            network.encoder.load_imagenet(lite0_imagenet_weights())
+            try:
+                network.encoder.load_imagenet(lite0_imagenet_weights())
+            except WeightsError:  # not installed: weights to start from may do without
+                if self.initial is None:
+                    raise
             self.start = "EfficientNet-Lite0 on ImageNet"
         else:
             refined = isinstance(self.recipe.model, STMRefine50Config)
@@ -186,7 +194,12 @@ class SpaceTimeTask(ClipTask):
     def validate(self, network: nn.Module) -> dict[str, float]:
         """J and F over the whole videos kept out, smaller ones enlarged to 480 px."""
         config = SpaceTimeConfig(enlarge=True, use_previous=not isinstance(network, STMLite))
-        return validate(lambda: SpaceTimeSegmenter(network, config), self.held_out)
+        scores = validate(lambda: SpaceTimeSegmenter(network, config), self.held_out)
+        if self.recipe.composed_validation and self.held_out:
+            composed = compose_videos(self.held_out)
+            several = validate(lambda: SpaceTimeSegmenter(network, config), composed)
+            scores |= {f"composed {k}": v for k, v in several.items() if " " not in k}
+        return scores
 
     def description(self) -> dict[str, Any]:
         """Model, config, recipe and data."""

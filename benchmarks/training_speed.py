@@ -1,7 +1,9 @@
 """Training throughput, with and without what makes it fast, in one run on generated clips.
 
-Each line adds one thing to the line before. The last ones are whole steps of the loop: clips made
-in the training process, then in a loader process beside it, then two processes with a core each.
+Each line adds one thing to the line before. Then whole steps of the loop: clips made in the
+training process, then in a loader process beside it. Last, clips per core second, everything
+counted: at the settings of version 0.1.0, which had 4.7 on another machine, and by the stages of
+the campaign.
 
     python benchmarks/training_speed.py
 """
@@ -11,6 +13,7 @@ import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,17 +22,19 @@ from torch import nn
 
 from rotomask.data.synthetic import moving_shapes
 from rotomask.models.layers.efficientnet_lite import DepthwiseConv2d
+from rotomask.training.campaign import STAGES
 from rotomask.training.clip_data import Stage
 from rotomask.training.loop import Hardware, Precision, Run, fit, open_fabric
 from rotomask.training.recipes import STM_LITE
-from rotomask.training.space_time import SpaceTimeRecipe
+from rotomask.training.space_time import Recurrence, SpaceTimeRecipe
 from rotomask.training.task import Schedule
 
 BATCH = 4
+WARM_UP = 3
 PARTS = ("reading and planning", "rendering", "forward", "backward")
 
 
-def recipe(steps: int, frozen_stages: int = 2) -> SpaceTimeRecipe:
+def recipe(steps: int, frozen_stages: int = 2, **settings: Any) -> SpaceTimeRecipe:
     """Clips of three 256 px frames from stills, as the first stage of stm-lite has them."""
     return SpaceTimeRecipe(
         name="speed",
@@ -37,16 +42,22 @@ def recipe(steps: int, frozen_stages: int = 2) -> SpaceTimeRecipe:
         model=STM_LITE,
         stages=(Stage(steps=steps, batch=BATCH, real=0.0),),
         frozen_stages=frozen_stages,
+        **settings,
     )
 
 
 def network_alone(
-    data: dict[str, Path], *, precision: Precision, channels_last: bool, frozen_stages: int
+    data: dict[str, Path],
+    *,
+    precision: Precision,
+    channels_last: bool,
+    frozen_stages: int,
+    **settings: Any,
 ) -> float:
     """Clips a second of forward and backward passes, the clips made before."""
     with tempfile.TemporaryDirectory() as folder:
         fabric = open_fabric(Hardware(accelerator="cpu", precision=precision), Path(folder))
-        task = recipe(100, frozen_stages).task(data)
+        task = recipe(100, frozen_stages, **settings).task(data)
         run = Run(task, Path(folder), fabric)
         if not channels_last:
             run.network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
@@ -96,6 +107,23 @@ def whole_steps(data: dict[str, Path], hardware: Hardware, steps: int = 10) -> f
     return BATCH * hardware.devices * (len(times) - 4) / (times[-1] - times[3])
 
 
+def per_core_second(data: dict[str, Path], tried: SpaceTimeRecipe, steps: int) -> tuple[float, ...]:
+    """Clips and megapixels a core second of whole steps, from file to new weights."""
+    marks: list[float] = []
+    stage = replace(tried.stages[0], steps=steps + WARM_UP, real=0.0)
+    schedule = replace(tried.schedule, steps=steps + WARM_UP, validate_every=0)
+    short = replace(tried, schedule=schedule, stages=(stage,), composed_validation=False)
+    with tempfile.TemporaryDirectory() as folder:
+        fit(
+            short.task(data),
+            Path(folder),
+            Hardware(accelerator="cpu", workers=0),
+            on_step=lambda _: marks.append(time.process_time()),
+        )
+    clips = steps * stage.batch / (marks[-2] - marks[WARM_UP - 2])
+    return clips, clips * stage.frames * stage.size**2 / 1e6
+
+
 def stills(folder: Path, count: int = 24) -> dict[str, Path]:
     """Images of the size of DUTS's with a mask each."""
     for name in ("images", "masks"):
@@ -110,7 +138,9 @@ def stills(folder: Path, count: int = 24) -> dict[str, Path]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=1)
-    torch.set_num_threads(parser.parse_args().threads)
+    parser.add_argument("--steps", type=int, default=8, help="timed ones of each of the last lines")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
     with tempfile.TemporaryDirectory() as folder:
         data = stills(Path(folder))
         ours = DepthwiseConv2d.forward
@@ -143,6 +173,21 @@ def main() -> None:
         print()
         show("whole steps, clips made in between", whole_steps(data, cpu))
         show("+ clips made in a loader process", whole_steps(data, replace(cpu, workers=1)))
+        show_core_seconds(data, arguments.steps)
+
+
+def show_core_seconds(data: dict[str, Path], steps: int) -> None:
+    """Clips a core second at equal settings, and by the stages of the campaign."""
+    masks = Recurrence(own_masks=0.0)
+    print(f"\n{'clips a core second':38} {'clips':>5} {'Mpx':>6}")
+    for name, tried in (
+        ("3 frames of 256 px, as in 0.1.0", recipe(1)),
+        ("+ depthwise filters frozen", recipe(1, frozen_filters=True)),
+        ("+ true masks, all frames at once", recipe(1, frozen_filters=True, recurrence=masks)),
+        *((stage.name, stage) for stage in STAGES),
+    ):
+        clips, pixels = per_core_second(data, tried, steps)
+        print(f"{name:38} {clips:5.2f} {pixels:6.2f}", flush=True)
 
 
 def show(name: str, rate: float) -> None:

@@ -52,6 +52,7 @@ def main() -> None:
     parser.add_argument("--initial", type=Path, help="weights to start the first stage from")
     parser.add_argument("--minutes", type=float, default=8.0, help="of this call")
     parser.add_argument("--total", type=float, default=22.0, help="minutes of all stages")
+    parser.add_argument("--stages", default="abcd", help="their letters, such as cd")
     parser.add_argument("--workers", type=int, default=14, help="loader processes")
     parser.add_argument("--accelerator", default="auto")
     parser.add_argument("--small", action="store_true", help="tiny clips, to try it on a CPU")
@@ -60,7 +61,9 @@ def main() -> None:
     torch.backends.cudnn.benchmark = True
     torch.set_float32_matmul_precision("high")
     arguments.run.mkdir(parents=True, exist_ok=True)
-    recipes = [small(r) if arguments.small else for_gpu(r) for r in STAGES]
+    chosen = [recipe for recipe in STAGES if recipe.name[-1] in arguments.stages]
+    recipes = [small(r) if arguments.small else for_gpu(r) for r in chosen]
+    shares = sum(SHARES[recipe.name] for recipe in recipes)
     clips, held_out = open_clip_data({"pack": arguments.data}, held_out=recipes[0].held_out)
     print(f"data in memory, {clock.left():.0f} s left", clips.describe(), flush=True)
     hardware = Hardware(accelerator=arguments.accelerator, workers=arguments.workers)
@@ -69,7 +72,7 @@ def main() -> None:
         folder = arguments.run / recipe.name
         done = folder / "weights.safetensors"
         if not done.is_file():
-            minutes = arguments.total * SHARES[recipe.name] / sum(SHARES.values())
+            minutes = arguments.total * SHARES[recipe.name] / shares
             stage = Stage(recipe, clips, held_out, initial, folder, hardware)
             run = stage.train(60 * minutes, clock)
             if run is None or run.step < run.schedule.steps:

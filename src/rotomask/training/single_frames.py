@@ -99,7 +99,7 @@ def name_all(batch: ClipBatch, *, still: bool = True) -> ClipBatch:
         still: Also for the objects of a still image that is a clip's scene; they move as the camera
             does.
     """
-    highest = batch["labels"].flatten(1).amax(1)
+    highest = batch["highest"]
     ids = batch["ids"].clone()
     for clip_ids, pictures, source in zip(ids, batch["index"], batch["source"], strict=True):
         count = 0

@@ -39,10 +39,11 @@ def stack_clips(plans: Sequence[ClipPlan]) -> ClipBatch:
     part of a scene that its path looks at.
 
     Returns:
-        ``images`` N×3×Hc×Wc uint8 and ``labels`` N×Hc×Wc uint8, each picture with a border at the
-        top left of its canvas; ``extents`` N×2, height and width of the whole picture, and
-        ``origins`` N×2, where in it the part begins; ``sizes`` N×2, height and width in the canvas,
-        ``scales`` times those of the part; ``index`` B×L×T, the picture of a layer, -1 where there
+        ``pixels`` P×3 uint8 and ``marks`` P uint8, the pixels of all pictures and their labels, one
+        picture with its border after the other, from ``starts`` N on; ``highest`` N, the largest
+        label of each; ``extents`` N×2, height and width of the whole picture, and ``origins`` N×2,
+        where in it the part begins; ``sizes`` N×2, height and width without the border, ``scales``
+        N times those of the part; ``index`` B×L×T, the picture of a layer, -1 where there
         is none; ``matrix`` B×L×T×2×3 and ``bending`` B×L×T×P×2; ``ids`` B×L×256, the object id of
         each label in the picture, 255 where it has none; the fields of `Appearance`, B×T...;
         ``guidance`` B×2×3; ``source`` and ``keeps_guidance`` B; ``soft`` B×L, whether a layer has
@@ -69,12 +70,16 @@ def stack_clips(plans: Sequence[ClipPlan]) -> ClipBatch:
                 key = id(layer.picture(t)[0])
                 index[b, at, t] = places[key]
     cut = [part.cut() for part in parts.values()]
+    sizes = np.array([labels.shape for _, labels in cut])
+    ends = np.cumsum((sizes + 2 * BORDER).prod(1))
     batch = {
-        "images": _canvas([image for image, _ in cut], "edge").permute(0, 3, 1, 2),
-        "labels": _canvas([labels for _, labels in cut], "constant"),
+        "pixels": _in_a_row([image for image, _ in cut], "edge"),
+        "marks": _in_a_row([labels for _, labels in cut], "constant"),
+        "starts": torch.from_numpy(np.concatenate([[0], ends[:-1]])),
+        "highest": torch.tensor([int(labels.max(initial=0)) for _, labels in cut]),
         "extents": torch.tensor([part.picture[1].shape for part in parts.values()]),
         "origins": torch.tensor([(part.top, part.left) for part in parts.values()]),
-        "sizes": torch.tensor([labels.shape for _, labels in cut]),
+        "sizes": torch.from_numpy(sizes),
         "scales": torch.tensor([part.scale for part in parts.values()]),
         "index": torch.from_numpy(index),
         "matrix": torch.from_numpy(matrix),
@@ -193,12 +198,10 @@ def _bounds(layer: Layer, labels: Labels) -> tuple[Point, Point]:
     return np.array([x[0] - 1.0, y[0] - 1.0]), np.array([x[-1] + 1.0, y[-1] + 1.0])
 
 
-def _canvas(arrays: list[np.ndarray], mode: Literal["edge", "constant"]) -> Tensor:
-    """Arrays of different height and width in one, with a border, zeros right and below."""
-    height = max(a.shape[0] for a in arrays) + 2 * BORDER
-    width = max(a.shape[1] for a in arrays) + 2 * BORDER
-    out = np.zeros((len(arrays), height, width, *arrays[0].shape[2:]), np.uint8)
-    for canvas, array in zip(out, arrays, strict=True):
-        padded = np.pad(array, [(BORDER, BORDER)] * 2 + [(0, 0)] * (array.ndim - 2), mode=mode)
-        canvas[: padded.shape[0], : padded.shape[1]] = padded
-    return torch.from_numpy(out)
+def _in_a_row(arrays: list[np.ndarray], mode: Literal["edge", "constant"]) -> Tensor:
+    """The pixels of arrays of different height and width, each with a border."""
+    rows = []
+    for array in arrays:
+        padding = [(BORDER, BORDER)] * 2 + [(0, 0)] * (array.ndim - 2)
+        rows.append(np.pad(array, padding, mode=mode).reshape(-1, *array.shape[2:]))
+    return torch.from_numpy(np.concatenate(rows))

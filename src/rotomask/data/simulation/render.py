@@ -29,9 +29,9 @@ def render(batch: ClipBatch) -> RenderedClips:
     """
     size = int(batch["size"])
     clips, depth, count = batch["index"].shape
-    frames = torch.zeros((clips, count, 3, size, size), device=batch["images"].device)
+    frames = torch.zeros((clips, count, 3, size, size), device=batch["pixels"].device)
     labels = torch.zeros(
-        (clips, count, size, size), dtype=torch.uint8, device=batch["images"].device
+        (clips, count, size, size), dtype=torch.uint8, device=batch["pixels"].device
     )
     for layer in range(depth):
         pictures = batch["index"][:, layer]
@@ -103,10 +103,15 @@ def _sample(batch: ClipBatch, rows: Tensor, layer: int, named: Tensor, value: Te
     marks = named.repeat_interleave(repeats, 0)[..., None, None]
     has_id = value.repeat_interleave(repeats, 0)[..., None, None] != NO_ID
     height, width = _canvas_size(batch, pictures)
-    labels = batch["labels"][:, :height, :width][pictures]
-    source = torch.empty((len(pictures), 3 + marks.shape[1], height, width), device=grid.device)
-    source[:, :3] = batch["images"][:, :, :height, :width][pictures]
-    source[:, 3:] = (labels[:, None] == marks) & has_id
+    source = torch.zeros((len(pictures), 3 + marks.shape[1], height, width), device=grid.device)
+    starts, sizes = batch["starts"][pictures].tolist(), batch["sizes"][pictures] + 2 * BORDER
+    for canvas, start, (high, wide), mark, named_here in zip(
+        source, starts, sizes.tolist(), marks, has_id, strict=True
+    ):
+        part = slice(start, start + high * wide)
+        pixels = batch["pixels"][part].view(high, wide, 3)
+        canvas[:3, :high, :wide] = pixels.permute(2, 0, 1)
+        canvas[3:, :high, :wide] = (batch["marks"][part].view(high, wide) == mark) & named_here
     sampled = F.grid_sample(source, grid, padding_mode="border", align_corners=True)
     sampled[:, :3] /= 255
     if repeats == 1:

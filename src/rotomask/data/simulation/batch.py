@@ -14,7 +14,7 @@ from torch import Tensor
 from rotomask.data.pictures import Labels
 from rotomask.data.simulation.appearance import BLUR_SIZE, motion_kernel
 from rotomask.data.simulation.motion import Point
-from rotomask.data.simulation.plan import ClipPlan, Layer, Picture
+from rotomask.data.simulation.plan import ClipPlan, Layer, Picture, object_bounds
 from rotomask.data.simulation.thin_plate import CONTROL_POINTS
 
 ClipBatch = dict[str, Tensor]
@@ -47,7 +47,8 @@ def stack_clips(plans: Sequence[ClipPlan]) -> ClipBatch:
         is none; ``matrix`` B×L×T×2×3 and ``bending`` B×L×T×P×2; ``ids`` B×L×256, the object id of
         each label in the picture, 255 where it has none; the fields of `Appearance`, B×T...;
         ``guidance`` B×2×3; ``source`` and ``keeps_guidance`` B; ``soft`` B×L, whether a layer has
-        a soft edge; ``layer_blur`` B×L×T×21×21, its motion blur; ``size``, a scalar.
+        a soft edge; ``layer_gain`` B×L×3, of its colours; ``layer_blur`` B×L×T×21×21, its motion
+        blur; ``size``, a scalar.
     """
     parts = _parts_shown(plans)
     places = {key: number for number, key in enumerate(parts)}
@@ -57,13 +58,13 @@ def stack_clips(plans: Sequence[ClipPlan]) -> ClipBatch:
     matrix = np.zeros((clips, depth, frames, 2, 3), np.float32)
     bending = np.zeros((clips, depth, frames, CONTROL_POINTS, 2), np.float32)
     ids = np.full((clips, depth, LABELS), NO_ID, np.uint8)
-    soft = np.zeros((clips, depth), bool)
+    soft, gain = np.zeros((clips, depth), bool), np.ones((clips, depth, 3), np.float32)
     layer_blur = np.broadcast_to(motion_kernel(1, 0.0), (clips, depth, frames, *KERNEL)).copy()
     for b, plan in enumerate(plans):
         for at, layer in enumerate(plan.layers):
             matrix[b, at], bending[b, at] = layer.path.matrix, layer.path.bending
             ids[b, at] = _lookup(layer)
-            soft[b, at] = layer.is_soft
+            soft[b, at], gain[b, at] = layer.is_soft, layer.gain
             if layer.blur is not None:
                 layer_blur[b, at] = layer.blur
             for t in range(frames):
@@ -89,6 +90,7 @@ def stack_clips(plans: Sequence[ClipPlan]) -> ClipBatch:
         "source": torch.tensor([plan.source for plan in plans]),
         "keeps_guidance": torch.tensor([plan.keeps_guidance for plan in plans]),
         "soft": torch.from_numpy(soft),
+        "layer_gain": torch.from_numpy(gain),
         "layer_blur": torch.from_numpy(layer_blur),
         "size": torch.tensor(plans[0].size),
     }
@@ -189,13 +191,12 @@ def _mirrored(low: Point, high: Point, last: Point) -> tuple[Point, Point]:
 
 def _bounds(layer: Layer, labels: Labels) -> tuple[Point, Point]:
     """Least and greatest (x, y) of what a layer shows of its picture, and a pixel more."""
-    shown = np.zeros(LABELS, bool)
-    shown[list(layer.ids)] = True
-    marks = shown[labels]
-    x, y = np.flatnonzero(marks.any(0)), np.flatnonzero(marks.any(1))
-    if len(x) == 0:
+    found = [object_bounds(labels, label) for label in layer.ids]
+    bounds = [b for b in found if b is not None]
+    if not bounds:
         return np.zeros(2), np.zeros(2)
-    return np.array([x[0] - 1.0, y[0] - 1.0]), np.array([x[-1] + 1.0, y[-1] + 1.0])
+    low, high = np.stack([b[0] for b in bounds]), np.stack([b[1] for b in bounds])
+    return low.min(0) - 1, high.max(0) + 1
 
 
 def _in_a_row(arrays: list[np.ndarray], mode: Literal["edge", "constant"]) -> Tensor:

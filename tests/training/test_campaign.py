@@ -16,11 +16,11 @@ from rotomask.data.clips import find_videos
 from rotomask.data.packs import read_pack, write_pack
 from rotomask.data.stills import find_stills
 from rotomask.data.synthetic import moving_shapes
-from rotomask.errors import DatasetError
+from rotomask.errors import DatasetError, WeightsError
 from rotomask.models.catalog import load_model
 from rotomask.models.checkpoints import load_state, save_weights
 from rotomask.models.stm_lite import STMLite
-from rotomask.training import campaign
+from rotomask.training import campaign, space_time
 from rotomask.training.clip_data import open_clip_data
 from rotomask.training.composed_videos import compose_videos
 from rotomask.training.loop import Hardware, fit
@@ -142,6 +142,18 @@ def test_the_shipped_weights_begin_the_campaign(tmp_path):
     assert start_from(network, tmp_path / "shipped.safetensors").startswith("grown from")
     assert not network.decoder.fuse16.weight[:, -1].any()
     assert network.decoder.fuse16.weight[:, -2].any()
+
+
+def test_weights_to_start_from_stand_in_for_the_package_of_imagenet(data, tmp_path, monkeypatch):
+    def missing():
+        raise WeightsError("training starts from the weights in the package x")
+
+    monkeypatch.setattr(space_time, "lite0_imagenet_weights", missing)
+    save_weights(tmp_path / "w.safetensors", STMLite(campaign.MODEL).state_dict(), {})
+    network = campaign.A.task(data, tmp_path / "w.safetensors").build()
+    assert isinstance(network, STMLite)
+    with pytest.raises(WeightsError, match="training starts from"):
+        campaign.A.task(data).build()
 
 
 def test_a_run_can_be_stopped_and_goes_on_as_if_it_had_not_been(data, pack, tmp_path):

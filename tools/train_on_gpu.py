@@ -11,6 +11,7 @@ a machine that is lent for half an hour.
 
 import argparse
 import json
+import shutil
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -65,7 +66,9 @@ def main() -> None:
     recipes = [small(r) if arguments.small else for_gpu(r) for r in chosen]
     shares = sum(SHARES[recipe.name] for recipe in recipes)
     clips, held_out = open_clip_data({"pack": arguments.data}, held_out=recipes[0].held_out)
+    shared_gib = shutil.disk_usage("/dev/shm").free / 2**30
     print(f"data in memory, {clock.left():.0f} s left", clips.describe(), flush=True)
+    print(f"torch {torch.__version__}, /dev/shm {shared_gib:.1f} GiB free", flush=True)
     hardware = Hardware(accelerator=arguments.accelerator, workers=arguments.workers)
     initial, run = arguments.initial, None
     for recipe in recipes:
@@ -74,10 +77,11 @@ def main() -> None:
         if not done.is_file():
             minutes = arguments.total * SHARES[recipe.name] / shares
             stage = Stage(recipe, clips, held_out, initial, folder, hardware)
-            run = stage.train(60 * minutes, clock)
-            if run is None or run.step < run.schedule.steps:
+            latest = stage.train(60 * minutes, clock)
+            run = latest or run
+            if latest is None or latest.step < latest.schedule.steps:
                 break
-            run.export(done, {})
+            latest.export(done, {})
         initial = done
     if run is not None:
         write_out(arguments.out, run, arguments.run)

@@ -126,11 +126,12 @@ def _in_order(
 
 
 def _decode(name: str, image: bytes, mask: bytes) -> tuple[str, Picture]:
-    pixels = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR_RGB)
+    pixels = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR)
     labels = cv2.imdecode(np.frombuffer(mask, np.uint8), cv2.IMREAD_GRAYSCALE)
     if pixels is None or labels is None or pixels.shape[:2] != labels.shape:
         raise DatasetError(f"the pack's picture {name} is damaged")
-    return name, (np.asarray(pixels, np.uint8), np.asarray(labels, np.uint8))
+    rgb = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+    return name, (np.asarray(rgb, np.uint8), np.asarray(labels, np.uint8))
 
 
 def _write_picture(

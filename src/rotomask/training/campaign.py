@@ -20,6 +20,10 @@ MODEL = STMLiteConfig(
     others_guidance=True,
 )
 
+# Of one to eight objects a clip.
+MANY = (0.3, 0.33, 0.17, 0.1, 0.04, 0.02, 0.02, 0.02)
+FEWER = (0.36, 0.32, 0.18, 0.08, 0.02, 0.02, 0.01, 0.01)
+
 # Late stages look like video again: fewer jumps, longer absences.
 LATE = Composition(
     same_kind=0.2,
@@ -84,7 +88,8 @@ A = _recipe(
         frames=3,
         size=192,
         real=0.2,
-        objects=(0.3, 0.35, 0.2, 0.1, 0.05),
+        objects=MANY,
+        most_objects=48,
         max_gap=(2, 6),
         composition=Composition(),
     ),
@@ -104,7 +109,8 @@ B = _recipe(
         frames=4,
         size=256,
         real=0.35,
-        objects=(0.3, 0.35, 0.2, 0.1, 0.05),
+        objects=MANY,
+        most_objects=36,
         max_gap=(2, 8),
         composition=Composition(),
     ),
@@ -124,7 +130,8 @@ C = _recipe(
         frames=6,
         size=288,
         real=0.6,
-        objects=(0.35, 0.35, 0.2, 0.1),
+        objects=FEWER,
+        most_objects=20,
         max_gap=(2, 8),
         scales=(0.6, 1.6),
         composition=LATE,
@@ -145,7 +152,8 @@ D = _recipe(
         frames=8,
         size=384,
         real=0.75,
-        objects=(0.4, 0.3, 0.2, 0.1),
+        objects=FEWER,
+        most_objects=10,
         max_gap=(4, 3),
         scales=(0.7, 1.8),
         motion=MotionConfig(strength=0.7, bending=0.3),
@@ -181,10 +189,10 @@ def with_steps(recipe: SpaceTimeRecipe, steps: int) -> SpaceTimeRecipe:
 def for_gpu(recipe: SpaceTimeRecipe) -> SpaceTimeRecipe:
     """A stage with larger batches and frames, its learning rate by the square root of the batch."""
     changes = {
-        A.name: {"batch": 64, "size": 256},
-        B.name: {"batch": 48, "size": 288},
-        C.name: {"batch": 24, "size": 352, "frames": 8},
-        D.name: {"batch": 12, "size": 448, "frames": 8},
+        A.name: {"batch": 64, "size": 256, "most_objects": 192},
+        B.name: {"batch": 48, "size": 288, "most_objects": 144},
+        C.name: {"batch": 24, "size": 352, "frames": 8, "most_objects": 60},
+        D.name: {"batch": 12, "size": 448, "frames": 8, "most_objects": 30},
     }[recipe.name]
     stage = replace(recipe.stages[0], **changes)  # type: ignore[arg-type]
     rate = recipe.schedule.learning_rate * (stage.batch / recipe.stages[0].batch) ** 0.5

@@ -47,6 +47,9 @@ class Stage:
     """Part of the clips from real video; the others are simulated from stills."""
     objects: tuple[float, ...] = (0.75, 0.25)
     """Part of the batches whose clips have 1, 2, ... objects; they add up to 1."""
+    most_objects: int | None = None
+    """Objects of all clips in a batch; batches whose clips have many have fewer clips. None: no
+    limit."""
     max_gap: tuple[int, int] = (2, 6)
     """Most frames from one frame of a real clip to the next, at the stage's first and last step."""
     random_reference: float = 0.3
@@ -140,8 +143,11 @@ class ClipData:
         rng = np.random.default_rng(seed)
         # Every clip of a batch has the same number of objects: they are one tensor.
         objects = 1 + int(rng.choice(len(stage.objects), p=np.array(stage.objects)))
+        count = stage.batch
+        if stage.most_objects is not None:
+            count = min(count, max(1, stage.most_objects // objects))
         plans = []
-        for is_real in rng.random(stage.batch) < stage.real:
+        for is_real in rng.random(stage.batch)[:count] < stage.real:
             draw = self._real if is_real and self.videos else self._simulated
             plans.append(self._until_good(draw, stage, progress, objects, rng))
         return stack_clips(plans)

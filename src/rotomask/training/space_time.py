@@ -157,7 +157,8 @@ class SpaceTimeTask(ClipTask):
         seed = (self.schedule.seed, step, part)
         batch = self.clips.batch(stage, progress, seed)
         rng = np.random.default_rng((*seed, 1))
-        batch["chance"] = torch.from_numpy(rng.random((stage.batch, stage.frames, 3), np.float32))
+        shape = (len(batch["source"]), stage.frames, 3)
+        batch["chance"] = torch.from_numpy(rng.random(shape, np.float32))
         return batch
 
     def prepare(self, batch: Batch) -> Batch:

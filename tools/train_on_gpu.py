@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="weights and figures")
     parser.add_argument("--initial", type=Path, help="weights to start the first stage from")
     parser.add_argument("--minutes", type=float, default=8.0, help="of this call")
-    parser.add_argument("--total", type=float, default=22.0, help="minutes of all stages")
+    parser.add_argument("--total", type=float, default=20.0, help="minutes of all stages")
     parser.add_argument("--stages", default="abcd", help="their letters, such as cd")
     parser.add_argument("--workers", type=int, default=14, help="loader processes")
     parser.add_argument("--accelerator", default="auto")

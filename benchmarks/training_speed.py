@@ -1,7 +1,8 @@
 """Training throughput as its optimisations are added one by one, on generated clips.
 
-Each line adds one optimisation to the line before. The last two are whole steps of the loop: with
-clips made in the training process, then in a loader process.
+Each line adds one optimisation to the line before. Then whole steps of the loop: with clips made in
+the training process, then in a loader process. Last, clips per core second, everything counted: at
+the settings of version 0.1, which had 4.7 on another machine, and by the stages of the campaign.
 
     python benchmarks/training_speed.py
 """
@@ -13,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import cv2
 import numpy as np
@@ -22,13 +23,15 @@ from torch import nn
 
 from rotomask.data.training.synthetic import moving_shapes
 from rotomask.networks.layers.efficientnet_lite import DepthwiseConv2d
+from rotomask.training.campaign import STAGES
 from rotomask.training.clip_data import Stage
 from rotomask.training.loop import Hardware, Precision, Run, fit, open_fabric
 from rotomask.training.recipes import STM_LITE
-from rotomask.training.space_time import SpaceTimeRecipe
+from rotomask.training.space_time import Recurrence, SpaceTimeRecipe
 from rotomask.training.task import Schedule
 
 BATCH = 4
+WARM_UP = 3
 PARTS = ("reading and planning", "rendering", "forward", "backward")
 
 
@@ -79,7 +82,7 @@ def plain_depthwise(active: bool) -> Iterator[None]:
         setattr(DepthwiseConv2d, "forward", own)  # noqa: B010
 
 
-def recipe(steps: int, frozen_stages: int = 2) -> SpaceTimeRecipe:
+def recipe(steps: int, frozen_stages: int = 2, **settings: Any) -> SpaceTimeRecipe:
     """A recipe with clips of three 256 px frames from stills, as in the first stage of stm-lite."""
     return SpaceTimeRecipe(
         name="speed",
@@ -87,6 +90,7 @@ def recipe(steps: int, frozen_stages: int = 2) -> SpaceTimeRecipe:
         model=STM_LITE,
         stages=(Stage(steps=steps, batch=BATCH, real=0.0),),
         frozen_stages=frozen_stages,
+        **settings,
     )
 
 
@@ -151,6 +155,23 @@ def whole_steps(data: dict[str, Path], hardware: Hardware, steps: int) -> float:
     return BATCH * hardware.devices * (len(times) - 4) / (times[-1] - times[3])
 
 
+def per_core_second(data: dict[str, Path], tried: SpaceTimeRecipe, steps: int) -> tuple[float, ...]:
+    """Clips and megapixels a core second of whole steps, from file to new weights."""
+    marks: list[float] = []
+    stage = replace(tried.stages[0], steps=steps + WARM_UP, real=0.0)
+    schedule = replace(tried.schedule, validate_every=0)
+    short = replace(tried, schedule=schedule, stages=(stage,), composed_validation=False)
+    with tempfile.TemporaryDirectory() as folder:
+        fit(
+            short.task(data),
+            Path(folder),
+            Hardware(accelerator="cpu", workers=0),
+            on_step=lambda _: marks.append(time.process_time()),
+        )
+    clips = steps * stage.batch / (marks[-2] - marks[WARM_UP - 2])
+    return clips, clips * stage.frames * stage.size**2 / 1e6
+
+
 def stills(folder: Path, count: int = 24) -> dict[str, Path]:
     """Write images with masks, of about the size of those of DUTS."""
     for name in ("images", "masks"):
@@ -168,7 +189,7 @@ def main() -> None:
     )
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument(
-        "--steps", type=int, default=10, help="whole steps that are timed, 5 or more"
+        "--steps", type=int, default=8, help="whole steps that are timed, 5 or more"
     )
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -186,6 +207,21 @@ def main() -> None:
             "+ clips made in a loader process",
             whole_steps(data, replace(cpu, workers=1), arguments.steps),
         )
+        show_core_seconds(data, arguments.steps)
+
+
+def show_core_seconds(data: dict[str, Path], steps: int) -> None:
+    """Clips a core second at equal settings, and by the stages of the campaign."""
+    masks = Recurrence(own_masks=0.0)
+    print(f"\n{'clips a core second':38} {'clips':>5} {'Mpx':>6}")
+    for name, tried in (
+        ("3 frames of 256 px, as in 0.1.0", recipe(1)),
+        ("+ depthwise filters frozen", recipe(1, frozen_filters=True)),
+        ("+ true masks, all frames at once", recipe(1, frozen_filters=True, recurrence=masks)),
+        *((stage.name, stage) for stage in STAGES),
+    ):
+        clips, pixels = per_core_second(data, tried, steps)
+        print(f"{name:38} {clips:5.2f} {pixels:6.2f}", flush=True)
 
 
 def show(name: str, rate: float) -> None:

@@ -67,7 +67,7 @@ ROWS = (
     ("thin parts", composed(PASTED, thin_parts=1.0)),
     ("low resolution", composed(PASTED, low_resolution=1.0)),
 )
-FRAMES, SIZE, GAP, TITLE = 7, 160, 5, 24
+FRAMES, SIZE, GAP, TITLE = 7, 128, 4, 24
 
 
 def row(clips: ClipData, title: str, stage: Stage, seed: int) -> npt.NDArray[np.uint8]:
@@ -104,7 +104,7 @@ def main() -> None:
     clips = ClipData(stills, find_videos(arguments.davis))
     rows = [row(clips, title, stage, arguments.seed + i) for i, (title, stage) in enumerate(ROWS)]
     picture = cv2.cvtColor(np.concatenate(rows), cv2.COLOR_RGB2BGR)
-    cv2.imwrite(str(arguments.out), picture, [cv2.IMWRITE_JPEG_QUALITY, 70])
+    cv2.imwrite(str(arguments.out), picture, [cv2.IMWRITE_JPEG_QUALITY, 60])
 
 
 if __name__ == "__main__":

@@ -294,7 +294,7 @@ def test_wrong_calls_are_named(segmenter: Segmenter) -> None:
         segmenter.start(frames[0].astype(float), labels[0])
     with pytest.raises(ShapeError, match="integers"):
         segmenter.start(frames[0], labels[0].astype(float))
-    with pytest.raises(ShapeError, match="ids >= 0"):
+    with pytest.raises(ShapeError, match="must be >= 0"):
         segmenter.start(frames[0], -labels[0])
     segmenter.start(frames[0], labels[0])
     with pytest.raises(ShapeError, match="size"):

@@ -91,6 +91,22 @@ def test_a_composed_batch_is_a_function_of_its_seed(clips, data):
     )
 
 
+def test_batches_of_many_objects_have_fewer_clips(clips):
+    for objects, expected in ((1, 4), (2, 3), (8, 1)):
+        counts = tuple(float(k == objects) for k in range(1, objects + 1))
+        stage = Stage(
+            steps=1,
+            batch=4,
+            size=64,
+            real=0.5,
+            objects=counts,
+            most_objects=6,
+            composition=NOTHING,
+        )
+        batch = clips.batch(stage, 0.5, (objects,))
+        assert len(batch["source"]) == expected
+
+
 def test_clips_are_composed_of_stills_alone_and_of_videos_alone(data):
     for kind in ("stills", "davis"):
         alone = open_clip_data({kind: data[kind]}, held_out=(), needs=())[0]

@@ -50,7 +50,7 @@ def read_annotations(
             )
         source = sources[index]
         if isinstance(source, np.ndarray):
-            labels: Mask = source.astype(np.int32) if source.dtype == np.bool_ else source
+            labels: Mask = source.astype(np.int32) if source.dtype == np.bool_ else source  # type: ignore[assignment]
             check_mask(labels, np.empty((*video.size, 3), np.uint8))
         else:
             read = read_mask(source, video.size, colours=colours)

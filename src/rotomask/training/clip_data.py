@@ -4,12 +4,13 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 from torch import Tensor
 
+from rotomask.data.packs import read_pack
 from rotomask.data.simulation import (
     ClipPlan,
     Composition,
@@ -30,6 +31,7 @@ HELD_OUT = ("dog-agility", "hike", "motorbike", "swing")
 """Sequences of DAVIS-2016 train that no run of ours sees; weights are selected on them."""
 
 STILLS = ("stills", "duts", "coco")
+PACK = "pack"
 VIDEOS = ("videos", "clips", "davis", "youtube-vos")
 TRIES = 200
 
@@ -50,6 +52,9 @@ class Stage:
     """Part of the clips from real video; the others are simulated from stills."""
     objects: tuple[float, ...] = (0.75, 0.25)
     """Part of the batches whose clips have 1, 2, ... objects; they add up to 1."""
+    most_objects: int | None = None
+    """Objects of all clips in a batch; batches whose clips have many have fewer clips. None: no
+    limit."""
     max_gap: tuple[int, int] = (2, 6)
     """Most frames from one frame of a real clip to the next, at the stage's first and last step."""
     random_reference: float = 0.3
@@ -145,8 +150,11 @@ class ClipData:
         rng = np.random.default_rng(seed)
         # Every clip of a batch has the same number of objects: they are one tensor.
         objects = 1 + int(rng.choice(len(stage.objects), p=np.array(stage.objects)))
+        count = stage.batch
+        if stage.most_objects is not None:
+            count = min(count, max(1, stage.most_objects // objects))
         plans = []
-        for is_real in rng.random(stage.batch) < stage.real:
+        for is_real in rng.random(stage.batch)[:count] < stage.real:
             draw = self._real if is_real and self.videos else self._simulated
             plans.append(self._until_good(draw, stage, progress, objects, rng))
         return stack_clips(plans)
@@ -248,6 +256,14 @@ class ClipData:
         return self.casting.still(rng)
 
 
+class OpenedClips(NamedTuple):
+    """Training data that is open: what several tasks can share."""
+
+    clips: ClipData
+    held_out: tuple[AnnotatedVideo, ...]
+    """Videos to validate on."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ClipRecipe(Recipe):
     """What recipes of networks that are trained on clips share."""
@@ -281,16 +297,18 @@ class ClipTask(Task):
 
     Args:
         recipe: Hyper-parameters.
-        data: Paths by name, as `open_clip_data` takes them.
+        data: Paths by name, as `open_clip_data` takes them, or what it opened.
         initial: Weights to start from, in place of the recipe's own start.
     """
 
-    def __init__(self, recipe: ClipRecipe, data: Data, initial: Path | None = None) -> None:
+    def __init__(
+        self, recipe: ClipRecipe, data: "Data | OpenedClips", initial: Path | None = None
+    ) -> None:
         super().__init__(recipe, initial)
         self._clip_recipe = recipe
-        self.clips, self.held_out = open_clip_data(
-            data, held_out=recipe.held_out, needs=recipe.needs()
-        )
+        if not isinstance(data, OpenedClips):
+            data = open_clip_data(data, held_out=recipe.held_out, needs=recipe.needs())
+        self.clips, self.held_out = data
 
     def batch(self, step: int, part: int) -> Batch:
         """Plans of clips."""
@@ -377,12 +395,13 @@ def open_stills(data: Data, who: str) -> dict[str, Stills]:
 
 def open_clip_data(
     data: Data, *, held_out: Sequence[str], needs: Sequence[str] = ("stills", "videos")
-) -> tuple[ClipData, tuple[AnnotatedVideo, ...]]:
+) -> OpenedClips:
     """The clips of the user's data, and the videos that are kept out of training.
 
     Args:
         data: ``stills``, ``duts`` or ``coco``: images and masks; ``videos``, ``clips``, ``davis``
-            or ``youtube-vos``: annotated videos. One of each kind at most.
+            or ``youtube-vos``: annotated videos. One of each kind at most. ``pack``: a file that
+            `write_pack` wrote, or a folder of such, with both.
         held_out: Names of videos to validate on; those that are not there are passed over.
         needs: ``stills`` and ``videos``, or what of them cannot be missing.
 
@@ -390,14 +409,18 @@ def open_clip_data(
         OptionError: If a name is unknown, or something needed is missing.
         DatasetError: If a path is not what it should be.
     """
-    unknown = set(data) - set(STILLS) - set(VIDEOS)
+    unknown = set(data) - set(STILLS) - set(VIDEOS) - {PACK}
     if unknown:
         raise OptionError(
             f"unknown training data {', '.join(sorted(unknown))}; stills are named "
-            f"{', '.join(STILLS)}, videos {', '.join(VIDEOS)}"
+            f"{', '.join(STILLS)}, videos {', '.join(VIDEOS)}, both together {PACK}"
         )
-    stills = JoinedStills([find_stills(data[name]) for name in STILLS if name in data])
+    parts = [find_stills(data[name]) for name in STILLS if name in data]
     videos = [v for name in VIDEOS if name in data for v in find_videos(data[name])]
+    if PACK in data:
+        packed_stills, packed_videos = read_pack(data[PACK])
+        parts, videos = [*parts, packed_stills], [*videos, *packed_videos]
+    stills = JoinedStills(parts)
     missing = [
         kind
         for kind, found in (("stills", stills), ("videos", videos))
@@ -409,4 +432,4 @@ def open_clip_data(
             f"got {', '.join(data) or 'none'}"
         )
     kept = tuple(v for v in videos if v.name not in held_out)
-    return ClipData(stills, kept), tuple(v for v in videos if v.name in held_out)
+    return OpenedClips(ClipData(stills, kept), tuple(v for v in videos if v.name in held_out))

@@ -209,6 +209,7 @@ def fit(
     resume: bool = False,
     save_every: int = 100,
     on_step: Callable[[Progress], None] | None = None,
+    stop: Callable[[], bool] | None = None,
 ) -> Run:
     """Train a task to the end of its schedule.
 
@@ -219,9 +220,10 @@ def fit(
         resume: Go on from the checkpoint there, if there is one.
         save_every: Steps between checkpoints.
         on_step: Told after every step, in the first process.
+        stop: Asked after every step: True ends the run early, with a checkpoint.
 
     Returns:
-        The finished run.
+        The run, finished unless it was stopped.
 
     Raises:
         OptionError: If the hardware asked for is not there.
@@ -244,6 +246,9 @@ def fit(
                 logs.write(loss, rate, scores)
                 if on_step is not None:
                     on_step(Progress(run.step, run.task.steps, loss, rate, scores))
+            if stop is not None and stop():
+                run.save()
+                break
     return run
 
 

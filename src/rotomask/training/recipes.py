@@ -12,6 +12,7 @@ from rotomask.networks.stm import STMConfig
 from rotomask.networks.stm_lite import STMLiteConfig
 from rotomask.networks.stm_refine50 import STMRefine50Config
 from rotomask.segmenters.fine_tuned import OSVOS_FINE_TUNING
+from rotomask.training import campaign
 from rotomask.training.clip_data import Stage
 from rotomask.training.detector import RECIPE as DETECTOR_LITE
 from rotomask.training.embedding import RECIPE as EMBEDDING
@@ -257,6 +258,7 @@ EDGES_FLOW_LITE = replace(
     ),
     still=False,
 )
+RECIPES |= {recipe.name: recipe for recipe in (*campaign.STAGES, campaign.FINISH)}
 RECIPES |= {recipe.name: recipe for recipe in (EDGES_LITE, EDGES_FLOW_LITE)}
 
 

@@ -82,8 +82,8 @@ def assign_all_ids(batch: ClipBatch, *, still: bool = True) -> ClipBatch:
         The same batch with other ``ids``.
     """
     # The shapes: ids B×L×256, a table from label to id for each layer; index B×L×T, the picture
-    # that a layer shows in each frame, -1 for an unused layer; labels P×H×W of the P pictures.
-    highest = batch["labels"].flatten(1).amax(1)  # P, the number of labels in each picture
+    # that a layer shows in each frame, -1 for an unused layer.
+    highest = batch["highest"]  # P, the number of labels in each of the P pictures
     ids = batch["ids"].clone()
     for clip_ids, pictures, source in zip(ids, batch["index"], batch["source"], strict=True):
         count = 0

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from rotomask.data.simulation import render
 from rotomask.data.simulation.render import guidance_grid
-from rotomask.errors import OptionError
+from rotomask.errors import OptionError, WeightsError
 from rotomask.networks.layers.aggregation import aggregate
 from rotomask.networks.layers.memory import memory_read
 from rotomask.networks.losses import bootstrapped_cross_entropy, dice_loss
@@ -23,7 +23,8 @@ from rotomask.networks.stm import STM, STMConfig
 from rotomask.networks.stm_lite import STMLite, STMLiteConfig
 from rotomask.networks.stm_refine50 import STMRefine50, STMRefine50Config
 from rotomask.segmenters.space_time import SpaceTimeConfig, SpaceTimeNetwork, SpaceTimeSegmenter
-from rotomask.training.clip_data import ClipRecipe, ClipTask, Stage
+from rotomask.training.clip_data import ClipRecipe, ClipTask, OpenedClips, Stage
+from rotomask.training.composed_videos import compose_videos
 from rotomask.training.rates import Rates, freeze_filters
 from rotomask.training.starting import NO_RESNET50, lite0_imagenet_weights
 from rotomask.training.task import Batch, Data, Task
@@ -70,6 +71,9 @@ class SpaceTimeRecipe(ClipRecipe):
     """Whether the hardest pixels are those of each clip, not of the batch."""
     frozen_filters: bool = False
     """Whether the depthwise filters of the light encoder keep theirs as well."""
+    composed_validation: bool = False
+    """Also validate on composed videos of several objects; their scores are reported apart and do
+    not select weights."""
 
     def __post_init__(self) -> None:
         if not self.stages:
@@ -93,7 +97,9 @@ class SpaceTimeRecipe(ClipRecipe):
 class SpaceTimeTask(ClipTask):
     """A recipe on the user's data."""
 
-    def __init__(self, recipe: SpaceTimeRecipe, data: Data, initial: Path | None = None) -> None:
+    def __init__(
+        self, recipe: SpaceTimeRecipe, data: Data | OpenedClips, initial: Path | None = None
+    ) -> None:
         super().__init__(recipe, data, initial)
         self.recipe = recipe
 
@@ -101,7 +107,11 @@ class SpaceTimeTask(ClipTask):
         """A network with the recipe's own starting weights, and what these are in words."""
         if isinstance(self.recipe.model, STMLiteConfig):
             network = STMLite(self.recipe.model)
-            network.encoder.load_imagenet(lite0_imagenet_weights())
+            try:
+                network.encoder.load_imagenet(lite0_imagenet_weights())
+            except WeightsError:  # the package is missing; `initial` replaces all weights anyway
+                if self.initial is None:
+                    raise
             return network, "EfficientNet-Lite0 on ImageNet"
         refined = isinstance(self.recipe.model, STMRefine50Config)
         kind = STMRefine50 if refined else STM
@@ -118,7 +128,8 @@ class SpaceTimeTask(ClipTask):
         batch = super().batch(step, part)
         stage, _ = self.recipe.stage_at(step)
         rng = np.random.default_rng((self.schedule.seed, step, part, 1))
-        batch["chance"] = torch.from_numpy(rng.random((stage.batch, stage.frames, 3), np.float32))
+        shape = (len(batch["source"]), stage.frames, 3)
+        batch["chance"] = torch.from_numpy(rng.random(shape, np.float32))
         return batch
 
     def prepare(self, batch: Batch) -> Batch:
@@ -153,7 +164,12 @@ class SpaceTimeTask(ClipTask):
     def validate(self, network: nn.Module) -> dict[str, float]:
         """J and F over the whole videos kept out, smaller ones enlarged to 480 px."""
         config = SpaceTimeConfig(enlarge=True, use_previous=not isinstance(network, STMLite))
-        return validate(lambda: SpaceTimeSegmenter(network, config), self.held_out)
+        scores = validate(lambda: SpaceTimeSegmenter(network, config), self.held_out)
+        if self.recipe.composed_validation and self.held_out:
+            composed = compose_videos(self.held_out)
+            several = validate(lambda: SpaceTimeSegmenter(network, config), composed)
+            scores |= {f"composed {k}": v for k, v in several.items() if " " not in k}
+        return scores
 
 
 def freeze_batch_norm(network: nn.Module) -> None:

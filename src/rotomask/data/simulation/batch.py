@@ -13,7 +13,7 @@ from torch import Tensor
 
 from rotomask.data.simulation.appearance import BLUR_SIZE, motion_kernel
 from rotomask.data.simulation.motion import Point
-from rotomask.data.simulation.plan import ClipPlan, Layer, Picture
+from rotomask.data.simulation.plan import ClipPlan, Layer, Picture, object_bounds
 from rotomask.data.simulation.thin_plate import CONTROL_POINTS
 from rotomask.data.training.images import Labels
 
@@ -39,14 +39,16 @@ def stack_clips(plans: Sequence[ClipPlan]) -> ClipBatch:
     part of a scene that its path looks at.
 
     Returns:
-        ``images`` N×3×Hc×Wc uint8 and ``labels`` N×Hc×Wc uint8, each picture with a border at the
-        top left of its canvas; ``extents`` N×2, height and width of the whole picture, and
-        ``origins`` N×2, where in it the part begins; ``sizes`` N×2, height and width in the canvas,
-        ``scales`` times those of the part; ``index`` B×L×T, the picture of a layer, -1 where there
+        ``pixels`` P×3 uint8 and ``marks`` P uint8, the pixels of all pictures and their labels, one
+        picture with its border after the other, from ``starts`` N on; ``highest`` N, the largest
+        label of each; ``extents`` N×2, height and width of the whole picture, and ``origins`` N×2,
+        where in it the part begins; ``sizes`` N×2, height and width without the border, ``scales``
+        N times those of the part; ``index`` B×L×T, the picture of a layer, -1 where there
         is none; ``matrix`` B×L×T×2×3 and ``bending`` B×L×T×P×2; ``ids`` B×L×256, the object id of
         each label in the picture, 255 where it has none; the fields of `Appearance`, B×T...;
         ``guidance`` B×2×3; ``source`` and ``keeps_guidance`` B; ``soft`` B×L, whether a layer has
-        a soft edge; ``layer_blur`` B×L×T×21×21, its motion blur; ``size``, a scalar.
+        a soft edge; ``layer_gain`` B×L×3, of its colours; ``layer_blur`` B×L×T×21×21, its motion
+        blur; ``size``, a scalar.
     """
     parts = _parts_shown(plans)
     places = {key: number for number, key in enumerate(parts)}
@@ -56,25 +58,29 @@ def stack_clips(plans: Sequence[ClipPlan]) -> ClipBatch:
     matrix = np.zeros((clips, depth, frames, 2, 3), np.float32)
     bending = np.zeros((clips, depth, frames, CONTROL_POINTS, 2), np.float32)
     ids = np.full((clips, depth, LABELS), NO_ID, np.uint8)
-    soft = np.zeros((clips, depth), bool)
+    soft, gain = np.zeros((clips, depth), bool), np.ones((clips, depth, 3), np.float32)
     layer_blur = np.broadcast_to(motion_kernel(1, 0.0), (clips, depth, frames, *KERNEL)).copy()
     for b, plan in enumerate(plans):
         for at, layer in enumerate(plan.layers):
             matrix[b, at], bending[b, at] = layer.path.matrix, layer.path.bending
             ids[b, at] = _lookup(layer)
-            soft[b, at] = layer.is_soft
+            soft[b, at], gain[b, at] = layer.is_soft, layer.gain
             if layer.blur is not None:
                 layer_blur[b, at] = layer.blur
             for t in range(frames):
                 key = id(layer.picture(t)[0])
                 index[b, at, t] = places[key]
     cut = [part.cut() for part in parts.values()]
+    sizes = np.array([labels.shape for _, labels in cut])
+    ends = np.cumsum((sizes + 2 * BORDER).prod(1))
     batch = {
-        "images": _canvas([image for image, _ in cut], "edge").permute(0, 3, 1, 2),
-        "labels": _canvas([labels for _, labels in cut], "constant"),
+        "pixels": _in_a_row([image for image, _ in cut], "edge"),
+        "marks": _in_a_row([labels for _, labels in cut], "constant"),
+        "starts": torch.from_numpy(np.concatenate([[0], ends[:-1]])),
+        "highest": torch.tensor([int(labels.max(initial=0)) for _, labels in cut]),
         "extents": torch.tensor([part.picture[1].shape for part in parts.values()]),
         "origins": torch.tensor([(part.top, part.left) for part in parts.values()]),
-        "sizes": torch.tensor([labels.shape for _, labels in cut]),
+        "sizes": torch.from_numpy(sizes),
         "scales": torch.tensor([part.scale for part in parts.values()]),
         "index": torch.from_numpy(index),
         "matrix": torch.from_numpy(matrix),
@@ -84,6 +90,7 @@ def stack_clips(plans: Sequence[ClipPlan]) -> ClipBatch:
         "source": torch.tensor([plan.source for plan in plans]),
         "keeps_guidance": torch.tensor([plan.keeps_guidance for plan in plans]),
         "soft": torch.from_numpy(soft),
+        "layer_gain": torch.from_numpy(gain),
         "layer_blur": torch.from_numpy(layer_blur),
         "size": torch.tensor(plans[0].size),
     }
@@ -184,21 +191,18 @@ def _mirrored(low: Point, high: Point, last: Point) -> tuple[Point, Point]:
 
 def _bounds(layer: Layer, labels: Labels) -> tuple[Point, Point]:
     """Least and greatest (x, y) of what a layer shows of its picture, and a pixel more."""
-    shown = np.zeros(LABELS, bool)
-    shown[list(layer.ids)] = True
-    marks = shown[labels]
-    x, y = np.flatnonzero(marks.any(0)), np.flatnonzero(marks.any(1))
-    if len(x) == 0:
+    found = [object_bounds(labels, label) for label in layer.ids]
+    bounds = [b for b in found if b is not None]
+    if not bounds:
         return np.zeros(2), np.zeros(2)
-    return np.array([x[0] - 1.0, y[0] - 1.0]), np.array([x[-1] + 1.0, y[-1] + 1.0])
+    low, high = np.stack([b[0] for b in bounds]), np.stack([b[1] for b in bounds])
+    return low.min(0) - 1, high.max(0) + 1
 
 
-def _canvas(arrays: list[np.ndarray], mode: Literal["edge", "constant"]) -> Tensor:
-    """Arrays of different height and width in one, with a border, zeros right and below."""
-    height = max(a.shape[0] for a in arrays) + 2 * BORDER
-    width = max(a.shape[1] for a in arrays) + 2 * BORDER
-    out = np.zeros((len(arrays), height, width, *arrays[0].shape[2:]), np.uint8)
-    for canvas, array in zip(out, arrays, strict=True):
-        padded = np.pad(array, [(BORDER, BORDER)] * 2 + [(0, 0)] * (array.ndim - 2), mode=mode)
-        canvas[: padded.shape[0], : padded.shape[1]] = padded
-    return torch.from_numpy(out)
+def _in_a_row(arrays: list[np.ndarray], mode: Literal["edge", "constant"]) -> Tensor:
+    """The pixels of arrays of different height and width, each with a border."""
+    rows = []
+    for array in arrays:
+        padding = [(BORDER, BORDER)] * 2 + [(0, 0)] * (array.ndim - 2)
+        rows.append(np.pad(array, padding, mode=mode).reshape(-1, *array.shape[2:]))
+    return torch.from_numpy(np.concatenate(rows))

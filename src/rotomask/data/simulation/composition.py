@@ -28,6 +28,7 @@ from rotomask.data.simulation.plan import (
     finish_plan,
     is_seen,
     labels_in,
+    object_places,
     object_points,
     scene_path,
 )
@@ -276,8 +277,6 @@ def _paste(
     label = int(rng.choice(present)) if len(present) else 1
     if object_id > 0 and len(pictures) == 1 and rng.random() < composition.thin_parts:
         pictures = (with_thin_part(pictures[0], label, rng),)
-    elif object_id == 0 and actor.is_alike:
-        pictures = tuple(_other_light(picture, rng) for picture in pictures)
     points = object_points(pictures[0][1], label, rng)
     low, high = points.min(0), points.max(0)
     centres = np.broadcast_to((low + high) / 2, (frames, 2)).copy()
@@ -298,6 +297,9 @@ def _paste(
         stays_inside=True,
     )
     layer = Layer(pictures, path, {label: object_id}, bool(rng.random() < composition.soft_edges))
+    if object_id == 0 and actor.is_alike:
+        red, green, blue = rng.uniform(0.9, 1.1, 3)
+        layer = replace(layer, gain=(float(red), float(green), float(blue)))
     if rng.random() < composition.blur:
         layer = replace(layer, blur=_blur_along(path, centres, rng))
     return layer
@@ -337,12 +339,11 @@ def _can_be_followed(track: _Track, double: _Track) -> bool:
 
 def _middle(labels: np.ndarray, label: int, otherwise: Point) -> Point:
     """Centre of an object's pixels (x, y)."""
-    mask = labels == label
-    columns, rows = mask.sum(0), mask.sum(1)
-    total = int(rows.sum())
-    if total == 0:
+    places, _ = object_places(labels, label)
+    if len(places) == 0:
         return otherwise
-    return np.array([columns @ np.arange(len(columns)), rows @ np.arange(len(rows))]) / total
+    y, x = np.divmod(places, labels.shape[1])
+    return np.array([x.mean(), y.mean()])
 
 
 def _blur_along(path: Path, centres: Point, rng: np.random.Generator) -> Array:
@@ -355,13 +356,6 @@ def _blur_along(path: Path, centres: Point, rng: np.random.Generator) -> Array:
         length = int(np.clip(round(float(np.hypot(dx, dy))), 1, BLUR_SIZE))
         kernels.append(motion_kernel(length, float(np.arctan2(dy, dx))))
     return np.stack(kernels)
-
-
-def _other_light(picture: Picture, rng: np.random.Generator) -> Picture:
-    """The picture with its colours changed by up to a tenth."""
-    values = np.arange(256)[:, None] * rng.uniform(0.9, 1.1, 3)
-    table = values.clip(0, 255).astype(np.uint8)[None]
-    return np.asarray(cv2.LUT(picture[0], table), np.uint8), picture[1]
 
 
 def with_thin_part(picture: Picture, label: int, rng: np.random.Generator) -> Picture:

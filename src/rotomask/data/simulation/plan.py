@@ -1,5 +1,6 @@
 """Every random choice of a clip, drawn from a seed: which pictures, where, how changed."""
 
+from collections import OrderedDict
 from dataclasses import dataclass
 
 import cv2
@@ -15,6 +16,10 @@ Picture = tuple[Image, Labels]
 
 POINTS = 128
 """Pixels of an object that stand for it where its visibility is estimated."""
+PLACES = 4096
+"""Pixels of an object that these are drawn from, at most."""
+REMEMBERED = 128
+"""Objects whose pixels are remembered."""
 MIN_VISIBLE = 0.5
 """Part of each object that is inside the first frame and not hidden there."""
 MIN_AREA = 0.004
@@ -36,6 +41,8 @@ class Layer:
     """Whether its edge is blurred."""
     blur: Array | None = None
     """T×21×21, the motion blur of each frame."""
+    gain: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    """Of its colours."""
 
     def picture(self, t: int) -> Picture:
         """The picture of frame t."""
@@ -308,15 +315,48 @@ def _covers(layer: Layer, points: Point) -> npt.NDArray[np.bool_]:
 
 def object_points(labels: Labels, label: int, rng: np.random.Generator) -> Point:
     """Some pixels (x, y) of an object, its extremes among them; the middle of an empty picture."""
-    mask = labels == label
-    places = np.flatnonzero(mask)
+    places, extremes = object_places(labels, label)
     if len(places) == 0:
         return np.array([[labels.shape[1] / 2, labels.shape[0] / 2]])
     picked = places[rng.integers(len(places), size=min(len(places), POINTS))]
-    columns = np.flatnonzero(mask.any(0))[[0, -1]]
-    sides = mask[:, columns].argmax(0) * labels.shape[1] + columns
-    y, x = np.divmod(np.concatenate([picked, sides, places[[0, -1]]]), labels.shape[1])
+    y, x = np.divmod(np.concatenate([picked, extremes]), labels.shape[1])
     return np.stack([x, y], -1).astype(float)
+
+
+def object_bounds(labels: Labels, label: int) -> tuple[Point, Point] | None:
+    """Least and greatest (x, y) of an object's pixels; None if there are none."""
+    _, extremes = object_places(labels, label)
+    if len(extremes) == 0:
+        return None
+    y, x = np.divmod(extremes, labels.shape[1])
+    return np.array([x.min(), y.min()], float), np.array([x.max(), y.max()], float)
+
+
+Places = npt.NDArray[np.int64]
+_remembered: OrderedDict[tuple[int, int], tuple[Labels, Places, Places]] = OrderedDict()
+
+
+def object_places(labels: Labels, label: int) -> tuple[Places, Places]:
+    """Numbers of pixels of an object, row by row: some thousand of them, and its extremes.
+
+    The last pictures asked for are remembered: a plan asks for each several times.
+    """
+    key = (id(labels), label)
+    if key in _remembered:
+        return _remembered[key][1:]
+    mask = labels == label
+    found = np.flatnonzero(mask)
+    extremes = found[:0]
+    if len(found):
+        columns = np.flatnonzero(mask.any(0))[[0, -1]]
+        sides = mask[:, columns].argmax(0) * labels.shape[1] + columns
+        extremes = np.concatenate([sides, found[[0, -1]]])
+    places = found[:: len(found) // PLACES + 1].copy()
+    # The labels are kept too, so that no other array gets their identity.
+    _remembered[key] = (labels, places, extremes)
+    if len(_remembered) > REMEMBERED:
+        _remembered.popitem(last=False)
+    return places, extremes
 
 
 def labels_in(labels: Labels) -> npt.NDArray[np.int64]:

@@ -1,5 +1,6 @@
 """Clips from their plans, in batches, on the device where the tensors are."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -9,6 +10,9 @@ from torch import Tensor
 from rotomask.data.simulation import appearance
 from rotomask.data.simulation.batch import BORDER, NO_ID, ClipBatch
 from rotomask.data.simulation.thin_plate import displacement
+
+MARGIN = appearance.BLUR_SIZE // 2 + 2
+"""Pixels around a layer that its blur and soft edge may reach."""
 
 
 class RenderedClips(NamedTuple):
@@ -29,23 +33,79 @@ def render(batch: ClipBatch) -> RenderedClips:
     """
     size = int(batch["size"])
     clips, depth, count = batch["index"].shape
-    frames = torch.zeros((clips, count, 3, size, size), device=batch["images"].device)
+    frames = torch.zeros((clips, count, 3, size, size), device=batch["pixels"].device)
     labels = torch.zeros(
-        (clips, count, size, size), dtype=torch.uint8, device=batch["images"].device
+        (clips, count, size, size), dtype=torch.uint8, device=batch["pixels"].device
     )
     for layer in range(depth):
-        pictures = batch["index"][:, layer]
-        is_present = pictures[:, 0] >= 0
-        is_still = (pictures == pictures[:, :1]).all(1)
-        for rows in ((is_present & is_still), (is_present & ~is_still)):
-            chosen = rows.nonzero()[:, 0]
-            if len(chosen):
-                _paint(batch, chosen, layer, frames, labels)
+        for rows, window in _groups(batch, layer):
+            inside = (..., window.rows, window.columns)
+            _paint(batch, rows, layer, window, frames[inside], labels[inside])
     return RenderedClips(_change_appearance(frames, batch), labels)
 
 
-def _paint(batch: ClipBatch, rows: Tensor, layer: int, frames: Tensor, labels: Tensor) -> None:
-    """Paint a layer of some clips over what is there; all of still pictures, or none."""
+class Window(NamedTuple):
+    """A part of the frames."""
+
+    rows: slice
+    columns: slice
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width."""
+        return (self.rows.stop - self.rows.start, self.columns.stop - self.columns.start)
+
+
+def _groups(batch: ClipBatch, layer: int) -> Iterator[tuple[Tensor, Window]]:
+    """Clips that are painted together, and where: all with still pictures, or none.
+
+    On a CPU a cut-out is painted by itself and only where it is, which is less work; elsewhere many
+    together, which is fewer steps.
+    """
+    size = int(batch["size"])
+    pictures = batch["index"][:, layer]
+    is_present = pictures[:, 0] >= 0
+    if layer > 0 and pictures.device.type == "cpu":
+        for row in is_present.nonzero()[:, 0]:
+            window = _window(batch, int(row), layer)
+            if min(window.shape) > 0:
+                yield row[None], window
+        return
+    is_still = (pictures == pictures[:, :1]).all(1)
+    for rows in ((is_present & is_still), (is_present & ~is_still)):
+        chosen = rows.nonzero()[:, 0]
+        if len(chosen):
+            yield chosen, Window(slice(0, size), slice(0, size))
+
+
+def _window(batch: ClipBatch, row: int, layer: int) -> Window:
+    """Where a clip's frames show a layer, and as much around it as its blur reaches."""
+    size, index = int(batch["size"]), batch["index"][row, layer]
+    low = batch["origins"][index].float().flip(-1) - 1
+    high = low + batch["sizes"][index].flip(-1) / batch["scales"][index][:, None] + 2
+    sides = torch.stack([low, high], 1)  # T×2×2
+    corners = torch.stack(
+        [sides[:, [0, 0, 1, 1], 0], sides[:, [0, 1, 0, 1], 1]], -1
+    )  # T×4×2, (x, y)
+    matrix = batch["matrix"][row, layer]
+    inverse = torch.linalg.inv(matrix[:, :, :2])
+    points = (corners - matrix[:, None, :, 2]) @ inverse.mT
+    reach = 1.5 * float(batch["bending"][row, layer].abs().max()) + MARGIN
+    ends = []
+    for axis in (1, 0):
+        first = int((points[..., axis].min() - reach).clamp(0, size))
+        last = int((points[..., axis].max() + reach).ceil().clamp(0, size))
+        if last > first:  # room for the blur's padding
+            last = min(size, max(last, first + 2 * MARGIN))
+            first = max(0, min(first, last - 2 * MARGIN))
+        ends.append(slice(first, last))
+    return Window(*ends)
+
+
+def _paint(
+    batch: ClipBatch, rows: Tensor, layer: int, window: Window, frames: Tensor, labels: Tensor
+) -> None:
+    """Paint a layer of some clips over what is there in a window of the frames."""
     count = batch["index"].shape[2]
     values = batch["ids"][rows, layer]  # B'×256
     names = (values != NO_ID).sum(1).amax()
@@ -53,8 +113,12 @@ def _paint(batch: ClipBatch, rows: Tensor, layer: int, frames: Tensor, labels: T
     has_id = (values != NO_ID).byte()
     named = torch.argsort(has_id, dim=1, descending=True, stable=True)[:, :names]
     value = values.gather(1, named)
-    sampled = _sample(batch, rows, layer, named, value).unflatten(0, (len(rows), count))
+    sampled = _sample(batch, rows, layer, window, named, value)
+    sampled = torch.unflatten(sampled, 0, (len(rows), count))
     colour, masks = sampled[:, :, :3], sampled[:, :, 3:]
+    gain = batch["layer_gain"][rows, layer]
+    if (gain != 1).any():
+        colour = (colour * gain[:, None, :, None, None]).clamp_max(1)
     below = labels[rows]
     if layer == 0:
         frames[rows] = colour
@@ -89,28 +153,34 @@ def _blend(
     return below * (1 - moving[:, :, 3:]) + moving[:, :, :3]
 
 
-def _sample(batch: ClipBatch, rows: Tensor, layer: int, named: Tensor, value: Tensor) -> Tensor:
-    """Colours and the masks of the named labels as a layer shows them: B'·T×3+J×S×S, 0..1."""
-    size, count = int(batch["size"]), batch["index"].shape[2]
-    grid = _grid(batch, rows, layer, size, reflect=layer == 0)
+def _sample(
+    batch: ClipBatch, rows: Tensor, layer: int, window: Window, named: Tensor, value: Tensor
+) -> Tensor:
+    """Colours and the masks of the named labels as a layer shows them: B'·T×3+J×H×W, 0..1."""
+    (high, wide), count = window.shape, batch["index"].shape[2]
+    grid = _grid(batch, rows, layer, window, reflect=layer == 0)
     pictures = batch["index"][rows, layer]
     if bool((pictures == pictures[:, :1]).all()):
         # One picture for all frames of a clip: its grids are one tall grid.
         pictures, repeats = pictures[:, 0], 1
-        grid = grid.view(len(rows), count * size, size, 2)
+        grid = grid.view(len(rows), count * high, wide, 2)
     else:
         pictures, repeats = pictures.flatten(), count
     marks = named.repeat_interleave(repeats, 0)[..., None, None]
     has_id = value.repeat_interleave(repeats, 0)[..., None, None] != NO_ID
     height, width = _canvas_size(batch, pictures)
-    labels = batch["labels"][:, :height, :width][pictures]
-    source = torch.empty((len(pictures), 3 + marks.shape[1], height, width), device=grid.device)
-    source[:, :3] = batch["images"][:, :, :height, :width][pictures]
-    source[:, 3:] = (labels[:, None] == marks) & has_id
+    source = torch.zeros((len(pictures), 3 + marks.shape[1], height, width), device=grid.device)
+    starts, sizes = batch["starts"][pictures].tolist(), batch["sizes"][pictures] + 2 * BORDER
+    for canvas, start, (h, w), mark, named_here in zip(
+        source, starts, sizes.tolist(), marks, has_id, strict=True
+    ):
+        part = slice(start, start + h * w)
+        canvas[:3, :h, :w] = batch["pixels"][part].view(h, w, 3).permute(2, 0, 1)
+        canvas[3:, :h, :w] = (batch["marks"][part].view(h, w) == mark) & named_here
     sampled = F.grid_sample(source, grid, padding_mode="border", align_corners=True)
     sampled[:, :3] /= 255
     if repeats == 1:
-        sampled = sampled.unflatten(2, (count, size)).transpose(1, 2).flatten(0, 1)
+        sampled = torch.unflatten(sampled, 2, (count, high)).transpose(1, 2).flatten(0, 1)
     return sampled
 
 
@@ -124,14 +194,18 @@ def guidance_grid(batch: ClipBatch) -> Tensor:
     return torch.stack([across, down], -1) * (2 / max(1, size - 1)) - 1
 
 
-def _grid(batch: ClipBatch, present: Tensor, layer: int, size: int, *, reflect: bool) -> Tensor:
-    """Sampling places in the pictures' canvases, B'·T×S×S×2, -1..1 as `F.grid_sample` has them."""
+def _grid(
+    batch: ClipBatch, present: Tensor, layer: int, window: Window, *, reflect: bool
+) -> Tensor:
+    """Sampling places in the pictures' canvases, B'·T×H×W×2, -1..1 as `F.grid_sample` has them."""
+    size = int(batch["size"])
     picture = batch["index"][present, layer].flatten()
     matrix = batch["matrix"][present, layer].flatten(0, 1)
     bending = batch["bending"][present, layer].flatten(0, 1)
     y, x = _pixels(size, matrix.device)
+    y, x = y[window.rows], x[:, window.columns]
     if bending.any():
-        moved = displacement(bending, size)
+        moved = displacement(bending, size, window.rows, window.columns)
         x, y = x + moved[..., 0], y + moved[..., 1]
     m = matrix[..., None, None]
     across = m[:, 0, 0] * x + m[:, 0, 1] * y + m[:, 0, 2]

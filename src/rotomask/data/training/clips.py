@@ -45,6 +45,21 @@ class AnnotatedVideo:
         return image, labels
 
 
+@dataclass(frozen=True)
+class MemoryVideo(AnnotatedVideo):
+    """A sequence without files, its frames and labels in memory."""
+
+    pictures: tuple[tuple[Image, Labels], ...]
+
+    def __len__(self) -> int:
+        """How many annotated frames."""
+        return len(self.pictures)
+
+    def read(self, index: int) -> tuple[Image, Labels]:
+        """One frame and its labels; see `AnnotatedVideo`."""
+        return self.pictures[index]
+
+
 def find_videos(root: Path, exclude: Sequence[str] = ()) -> tuple[AnnotatedVideo, ...]:
     """The annotated videos of a data set folder.
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from pycocotools import mask as rle
 
 from rotomask.data.training.images import (
     Image,
@@ -22,6 +21,12 @@ from rotomask.errors import DatasetError
 
 SYNSET = re.compile(r"(n\d{8})_")
 """How the name of an image of ImageNet begins: ``n02123045_123``."""
+
+
+def kind_of(name: str) -> str:
+    """The synset in the name of an image; empty where there is none."""
+    match = SYNSET.match(name)
+    return match.group(1) if match else ""
 
 
 class Stills(ABC):
@@ -64,8 +69,7 @@ class FolderStills(Stills):
     @property
     def kinds(self) -> list[str]:
         """The ImageNet synsets in the names of the files, as DUTS has them."""
-        found = (SYNSET.match(image.stem) for image, _ in self.pairs)
-        return [match.group(1) if match else "" for match in found]
+        return [kind_of(image.stem) for image, _ in self.pairs]
 
 
 class CocoStills(Stills):
@@ -177,6 +181,8 @@ def _decode(
     segmentation: object, height: int, width: int
 ) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
     """A COCO polygon list, plain or compressed RLE -> H×W."""
+    from pycocotools import mask as rle
+
     if isinstance(segmentation, list):
         coded = rle.merge(rle.frPyObjects(segmentation, height, width))
     elif isinstance(segmentation, dict) and isinstance(segmentation["counts"], list):

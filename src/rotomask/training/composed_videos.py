@@ -1,0 +1,109 @@
+"""Videos of several objects, alike or not, composed of videos that are kept out of training.
+
+DAVIS-2016 has one object a video. What a network does among several is measured on these: each
+video's own object with a copy of itself and a passing one without an id, and with the objects of
+two other videos. They are the same every time, until the code that plans clips changes: compare
+scores of one version only.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from rotomask.data.simulation import (
+    Actor,
+    ClipPlan,
+    Composition,
+    MotionConfig,
+    plan_composed_clip,
+    render,
+    stack_clips,
+)
+from rotomask.data.simulation.plan import Picture
+from rotomask.data.training.clips import AnnotatedVideo, MemoryVideo
+
+FRAMES = 20
+SIZE = 320
+TRIES = 100
+PLAIN = Composition(
+    same_kind=0,
+    look_alike=0,
+    twin=0,
+    crowd=0,
+    zoom_jumps=0,
+    growth=0,
+    leaving=0,
+    covered=0,
+    blur=0,
+    thin_parts=0,
+    soft_edges=1,
+    low_resolution=0,
+)
+CALM = MotionConfig(strength=0.35, bending=0.3)
+
+
+def compose_videos(
+    videos: Sequence[AnnotatedVideo], *, frames: int = FRAMES, size: int = SIZE
+) -> tuple[MemoryVideo, ...]:
+    """Two videos of each one given: of look-alikes, and of three different objects.
+
+    Args:
+        videos: Each with at least one object in its first frame.
+        frames: Most frames a video.
+        size: Side of the square frames, px.
+
+    Returns:
+        Videos named ``NAME-twins`` (two objects) and ``NAME-others`` (three); a video that does not
+        allow it is left out.
+    """
+    ordered = sorted(videos, key=lambda video: video.name)
+    composed = []
+    for number, video in enumerate(ordered):
+        scene = _read(video, frames)
+        copies = tuple(reversed(scene))
+        twins = [
+            Actor(copies, "followed", is_alike=True),
+            Actor(scene[len(scene) // 2 :][:1], "passing", is_alike=True),
+        ]
+        guests = [ordered[(number + k) % len(ordered)] for k in (1, 2)]
+        others = [Actor(_read(guest, len(scene)), "followed") for guest in guests]
+        for name, actors in (("twins", twins), ("others", others)):
+            plan = _plan(scene, actors, size, seed=(number, len(name)))
+            if plan is not None:
+                composed.append(_rendered(f"{video.name}-{name}", plan))
+    return tuple(composed)
+
+
+def _plan(
+    scene: tuple[Picture, ...], actors: list[Actor], size: int, seed: tuple[int, int]
+) -> ClipPlan | None:
+    rng = np.random.default_rng(seed)
+    for _ in range(TRIES):
+        plan = plan_composed_clip(
+            scene,
+            actors,
+            size=size,
+            frames=len(scene),
+            own=1,
+            rng=rng,
+            composition=PLAIN,
+            scales=(0.84, 0.84),  # the whole height of frames of 384 px
+            motion=CALM,
+            appearance=0.0,
+        )
+        if plan is not None:
+            return plan
+    return None
+
+
+def _rendered(name: str, plan: ClipPlan) -> MemoryVideo:
+    clip = render(stack_clips([plan]))
+    images = (clip.frames[0].permute(0, 2, 3, 1) * 255).round().byte().numpy()
+    return MemoryVideo(name, (), (), tuple(zip(images, clip.labels[0].numpy(), strict=True)))
+
+
+def _read(video: AnnotatedVideo, frames: int) -> tuple[Picture, ...]:
+    """The first frames of a video; a shorter one goes back and forth."""
+    there = list(range(len(video)))
+    cycle = there + there[-2:0:-1]
+    return tuple(video.read(cycle[t % len(cycle)]) for t in range(frames))

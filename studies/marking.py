@@ -208,11 +208,10 @@ def _robot_clicks(truth: BoolMask, count: int) -> list[Prompt]:
 
 def picture(arguments: argparse.Namespace) -> None:
     """Write a sheet of frames with prompts and masks: each video's middle frame, marked."""
-    tiles = []
-    for video in find_videos(arguments.davis):
+    tiles, marker = [], load_marker(arguments.model)
+    for video in find_videos(arguments.davis)[: arguments.frames]:
         frame, labels = video.read(len(video) // 2)
         truth = np.asarray(labels > 0)
-        marker = load_marker(arguments.model)
         prompts = _scribbles(truth) if arguments.scribbles else _few_clicks(marker, frame, truth)
         marker.open(frame)
         mask = marker.labels(prompts)
@@ -220,7 +219,6 @@ def picture(arguments: argparse.Namespace) -> None:
         text = f"{video.name} {region_similarity(mask == 1, truth):.2f}"
         cv2.putText(tile, text, (12, 34), cv2.FONT_HERSHEY_SIMPLEX, 1.0, (255, 255, 255), 2)
         tiles.append(cv2.resize(tile, (427, 240), interpolation=cv2.INTER_AREA).astype(np.uint8))
-    tiles = tiles[: arguments.frames]
     tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % 2)
     rows = [np.concatenate(tiles[k : k + 2], 1) for k in range(0, len(tiles), 2)]
     save_jpeg(arguments.out, np.concatenate(rows, 0))

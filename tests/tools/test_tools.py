@@ -40,7 +40,7 @@ def test_the_gallery_of_training_clips(tmp_path):
     run_script("tools.training_gallery", "--davis", davis, "--out", picture)
     image = cv2.imread(str(picture))
     assert image is not None
-    assert image.shape[1] == 7 * 160 + 6 * 5
+    assert image.shape[1] == 7 * 128 + 6 * 4
 
 
 def test_a_card_tells_training_data_and_scores(tmp_path):

@@ -59,7 +59,7 @@ class StoppedError(Exception):
 def test_training_writes_weights_that_load_and_know_their_origin(data, tmp_path):
     told: list[Progress] = []
     path = train(TINY, data, tmp_path / "run", hardware=CPU, on_step=told.append)
-    segmenter = load_model("stm-lite", weights=path, device="cpu")
+    segmenter = load_model("stm-lite", weights=path, device="cpu", enlarge=False)
     frames, labels = moving_shapes(0, frames=2)
     segmenter.start(frames[0], labels[0].astype(int))
     assert segmenter.step(frames[1]).shape == (2, 96, 128)
@@ -164,7 +164,7 @@ def test_a_small_model_learns_to_follow(data, tmp_path):
     path = train(recipe, data, tmp_path / "run", hardware=CPU)
     losses = [float(line.split()[1]) for line in _losses(tmp_path / "run")]
     assert np.mean(losses[-20:]) < 0.6 * np.mean(losses[:10])
-    segmenter = load_model("stm-lite", weights=path, device="cpu")
+    segmenter = load_model("stm-lite", weights=path, device="cpu", enlarge=False)
     gains = []
     for seed in range(200, 206):
         frames, labels = moving_shapes(seed, frames=10)

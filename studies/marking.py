@@ -86,7 +86,17 @@ def measure(arguments: argparse.Namespace) -> None:
             rows.append(row)
     header = ["data", "marker", "images", "NoC@85", "NoC@90", "over 20 @90", "IoU@1", "IoU@3"]
     header += ["IoU@5", "box alone", "falls", "first ms", "ms a click"]
-    write_json(arguments, figures)
+    # For tools/ship_weights.py --figures: what the weights say of themselves.
+    summary = {
+        f"{name.partition(', ')[2]}, {f['images']} images": (
+            f"NoC@85 {f['noc85']:.2f}, NoC@90 {f['noc90']:.2f}, IoU after 1, 3, 5 clicks "
+            + ", ".join(f"{f['iou'][k - 1]:.3f}" for k in (1, 3, 5))
+            + f"; a box alone {f['box']:.3f}"
+        )
+        for name, f in figures.items()
+        if name.startswith("click-lite,")
+    }
+    write_json(arguments, {"summary": summary, "rows": figures})
     text = markdown_table(header, rows)
     frames = (
         f"DAVIS: every {arguments.every}th frame from frame {FIRST_FRAME} of the videos at hand."

@@ -37,3 +37,12 @@ def test_the_picture(davis, tmp_path):
     picture = cv2.imread(str(sheet))
     assert picture is not None
     assert picture.shape == (240, 854, 3)
+
+
+def test_the_rounds_of_corrections(davis, tmp_path):
+    options = ["--davis", davis, "--rounds", "2", "--size", "64", "--out", tmp_path]
+    rows = read_table(run_script("studies.interactive_video", *options))
+    assert [row[0] for row in rows[:2]] == ["first", "second"]
+    first, second = (float(cell) for cell in rows[2][1:])
+    assert 0 < first <= 1
+    assert second >= first - 0.05

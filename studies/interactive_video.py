@@ -1,0 +1,142 @@
+"""Interactive video: J&F after each round of a simulated user's corrections.
+
+    python -m studies.interactive_video --davis DAVIS --out rounds --write
+
+Round 1: clicks on the middle frame until its IoU is 0.95, three at most; the video is cut. Each
+further round: the same on the worst frame that was not clicked before, as a correction
+(`rotomask.correct`). J and F are means over all frames. Frames are those of DAVIS-2016 val, one
+object a video; the human scribbles of the DAVIS interactive challenge are not at hand, so its
+figures do not compare. Rounds are stored, a line each, and read again by the next run.
+"""
+
+import argparse
+import json
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+import rotomask
+from rotomask.catalog import load_marker
+from rotomask.data.training.clips import AnnotatedVideo, find_videos
+from rotomask.evaluation.measures.boundary import boundary_accuracy
+from rotomask.evaluation.measures.region import region_similarity
+from rotomask.evaluation.robot import ClickRobot
+from rotomask.jobs.correct import corrected_mask
+from rotomask.jobs.loading import load_model
+from rotomask.masks import read_labels
+from rotomask.prompts import Marker, Prompt
+from rotomask.video import open_video
+from studies.results_page import markdown_table
+from studies.scripts import add_write, parse, publish, script_parser, write_json
+
+BoolMask = npt.NDArray[np.bool_]
+MOST_CLICKS, GOOD_ENOUGH = 3, 0.95
+
+
+def run_video(video: AnnotatedVideo, arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """J&F, clicks and seconds of every round of a video."""
+    file = arguments.out / f"{video.name}.json"
+    if file.is_file():
+        stored: list[dict[str, Any]] = json.loads(file.read_text())
+        return stored
+    folder = arguments.out / video.name
+    shutil.rmtree(folder, ignore_errors=True)
+    opened = open_video(video.frames[0].parent)
+    truths = [video.read(index)[1] > 0 for index in range(len(video))]
+    marker, segmenter = load_marker(arguments.marker), load_model(size=arguments.size)
+    used = {len(video) // 2}
+    index, rounds = len(video) // 2, []
+    for number in range(arguments.rounds):
+        began = time.perf_counter()
+        old = np.zeros(truths[0].shape, np.int32)
+        if number > 0:
+            old = read_labels(folder / "masks" / f"{opened.frame_name(index)}.png")
+        prompts = click_frame(marker, opened.frame(index).image, truths[index], old)
+        if number == 0:
+            mask = corrected_mask(marker, old, tuple(prompts))
+            rotomask.cut(opened, mask, folder, at=index, size=arguments.size, formats=())
+        elif prompts:
+            rotomask.correct(opened, folder, prompts, at=index, marker=marker, segmenter=segmenter)
+        seconds = time.perf_counter() - began
+        scores = frame_scores(folder, [opened.frame_name(i) for i in range(len(video))], truths)
+        rounds.append(
+            {
+                "J&F": float(scores.mean()),
+                "frame": index,
+                "clicks": len(prompts),
+                "seconds": seconds,
+            }
+        )
+        left = [i for i in range(len(video)) if i not in used]
+        index = min(left, key=lambda i: (scores[i], i))
+        used.add(index)
+    shutil.rmtree(folder)
+    file.write_text(json.dumps(rounds, indent=1))
+    return rounds
+
+
+def click_frame(
+    marker: Marker, image: npt.NDArray[np.uint8], truth: BoolMask, old: npt.NDArray[np.int32]
+) -> list[Prompt]:
+    """The robot's clicks on a frame, until its mask is good or three are given."""
+    marker.open(image)
+    robot, predicted = ClickRobot(truth), np.asarray(old == 1)
+    prompts: list[Prompt] = []
+    while len(prompts) < MOST_CLICKS and region_similarity(predicted, truth) < GOOD_ENOUGH:
+        click = robot.click(predicted)
+        if click is None or (not click.positive and not (old == 1).any() and not prompts):
+            break
+        prompts.append(click)
+        predicted = corrected_mask(marker, old, tuple(prompts)) == 1
+    return prompts
+
+
+def frame_scores(
+    folder: Path, frame_names: list[str], truths: list[BoolMask]
+) -> npt.NDArray[np.float64]:
+    """The mean of J and F of every frame."""
+    scores = []
+    for name, truth in zip(frame_names, truths, strict=True):
+        mask = read_labels(folder / "masks" / f"{name}.png") == 1
+        scores.append((region_similarity(mask, truth) + boundary_accuracy(mask, truth)) / 2)
+    return np.array(scores)
+
+
+def main() -> None:
+    parser = script_parser(__doc__)
+    parser.add_argument("--davis", type=Path, required=True)
+    parser.add_argument("--sequences", help="only these, comma-separated")
+    parser.add_argument("--marker", default="click-lite")
+    parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--size", type=int, default=480, help="short side, px; default: 480")
+    parser.add_argument("--out", type=Path, required=True, help="folder for rounds")
+    add_write(parser, json_file=True)
+    arguments = parse(parser)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    wanted = arguments.sequences.split(",") if arguments.sequences else None
+    videos = [v for v in find_videos(arguments.davis) if wanted is None or v.name in wanted]
+    results = {video.name: run_video(video, arguments) for video in videos}
+    write_json(arguments, results)
+    rows = [
+        [name, *(f"{round_['J&F']:.3f}" for round_ in rounds)] for name, rounds in results.items()
+    ]
+    for key, form in (("J&F", "{:.3f}"), ("clicks", "{:.1f}"), ("seconds", "{:.0f}")):
+        means = np.mean([[r[key] for r in rounds] for rounds in results.values()], axis=0)
+        rows.append([f"mean {key}", *(form.format(value) for value in means)])
+    table = markdown_table(["J&F", *(f"round {n + 1}" for n in range(arguments.rounds))], rows)
+    publish(
+        arguments,
+        "interactive-video",
+        "Interactive video: rounds of corrections",
+        f"{len(videos)} videos of DAVIS-2016 val, {arguments.marker}, up to {MOST_CLICKS} clicks "
+        f"a round.\n\n{table}",
+        command="python -m studies.interactive_video --davis DAVIS --out rounds --write",
+    )
+
+
+if __name__ == "__main__":
+    main()

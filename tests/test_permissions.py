@@ -6,6 +6,7 @@ import cv2
 import pytest
 
 import rotomask
+from rotomask.catalog import shipped_weights
 from rotomask.data.training.synthetic import moving_shapes
 from rotomask.errors import OutputError
 
@@ -14,6 +15,10 @@ from rotomask.errors import OutputError
     not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can become another user"
 )
 def test_a_folder_that_may_not_be_written_is_named(tmp_path):
+    weights = shipped_weights("stm-lite")
+    assert weights is not None
+    if not all(folder.stat().st_mode & 0o001 for folder in weights.parents):
+        pytest.skip("the checkout lies in a folder that only its owner may enter")
     frames, labels = moving_shapes(0, frames=2)
     (tmp_path / "clip").mkdir()
     for t, frame in enumerate(frames):

@@ -52,7 +52,9 @@ def try_python(python: str, pip_options: Sequence[str], folder: Path) -> str | N
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--constraints", type=Path, help="file of pinned versions for pip")
     parser.add_argument("--pip-option", action="append", default=[], help="may be repeated")
     arguments = parser.parse_args()

@@ -316,7 +316,7 @@ def test_the_catalogue_runs_a_users_checkpoint(published, tmp_path):
     torch.save({f"module.{k}": v for k, v in published.state_dict().items()}, path)
     segmenter = load_model("rgmp", weights=path, device="cpu", precision="float32", size=32)
     assert isinstance(segmenter, ReferenceGuidedSegmenter)
-    assert segmenter.config == ReferenceGuidedConfig(size=32)
+    assert segmenter.config == ReferenceGuidedConfig(size=32, enlarge="auto")
     frames, labels = moving_shapes(19, frames=2, size=(32, 64))
     answer = _last(segmenter, frames, labels[0].astype(int), 1)
     by_hand = _segmenter(published, scales=(0.5, 0.75, 1.0), size=32)

@@ -29,7 +29,9 @@ def named_stills(root: Path) -> Iterator[tuple[str, Picture]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--duts", type=Path, help="stills, as `rotomask train` takes them")
     parser.add_argument("--davis", type=Path, help="videos, as `rotomask train` takes them")
     parser.add_argument("--out", type=Path, required=True)

@@ -46,7 +46,9 @@ class Clock:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, required=True, help="a pack, or a folder of packs")
     parser.add_argument("--run", type=Path, required=True, help="kept from call to call")
     parser.add_argument("--out", type=Path, required=True, help="weights and figures")

@@ -4,7 +4,7 @@ The four held-out sequences of DAVIS-2016 train, one object each; then the video
 (`training/composed_videos.py`): twins, of which two are followed and a third passes, and three
 different objects.
 
-    python -m benchmarks.stm_lite_held_out --davis DAVIS-TRAIN stm-lite.safetensors ...
+    python -m studies.stm_lite_held_out --davis DAVIS-TRAIN stm-lite.safetensors ...
 """
 
 import argparse
@@ -27,7 +27,9 @@ def _same(segmenter: SpaceTimeSegmenter) -> SpaceTimeSegmenter:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("weights", type=Path, nargs="*", help="default: as shipped")
     parser.add_argument("--davis", type=Path, required=True)
     parser.add_argument("--threads", type=int, default=1)

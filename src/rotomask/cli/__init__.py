@@ -2,8 +2,8 @@
 
 A command imports what it needs when it runs, so that `rotomask --help` is instant. The modules:
 `command` (option groups, help), `options` (options that commands share), `names` (lists in help
-texts), `terminal` (progress, results), `extras` (optional packages); `video`, `mark`,
-`corrections`, `measure` and `learn` hold the commands.
+texts), `terminal` (progress, results), `extras` (optional packages); `cut`, `video`,
+`mark`, `corrections`, `measure` and `learn` hold the commands.
 """
 
 import os
@@ -16,6 +16,7 @@ from rotomask import __version__
 from rotomask.cli import learn, measure, video
 from rotomask.cli.command import Command
 from rotomask.cli.corrections import review
+from rotomask.cli.cut import CutCommand, cut
 from rotomask.cli.extras import EXTRAS
 from rotomask.cli.mark import PromptCommand, mark
 from rotomask.errors import RotomaskError
@@ -34,7 +35,7 @@ app = typer.Typer(
     context_settings={"max_content_width": 100},
 )
 
-app.command(cls=video.CutCommand)(video.cut)
+app.command(cls=CutCommand)(cut)
 app.command(cls=PromptCommand)(mark)
 for function in (
     video.propose,

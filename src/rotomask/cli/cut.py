@@ -86,8 +86,8 @@ class Marks:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CutOutput(Output):
-    """Where a cut writes, and in which formats."""
+class CutOutput(Range, Output):
+    """Where a cut writes, in which formats, and which frames."""
 
     formats: Annotated[
         str,
@@ -152,7 +152,6 @@ def cut(
     prompts: PromptOptions,
     corrections: Corrections,
     output: CutOutput,
-    frames: Range,
     method: Method,
     refining: Refining,
     runtime: Runtime,
@@ -175,8 +174,8 @@ def cut(
         options = CutOptions(
             refinements=refining.refinements(),
             marker=prompts.marker,
-            start=frames.start,
-            stop=frames.stop,
+            start=output.start,
+            stop=output.stop,
             device=runtime.device,
             precision=runtime.precision,
             formats=read_formats(output.formats),
@@ -186,13 +185,13 @@ def cut(
         opened = open_video(video)
         source: Any
         if not prompts.is_given:
-            source = marks.masks(frames.start)
+            source = marks.masks(output.start)
         elif marks.mask or marks.proposals:
             raise OptionError(
                 "got --mask and prompts; improve the mask by them first: rotomask mark --mask"
             )
         else:
-            source = parse_prompts(context.meta[ARGUMENTS], opened.size, frames.start)
+            source = parse_prompts(context.meta[ARGUMENTS], opened.size, output.start)
         result = run(opened, source, folder, options, on_progress=on_progress)
     if not messages.quiet:
         print_cut(result)

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -238,7 +238,7 @@ class ClipData:
         assert stage.composition is not None
         if cast is None:
             return None
-        return plan_composed_clip(
+        plan = plan_composed_clip(
             cast.scene,
             cast.actors,
             size=stage.size,
@@ -246,11 +246,11 @@ class ClipData:
             own=cast.own,
             rng=rng,
             composition=stage.composition,
-            source=source,
             scales=stage.scales,
             motion=stage.motion,
             appearance=stage.appearance * (1.0 if source < 0 else 0.6),
         )
+        return None if plan is None else replace(plan, source=source)
 
     def _still(self, rng: np.random.Generator) -> Picture:
         return self.casting.still(rng)

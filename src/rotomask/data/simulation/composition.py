@@ -109,7 +109,6 @@ def plan_composed_clip(
     own: int,
     rng: np.random.Generator,
     composition: Composition,
-    source: int = -1,
     scales: tuple[float, float] = (0.55, 1.4),
     motion: MotionConfig | None = None,
     appearance: float = 1.0,
@@ -124,14 +123,13 @@ def plan_composed_clip(
         own: How many of the scene's own objects are followed; they have the first ids.
         rng: Every random choice.
         composition: How often things happen.
-        source: Number of the scene's video; -1 for a still.
         scales: Magnification of a video's frames.
         motion: How much things move.
         appearance: Strength of changes of light and quality.
 
     Returns:
-        The plan, or None if these pictures did not give one in which every object is seen in the
-        first frame and can be followed.
+        The plan, with `source` -1 (no video), or None if these pictures did not give one in which
+        every object is seen in the first frame and can be followed.
     """
     motion = motion or MotionConfig()
     present = labels_in(scene[0][1])
@@ -158,7 +156,7 @@ def plan_composed_clip(
                 frames, appearance, rng, low_resolution=composition.low_resolution
             )
             return finish_plan(
-                layers, size, frames, changes, rng, source=source, keeps_guidance=has_double
+                layers, size, frames, changes, rng, source=-1, keeps_guidance=has_double
             )
     return None
 

@@ -393,6 +393,28 @@ def open_stills(data: Data, who: str) -> dict[str, Stills]:
     return {name: find_stills(path) for name, path in data.items()}
 
 
+def open_stills_and_videos(data: Data, who: str) -> tuple[dict[str, Stills], list[AnnotatedVideo]]:
+    """The user's stills by name and videos, for networks whose samples are single frames.
+
+    Args:
+        data: Paths by name: stills, at least one, and optionally videos.
+        who: Subject and verb of the message, such as "a detector is".
+
+    Raises:
+        OptionError: If there are no stills, or a name is unknown.
+        DatasetError: If a path does not have the expected layout.
+    """
+    unknown = set(data) - set(STILLS) - set(VIDEOS)
+    stills = {name: find_stills(data[name]) for name in STILLS if name in data}
+    if unknown or not stills:
+        raise OptionError(
+            f"{who} trained on stills ({', '.join(STILLS)}) and optionally videos "
+            f"({', '.join(VIDEOS)}), got {', '.join(data) or 'none'}; use --data duts=FOLDER "
+            "--data davis=FOLDER"
+        )
+    return stills, [v for name in VIDEOS if name in data for v in find_videos(data[name])]
+
+
 def open_clip_data(
     data: Data, *, held_out: Sequence[str], needs: Sequence[str] = ("stills", "videos")
 ) -> OpenedClips:

@@ -16,15 +16,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rotomask.data.simulation.motion import affine
-from rotomask.data.training.clips import AnnotatedVideo, find_videos
+from rotomask.data.training.clips import AnnotatedVideo
 from rotomask.data.training.images import Labels
 from rotomask.data.training.looks import random_colour
 from rotomask.data.training.scenes import Scene, SceneConfig, compose_scene
-from rotomask.data.training.stills import JoinedStills, Stills, find_stills
+from rotomask.data.training.stills import JoinedStills, Stills
 from rotomask.detection.boxes import Boxes, box_areas, label_boxes
 from rotomask.detection.detector import Detections
 from rotomask.detection.lite import LiteDetector
-from rotomask.errors import OptionError
 from rotomask.evaluation.measures.detection import average_precision, recall
 from rotomask.networks.detector_lite import (
     BoxMaps,
@@ -33,7 +32,7 @@ from rotomask.networks.detector_lite import (
     boxes_at_cells,
     cell_centres,
 )
-from rotomask.training.clip_data import HELD_OUT, STILLS, VIDEOS
+from rotomask.training.clip_data import HELD_OUT, open_stills_and_videos
 from rotomask.training.starting import lite0_imagenet_weights
 from rotomask.training.task import Batch, Data, Recipe, Schedule, Task
 
@@ -89,15 +88,7 @@ class DetectorRecipe(Recipe):
 
     def task(self, data: Data, initial: Path | None = None) -> Task:
         """Task on this data; see `Recipe.task`."""
-        unknown = set(data) - set(STILLS) - set(VIDEOS)
-        stills = {name: find_stills(data[name]) for name in STILLS if name in data}
-        if unknown or not stills:
-            raise OptionError(
-                f"a detector is trained on stills ({', '.join(STILLS)}) and optionally videos "
-                f"({', '.join(VIDEOS)}), got {', '.join(data) or 'none'}; use --data duts=FOLDER "
-                "--data davis=FOLDER"
-            )
-        videos = [v for name in VIDEOS if name in data for v in find_videos(data[name])]
+        stills, videos = open_stills_and_videos(data, "a detector is")
         return DetectorTask(self, stills, videos, initial)
 
 

@@ -26,16 +26,15 @@ from rotomask.data.simulation.click_samples import (
     draw_click,
     draw_sample,
 )
-from rotomask.data.training.clips import AnnotatedVideo, find_videos
+from rotomask.data.training.clips import AnnotatedVideo
 from rotomask.data.training.images import Image
-from rotomask.data.training.stills import FolderStills, JoinedStills, Stills, find_stills
-from rotomask.errors import OptionError
+from rotomask.data.training.stills import FolderStills, JoinedStills, Stills
 from rotomask.evaluation.measures.region import region_similarity
 from rotomask.evaluation.robot import ClickRobot
 from rotomask.networks.click_lite import ClickFeatures, ClickLite, ClickLiteConfig, ClickOutput
 from rotomask.networks.layers.efficientnet_lite import Pyramid
 from rotomask.prompts.regions import BoolMask
-from rotomask.training.clip_data import HELD_OUT, STILLS, VIDEOS
+from rotomask.training.clip_data import HELD_OUT, open_stills_and_videos
 from rotomask.training.starting import video_encoder_weights
 from rotomask.training.task import Batch, Data, Recipe, Schedule, Task
 
@@ -104,15 +103,7 @@ class InteractiveRecipe(Recipe):
 
     def task(self, data: Data, initial: Path | None = None) -> Task:
         """Task on this data; see `Recipe.task`."""
-        unknown = set(data) - set(STILLS) - set(VIDEOS)
-        stills = {name: find_stills(data[name]) for name in STILLS if name in data}
-        if unknown or not stills:
-            raise OptionError(
-                f"an interactive network is trained on stills ({', '.join(STILLS)}) and optionally "
-                f"videos ({', '.join(VIDEOS)}), got {', '.join(data) or 'none'}; use --data "
-                "duts=FOLDER --data davis=FOLDER"
-            )
-        videos = [v for name in VIDEOS if name in data for v in find_videos(data[name])]
+        stills, videos = open_stills_and_videos(data, "an interactive network is")
         return InteractiveTask(self, stills, videos, initial)
 
 

@@ -179,6 +179,38 @@ def test_without_its_record_a_folder_is_resumed_but_not_emptied(tmp_path):
         _work(tmp_path, 2, overwrite=True)
 
 
+def test_files_of_a_job_whose_manifest_is_gone_are_not_taken_for_another_jobs(tmp_path):
+    _work(tmp_path, 1)
+    (tmp_path / "job.json").unlink()
+    for size in (1, 2):
+        with pytest.raises(OutputError, match=r"job whose job.json is missing"):
+            _work(tmp_path, size)
+    _work(tmp_path, 2, overwrite=True)
+    assert (tmp_path / ADDED[1]).read_text() == f"{ADDED[1]} of job 2"
+
+
+def test_an_overwrite_that_is_killed_leaves_a_folder_that_says_what_it_holds(tmp_path, monkeypatch):
+    _work(tmp_path, 1)
+    unlink = Path.unlink
+    deleted = []
+
+    def unlink_one(path: Path, *arguments, **keywords):
+        if deleted:
+            raise KeyboardInterrupt
+        deleted.append(path)
+        unlink(path, *arguments, **keywords)
+
+    monkeypatch.setattr(Path, "unlink", unlink_one)
+    with pytest.raises(KeyboardInterrupt):
+        _work(tmp_path, 2, overwrite=True)
+    monkeypatch.undo()
+    assert deleted
+    with pytest.raises(OutputError, match="another job"):
+        _work(tmp_path, 2)
+    _work(tmp_path, 1)
+    assert (tmp_path / ADDED[1]).read_text() == f"{ADDED[1]} of job 1"
+
+
 def test_two_claims_at_once_are_refused_and_a_dead_one_does_not_block(tmp_path):
     root = tmp_path / "out"
     with claim(root, _request(1)):

@@ -227,6 +227,7 @@ def _open(root: Path, journal: Journal, request: JobRequest, *, overwrite: bool)
             _adopt(journal, _earlier_files(root, request, overwrite=overwrite))
         if overwrite:
             journal.clear()
+        if manifest is None and not is_earlier:
             _clear_private(root)
         for tree in request.trees:
             if is_earlier or not os.path.lexists(root / tree):
@@ -269,9 +270,21 @@ def _inspect(root: Path, request: JobRequest, *, overwrite: bool) -> None:
     replaced = [relative for relative in request.replaced if relative not in adopted]
     _check_replaced(journal, replaced, record, overwrite=overwrite)
     checked = [] if resumes else [*request.added, *request.trees]
+    if not resumes and not overwrite:
+        _check_no_other_job(root, journal, checked)
     if manifest is None:
         checked.append(MANIFEST)
     refuse_foreign(journal, (relative for relative in checked if relative not in adopted))
+
+
+def _check_no_other_job(root: Path, journal: Journal, added: Iterable[str]) -> None:
+    """Raise if a job whose manifest is gone wrote a file that a new job would take for its own."""
+    for relative in added:
+        if journal.owns(relative) and (root / relative).stat().st_size:
+            raise OutputError(
+                f"{root / relative} is from a job whose {MANIFEST} is missing; choose another "
+                "--out, or --overwrite to replace it"
+            )
 
 
 def _check_replaced(
@@ -400,7 +413,7 @@ def _remove(root: Path, made: Sequence[Path]) -> None:
 
 
 def _clear_private(root: Path) -> None:
-    """Delete what a job stored for itself, but not the lock, which is held."""
+    """Delete what a job stored for itself; the record of files and the lock stay."""
     for file in (root / PRIVATE).iterdir():
-        if file.name != "lock" and file.is_file():
+        if file.name not in ("files", "lock") and file.is_file():
             file.unlink(missing_ok=True)

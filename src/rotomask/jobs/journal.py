@@ -127,12 +127,15 @@ class Journal:
     def clear(self) -> None:
         """Delete the recorded files that are unchanged, the folders that this empties, the record.
 
+        The file that was recorded first, a job's manifest, is deleted last: a folder that is
+        cleared in part still says what job it holds.
+
         Raises:
             OutputError: If something cannot be deleted.
         """
         emptied: set[Path] = set()
         with output_errors(self.root):
-            for relative in list(self.owned()):
+            for relative in reversed(list(self.owned())):
                 path = self.root / relative
                 path.unlink(missing_ok=True)
                 emptied.update(path.parents)

@@ -192,7 +192,7 @@ def test_files_of_a_job_whose_manifest_is_gone_are_not_taken_for_another_jobs(tm
 def test_an_overwrite_that_is_killed_leaves_a_folder_that_says_what_it_holds(tmp_path, monkeypatch):
     _work(tmp_path, 1)
     unlink = Path.unlink
-    deleted = []
+    deleted: list[Path] = []
 
     def unlink_one(path: Path, *arguments, **keywords):
         if deleted:

@@ -33,7 +33,7 @@ def _keys(module: str, name: str) -> tuple[str, ...]:
 
 def _entries(role: str) -> tuple[str, ...]:
     """Names of the catalogue's entries that have a role: ``role=`` is an argument of the entry."""
-    table = _table("catalog.py", "CATALOG")
+    table = _table("catalog/table.py", "CATALOG")
     return tuple(
         ast.literal_eval(key)
         for key, entry in zip(table.keys, table.values, strict=True)

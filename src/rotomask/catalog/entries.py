@@ -1,0 +1,99 @@
+"""What an entry of the catalogue is made of: its network, its roles and their capabilities."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, TypeVar
+
+from torch import nn
+
+from rotomask.detection.detector import Detector
+from rotomask.edges.edge_detector import EdgeDetector
+from rotomask.flow.optical_flow import OpticalFlow
+from rotomask.networks.precision import Runtime
+from rotomask.prompts.marker import Marker
+from rotomask.refine.box_filters import FOLLOWING, BoxFilterConfig
+from rotomask.segmenters.base import Segmenter
+from rotomask.unsupervised.base import Discoverer
+
+RoleName = Literal["segmenter", "discoverer", "interactive", "detector", "flow", "edges"]
+ROLES: dict[RoleName, str] = {
+    "segmenter": "model",
+    "discoverer": "discoverer",
+    "interactive": "marker",
+    "detector": "detector",
+    "flow": "flow estimator",
+    "edges": "edge detector",
+}
+"""What an entry can be used as, and how messages call it."""
+
+Tool = TypeVar("Tool")
+NetworkBuilder = Callable[[Mapping[str, Any]], nn.Module]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Role(Generic[Tool]):
+    """One use of an entry."""
+
+    build: Callable[[Any, Any, Runtime], Tool]
+    """From the network (None where there is none to learn), the config and the runtime."""
+    config: Any
+    """Default config: a frozen dataclass of the settings that `load_model` and its like take."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmenterRole(Role[Segmenter]):
+    """Follows annotated objects through a video."""
+
+    averages_scales: bool = False
+    """Averages over its setting ``scales`` itself, before it goes on to the next frame (RGMP)."""
+    learns_reference: bool = False
+    """Always learns from the annotated frame: settings ``iterations`` and ``seconds`` (OSVOS)."""
+    learns_online: bool = False
+    """Its decoder can be fine-tuned on the annotated frame (`training.online`)."""
+    filters_by_boxes: bool = False
+    """Always filters by boxes: setting ``boxes``."""
+    box_filter: BoxFilterConfig = FOLLOWING
+    """Thresholds of the box filter for its probabilities."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """What a name stands for."""
+
+    summary: str
+    network: NetworkBuilder | None = None
+    """Builds the network from the config stored with its weights; None: nothing is learnt."""
+    weights: str | None = None
+    """Stem of the shipped weights' file; None: the user brings the weights."""
+    segmenter: SegmenterRole | None = None
+    discoverer: Role[Discoverer] | None = None
+    interactive: Role[Marker] | None = None
+    detector: Role[Detector] | None = None
+    flow: Role[OpticalFlow] | None = None
+    edges: Role[EdgeDetector] | None = None
+
+    @property
+    def roles(self) -> dict[RoleName, Role[Any]]:
+        """Uses of the entry by name."""
+        uses = {role: getattr(self, role) for role in ROLES}
+        return {role: use for role, use in uses.items() if use is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoSettings:
+    """Config of what has no settings."""
+
+
+def network_builder(
+    kind: Callable[[Any], nn.Module], config: type[Any], default: Any = None
+) -> NetworkBuilder:
+    """Builder of a network; `default` is its config where none is stored."""
+
+    def build(stored: Mapping[str, Any]) -> nn.Module:
+        if not stored and default is not None:
+            return kind(default)
+        # JSON gives lists where the configs have tuples.
+        shape = {k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()}
+        return kind(config(**shape))
+
+    return build

@@ -1,0 +1,323 @@
+"""The table: everything that has a name, its network, its weights and its roles."""
+
+from dataclasses import replace
+from typing import Any
+
+from rotomask.catalog.entries import (
+    ROLES,
+    Entry,
+    NoSettings,
+    Role,
+    RoleName,
+    SegmenterRole,
+    network_builder,
+)
+from rotomask.detection.lite import LiteConfig, LiteDetector
+from rotomask.edges.edge_detector import EdgeDetector, EdgeDetectorConfig
+from rotomask.errors import OptionError
+from rotomask.flow.learned_flow import LearnedFlow
+from rotomask.flow.optical_flow import DISFlow
+from rotomask.networks.click_lite import ClickLite, ClickLiteConfig
+from rotomask.networks.detector_lite import DetectorLite, DetectorLiteConfig
+from rotomask.networks.embedding import EmbeddingConfig, EmbeddingNet
+from rotomask.networks.flow_lite import FlowLite, FlowLiteConfig
+from rotomask.networks.hepspnet import EdgeConfig, HEPSPNet
+from rotomask.networks.oneshot_lite import OneShotLite, OneShotLiteConfig
+from rotomask.networks.osvos import OSVOS, SLIM, OSVOSConfig
+from rotomask.networks.precision import Runtime
+from rotomask.networks.rgmp import RGMP, RGMPConfig
+from rotomask.networks.rgmp_lite import RGMPLite, RGMPLiteConfig
+from rotomask.networks.stm import STM, STMConfig
+from rotomask.networks.stm_lite import STMLite, STMLiteConfig
+from rotomask.networks.stm_refine50 import STMRefine50, STMRefine50Config
+from rotomask.prompts.click_marker import ClickMarker, ClickMarkerConfig
+from rotomask.prompts.grabcut import GrabCutConfig, GrabCutMarker
+from rotomask.prompts.learning import LearningConfig
+from rotomask.refine.box_filters import BoxFilterConfig
+from rotomask.segmenters.box_filtered import BoxFiltered
+from rotomask.segmenters.fine_tuned import (
+    OSVOS_FINE_TUNING,
+    FineTunedSegmenter,
+    FineTuningConfig,
+)
+from rotomask.segmenters.oneshot_boxes import OneShotBoxesConfig
+from rotomask.segmenters.reference_guided import ReferenceGuidedConfig, ReferenceGuidedSegmenter
+from rotomask.segmenters.space_time import SpaceTimeConfig, SpaceTimeSegmenter
+from rotomask.unsupervised.config import DiscoveryConfig
+from rotomask.unsupervised.embedding_discoverer import EmbeddingDiscoverer
+from rotomask.unsupervised.embedding_segmenter import AnnotatedConfig, EmbeddingSegmenter
+from rotomask.unsupervised.flow_saliency import FlowSaliencyConfig, FlowSaliencyDiscoverer
+
+DEFAULT_MODEL = "stm-lite"
+DEFAULT_FINDER = "embedding"
+DEFAULT_DISCOVERER = "embedding+stm-lite"
+DEFAULT_DETECTOR = "detector-lite"
+DEFAULT_FLOW = "dis"
+DEFAULT_EDGE_DETECTOR = "edges-lite"
+DEFAULT_MARKER = "click-lite"
+THEN = "+"
+"""Between a discoverer and the segmenter that follows what it finds: ``embedding+rgmp-lite``."""
+
+
+def _one_shot_boxes(network: Any, config: OneShotBoxesConfig, runtime: Runtime) -> BoxFiltered:
+    from rotomask.catalog.loading import load_boxes  # which looks detectors up in this table
+
+    detector = load_boxes(config.boxes, device=str(runtime.device), precision=runtime.precision)
+    return BoxFiltered(FineTunedSegmenter(network, config, runtime), detector, config.box_filter)
+
+
+def _grabcut(network: None, config: GrabCutConfig, runtime: Runtime) -> GrabCutMarker:
+    return GrabCutMarker(config)
+
+
+def _click_lite(network: Any, config: ClickMarkerConfig, runtime: Runtime) -> ClickMarker:
+    return ClickMarker(network, config, runtime)
+
+
+def _dis(network: None, config: NoSettings, runtime: Runtime) -> DISFlow:
+    return DISFlow()
+
+
+def _flow_lite(network: Any, config: NoSettings, runtime: Runtime) -> LearnedFlow:
+    return LearnedFlow(network, runtime)
+
+
+def _refined_dis(network: Any, config: NoSettings, runtime: Runtime) -> LearnedFlow:
+    return LearnedFlow(network, runtime, start=DISFlow())
+
+
+def _flow_saliency(
+    network: None, config: FlowSaliencyConfig, runtime: Runtime
+) -> FlowSaliencyDiscoverer:
+    return FlowSaliencyDiscoverer(config)
+
+
+def _edge_detector(network: Any, config: EdgeDetectorConfig, runtime: Runtime) -> EdgeDetector:
+    return EdgeDetector(network, runtime, size=config.size)
+
+
+_STM_ROLE = SegmenterRole(
+    build=SpaceTimeSegmenter,
+    # The published memory: the first frame, the previous one, every fifth; no bound.
+    config=SpaceTimeConfig(use_previous=True, memory_frames=None, enlarge="auto"),
+    learns_online=True,
+)
+_OSVOS_ROLE = SegmenterRole(
+    build=FineTunedSegmenter,
+    config=replace(OSVOS_FINE_TUNING, enlarge="auto"),
+    learns_reference=True,
+    box_filter=BoxFilterConfig(),
+)
+
+CATALOG: dict[str, Entry] = {
+    "stm-lite": Entry(
+        summary="space-time memory for a plain CPU; the default",
+        network=network_builder(STMLite, STMLiteConfig),
+        weights="stm-lite",
+        segmenter=SegmenterRole(
+            build=SpaceTimeSegmenter, config=SpaceTimeConfig(enlarge="auto"), learns_online=True
+        ),
+    ),
+    "stm": Entry(
+        summary="space-time memory as published (Oh et al. 2019), ResNet-50; bring STM_weights.pth",
+        network=network_builder(STM, STMConfig),
+        segmenter=_STM_ROLE,
+    ),
+    "stm-refine50": Entry(
+        summary="stm with scale-aware features (after Yu et al. 2019); bring weights that you "
+        "trained",
+        network=network_builder(STMRefine50, STMRefine50Config),
+        segmenter=_STM_ROLE,
+    ),
+    "rgmp-lite": Entry(
+        summary="reference-guided mask propagation for a plain CPU",
+        network=network_builder(RGMPLite, RGMPLiteConfig),
+        weights="rgmp-lite",
+        segmenter=SegmenterRole(
+            build=ReferenceGuidedSegmenter,
+            config=ReferenceGuidedConfig(reach=0.3, enlarge="auto"),
+            averages_scales=True,
+            learns_online=True,
+        ),
+    ),
+    "rgmp": Entry(
+        summary="reference-guided mask propagation (Oh et al. 2018), ResNet-50; bring weights.pth",
+        network=network_builder(RGMP, RGMPConfig),
+        segmenter=SegmenterRole(
+            build=ReferenceGuidedSegmenter,
+            config=ReferenceGuidedConfig(enlarge="auto"),
+            averages_scales=True,
+            learns_online=True,
+        ),
+    ),
+    "oneshot": Entry(
+        summary="an appearance network fine-tuned on the first frame, for a plain CPU",
+        network=network_builder(OneShotLite, OneShotLiteConfig),
+        weights="oneshot",
+        segmenter=SegmenterRole(
+            build=FineTunedSegmenter,
+            config=FineTuningConfig(enlarge="auto"),
+            learns_reference=True,
+            box_filter=BoxFilterConfig(),
+        ),
+    ),
+    "oneshot-boxes": Entry(
+        summary="oneshot, filtered by the boxes of a detector; --boxes selects which",
+        network=network_builder(OneShotLite, OneShotLiteConfig),
+        weights="oneshot",
+        segmenter=SegmenterRole(
+            build=_one_shot_boxes,
+            config=OneShotBoxesConfig(enlarge="auto"),
+            learns_reference=True,
+            filters_by_boxes=True,
+            box_filter=BoxFilterConfig(),
+        ),
+    ),
+    "osvos": Entry(
+        summary="one-shot segmentation (Caelles et al. 2017), VGG-16; bring parent_epoch-240.pth",
+        network=network_builder(OSVOS, OSVOSConfig),
+        segmenter=_OSVOS_ROLE,
+    ),
+    "osvos-slim": Entry(
+        summary="osvos with side features one channel deep; bring weights that you trained",
+        network=network_builder(OSVOS, OSVOSConfig, default=SLIM),
+        segmenter=_OSVOS_ROLE,
+    ),
+    "embedding": Entry(
+        summary="instance embeddings learnt from stills (Li et al. 2018): finds moving objects in "
+        "every frame, or follows annotated ones",
+        network=network_builder(EmbeddingNet, EmbeddingConfig),
+        weights="embedding",
+        segmenter=SegmenterRole(build=EmbeddingSegmenter, config=AnnotatedConfig()),
+        discoverer=Role(build=EmbeddingDiscoverer, config=DiscoveryConfig(crf=True)),
+    ),
+    "flow-saliency": Entry(
+        summary="what moves unlike the camera: the baseline from optical flow alone",
+        discoverer=Role(build=_flow_saliency, config=FlowSaliencyConfig()),
+    ),
+    "click-lite": Entry(
+        summary="the mask of one frame from clicks, boxes and scribbles, for a plain CPU",
+        network=network_builder(ClickLite, ClickLiteConfig),
+        weights="click-lite",
+        interactive=Role(build=_click_lite, config=ClickMarkerConfig()),
+    ),
+    "click-lite-learning": Entry(
+        summary="click-lite, adapted to the frame where it disobeys the clicks; slower",
+        network=network_builder(ClickLite, ClickLiteConfig),
+        weights="click-lite",
+        interactive=Role(build=_click_lite, config=ClickMarkerConfig(learning=LearningConfig())),
+    ),
+    "grabcut": Entry(
+        summary="the mask of one frame by GrabCut (Rother et al. 2004), from colours and edges",
+        interactive=Role(build=_grabcut, config=GrabCutConfig()),
+    ),
+    "detector-lite": Entry(
+        summary="boxes of objects of any kind, for a plain CPU",
+        network=network_builder(DetectorLite, DetectorLiteConfig),
+        weights="detector-lite",
+        detector=Role(build=LiteDetector, config=LiteConfig()),
+    ),
+    "dis": Entry(
+        summary="optical flow by dense inverse search (Kroeger et al. 2016), as OpenCV has it",
+        flow=Role(build=_dis, config=NoSettings()),
+    ),
+    "flow-lite": Entry(
+        summary="optical flow by a small network: pyramid, warping, local correlation (after Sun "
+        "et al. 2018)",
+        network=network_builder(FlowLite, FlowLiteConfig),
+        weights="flow-lite",
+        flow=Role(build=_flow_lite, config=NoSettings()),
+    ),
+    "dis+flow-lite": Entry(
+        summary="optical flow by dis, made better by flow-lite's fine levels",
+        network=network_builder(FlowLite, FlowLiteConfig),
+        weights="flow-lite",
+        flow=Role(build=_refined_dis, config=NoSettings()),
+    ),
+    "edges-lite": Entry(
+        summary="outlines of objects (HED on a light PSPNet), from a frame",
+        network=network_builder(HEPSPNet, EdgeConfig),
+        weights="edges-lite",
+        edges=Role(build=_edge_detector, config=EdgeDetectorConfig()),
+    ),
+    "edges-flow-lite": Entry(
+        summary="outlines of objects (HED on a light PSPNet), from a frame and its optical flow",
+        network=network_builder(HEPSPNet, EdgeConfig),
+        weights="edges-flow-lite",
+        edges=Role(build=_edge_detector, config=EdgeDetectorConfig()),
+    ),
+}
+
+
+def names(role: RoleName | None = None) -> tuple[str, ...]:
+    """Names of the catalogue, of all entries or of those with a role."""
+    return tuple(n for n, entry in CATALOG.items() if role is None or role in entry.roles)
+
+
+def find(name: str, role: RoleName | None = None) -> Entry:
+    """The entry of a name.
+
+    Raises:
+        OptionError: If there is none with this role; the message lists those that there are.
+    """
+    entry = CATALOG.get(name)
+    if entry is not None and (role is None or role in entry.roles):
+        return entry
+    kind = "model" if role is None else ROLES[role]
+    choice = f"known {kind}s: {', '.join(names(role))}"
+    if entry is None:
+        raise OptionError(f"unknown {kind} {name!r}; {choice}")
+    uses = " and ".join(ROLES[use] for use in entry.roles)
+    raise OptionError(f"{name} is of another kind ({uses}); {choice}")
+
+
+def segmenter_role(name: str) -> SegmenterRole:
+    """How an entry follows objects, and what it is capable of.
+
+    Raises:
+        OptionError: If the entry is no segmenter; the message lists those that there are.
+    """
+    role = find(name, "segmenter").segmenter
+    assert role is not None
+    return role
+
+
+def find_then_follow(name: str) -> tuple[str, str | None]:
+    """The discoverer and the segmenter by which a model cuts a video that nobody annotated.
+
+    Args:
+        name: ``A+B``: A finds the objects, B follows them from the frame in which they are
+            clearest; a discoverer alone: it segments every frame; a segmenter alone: it follows
+            what ``embedding`` finds.
+
+    Returns:
+        Their names; None in place of the segmenter where nothing is followed.
+
+    Raises:
+        OptionError: If one of the names is unknown.
+
+    Example:
+        >>> find_then_follow("flow-saliency+rgmp-lite")
+        ('flow-saliency', 'rgmp-lite')
+        >>> find_then_follow("stm-lite"), find_then_follow("embedding")
+        (('embedding', 'stm-lite'), ('embedding', None))
+    """
+    first, then, second = name.partition(THEN)
+    if then and name not in CATALOG:
+        find(first, "discoverer")
+        find(second, "segmenter")
+        return first, second
+    if name in names("discoverer"):
+        return name, None
+    find(name, "segmenter")
+    return DEFAULT_FINDER, name
+
+
+def needs_no_mask(name: str) -> bool:
+    """True of a method without annotation: a discoverer, or ``A+B``.
+
+    Raises:
+        OptionError: If the name is unknown.
+    """
+    _, follower = find_then_follow(name)
+    return follower != name

@@ -27,6 +27,7 @@ ROOMS = (
     ("detection",),
     ("networks",),
     ("render",),
+    ("matting",),
     ("video",),
     ("masks",),
     # The ground is one floor: its three files may use each other.

@@ -1,0 +1,229 @@
+"""Soft edges of a cut-out: opacity from a mask and its picture, and colours without background."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from rotomask.errors import OptionError, ShapeError
+
+Pixels = npt.NDArray[np.uint8]
+Array = npt.NDArray[np.float32]
+
+MOST_EDGE_PX = 200.0
+"""Largest feather or choke, px."""
+
+_CERTAIN = 0.05
+"""Opacity nearer than this to 0 or 1 is certain, if no less certain pixel is near."""
+_HAZE = 0.1
+"""Opacity from a guided filter below this, or as near to 1, is stretched to 0 or 1."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EdgeControls:
+    """How the edge of a cut-out is changed; the default leaves it as it is."""
+
+    feather_px: float = 0.0
+    """Width of the soft edge that is added, half of it on either side, px of the video."""
+    choke_px: float = 0.0
+    """How far the edge moves inwards, px of the video; negative: outwards."""
+    despill: bool = False
+    """Whether the background's colour is removed from the edge."""
+    matting: bool = False
+    """Whether the opacity at the edge follows the picture (guided filter): hair, motion blur."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.feather_px <= MOST_EDGE_PX:
+            raise OptionError(f"feather goes from 0 to {MOST_EDGE_PX:g} px, got {self.feather_px}")
+        if not abs(self.choke_px) <= MOST_EDGE_PX:
+            raise OptionError(
+                f"choke goes from {-MOST_EDGE_PX:g} to {MOST_EDGE_PX:g} px, got {self.choke_px}"
+            )
+
+    def scaled(self, scale: float) -> "EdgeControls":
+        """The same controls for a picture of another size."""
+        return EdgeControls(
+            feather_px=self.feather_px * scale,
+            choke_px=self.choke_px * scale,
+            despill=self.despill,
+            matting=self.matting,
+        )
+
+
+def edge_alpha(image: Pixels, alpha: Array, controls: EdgeControls) -> Array:
+    """Opacity after matting, choke and feather, in this order: H×W float32, 0 to 1.
+
+    Args:
+        image: H×W×3 uint8 RGB.
+        alpha: H×W, 0 to 1.
+        controls: What is done; the default returns `alpha` itself.
+
+    Raises:
+        ShapeError: If the sizes differ.
+    """
+    if controls.matting:
+        alpha = guided_alpha(image, alpha)
+    if controls.choke_px:
+        alpha = choke(alpha, controls.choke_px)
+    if controls.feather_px:
+        alpha = feather(alpha, controls.feather_px)
+    return alpha
+
+
+def feather(alpha: Array, width_px: float) -> Array:
+    """Opacity with an edge that is softer by about a width: H×W float32, 0 to 1."""
+    if width_px <= 0:
+        return alpha
+    # A Gaussian step rises from 2 % to 98 % over 4 sigma.
+    soft = cv2.GaussianBlur(alpha, (0, 0), width_px / 4, borderType=cv2.BORDER_REPLICATE)
+    return np.asarray(soft, np.float32).clip(0, 1)
+
+
+def choke(alpha: Array, radius_px: float) -> Array:
+    """Opacity whose edge lies further in by a radius (negative: out): H×W float32, 0 to 1.
+
+    Grey erosion or dilation by a disc; the edge stays as soft as it was. Nothing is eroded where
+    the object leaves the frame.
+    """
+    radius = abs(radius_px)
+    whole = int(radius)
+    operation = cv2.erode if radius_px > 0 else cv2.dilate
+
+    def moved(steps: int) -> Array:
+        if steps == 0:
+            return alpha
+        disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * steps + 1, 2 * steps + 1))
+        edge = cv2.BORDER_REPLICATE
+        return np.asarray(operation(alpha, disc, borderType=edge), np.float32)
+
+    near = moved(whole)
+    part = np.float32(radius - whole)
+    if part == 0:
+        return near
+    mixed: Array = near * (1 - part) + moved(whole + 1) * part  # between two whole radii
+    return mixed
+
+
+def guided_alpha(
+    image: Pixels, alpha: Array, radius_px: float | None = None, epsilon: float = 1e-4
+) -> Array:
+    """Opacity that follows the picture near the edge of a mask: H×W float32, 0 to 1.
+
+    A guided filter with the picture as the guide, an approximation of closed-form matting (He et
+    al. 2010, "Guided Image Filtering", eqs. 11-13 and sec. 3.5). Away from the edge the mask is
+    certain and stays.
+
+    Args:
+        image: H×W×3 uint8 RGB.
+        alpha: H×W, 0 to 1: a mask, or probabilities.
+        radius_px: Half the filter's window, and how far from the edge opacity may change; by
+            default 1.2 % of the short side, at least 2 px.
+        epsilon: Smaller values follow the picture more closely; colours are 0 to 1.
+
+    Raises:
+        ShapeError: If the sizes differ.
+    """
+    _check_sizes(image, alpha)
+    radius = max(2, round(0.012 * min(alpha.shape) if radius_px is None else radius_px))
+    box = _box_of((alpha > _CERTAIN).astype(np.uint8), 3 * radius)
+    if box is None:
+        return alpha.astype(np.float32)
+    result = alpha.astype(np.float32, copy=True)
+    crop = result[box]
+    guide = (image[box] / np.float32(255)).astype(np.float32)
+    filtered = _guided_filter(guide, crop, radius, epsilon)
+    stretched = ((filtered - _HAZE) / (1 - 2 * _HAZE)).clip(0, 1)
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    edge = cv2.BORDER_REPLICATE
+    inside = cv2.erode((crop >= 1 - _CERTAIN).astype(np.uint8), disc, borderType=edge) > 0
+    outside = cv2.dilate((crop > _CERTAIN).astype(np.uint8), disc, borderType=edge) == 0
+    result[box] = np.where(inside | outside, crop, stretched)
+    return result
+
+
+def foreground_colours(image: Pixels, alpha: Array, radius_px: float | None = None) -> Pixels:
+    """The object's own colours, without what the background adds at a soft edge: H×W×3 uint8.
+
+    Solves image = alpha F + (1 - alpha) B for F by two rounds of blur fusion (Forte 2021,
+    "Approximate Fast Foreground Colour Estimation", algorithm 1). Opaque pixels keep their colour;
+    far from the object the colour means nothing.
+
+    Args:
+        image: H×W×3 uint8 RGB.
+        alpha: H×W, 0 to 1.
+        radius_px: Half the window of the first round; by default 6 % of the short side.
+
+    Raises:
+        ShapeError: If the sizes differ.
+    """
+    _check_sizes(image, alpha)
+    wide = max(6, round(0.06 * min(alpha.shape) if radius_px is None else radius_px))
+    result = image.copy()
+    box = _box_of((alpha > 0).astype(np.uint8), wide)
+    if box is None:
+        return result
+    crop, opacity = image[box].astype(np.float32), alpha[box].astype(np.float32)
+    colours = background = crop
+    for radius in (wide, max(2, wide // 12)):
+        colours, background = _blur_fusion(crop, colours, background, opacity, radius)
+    result[box] = np.where(opacity[..., None] >= 1, crop, colours).round().astype(np.uint8)
+    return result
+
+
+def _blur_fusion(
+    image: Array, colours: Array, background: Array, alpha: Array, radius: int
+) -> tuple[Array, Array]:
+    """One round: foreground and background colours h×w×3, 0 to 255."""
+    size = (2 * radius + 1, 2 * radius + 1)
+    opacity = alpha[..., None]
+    weight = cv2.blur(alpha, size)[..., None]
+    front = cv2.blur(colours * opacity, size) / (weight + 1e-5)
+    back = cv2.blur(background * (1 - opacity), size) / (1 - weight + 1e-5)
+    rest = image - opacity * front - (1 - opacity) * back
+    fused = (front + opacity * rest).clip(0, 255).astype(np.float32)
+    return fused, back.clip(0, 255).astype(np.float32)
+
+
+def _guided_filter(guide: Array, values: Array, radius: int, epsilon: float) -> Array:
+    """The guided filter for a colour guide, h×w×3, 0 to 1: h×w float32."""
+    size = (2 * radius + 1, 2 * radius + 1)
+
+    def mean(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        return np.asarray(cv2.blur(x, size, borderType=cv2.BORDER_REFLECT_101), np.float64)
+
+    colours, target = guide.astype(np.float64), values.astype(np.float64)
+    colour_mean, target_mean = mean(colours), mean(target)
+    # Per window: covariance of the colours (symmetric 3×3) and of colours and values (3).
+    pairs = [(i, j) for i in range(3) for j in range(i, 3)]
+    products = np.stack([colours[..., i] * colours[..., j] for i, j in pairs], axis=-1)
+    second = np.dstack([mean(np.ascontiguousarray(products[..., k])) for k in range(6)])
+    covariance = np.empty((*target.shape, 3, 3))
+    for k, (i, j) in enumerate(pairs):
+        value = second[..., k] - colour_mean[..., i] * colour_mean[..., j]
+        covariance[..., i, j] = covariance[..., j, i] = value + (epsilon if i == j else 0)
+    cross = mean(colours * target[..., None]) - colour_mean * target_mean[..., None]
+    solved = np.linalg.solve(covariance, cross[..., None])
+    slope = np.asarray(solved[..., 0], np.float64)  # h×w×3
+    offset = target_mean - (slope * colour_mean).sum(-1)
+    filtered = (mean(slope) * colours).sum(-1) + mean(offset)
+    return np.asarray(filtered.clip(0, 1), np.float32)
+
+
+def _box_of(mask: Pixels, margin: int) -> tuple[slice, slice] | None:
+    """Rows and columns of the pixels that are not 0, with a margin, inside the frame."""
+    x, y, width, height = cv2.boundingRect(mask)
+    if width == 0:
+        return None
+    return (
+        slice(max(0, y - margin), y + height + margin),
+        slice(max(0, x - margin), x + width + margin),
+    )
+
+
+def _check_sizes(image: Pixels, alpha: npt.NDArray[np.generic]) -> None:
+    if image.ndim != 3 or image.shape[2] != 3 or image.shape[:2] != alpha.shape:
+        raise ShapeError(
+            f"expected an H×W×3 image and an H×W opacity of the same size, got {image.shape} and "
+            f"{alpha.shape}; resize the opacity to the image"
+        )

@@ -20,13 +20,14 @@ def wall(size: tuple[int, int] = SIZE) -> Pixels:
     noise = np.random.default_rng(7).integers(0, 256, (*size, 3)).astype(np.float32)
     soft = cv2.GaussianBlur(noise, (0, 0), 1.5)
     spread = (soft - soft.mean()) * 2.5 + 120
-    return spread.clip(0, 255).astype(np.uint8)
+    return np.asarray(spread.clip(0, 255), np.uint8)
 
 
 def labels_of(index: int) -> npt.NDArray[np.int32]:
     """The disc, 1, and a small square, 4, in its upper left corner."""
     y, x = np.mgrid[: SIZE[0], : SIZE[1]]
-    labels = (np.hypot(y - 36, x - 20 - 5 * index) < 12).astype(np.int32)
+    labels: npt.NDArray[np.int32] = np.zeros(SIZE, np.int32)
+    labels[np.hypot(y - 36, x - 20 - 5 * index) < 12] = 1
     labels[4:10, 4:10] = 4
     return labels
 

@@ -27,7 +27,7 @@ def cut(tmp_path_factory):
 
 @pytest.mark.parametrize("name", EFFECTS)
 def test_a_preview_is_a_picture_of_its_size(cut, name):
-    view = open_effect(name, *cut, width=48)
+    view = open_effect(name, cut[0], cut[1], width=48)
     picture = view.picture(5)
     assert picture.dtype == np.uint8
     assert picture.shape[2] == (4 if view.effect.transparent else 3)
@@ -48,12 +48,12 @@ def test_the_list_is_plain_data(name):
 
 @pytest.mark.parametrize("name", IDENTITY)
 def test_settings_of_zero_give_the_input(cut, name):
-    picture = open_effect(name, *cut, IDENTITY[name]).picture(6)
+    picture = open_effect(name, cut[0], cut[1], IDENTITY[name]).picture(6)
     np.testing.assert_array_equal(picture, image_of(6))
 
 
 def test_only_the_selected_object_is_touched(cut):
-    picture = open_effect("anonymise", *cut, {"style": "fill"}, objects=(1,)).picture(4)
+    picture = open_effect("anonymise", cut[0], cut[1], {"style": "fill"}, objects=(1,)).picture(4)
     is_square = labels_of(4) == 4
     np.testing.assert_array_equal(picture[is_square], image_of(4)[is_square])
     inside = labels_of(4) == 1
@@ -65,12 +65,12 @@ def test_the_object_stays_as_it_is(cut):
     y, x = np.mgrid[: SIZE[0], : SIZE[1]]
     core = np.hypot(y - 36, x - 20 - 5 * 6) < 7
     for name in ("blur-background", "grey-background", "outline"):
-        picture = open_effect(name, *cut).picture(6)
+        picture = open_effect(name, cut[0], cut[1]).picture(6)
         np.testing.assert_array_equal(picture[core], image_of(6)[core], err_msg=name)
 
 
 def test_settings_change_without_a_new_scene(cut):
-    view = open_effect("grey-background", *cut)
+    view = open_effect("grey-background", cut[0], cut[1])
     other = view.with_settings(amount=0.5, dim="0")
     assert other.scene is view.scene
     assert other.settings.to_json() == {"amount": 0.5, "dim": 0.0, "contrast": 1.0}
@@ -104,12 +104,12 @@ def test_a_corrected_mask_is_seen(tmp_path):
 )
 def test_wrong_settings_are_told(cut, name, values, message):
     with pytest.raises(OptionError, match=message):
-        open_effect(name, *cut, values)
+        open_effect(name, cut[0], cut[1], values)
 
 
 def test_a_frame_that_is_not_there(cut):
     with pytest.raises(OptionError, match=f"has no frame {FRAMES}; it has {FRAMES}, from 0"):
-        open_effect("outline", *cut).picture(FRAMES)
+        open_effect("outline", cut[0], cut[1]).picture(FRAMES)
 
 
 def any_value(option: Option) -> st.SearchStrategy[object]:
@@ -132,6 +132,8 @@ def test_any_settings_render(cut, data):
     name = data.draw(st.sampled_from([n for n in EFFECTS if "plate" not in EFFECTS[n].needs]))
     effect = find_effect(name)
     values = {o.name: data.draw(any_value(o), label=o.name) for o in effect.settings.options()}
-    picture = open_effect(name, *cut, values, width=48).picture(data.draw(st.integers(0, 11)))
+    picture = open_effect(name, cut[0], cut[1], values, width=48).picture(
+        data.draw(st.integers(0, 11))
+    )
     assert picture.dtype == np.uint8
     assert picture.ndim == 3

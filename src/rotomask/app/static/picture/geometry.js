@@ -1,0 +1,65 @@
+/** Where the picture lies on the stage; all in CSS pixels of the stage. */
+
+import { signal } from '../core/lib.js';
+import * as S from '../core/state.js';
+
+export const stageSize = signal({ width: 0, height: 0 });
+const MARGIN = 16;
+
+/** The picture's rectangle, with `scale` in CSS pixels a pixel of the video. */
+export function place() {
+  const { width, height } = stageSize.value;
+  const [w, h] = videoSize();
+  const z = S.zoom.value;
+  if (z.fit) {
+    const margin = width < 700 ? 4 : MARGIN;
+    const scale = Math.max(0.01, Math.min((width - 2 * margin) / w, (height - 2 * margin) / h));
+    return { x: (width - w * scale) / 2, y: (height - h * scale) / 2, width: w * scale, height: h * scale, scale };
+  }
+  return { x: z.x, y: z.y, width: w * z.scale, height: h * z.scale, scale: z.scale };
+}
+
+export const videoSize = () => [S.project.value?.width || 854, S.project.value?.height || 480];
+
+/** A point of the stage in pixels of the video, not rounded, perhaps outside. */
+export function toVideo(point, p = place()) {
+  return [(point[0] - p.x) / p.scale, (point[1] - p.y) / p.scale];
+}
+
+export const toStage = ([x, y], p = place()) => [p.x + x * p.scale, p.y + y * p.scale];
+
+export function inside([x, y]) {
+  const [w, h] = videoSize();
+  return x >= 0 && y >= 0 && x < w && y < h;
+}
+
+export function clampPoint([x, y]) {
+  const [w, h] = videoSize();
+  return [Math.max(0, Math.min(w - 1, x)), Math.max(0, Math.min(h - 1, y))];
+}
+
+/** Zooms by a factor about a point of the stage that stays where it is. */
+export function zoomAt(factor, point) {
+  const p = place();
+  const { width, height } = stageSize.value;
+  const [w, h] = videoSize();
+  const fit = Math.min(width / w, height / h);
+  const scale = Math.max(Math.min(0.5, fit * 0.5), Math.min(32, p.scale * factor));
+  const about = point ?? [width / 2, height / 2];
+  const [vx, vy] = toVideo(about, p);
+  S.zoom.value = keepInSight({ fit: false, scale, x: about[0] - vx * scale, y: about[1] - vy * scale });
+}
+
+export function panBy(dx, dy) {
+  const p = place();
+  S.zoom.value = keepInSight({ fit: false, scale: p.scale, x: p.x + dx, y: p.y + dy });
+}
+
+/** At least 48 pixels of the picture stay on the stage. */
+function keepInSight(z) {
+  const { width, height } = stageSize.value;
+  const [w, h] = videoSize();
+  const x = Math.max(48 - w * z.scale, Math.min(width - 48, z.x));
+  const y = Math.max(48 - h * z.scale, Math.min(height - 48, z.y));
+  return { ...z, x, y };
+}

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from rotomask import load_detector, load_model
 from rotomask.arrays import Frame, Mask, Probabilities
 from rotomask.catalog import segmenter_role
-from rotomask.data.benchmarks.sequences import VideoDataset, VideoSequence
+from rotomask.data.sequences import VideoDataset, VideoSequence
 from rotomask.detection import Detections, Detector
 from rotomask.detection.boxes import label_boxes
 from rotomask.evaluation import TrackProtocol, score_sequence

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from rotomask import load_model
 from rotomask.arrays import Frame, Probabilities
-from rotomask.data.benchmarks.sequences import VideoSequence
+from rotomask.data.sequences import VideoSequence
 from rotomask.evaluation import boundary_accuracy, region_similarity
 from rotomask.refine import DenseCRFConfig, dense_crf
 from rotomask.segmenters.base import Segmenter

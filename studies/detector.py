@@ -11,7 +11,7 @@ import time
 import numpy as np
 
 from rotomask import load_detector
-from rotomask.data.benchmarks.sequences import VideoDataset
+from rotomask.data.sequences import VideoDataset
 from rotomask.detection import Detections
 from rotomask.detection.boxes import Boxes, box_iou, label_boxes
 from rotomask.evaluation.measures.detection import average_precision, recall

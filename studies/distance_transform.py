@@ -22,7 +22,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rotomask.arrays import Frame
-from rotomask.data.training.clips import AnnotatedVideo, find_videos
+from rotomask.data.sequences import VideoSequence
+from rotomask.data.training.clips import find_videos
 from rotomask.data.training.images import Image, Labels
 from rotomask.render import overlay
 from rotomask.training.clip_data import HELD_OUT
@@ -107,7 +108,7 @@ def _touch(one: npt.NDArray[np.bool_], other: npt.NDArray[np.bool_]) -> bool:
     return bool((grown & other).any())
 
 
-def scenes_of(videos: list[AnnotatedVideo], count: int) -> tuple[list[Scene], list[Scene]]:
+def scenes_of(videos: list[VideoSequence], count: int) -> tuple[list[Scene], list[Scene]]:
     """Composed scenes, `count` of every video with others' objects in front, and real frames."""
     composed: list[Scene] = []
     real: list[Scene] = []

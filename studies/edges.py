@@ -21,7 +21,8 @@ import torch
 
 from rotomask import load_edge_detector
 from rotomask.arrays import Frame
-from rotomask.data.training.clips import AnnotatedVideo, find_videos
+from rotomask.data.sequences import VideoSequence
+from rotomask.data.training.clips import find_videos
 from rotomask.edges.edge_detector import EdgeMaps
 from rotomask.edges.motion_edges import EdgeMap, merge_edges, motion_edges
 from rotomask.edges.thinning import thin_edges
@@ -116,9 +117,7 @@ def merged(weight: float) -> Method:
     return merge
 
 
-def pairs(
-    video: AnnotatedVideo, every: int
-) -> Iterator[tuple[Frame, Frame, npt.NDArray[np.bool_]]]:
+def pairs(video: VideoSequence, every: int) -> Iterator[tuple[Frame, Frame, npt.NDArray[np.bool_]]]:
     """Some frames with the next one and the objects' mask; DAVIS scores no first or last frame."""
     for index in range(1, len(video) - 1, every):
         frame, labels = video.read(index)

@@ -21,7 +21,8 @@ import numpy.typing as npt
 
 import rotomask
 from rotomask.catalog import load_marker
-from rotomask.data.training.clips import AnnotatedVideo, find_videos
+from rotomask.data.sequences import VideoSequence
+from rotomask.data.training.clips import find_videos
 from rotomask.evaluation.measures.boundary import boundary_accuracy
 from rotomask.evaluation.measures.region import region_similarity
 from rotomask.evaluation.robot import ClickRobot
@@ -37,7 +38,7 @@ BoolMask = npt.NDArray[np.bool_]
 MOST_CLICKS, GOOD_ENOUGH = 3, 0.95
 
 
-def run_video(video: AnnotatedVideo, arguments: argparse.Namespace) -> list[dict[str, Any]]:
+def run_video(video: VideoSequence, arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """J&F, clicks and seconds of every round of a video."""
     file = arguments.out / f"{video.name}.json"
     if file.is_file():
@@ -45,7 +46,7 @@ def run_video(video: AnnotatedVideo, arguments: argparse.Namespace) -> list[dict
         return stored
     folder = arguments.out / video.name
     shutil.rmtree(folder, ignore_errors=True)
-    opened = open_video(video.frames[0].parent)
+    opened = open_video(video.images[0].parent)
     truths = [video.read(index)[1] > 0 for index in range(len(video))]
     marker, segmenter = load_marker(arguments.marker), load_model(size=arguments.size)
     used = {len(video) // 2}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rotomask.arrays import Frame, Mask
-from rotomask.data.benchmarks.sequences import VideoDataset, VideoSequence
+from rotomask.data.sequences import VideoDataset, VideoSequence
 from rotomask.evaluation import score_sequence
 from rotomask.segmenters.base import Segmenter
 from rotomask.segmenters.follow import Annotation, FollowedFrame, follow

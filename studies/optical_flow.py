@@ -19,8 +19,9 @@ import numpy.typing as npt
 
 from rotomask import load_flow
 from rotomask.catalog import names as names_of
+from rotomask.data.sequences import VideoSequence
 from rotomask.data.simulation.flow_pairs import FlowPairConfig, simulate_flow_pair
-from rotomask.data.training.clips import AnnotatedVideo, find_videos
+from rotomask.data.training.clips import find_videos
 from rotomask.data.training.images import Image
 from rotomask.data.training.stills import find_stills
 from rotomask.evaluation import region_similarity
@@ -66,7 +67,7 @@ def simulated(estimators: Estimators, duts: Path, pairs: int, size: int) -> dict
 
 
 def moved_masks(
-    estimators: Estimators, videos: Sequence[AnnotatedVideo], every: int
+    estimators: Estimators, videos: Sequence[VideoSequence], every: int
 ) -> dict[str, dict[str, list[float]]]:
     """Overlap of moved and true masks by estimator and video; ``no motion`` leaves the mask."""
     overlaps: dict[str, dict[str, list[float]]] = {}
@@ -118,9 +119,7 @@ def masks_table(overlaps: dict[str, dict[str, list[float]]]) -> str:
     return markdown_table(["flow", "mean IoU", "worst video", "better than DIS on"], rows)
 
 
-def picture(
-    estimators: Estimators, videos: Sequence[AnnotatedVideo], names: Sequence[str]
-) -> Image:
+def picture(estimators: Estimators, videos: Sequence[VideoSequence], names: Sequence[str]) -> Image:
     """Rows of a frame, the flow of each estimator in the same colours, and consistent pixels."""
     images, titles = [], []
     for video in (v for v in videos if v.name in names):

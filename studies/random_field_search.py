@@ -22,7 +22,7 @@ import optuna
 
 from rotomask import load_model
 from rotomask.arrays import Frame
-from rotomask.data.benchmarks.sequences import VideoDataset, VideoSequence
+from rotomask.data.sequences import VideoDataset, VideoSequence
 from rotomask.evaluation import boundary_accuracy, open_benchmark, region_similarity
 from rotomask.flow.optical_flow import DISFlow
 from rotomask.networks.sizing import working_size

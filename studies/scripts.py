@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import torch
 
-from rotomask.data.benchmarks.sequences import VideoDataset
+from rotomask.data.sequences import VideoDataset
 from rotomask.evaluation import open_benchmark
 from rotomask.render import Pixels
 from rotomask.training.clip_data import HELD_OUT

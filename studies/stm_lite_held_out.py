@@ -14,7 +14,8 @@ from pathlib import Path
 import torch
 
 from rotomask.catalog import load_model, shipped_weights
-from rotomask.data.training.clips import AnnotatedVideo, find_videos
+from rotomask.data.sequences import VideoSequence
+from rotomask.data.training.clips import find_videos
 from rotomask.segmenters.space_time import SpaceTimeSegmenter
 from rotomask.training.clip_data import HELD_OUT
 from rotomask.training.composed_videos import compose_videos
@@ -38,7 +39,7 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     held_out = [v for v in find_videos(arguments.davis) if v.name in HELD_OUT]
     composed = compose_videos(held_out)
-    groups: dict[str, list[AnnotatedVideo]] = {
+    groups: dict[str, list[VideoSequence]] = {
         "held-out": list(held_out),
         "twins": [v for v in composed if v.name.endswith("-twins")],
         "others": [v for v in composed if v.name.endswith("-others")],

@@ -24,7 +24,7 @@ import numpy as np
 from rotomask import load_model
 from rotomask.arrays import Mask, Probabilities
 from rotomask.catalog import segmenter_role
-from rotomask.data.benchmarks.sequences import VideoSequence
+from rotomask.data.sequences import VideoSequence
 from rotomask.evaluation import score_sequence
 from rotomask.refine import dense_crf, filter_components
 from rotomask.segmenters.base import Segmenter

@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 
 from rotomask.catalog import load_network
-from rotomask.data.benchmarks.sequences import VideoSequence
+from rotomask.data.sequences import VideoSequence
 from rotomask.evaluation.measures.region import region_similarity
 from rotomask.files import complete_or_absent
 from rotomask.networks.embedding import EmbeddingNet

@@ -21,7 +21,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from rotomask.data.training.clips import AnnotatedVideo
+from rotomask.data.sequences import VideoSequence
 from rotomask.training.campaign import STAGES, for_gpu, with_steps
 from rotomask.training.clip_data import ClipData, OpenedClips, open_clip_data
 from rotomask.training.loop import Hardware, Progress, Run, fit
@@ -95,7 +95,7 @@ class Stage:
 
     recipe: SpaceTimeRecipe
     clips: ClipData
-    held_out: tuple[AnnotatedVideo, ...]
+    held_out: tuple[VideoSequence, ...]
     initial: Path | None
     folder: Path
     hardware: Hardware

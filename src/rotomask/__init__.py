@@ -35,7 +35,7 @@ _HOME = {
     "correct": "rotomask.jobs.correct",
     "cut": "rotomask.jobs.cut",
     "detect": "rotomask.jobs.detect",
-    "evaluate": "rotomask.evaluation.scoring:evaluate_results",
+    "evaluate": "rotomask.jobs.evaluate",
     "export_cut": "rotomask.jobs.export:export",
     "load_detector": "rotomask.catalog",
     "load_discoverer": "rotomask.jobs.loading",
@@ -98,13 +98,13 @@ __all__ = [
 if TYPE_CHECKING:
     from rotomask.catalog import load_detector, load_edge_detector, load_flow, load_marker
     from rotomask.errors import RotomaskError
-    from rotomask.evaluation.scoring import evaluate_results as evaluate
     from rotomask.jobs.benchmark import benchmark
     from rotomask.jobs.correct import correct, undo_correction
     from rotomask.jobs.cut import CutOptions, cut
     from rotomask.jobs.detect import detect
     from rotomask.jobs.edges import EdgeOptions
     from rotomask.jobs.edges import edges as write_edges
+    from rotomask.jobs.evaluate import evaluate
     from rotomask.jobs.export import export as export_cut
     from rotomask.jobs.flow import FlowOptions
     from rotomask.jobs.flow import flow as write_flow

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rotomask.data.benchmarks.sequences import VideoDataset
+from rotomask.data.sequences import VideoDataset
 from rotomask.evaluation import open_benchmark
 
 SHARED = Path(__file__).parents[3] / "shared"

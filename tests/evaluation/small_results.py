@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rotomask.data.benchmarks.sequences import VideoDataset
+from rotomask.data.sequences import VideoDataset
 from rotomask.evaluation import EvaluationResult, evaluate_results, open_benchmark
 from tests.evaluation.small_datasets import (
     moving_labels,

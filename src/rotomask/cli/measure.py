@@ -1,7 +1,6 @@
 """Commands that measure: benchmarks, scores of masks, comparisons."""
 
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -101,12 +100,9 @@ def benchmark(
             device=runtime.device,
             precision=runtime.precision,
             overwrite=run.overwrite,
+            **reports.files(),
         )
         result = run_benchmark(data.benchmark, data.root, run.out, options, on_progress=on_progress)
-        if result.figures:
-            _save(result, reports, data, run.out)
-        elif reports.json_file is not None:
-            result.to_json(reports.json_file)
     if not messages.quiet:
         _print_run(result, run.out)
 
@@ -135,20 +131,18 @@ def evaluate(
 ) -> None:
     """Score existing masks against the ground truth of a benchmark."""
     with job(nothing_written, messages, unit="sequences") as on_progress:
-        from rotomask.evaluation import TrackProtocol, evaluate_results, open_benchmark
+        from rotomask.jobs.evaluate import EvaluateOptions
+        from rotomask.jobs.evaluate import evaluate as run
 
-        dataset = open_benchmark(data.benchmark, data.root, data.split)
-        if data.sequence_names is not None:
-            dataset = dataset.select(data.sequence_names)
-        result = evaluate_results(
-            dataset,
-            results,
-            protocol=TrackProtocol(measures=("J", "F", "T")) if stability else None,
-            on_missing="empty" if allow_missing else "error",
+        options = EvaluateOptions(
+            split=data.split,
+            sequences=data.sequence_names,
+            stability=stability,
+            allow_missing=allow_missing,
             processes=processes,
-            on_progress=None if on_progress is None else partial(on_progress, "score"),
+            **reports.files(),
         )
-        _save(result, reports, data, results)
+        result = run(data.benchmark, data.root, results, options, on_progress=on_progress)
     if not messages.quiet:
         print_evaluation(result, by_object=by_object)
 
@@ -170,22 +164,6 @@ def compare(
     print(comparison)
     for note in comparison.notes:
         print(f"note: {note}")
-
-
-def _save(result: "EvaluationResult", reports: Reports, data: BenchmarkData, masks: Path) -> None:
-    from rotomask.evaluation import open_benchmark
-    from rotomask.evaluation.reports import save_reports
-
-    save_reports(
-        result,
-        json=reports.json_file,
-        html=reports.html,
-        csv=reports.csv,
-        latex=reports.latex,
-        # The page shows the worst frames: these need the data set and the masks.
-        dataset=open_benchmark(data.benchmark, data.root, data.split) if reports.html else None,
-        results=masks,
-    )
 
 
 def _print_run(result: "EvaluationResult", out: Path) -> None:

@@ -233,6 +233,10 @@ class Reports:
         Path | None, typer.Option(metavar="FILE", help="Write tables for a paper.")
     ] = None
 
+    def files(self) -> dict[str, Path | None]:
+        """The files as jobs take them."""
+        return {"json": self.json_file, "html": self.html, "csv": self.csv, "latex": self.latex}
+
 
 def read_list(text: str) -> tuple[str, ...]:
     """Names separated by commas."""

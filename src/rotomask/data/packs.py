@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from rotomask.data.training.clips import AnnotatedVideo, MemoryVideo
+from rotomask.data.sequences import MemorySequence, VideoSequence
 from rotomask.data.training.images import Image, Labels
 from rotomask.data.training.stills import Stills, kind_of
 from rotomask.errors import DatasetError
@@ -44,7 +44,7 @@ def write_pack(
     out: Path,
     *,
     stills: Iterable[tuple[str, Picture]] = (),
-    videos: Iterable[AnnotatedVideo] = (),
+    videos: Iterable[VideoSequence] = (),
     side: int = 256,
     quality: int = 40,
 ) -> int:
@@ -77,7 +77,7 @@ def write_pack(
     return out.stat().st_size
 
 
-def read_pack(path: Path, threads: int = 8) -> tuple[MemoryStills, tuple[MemoryVideo, ...]]:
+def read_pack(path: Path, threads: int = 8) -> tuple[MemoryStills, tuple[MemorySequence, ...]]:
     """All stills and videos of a pack, or of all packs (``*.zip``) of a folder, in memory.
 
     Raises:
@@ -95,7 +95,7 @@ def read_pack(path: Path, threads: int = 8) -> tuple[MemoryStills, tuple[MemoryV
         videos.setdefault(name.split("/")[1], []).append(picture)
     return (
         MemoryStills([name for name, _ in stills], [picture for _, picture in stills]),
-        tuple(MemoryVideo(name, (), (), tuple(pictures)) for name, pictures in videos.items()),
+        tuple(MemorySequence.of(name, pictures) for name, pictures in videos.items()),
     )
 
 

@@ -13,8 +13,8 @@ from rotomask.data.benchmarks.fbms import fbms
 from rotomask.data.benchmarks.folder_pair import folder_pair
 from rotomask.data.benchmarks.jumpcut import jumpcut
 from rotomask.data.benchmarks.segtrack import segtrack_v2
-from rotomask.data.benchmarks.sequences import VideoDataset, VideoSequence
 from rotomask.data.benchmarks.youtube_vos import ALL_FRAMES, SEEN_CATEGORIES, youtube_vos
+from rotomask.data.sequences import VideoDataset, VideoSequence
 from rotomask.errors import OptionError
 from rotomask.evaluation.measures.statistics import nan_mean
 from rotomask.evaluation.protocols.davis2017_unsupervised import score_proposals

@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 
 from rotomask.data.benchmarks.folders import image_files
-from rotomask.data.benchmarks.sequences import VideoDataset, VideoSequence
+from rotomask.data.sequences import VideoDataset, VideoSequence
 from rotomask.errors import DatasetError, OptionError, RotomaskError
 from rotomask.evaluation.benchmarks import get_benchmark
 from rotomask.evaluation.protocols.predictions import OnMissing, ResultFolder

@@ -3,7 +3,7 @@
 import zipfile
 from pathlib import Path
 
-from rotomask.data.benchmarks.sequences import VideoDataset
+from rotomask.data.sequences import VideoDataset
 from rotomask.errors import DatasetError
 from rotomask.files import Commit, complete_or_absent, replace_file
 

@@ -16,9 +16,10 @@ import numpy.typing as npt
 from rotomask.arrays import Mask
 from rotomask.catalog import find_then_follow, needs_no_mask, with_settings
 from rotomask.data.benchmarks.jumpcut import DISTANCES, transfers
-from rotomask.data.benchmarks.sequences import VideoDataset, VideoSequence
+from rotomask.data.sequences import VideoDataset, VideoSequence
 from rotomask.errors import OptionError
 from rotomask.evaluation.benchmarks import get_benchmark, open_benchmark
+from rotomask.evaluation.reports import ReportFiles
 from rotomask.evaluation.results import EvaluationResult
 from rotomask.evaluation.scoring import evaluate_results
 from rotomask.evaluation.submission import write_submission
@@ -43,8 +44,8 @@ from rotomask.unsupervised.propagation import clearest_annotation
 
 
 @dataclass(frozen=True, kw_only=True)
-class BenchmarkOptions(ModelSettings):
-    """Which model runs how, and on which sequences."""
+class BenchmarkOptions(ModelSettings, ReportFiles):
+    """Which model runs how, on which sequences, and where its scores are written."""
 
     model: str = "stm-lite"
     """A name of the catalogue; FINDER+FOLLOWER, such as ``embedding+rgmp-lite``, takes no mask."""
@@ -126,8 +127,11 @@ def benchmark(
         run = record.summary([s.name for s in dataset])
         if get_benchmark(name).has_server:
             run["submission"] = str(write_submission(dataset, folder.root, folder.commit))
-    if not any(sequence.scored_frames() for sequence in dataset):
-        return EvaluationResult(
+    if any(sequence.scored_frames() for sequence in dataset):
+        report = None if on_progress is None else partial(on_progress, "score")
+        result = replace(evaluate_results(dataset, folder.root, on_progress=report), run=run)
+    else:
+        result = EvaluationResult(
             benchmark=name,
             split=dataset.split,
             results=folder.root.resolve().name,
@@ -136,8 +140,8 @@ def benchmark(
             notes=("only first masks are public: nothing can be scored here",),
             run=run,
         )
-    report = None if on_progress is None else partial(on_progress, "score")
-    return replace(evaluate_results(dataset, folder.root, on_progress=report), run=run)
+    options.save(result, dataset, folder.root)
+    return result
 
 
 def _request(dataset: VideoDataset, options: BenchmarkOptions) -> JobRequest:

@@ -6,9 +6,9 @@ from typing import Literal
 
 import numpy as np
 
+from rotomask.data.sequences import VideoSequence
 from rotomask.data.simulation import Actor, Composition
 from rotomask.data.simulation.plan import Picture, labels_in
-from rotomask.data.training.clips import AnnotatedVideo
 from rotomask.data.training.stills import Stills
 
 Story = Literal["same kind", "look-alike", "twin", "crowd", "plain"]
@@ -27,7 +27,7 @@ class Cast:
 class Casting:
     """Stills by kind and videos, and the casts drawn from them."""
 
-    def __init__(self, stills: Stills, videos: Sequence[AnnotatedVideo]) -> None:
+    def __init__(self, stills: Stills, videos: Sequence[VideoSequence]) -> None:
         self.stills, self.videos = stills, tuple(videos)
         of_kind: dict[str, list[int]] = {}
         for number, kind in enumerate(stills.kinds):
@@ -100,7 +100,7 @@ class Casting:
     def on_video(
         self,
         composition: Composition,
-        video: AnnotatedVideo,
+        video: VideoSequence,
         frames_read: tuple[Picture, ...],
         objects: int,
         rng: np.random.Generator,
@@ -167,7 +167,7 @@ def _draw_story(composition: Composition, rng: np.random.Generator) -> Story:
     return names[number] if number < len(names) else "plain"
 
 
-def _stretch(video: AnnotatedVideo, frames: int, rng: np.random.Generator) -> tuple[Picture, ...]:
+def _stretch(video: VideoSequence, frames: int, rng: np.random.Generator) -> tuple[Picture, ...]:
     """Frames of a video, one to three apart, in either direction of time."""
     gap = max(1, min(int(rng.integers(1, 4)), (len(video) - 1) // max(1, frames - 1)))
     last = max(0, len(video) - 1 - gap * (frames - 1))

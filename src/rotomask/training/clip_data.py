@@ -11,6 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from rotomask.data.packs import read_pack
+from rotomask.data.sequences import VideoSequence
 from rotomask.data.simulation import (
     ClipPlan,
     Composition,
@@ -21,7 +22,7 @@ from rotomask.data.simulation import (
     stack_clips,
 )
 from rotomask.data.simulation.plan import Picture
-from rotomask.data.training.clips import AnnotatedVideo, find_videos
+from rotomask.data.training.clips import find_videos
 from rotomask.data.training.stills import JoinedStills, Stills, find_stills
 from rotomask.errors import DatasetError, OptionError
 from rotomask.training.casting import Cast, Casting
@@ -125,7 +126,7 @@ class Difficulty:
 class ClipData:
     """Stills and videos, and the batches of clips drawn from them."""
 
-    def __init__(self, stills: Stills, videos: Sequence[AnnotatedVideo]) -> None:
+    def __init__(self, stills: Stills, videos: Sequence[VideoSequence]) -> None:
         self.stills, self.videos = stills, tuple(videos)
         self.difficulty = Difficulty(len(self.videos))
         self.casting = Casting(stills, self.videos)
@@ -260,7 +261,7 @@ class OpenedClips(NamedTuple):
     """Training data that is open: what several tasks can share."""
 
     clips: ClipData
-    held_out: tuple[AnnotatedVideo, ...]
+    held_out: tuple[VideoSequence, ...]
     """Videos to validate on."""
 
 
@@ -393,7 +394,7 @@ def open_stills(data: Data, who: str) -> dict[str, Stills]:
     return {name: find_stills(path) for name, path in data.items()}
 
 
-def open_stills_and_videos(data: Data, who: str) -> tuple[dict[str, Stills], list[AnnotatedVideo]]:
+def open_stills_and_videos(data: Data, who: str) -> tuple[dict[str, Stills], list[VideoSequence]]:
     """The user's stills by name and videos, for networks whose samples are single frames.
 
     Args:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from rotomask.data.sequences import MemorySequence, VideoSequence
 from rotomask.data.simulation import (
     Actor,
     ClipPlan,
@@ -20,7 +21,6 @@ from rotomask.data.simulation import (
     stack_clips,
 )
 from rotomask.data.simulation.plan import Picture
-from rotomask.data.training.clips import AnnotatedVideo, MemoryVideo
 
 FRAMES = 20
 SIZE = 320
@@ -43,8 +43,8 @@ CALM = MotionConfig(strength=0.35, bending=0.3)
 
 
 def compose_videos(
-    videos: Sequence[AnnotatedVideo], *, frames: int = FRAMES, size: int = SIZE
-) -> tuple[MemoryVideo, ...]:
+    videos: Sequence[VideoSequence], *, frames: int = FRAMES, size: int = SIZE
+) -> tuple[MemorySequence, ...]:
     """Two videos of each one given: of look-alikes, and of three different objects.
 
     Args:
@@ -96,13 +96,13 @@ def _plan(
     return None
 
 
-def _rendered(name: str, plan: ClipPlan) -> MemoryVideo:
+def _rendered(name: str, plan: ClipPlan) -> MemorySequence:
     clip = render(stack_clips([plan]))
     images = (clip.frames[0].permute(0, 2, 3, 1) * 255).round().byte().numpy()
-    return MemoryVideo(name, (), (), tuple(zip(images, clip.labels[0].numpy(), strict=True)))
+    return MemorySequence.of(name, zip(images, clip.labels[0].numpy(), strict=True))
 
 
-def _read(video: AnnotatedVideo, frames: int) -> tuple[Picture, ...]:
+def _read(video: VideoSequence, frames: int) -> tuple[Picture, ...]:
     """The first frames of a video; a shorter one goes back and forth."""
     there = list(range(len(video)))
     cycle = there + there[-2:0:-1]

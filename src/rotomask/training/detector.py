@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rotomask.data.sequences import VideoSequence
 from rotomask.data.simulation.motion import affine
-from rotomask.data.training.clips import AnnotatedVideo
 from rotomask.data.training.images import Labels
 from rotomask.data.training.looks import random_colour
 from rotomask.data.training.scenes import Scene, SceneConfig, compose_scene
@@ -99,7 +99,7 @@ class DetectorTask(Task):
         self,
         recipe: DetectorRecipe,
         stills: Mapping[str, Stills],
-        videos: Sequence[AnnotatedVideo],
+        videos: Sequence[VideoSequence],
         initial: Path | None = None,
     ) -> None:
         super().__init__(recipe, initial)
@@ -171,7 +171,7 @@ class DetectorTask(Task):
         return {**self.sizes, "videos": len(self.videos), "video frames": frames}
 
 
-def video_scene(videos: Sequence[AnnotatedVideo], size: int, rng: np.random.Generator) -> Scene:
+def video_scene(videos: Sequence[VideoSequence], size: int, rng: np.random.Generator) -> Scene:
     """Random crop of a random video frame, flipped, rotated, sheared and scaled at random.
 
     Args:

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rotomask.data.sequences import VideoSequence
 from rotomask.data.simulation.click_samples import (
     NEGATIVE,
     POSITIVE,
@@ -26,7 +27,6 @@ from rotomask.data.simulation.click_samples import (
     draw_click,
     draw_sample,
 )
-from rotomask.data.training.clips import AnnotatedVideo
 from rotomask.data.training.images import Image
 from rotomask.data.training.stills import FolderStills, JoinedStills, Stills
 from rotomask.evaluation.measures.region import region_similarity
@@ -114,7 +114,7 @@ class InteractiveTask(Task):
         self,
         recipe: InteractiveRecipe,
         stills: Mapping[str, Stills],
-        videos: Sequence[AnnotatedVideo],
+        videos: Sequence[VideoSequence],
         initial: Path | None = None,
     ) -> None:
         super().__init__(recipe, initial)
@@ -302,7 +302,7 @@ def soft_iou(logits: Tensor, truths: Tensor) -> Tensor:
 
 @torch.no_grad()
 def click_scores(
-    network: ClickLite, videos: Sequence[AnnotatedVideo], stride: int
+    network: ClickLite, videos: Sequence[VideoSequence], stride: int
 ) -> dict[str, float]:
     """Mean IoU after 1, 3 and 5 simulated clicks, and the mean of the three as ``score``.
 

@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from rotomask.arrays import Frame, Mask
-from rotomask.data.training.clips import AnnotatedVideo
+from rotomask.data.sequences import VideoSequence
 from rotomask.evaluation import score_sequence
 from rotomask.segmenters.base import Segmenter
 from rotomask.segmenters.follow import Annotation, follow
 
 
-def validate(make: Callable[[], Segmenter], videos: Sequence[AnnotatedVideo]) -> dict[str, float]:
+def validate(make: Callable[[], Segmenter], videos: Sequence[VideoSequence]) -> dict[str, float]:
     """Mean J and F over whole videos.
 
     Args:
@@ -35,7 +35,7 @@ def validate(make: Callable[[], Segmenter], videos: Sequence[AnnotatedVideo]) ->
     return summary | {f"J {name}": s["J_mean"] for name, s in scores.items()}
 
 
-def _cut(segmenter: Segmenter, video: AnnotatedVideo) -> tuple[list[Mask], list[Mask]]:
+def _cut(segmenter: Segmenter, video: VideoSequence) -> tuple[list[Mask], list[Mask]]:
     """Masks and truth of every frame."""
     truths: list[Mask] = []
 

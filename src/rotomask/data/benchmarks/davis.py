@@ -18,7 +18,7 @@ from rotomask.data.benchmarks.folders import (
     subfolders,
 )
 from rotomask.data.benchmarks.label_files import Labels, read_foreground, read_label_image
-from rotomask.data.benchmarks.sequences import VideoDataset, VideoSequence, read_single
+from rotomask.data.sequences import VideoDataset, VideoSequence, read_single
 from rotomask.errors import DatasetError, OptionError
 
 VOID = 255

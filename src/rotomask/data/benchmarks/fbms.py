@@ -18,7 +18,7 @@ from PIL import Image
 
 from rotomask.data.benchmarks.folders import image_files, require_folder, subfolders
 from rotomask.data.benchmarks.label_files import Labels, read_label_image
-from rotomask.data.benchmarks.sequences import VideoDataset, VideoSequence
+from rotomask.data.sequences import VideoDataset, VideoSequence
 from rotomask.errors import DatasetError, MaskError, OptionError
 
 SPLITS = {"test": "Testset", "train": "Trainingset"}

@@ -9,7 +9,7 @@ import numpy as np
 
 from rotomask.data.benchmarks.folders import image_files, images_by_stem, require_folder, subfolders
 from rotomask.data.benchmarks.label_files import Labels, read_foreground, read_label_image
-from rotomask.data.benchmarks.sequences import VideoDataset, VideoSequence, read_single
+from rotomask.data.sequences import VideoDataset, VideoSequence, read_single
 from rotomask.errors import DatasetError, OptionError
 from rotomask.masks import object_ids
 

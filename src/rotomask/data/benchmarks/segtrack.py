@@ -13,7 +13,7 @@ import numpy as np
 
 from rotomask.data.benchmarks.folders import image_files, pair_masks, require_folder, subfolders
 from rotomask.data.benchmarks.label_files import Labels
-from rotomask.data.benchmarks.sequences import VideoDataset, VideoSequence
+from rotomask.data.sequences import VideoDataset, VideoSequence
 from rotomask.errors import DatasetError, OptionError
 from rotomask.masks import read_grey
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from rotomask.data.benchmarks.folders import images_by_stem, require_folder, require_frames
-from rotomask.data.benchmarks.sequences import VideoDataset, VideoSequence
+from rotomask.data.sequences import VideoDataset, VideoSequence
 from rotomask.errors import DatasetError, OptionError
 
 HELD_OUT_COUNT = 150

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from rotomask.data.sequences import VideoSequence
 from rotomask.data.simulation.motion import affine
-from rotomask.data.training.clips import AnnotatedVideo
 from rotomask.data.training.images import Image
 from rotomask.data.training.looks import random_blur, random_colour, random_jpeg
 from rotomask.data.training.stills import Stills
@@ -68,7 +68,7 @@ class Sample:
 
 def draw_sample(
     stills: Stills,
-    videos: Sequence[AnnotatedVideo],
+    videos: Sequence[VideoSequence],
     config: SampleConfig,
     rng: np.random.Generator,
 ) -> Sample:
@@ -93,7 +93,7 @@ def draw_sample(
 
 def _draw_scene(
     stills: Stills,
-    videos: Sequence[AnnotatedVideo],
+    videos: Sequence[VideoSequence],
     config: SampleConfig,
     rng: np.random.Generator,
 ) -> tuple[Image, BoolMask] | None:

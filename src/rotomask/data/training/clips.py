@@ -1,11 +1,10 @@
 """Annotated videos: what the second stage trains on, and what runs are validated on."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from rotomask.data.sequences import VideoSequence
 from rotomask.data.training.images import (
-    Image,
     Labels,
     check_pair,
     images_in,
@@ -18,49 +17,19 @@ FRAME_FOLDERS = ("JPEGImages", "frames", "images")
 MASK_FOLDERS = ("Annotations", "masks")
 
 
-@dataclass(frozen=True)
-class AnnotatedVideo:
-    """One sequence: its frames and the mask of each."""
+def read_training_mask(paths: tuple[Path, ...]) -> Labels:
+    """The labels of a frame with one mask file of any format, H×W uint8.
 
-    name: str
-    frames: tuple[Path, ...]
-    masks: tuple[Path, ...]
+    Ids are those of the file, so that an object has the same in every frame; a black and white mask
+    has object 1.
 
-    def __len__(self) -> int:
-        """How many annotated frames."""
-        return len(self.frames)
-
-    def read(self, index: int) -> tuple[Image, Labels]:
-        """One frame H×W×3 uint8 RGB and its labels H×W uint8.
-
-        Ids are those of the file, so that an object has the same in every frame; a black and white
-        mask has object 1.
-        """
-        image, labels = read_image(self.frames[index]), read_labels(self.masks[index])
-        if image.shape[:2] != labels.shape:
-            raise DatasetError(
-                f"{self.masks[index]} is {labels.shape[1]}×{labels.shape[0]}, its frame "
-                f"{image.shape[1]}×{image.shape[0]}; they must be of one size"
-            )
-        return image, labels
+    Raises:
+        DatasetError: If the file cannot be read, or has an id above 255.
+    """
+    return read_labels(paths[0])
 
 
-@dataclass(frozen=True)
-class MemoryVideo(AnnotatedVideo):
-    """A sequence without files, its frames and labels in memory."""
-
-    pictures: tuple[tuple[Image, Labels], ...]
-
-    def __len__(self) -> int:
-        """How many annotated frames."""
-        return len(self.pictures)
-
-    def read(self, index: int) -> tuple[Image, Labels]:
-        """One frame and its labels; see `AnnotatedVideo`."""
-        return self.pictures[index]
-
-
-def find_videos(root: Path, exclude: Sequence[str] = ()) -> tuple[AnnotatedVideo, ...]:
+def find_videos(root: Path, exclude: Sequence[str] = ()) -> tuple[VideoSequence, ...]:
     """The annotated videos of a data set folder.
 
     Frames lie in ``JPEGImages``, ``frames`` or ``images``, masks in ``Annotations`` or ``masks``,
@@ -90,8 +59,16 @@ def find_videos(root: Path, exclude: Sequence[str] = ()) -> tuple[AnnotatedVideo
         if frames:
             for frame in frames:
                 check_pair(frame, masks[frame.stem])
-            found = tuple(masks[p.stem] for p in frames)
-            videos.append(AnnotatedVideo(folder.name, tuple(frames), found))
+            videos.append(
+                VideoSequence(
+                    name=folder.name,
+                    frame_names=tuple(p.stem for p in frames),
+                    images=tuple(frames),
+                    read_frame=read_image,
+                    annotations={p.stem: (masks[p.stem],) for p in frames},
+                    read_annotation=read_training_mask,
+                )
+            )
     if not videos:
         raise DatasetError(
             f"{root} holds no video with frames and masks of the same names "

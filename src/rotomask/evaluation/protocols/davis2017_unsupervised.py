@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
-from rotomask.data.benchmarks.sequences import VideoSequence
+from rotomask.data.sequences import VideoSequence
 from rotomask.errors import DatasetError
 from rotomask.evaluation.protocols.predictions import FramePair, ResultFolder
 from rotomask.evaluation.protocols.tracks import (

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
 from rotomask.data.benchmarks.label_files import Labels
-from rotomask.data.benchmarks.sequences import VideoSequence
+from rotomask.data.sequences import VideoSequence
 from rotomask.evaluation.measures.region import region_similarity
 from rotomask.evaluation.measures.statistics import nan_mean, summarize
 from rotomask.evaluation.protocols.predictions import ResultFolder

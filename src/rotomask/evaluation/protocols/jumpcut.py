@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rotomask.data.benchmarks.jumpcut import DISTANCES, transfers
-from rotomask.data.benchmarks.sequences import VideoSequence
+from rotomask.data.sequences import VideoSequence
 from rotomask.errors import ShapeError
 from rotomask.evaluation.measures.statistics import nan_mean
 from rotomask.evaluation.protocols.predictions import ResultFolder

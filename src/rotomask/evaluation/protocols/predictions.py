@@ -9,7 +9,7 @@ import numpy as np
 
 from rotomask.data.benchmarks.folders import images_by_stem
 from rotomask.data.benchmarks.label_files import Labels, read_label_image
-from rotomask.data.benchmarks.sequences import VideoDataset, VideoSequence
+from rotomask.data.sequences import VideoDataset, VideoSequence
 from rotomask.errors import DatasetError, MaskError
 
 OnMissing = Literal["error", "empty"]

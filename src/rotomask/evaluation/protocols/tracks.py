@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rotomask.data.benchmarks.label_files import Labels
-from rotomask.data.benchmarks.sequences import VideoSequence
+from rotomask.data.sequences import VideoSequence
 from rotomask.errors import OptionError
 from rotomask.evaluation.measures.boundary import DAVIS_TOLERANCE, accuracy_of_planes, tolerance_px
 from rotomask.evaluation.measures.cropping import crop_to_objects

@@ -9,11 +9,12 @@ save_reports(result, html="report.html", csv="tables", latex="table.tex",
 """
 
 from rotomask.evaluation.reports.page import html_page
-from rotomask.evaluation.reports.saving import save_reports
+from rotomask.evaluation.reports.saving import ReportFiles, save_reports
 from rotomask.evaluation.reports.tables import latex_by_object, latex_table, write_csv
 from rotomask.evaluation.reports.terminal import result_tables
 
 __all__ = [
+    "ReportFiles",
     "html_page",
     "latex_by_object",
     "latex_table",

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from rotomask.data.benchmarks.sequences import VideoDataset
+from rotomask.data.sequences import VideoDataset
 from rotomask.evaluation.published import published_results
 from rotomask.evaluation.reports.charts import bar_chart, curve_chart, legend
 from rotomask.evaluation.reports.columns import (

@@ -1,12 +1,39 @@
 """Writing of several reports in one call."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
-from rotomask.data.benchmarks.sequences import VideoDataset
+from rotomask.data.sequences import VideoDataset
 from rotomask.evaluation.reports.page import html_page
 from rotomask.evaluation.reports.tables import latex_by_object, latex_table, write_csv
 from rotomask.evaluation.results import EvaluationResult
 from rotomask.files import complete_or_absent
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportFiles:
+    """Files that scores are written to; None: not written."""
+
+    json: str | Path | None = None
+    """All figures and curves; `read_result` reads it."""
+    csv: str | Path | None = None
+    """Folder of two CSV files in the layout of the davis2017 tool."""
+    latex: str | Path | None = None
+    """Two tables: the global figures and the figures by object."""
+    html: str | Path | None = None
+    """HTML page with charts and the worst frames."""
+
+    def save(self, result: EvaluationResult, dataset: VideoDataset, results: str | Path) -> None:
+        """Write them; of a result without figures the JSON alone.
+
+        Raises:
+            OutputError: If one cannot be written.
+        """
+        if result.figures:
+            files = {"json": self.json, "csv": self.csv, "latex": self.latex, "html": self.html}
+            save_reports(result, **files, dataset=dataset, results=results)
+        else:
+            save_reports(result, json=self.json)
 
 
 def save_reports(

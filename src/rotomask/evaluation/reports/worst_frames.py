@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from rotomask.data.benchmarks.sequences import VideoDataset, VideoSequence
+from rotomask.data.sequences import VideoDataset, VideoSequence
 from rotomask.evaluation.protocols.predictions import ResultFolder
 from rotomask.evaluation.results import EvaluationResult, ObjectScore
 

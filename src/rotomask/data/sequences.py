@@ -1,6 +1,6 @@
-"""Annotated sequences of a data set: frames, annotations, objects and the frames to score."""
+"""Annotated videos of data sets, for benchmarks and for training; their files are read lazily."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,10 +13,29 @@ from rotomask.video.images import read_image
 
 Frame = npt.NDArray[np.uint8]
 
-ReadAnnotation = Callable[[tuple[Path, ...]], Labels]
-"""Reads the labels of a frame from its annotation files.
+ReadFrame = Callable[[Path], Frame]
+"""Reads an image file: H×W×3 uint8 RGB.
 
-It must be a function of a module, so that sequences can be sent to other processes."""
+Like `ReadAnnotation`, it must be a function of a module, so that sequences can be sent to other
+processes."""
+
+ReadAnnotation = Callable[[tuple[Path, ...]], Labels]
+"""Reads the labels of a frame from its annotation files."""
+
+MAX_ID = 255
+"""Highest id of an object in training data, whose labels are uint8."""
+
+
+def read_still(path: Path) -> Frame:
+    """The image of a file of any type, upright, H×W×3 uint8 RGB.
+
+    Raises:
+        DatasetError: If it is missing or damaged.
+    """
+    try:
+        return read_image(path)[0]
+    except VideoError as error:
+        raise DatasetError(str(error)) from error
 
 
 def read_single(paths: tuple[Path, ...]) -> Labels:
@@ -33,14 +52,15 @@ class VideoSequence:
     """Names of all frames in order, which result masks are stored under."""
     images: tuple[Path, ...] = ()
     """Image file of every frame; empty if the data set has annotations only."""
-    annotations: Mapping[str, tuple[Path, ...]]
+    read_frame: ReadFrame = read_still
+    annotations: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
     """Frame name -> annotation files, for the annotated frames."""
     read_annotation: ReadAnnotation = read_single
-    object_ids: tuple[int, ...]
-    """The objects to segment and score."""
+    object_ids: tuple[int, ...] = ()
+    """The objects to segment and score; empty in training data, whose masks tell them."""
     reference_frames: Mapping[int, str] = field(default_factory=dict)
     """Object id -> the frame whose mask the method gets; empty for unsupervised benchmarks."""
-    scored: Mapping[int, tuple[str, ...]]
+    scored: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     """Object id -> the frames in which the object is scored."""
     submitted_frames: tuple[str, ...] = ()
     """Frames whose masks belong into a submission to the benchmark's server; empty: all."""
@@ -68,8 +88,8 @@ class VideoSequence:
                 "add its folder of images"
             )
         try:
-            return read_image(self.images[index])[0]
-        except VideoError as error:
+            return self.read_frame(self.images[index])
+        except DatasetError as error:
             raise DatasetError(f"sequence {self.name}: {error}") from error
 
     def frames(
@@ -100,6 +120,27 @@ class VideoSequence:
             raise DatasetError(f"frame {frame_name} of {self.name} has no annotation")
         return self.read_annotation(self.annotations[frame_name])
 
+    def read(self, index: int) -> tuple[Frame, npt.NDArray[np.uint8]]:
+        """The image of an annotated frame, H×W×3 uint8 RGB, and its labels, H×W uint8.
+
+        Raises:
+            DatasetError: If either is missing or damaged, their sizes differ, or an id is above
+                255.
+        """
+        name = self.frame_names[index]
+        image, labels = self.frame(index), self.annotation(name)
+        if image.shape[:2] != labels.shape:
+            raise DatasetError(
+                f"the mask of frame {name} of {self.name} is {labels.shape[1]}×{labels.shape[0]}, "
+                f"the frame {image.shape[1]}×{image.shape[0]}; they must be of one size"
+            )
+        if labels.max(initial=0) > MAX_ID:
+            raise DatasetError(
+                f"frame {name} of {self.name} has object {labels.max()}, but ids in training data "
+                f"must be at most {MAX_ID}; renumber them with compact_ids"
+            )
+        return image, labels.astype(np.uint8, copy=False)
+
     def prompts(self) -> dict[int, tuple[Labels, tuple[int, ...]]]:
         """Masks for a semi-supervised method: frame index -> (labels, ids of the new objects).
 
@@ -117,6 +158,28 @@ class VideoSequence:
         """The frames in which at least one object is scored, in order."""
         scored = {name for names in self.scored.values() for name in names}
         return tuple(name for name in self.frame_names if name in scored)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemorySequence(VideoSequence):
+    """A video without files, every frame annotated; its frames and labels are in memory."""
+
+    pictures: tuple[tuple[Frame, Labels], ...]
+
+    @classmethod
+    def of(cls, name: str, pictures: Iterable[tuple[Frame, Labels]]) -> "MemorySequence":
+        """The sequence of these frames and labels; the frames are numbered."""
+        stored = tuple(pictures)
+        names = tuple(f"{number:05d}" for number in range(len(stored)))
+        return cls(name=name, frame_names=names, pictures=stored)
+
+    def frame(self, index: int) -> Frame:
+        """See `VideoSequence`."""
+        return self.pictures[index][0]
+
+    def annotation(self, frame_name: str) -> Labels:
+        """See `VideoSequence`."""
+        return self.pictures[self.frame_names.index(frame_name)][1]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from rotomask.training.recipes import EDGES_LITE
 from rotomask.training.run import train
 from rotomask.training.single_frames import SingleFrameRecipe, SingleFrameTask, foreground_loss
+from rotomask.training.starting import load_video_encoder
 from rotomask.training.task import Batch, Data, Schedule, Task
 from studies.distance_network import (
     BINS,
@@ -62,6 +63,10 @@ class DistanceTask(SingleFrameTask):
     def network(self) -> DistanceNet:
         """The network."""
         return DistanceNet(self.recipe.model)
+
+    def load_start(self, network: nn.Module) -> str:
+        """Load the encoder of the shipped stm-lite."""
+        return load_video_encoder(network)
 
     def prepare(self, batch: Batch) -> Batch:
         """Frames, and how deep every pixel lies in its instance: N×1×S×S."""

@@ -20,7 +20,7 @@ from rotomask.data.training.synthetic import moving_shapes
 from rotomask.errors import DatasetError, WeightsError
 from rotomask.networks.checkpoints import load_state, save_weights
 from rotomask.networks.stm_lite import STMLite
-from rotomask.training import campaign, space_time
+from rotomask.training import campaign, starting
 from rotomask.training.clip_data import open_clip_data
 from rotomask.training.composed_videos import compose_videos
 from rotomask.training.loop import Hardware, fit
@@ -148,7 +148,7 @@ def test_weights_to_start_from_stand_in_for_the_package_of_imagenet(data, tmp_pa
     def missing():
         raise WeightsError("training starts from the weights in the package x")
 
-    monkeypatch.setattr(space_time, "lite0_imagenet_weights", missing)
+    monkeypatch.setattr(starting, "lite0_imagenet_weights", missing)
     save_weights(tmp_path / "w.safetensors", STMLite(campaign.MODEL).state_dict(), {})
     network = campaign.A.task(data, tmp_path / "w.safetensors").build()
     assert isinstance(network, STMLite)

@@ -5,7 +5,15 @@ and `load_edge_detector` take these names; Python code may use the classes thems
 is its own file and an entry in `table.py`.
 """
 
-from rotomask.catalog.entries import ROLES, Entry, NoSettings, Role, RoleName, SegmenterRole
+from rotomask.catalog.entries import (
+    ROLES,
+    Entry,
+    NoSettings,
+    Role,
+    RoleName,
+    SegmenterRole,
+    TrainingStart,
+)
 from rotomask.catalog.loading import (
     TORCHVISION,
     load_boxes,
@@ -52,6 +60,7 @@ __all__ = [
     "Role",
     "RoleName",
     "SegmenterRole",
+    "TrainingStart",
     "find",
     "find_then_follow",
     "load_boxes",

@@ -27,6 +27,7 @@ ROLES: dict[RoleName, str] = {
 """What an entry can be used as, and how messages call it."""
 
 Tool = TypeVar("Tool")
+TrainingStart = Literal["imagenet", "hed", "video", "stm-lite"]
 NetworkBuilder = Callable[[Mapping[str, Any]], nn.Module]
 
 
@@ -65,6 +66,8 @@ class Entry:
     """Builds the network from the config stored with its weights; None: nothing is learnt."""
     weights: str | None = None
     """Stem of the shipped weights' file; None: the user brings the weights."""
+    trained_from: TrainingStart | None = None
+    """Weights that training starts from (`training.starting.STARTS`); None: random ones."""
     segmenter: SegmenterRole | None = None
     discoverer: Role[Discoverer] | None = None
     interactive: Role[Marker] | None = None

@@ -114,6 +114,7 @@ CATALOG: dict[str, Entry] = {
         summary="space-time memory for a plain CPU; the default",
         network=network_builder(STMLite, STMLiteConfig),
         weights="stm-lite",
+        trained_from="imagenet",
         segmenter=SegmenterRole(
             build=SpaceTimeSegmenter, config=SpaceTimeConfig(enlarge="auto"), learns_online=True
         ),
@@ -133,6 +134,7 @@ CATALOG: dict[str, Entry] = {
         summary="reference-guided mask propagation for a plain CPU",
         network=network_builder(RGMPLite, RGMPLiteConfig),
         weights="rgmp-lite",
+        trained_from="stm-lite",
         segmenter=SegmenterRole(
             build=ReferenceGuidedSegmenter,
             config=ReferenceGuidedConfig(reach=0.3, enlarge="auto"),
@@ -154,6 +156,7 @@ CATALOG: dict[str, Entry] = {
         summary="an appearance network fine-tuned on the first frame, for a plain CPU",
         network=network_builder(OneShotLite, OneShotLiteConfig),
         weights="oneshot",
+        trained_from="imagenet",
         segmenter=SegmenterRole(
             build=FineTunedSegmenter,
             config=FineTuningConfig(enlarge="auto"),
@@ -165,6 +168,7 @@ CATALOG: dict[str, Entry] = {
         summary="oneshot, filtered by the boxes of a detector; --boxes selects which",
         network=network_builder(OneShotLite, OneShotLiteConfig),
         weights="oneshot",
+        trained_from="imagenet",
         segmenter=SegmenterRole(
             build=_one_shot_boxes,
             config=OneShotBoxesConfig(enlarge="auto"),
@@ -176,11 +180,13 @@ CATALOG: dict[str, Entry] = {
     "osvos": Entry(
         summary="one-shot segmentation (Caelles et al. 2017), VGG-16; bring parent_epoch-240.pth",
         network=network_builder(OSVOS, OSVOSConfig),
+        trained_from="hed",
         segmenter=_OSVOS_ROLE,
     ),
     "osvos-slim": Entry(
         summary="osvos with side features one channel deep; bring weights that you trained",
         network=network_builder(OSVOS, OSVOSConfig, default=SLIM),
+        trained_from="hed",
         segmenter=_OSVOS_ROLE,
     ),
     "embedding": Entry(
@@ -188,6 +194,7 @@ CATALOG: dict[str, Entry] = {
         "every frame, or follows annotated ones",
         network=network_builder(EmbeddingNet, EmbeddingConfig),
         weights="embedding",
+        trained_from="imagenet",
         segmenter=SegmenterRole(build=EmbeddingSegmenter, config=AnnotatedConfig()),
         discoverer=Role(build=EmbeddingDiscoverer, config=DiscoveryConfig(crf=True)),
     ),
@@ -199,12 +206,14 @@ CATALOG: dict[str, Entry] = {
         summary="the mask of one frame from clicks, boxes and scribbles, for a plain CPU",
         network=network_builder(ClickLite, ClickLiteConfig),
         weights="click-lite",
+        trained_from="video",
         interactive=Role(build=_click_lite, config=ClickMarkerConfig()),
     ),
     "click-lite-learning": Entry(
         summary="click-lite, adapted to the frame where it disobeys the clicks; slower",
         network=network_builder(ClickLite, ClickLiteConfig),
         weights="click-lite",
+        trained_from="video",
         interactive=Role(build=_click_lite, config=ClickMarkerConfig(learning=LearningConfig())),
     ),
     "grabcut": Entry(
@@ -215,6 +224,7 @@ CATALOG: dict[str, Entry] = {
         summary="boxes of objects of any kind, for a plain CPU",
         network=network_builder(DetectorLite, DetectorLiteConfig),
         weights="detector-lite",
+        trained_from="imagenet",
         detector=Role(build=LiteDetector, config=LiteConfig()),
     ),
     "dis": Entry(
@@ -226,24 +236,28 @@ CATALOG: dict[str, Entry] = {
         "et al. 2018)",
         network=network_builder(FlowLite, FlowLiteConfig),
         weights="flow-lite",
+        trained_from="imagenet",
         flow=Role(build=_flow_lite, config=NoSettings()),
     ),
     "dis+flow-lite": Entry(
         summary="optical flow by dis, made better by flow-lite's fine levels",
         network=network_builder(FlowLite, FlowLiteConfig),
         weights="flow-lite",
+        trained_from="imagenet",
         flow=Role(build=_refined_dis, config=NoSettings()),
     ),
     "edges-lite": Entry(
         summary="outlines of objects (HED on a light PSPNet), from a frame",
         network=network_builder(HEPSPNet, EdgeConfig),
         weights="edges-lite",
+        trained_from="video",
         edges=Role(build=_edge_detector, config=EdgeDetectorConfig()),
     ),
     "edges-flow-lite": Entry(
         summary="outlines of objects (HED on a light PSPNet), from a frame and its optical flow",
         network=network_builder(HEPSPNet, EdgeConfig),
         weights="edges-flow-lite",
+        trained_from="video",
         edges=Role(build=_edge_detector, config=EdgeDetectorConfig()),
     ),
 }

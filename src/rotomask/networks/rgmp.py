@@ -11,7 +11,7 @@ Parameters have the names of the authors' code, so that `checkpoints.load_into` 
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -29,6 +29,9 @@ CHANNELS = 256
 class RGMPConfig:
     """The shape of the network; the defaults are the published values."""
 
+    catalog_name: ClassVar = "rgmp"
+    mask_stride: ClassVar = 1
+    """Stride at which the mask joins: the image itself."""
     visual_memory: bool = False
     """Add a convolutional GRU after the global convolution block (sec. 4.3)."""
 

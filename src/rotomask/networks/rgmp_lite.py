@@ -11,7 +11,7 @@ stay frozen in training.
 """
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -32,6 +32,7 @@ SHARED_STAGES = 2
 class RGMPLiteConfig:
     """The shape of the network."""
 
+    catalog_name: ClassVar = "rgmp-lite"
     mask_stride: Literal[1, 4] = 4
     """Stride at which the mask joins: 1, the image, as in the paper; or 4, after features that are
     computed once per frame for any number of objects."""

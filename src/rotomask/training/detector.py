@@ -33,7 +33,6 @@ from rotomask.networks.detector_lite import (
     cell_centres,
 )
 from rotomask.training.clip_data import HELD_OUT, open_stills_and_videos
-from rotomask.training.starting import lite0_imagenet_weights
 from rotomask.training.task import Batch, Data, Recipe, Schedule, Task
 
 MAX_OBJECTS = 12
@@ -108,12 +107,6 @@ class DetectorTask(Task):
         self.stills = JoinedStills(tuple(stills.values()))
         self.videos = tuple(v for v in videos if v.name not in recipe.held_out)
         self.held_out = tuple(v for v in videos if v.name in recipe.held_out)
-
-    def new_network(self) -> tuple[nn.Module, str]:
-        """Network with ImageNet weights in its encoder, and a description of these weights."""
-        network = DetectorLite(self.recipe.model)
-        network.encoder.load_imagenet(lite0_imagenet_weights())
-        return network, "EfficientNet-Lite0 on ImageNet"
 
     def batch(self, step: int, part: int) -> Batch:
         """One batch of scenes and their boxes.

@@ -15,7 +15,6 @@ from rotomask.data.training.stills import JoinedStills, Stills
 from rotomask.networks.embedding import EmbeddingConfig, EmbeddingMaps, EmbeddingNet
 from rotomask.training.clip_data import open_stills
 from rotomask.training.pairwise import neighbour_pair_loss, sampled_pair_loss
-from rotomask.training.starting import lite0_imagenet_weights
 from rotomask.training.task import Batch, Data, Recipe, Schedule, Task
 
 
@@ -138,12 +137,6 @@ class EmbeddingTask(Task):
         self.recipe = recipe
         self.sizes = {name: len(collection) for name, collection in stills.items()}
         self.stills = JoinedStills(tuple(stills.values()))
-
-    def new_network(self) -> tuple[nn.Module, str]:
-        """Network with ImageNet weights in its encoder, and a description of these weights."""
-        network = EmbeddingNet(self.recipe.model)
-        network.encoder.load_imagenet(lite0_imagenet_weights())
-        return network, "EfficientNet-Lite0 on ImageNet"
 
     def batch(self, step: int, part: int) -> Batch:
         """One batch of scenes: ``images`` B×3×S×S and ``labels`` B×S×S, both uint8."""

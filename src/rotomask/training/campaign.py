@@ -5,7 +5,9 @@ that it can be stopped, resumed and repeated alone. `for_gpu` and `with_steps` g
 for a machine of another speed.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from rotomask.data.simulation import Composition, MotionConfig
 from rotomask.networks.stm_lite import STMLiteConfig
@@ -38,149 +40,127 @@ LATE = Composition(
 )
 
 
-def _recipe(
-    name: str,
-    stage: Stage,
-    recurrence: Recurrence,
-    *,
-    learning_rate: float,
-    falls: bool,
-    weight_decay: float,
-    encoder_factor: float,
-    hardest: tuple[float, float],
-    seed: int,
-) -> SpaceTimeRecipe:
-    """A recipe of one stage; the average reaches back over a tenth of it."""
-    return SpaceTimeRecipe(
-        name=name,
-        schedule=Schedule(
-            learning_rate=learning_rate,
-            decay="cosine" if falls else "constant",
-            decay_part=1.0,
-            warmup=max(20, stage.steps // 50),
-            weight_decay=weight_decay,
-            ema=averaging(stage.steps),
-            validate_every=0,
-            seed=seed,
-        ),
-        model=MODEL,
-        stages=(stage,),
-        recurrence=recurrence,
-        hardest=hardest,
-        hardest_per_clip=True,
-        encoder_factor=encoder_factor,
-        frozen_filters=True,
-        composed_validation=True,
-    )
-
-
 def averaging(steps: int) -> float:
     """The averaged weights' decay for a horizon of a tenth of the steps."""
     return 1 - 1 / max(10, steps // 10)
 
 
-A = _recipe(
-    "stm-lite-a",
-    Stage(
-        steps=7200,
-        batch=16,
-        frames=3,
-        size=192,
-        real=0.2,
-        objects=MANY,
-        most_objects=48,
-        max_gap=(2, 6),
-        composition=Composition(),
+def _after(
+    recipe: SpaceTimeRecipe,
+    name: str,
+    *,
+    stage: Mapping[str, Any],
+    schedule: Mapping[str, Any],
+    **changes: Any,
+) -> SpaceTimeRecipe:
+    """The recipe of the stage after another's, by what differs; its average goes with its steps."""
+    clips = replace(recipe.stages[0], **stage)
+    own = {"warmup": max(20, clips.steps // 50), "ema": averaging(clips.steps), **schedule}
+    return replace(
+        recipe, name=name, stages=(clips,), schedule=replace(recipe.schedule, **own), **changes
+    )
+
+
+A = SpaceTimeRecipe(
+    name="stm-lite-a",
+    schedule=Schedule(
+        learning_rate=4e-4,
+        decay="constant",
+        decay_part=1.0,
+        warmup=144,
+        weight_decay=0.03,
+        ema=averaging(7200),
+        validate_every=0,
+        seed=21,
     ),
-    Recurrence(own_masks=0.35, memory_frames=2),
-    learning_rate=4e-4,
-    falls=False,
-    weight_decay=0.03,
-    encoder_factor=0.25,
+    model=MODEL,
+    stages=(
+        Stage(
+            steps=7200,
+            batch=16,
+            frames=3,
+            size=192,
+            real=0.2,
+            objects=MANY,
+            most_objects=48,
+            max_gap=(2, 6),
+            composition=Composition(),
+        ),
+    ),
+    recurrence=Recurrence(own_masks=0.35, memory_frames=2),
     hardest=(0.5, 0.25),
-    seed=21,
-)
-B = _recipe(
-    "stm-lite-b",
-    Stage(
-        steps=3200,
-        batch=12,
-        frames=4,
-        size=256,
-        real=0.35,
-        objects=MANY,
-        most_objects=36,
-        max_gap=(2, 8),
-        composition=Composition(),
-    ),
-    Recurrence(own_masks=0.6, memory_frames=2),
-    learning_rate=4e-4,
-    falls=False,
-    weight_decay=0.03,
+    hardest_per_clip=True,
     encoder_factor=0.25,
-    hardest=(0.25, 0.2),
-    seed=22,
+    frozen_filters=True,
+    composed_validation=True,
 )
-C = _recipe(
+B = _after(
+    A,
+    "stm-lite-b",
+    stage={
+        "steps": 3200,
+        "batch": 12,
+        "frames": 4,
+        "size": 256,
+        "real": 0.35,
+        "most_objects": 36,
+        "max_gap": (2, 8),
+    },
+    schedule={"seed": 22},
+    recurrence=Recurrence(own_masks=0.6, memory_frames=2),
+    hardest=(0.25, 0.2),
+)
+C = _after(
+    B,
     "stm-lite-c",
-    Stage(
-        steps=4600,
-        batch=8,
-        frames=6,
-        size=288,
-        real=0.6,
-        objects=FEWER,
-        most_objects=20,
-        max_gap=(2, 8),
-        scales=(0.6, 1.6),
-        composition=LATE,
-    ),
-    Recurrence(memory_frames=3),
-    learning_rate=2.5e-4,
-    falls=True,
-    weight_decay=0.05,
+    stage={
+        "steps": 4600,
+        "batch": 8,
+        "frames": 6,
+        "size": 288,
+        "real": 0.6,
+        "objects": FEWER,
+        "most_objects": 20,
+        "scales": (0.6, 1.6),
+        "composition": LATE,
+    },
+    schedule={"learning_rate": 2.5e-4, "decay": "cosine", "weight_decay": 0.05, "seed": 23},
+    recurrence=Recurrence(memory_frames=3),
     encoder_factor=0.1,
     hardest=(0.2, 0.15),
-    seed=23,
 )
-D = _recipe(
+D = _after(
+    C,
     "stm-lite-d",
-    Stage(
-        steps=1900,
-        batch=4,
-        frames=8,
-        size=384,
-        real=0.75,
-        objects=FEWER,
-        most_objects=10,
-        max_gap=(4, 3),
-        scales=(0.7, 1.8),
-        motion=MotionConfig(strength=0.7, bending=0.3),
-        appearance=0.5,
-        composition=LATE,
-    ),
-    Recurrence(memory_frames=3),
-    learning_rate=1e-4,
-    falls=True,
-    weight_decay=0.05,
-    encoder_factor=0.1,
+    stage={
+        "steps": 1900,
+        "batch": 4,
+        "frames": 8,
+        "size": 384,
+        "real": 0.75,
+        "most_objects": 10,
+        "max_gap": (4, 3),
+        "scales": (0.7, 1.8),
+        "motion": MotionConfig(strength=0.7, bending=0.3),
+        "appearance": 0.5,
+    },
+    schedule={"learning_rate": 1e-4, "seed": 24},
     hardest=(0.15, 0.15),
-    seed=24,
 )
 STAGES = (A, B, C, D)
 # A short D, to have weights for use from a stage that is under way.
-FINISH = replace(
+FINISH = _after(
     D,
-    name="stm-lite-finish",
-    schedule=replace(D.schedule, warmup=10, ema=averaging(200), seed=25),
-    stages=(replace(D.stages[0], steps=200, frames=6, max_gap=(3, 3)),),
+    "stm-lite-finish",
+    stage={"steps": 200, "frames": 6, "max_gap": (3, 3)},
+    schedule={"warmup": 10, "seed": 25},
 )
 
 
 def with_steps(recipe: SpaceTimeRecipe, steps: int) -> SpaceTimeRecipe:
     """A recipe of one stage with another number of steps, all else to scale."""
-    schedule = replace(recipe.schedule, warmup=max(5, steps // 50), ema=averaging(steps))
-    return replace(recipe, schedule=schedule, stages=(replace(recipe.stages[0], steps=steps),))
+    schedule = {"warmup": max(5, steps // 50)}
+    return _after(recipe, recipe.name, stage={"steps": steps}, schedule=schedule)
 
 
 def for_gpu(recipe: SpaceTimeRecipe) -> SpaceTimeRecipe:

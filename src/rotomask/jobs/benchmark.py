@@ -33,6 +33,7 @@ from rotomask.jobs.folder import JobFolder, JobRequest, claim
 from rotomask.jobs.following import follow_pass, learning_report, write_discovery
 from rotomask.jobs.loading import load_discoverer, load_model
 from rotomask.jobs.model_settings import ModelSettings
+from rotomask.jobs.options import FolderOptions
 from rotomask.jobs.progress import OnProgress
 from rotomask.jobs.run_record import RECORD, RunRecord, SequenceTiming
 from rotomask.masks import write_mask
@@ -44,7 +45,7 @@ from rotomask.unsupervised.propagation import clearest_annotation
 
 
 @dataclass(frozen=True, kw_only=True)
-class BenchmarkOptions(ModelSettings, ReportFiles):
+class BenchmarkOptions(ModelSettings, FolderOptions, ReportFiles):
     """Which model runs how, on which sequences, and where its scores are written."""
 
     model: str = "stm-lite"
@@ -61,10 +62,6 @@ class BenchmarkOptions(ModelSettings, ReportFiles):
     """Most objects that a model without annotation looks for in a sequence."""
     with_masks: bool = False
     """Whether the benchmark's masks are given to a model that could do without (embedding)."""
-    device: str = "auto"
-    precision: str = "auto"
-    overwrite: bool = False
-    """Whether to replace another run's output."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -26,6 +26,7 @@ from rotomask.jobs.earlier import read_earlier
 from rotomask.jobs.folder import JobFolder, add_to
 from rotomask.jobs.loading import load_model
 from rotomask.jobs.manifest import read_manifest
+from rotomask.jobs.options import RuntimeOptions
 from rotomask.jobs.progress import OnProgress
 from rotomask.masks import read_labels, write_mask
 from rotomask.prompts import Marker, Prompt, Prompts, RoughMask
@@ -47,7 +48,7 @@ object was followed."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class CorrectOptions:
+class CorrectOptions(RuntimeOptions):
     """How a correction is made and carried."""
 
     model: str = DEFAULT_MODEL
@@ -58,8 +59,6 @@ class CorrectOptions:
     """What turns prompts into the corrected mask."""
     size: int | None = 480
     """Short side at which frames are processed, px; as for `cut`."""
-    device: str = "auto"
-    precision: str = "auto"
     to_the_end: bool = False
     """Whether to go on to the next reference frame even where nothing changes any more."""
 
@@ -137,7 +136,7 @@ def correct(
         OutputError: If the folder holds no finished cut of this video, or cannot be written.
     """
     options = with_settings(options or CorrectOptions(), changes, "correct")
-    opened = video if isinstance(video, Video) else open_video(video)
+    opened = open_video(video)
     cut = Path(folder)
     listed = prompts if isinstance(prompts, Prompts) else Prompts.on_frame(prompts, at or 0)
     if at is None and len(listed.frames) != 1:

@@ -32,12 +32,12 @@ from rotomask.jobs.fingerprints import (
 )
 from rotomask.jobs.folder import JobFolder, JobRequest, claim
 from rotomask.jobs.following import VideoFrames, follow_pass, learning_report, write_discovery
-from rotomask.jobs.frame_range import frame_range
 from rotomask.jobs.loading import load_discoverer, load_model
 from rotomask.jobs.manifest import MANIFEST
 from rotomask.jobs.mark import MarkOptions, mark_frames
 from rotomask.jobs.mask_files import MaskFiles, mask_paths
 from rotomask.jobs.model_settings import ModelSettings
+from rotomask.jobs.options import FrameOptions
 from rotomask.jobs.progress import OnProgress as OnProgress  # the command line imports it from here
 from rotomask.jobs.reference_masks import MaskSource, mask_files, read_annotations
 from rotomask.jobs.review import store_confidence
@@ -57,7 +57,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class CutOptions(ModelSettings):
+class CutOptions(ModelSettings, FrameOptions):
     """Everything about a job but its video, masks and output folder."""
 
     model: str = "stm-lite"
@@ -66,19 +66,11 @@ class CutOptions(ModelSettings):
     """A checkpoint to use in place of the shipped one."""
     refinements: Refinements = field(default_factory=Refinements)
     """What is done beyond running the model once: flip, scales, ensemble, CRF."""
-    start: int = 0
-    """First frame to cut, from 0."""
-    stop: int | None = None
-    """One past the last frame to cut; None: to the end."""
-    device: str = "auto"
-    precision: str = "auto"
     direction: Direction = "both"
     """``both``: from the first annotated frame forward to the end and backward to the start;
     ``forward``, ``backward``: only so, from the first or the last annotated frame."""
     formats: tuple[str, ...] = ("overlay",)
     """What to render beside the masks; names of `export.FORMATS`, or one name by itself."""
-    overwrite: bool = False
-    """Whether to replace another job's output."""
     objects: int = 1
     """Most objects to look for where no mask is given."""
     marker: str = DEFAULT_MARKER
@@ -150,8 +142,8 @@ def cut(
         WeightsError: If the model's weights are missing or not its own.
     """
     options = with_settings(options or CutOptions(), changes, "cut")
-    opened = video if isinstance(video, Video) else open_video(video)
-    frames = frame_range(opened.frame_count, options.start, options.stop, opened.path)
+    opened = open_video(video)
+    frames = options.range_in(opened)
     if mask is None:
         if options.direction != "both":
             raise OptionError(

@@ -14,7 +14,7 @@ from rotomask.detection.drawing import draw_detections
 from rotomask.errors import OptionError
 from rotomask.jobs.fingerprints import used_precision, video_fingerprint, weights_fingerprints
 from rotomask.jobs.folder import JobRequest, claim
-from rotomask.jobs.frame_range import frame_range
+from rotomask.jobs.options import FrameOptions
 from rotomask.jobs.progress import OnProgress
 from rotomask.render import Pixels, contact_sheet
 from rotomask.segmenters.refinements import Refinements
@@ -39,21 +39,13 @@ class DetectResult:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DetectOptions:
+class DetectOptions(FrameOptions):
     """What is detected, in which frames."""
 
     model: str = DEFAULT_DETECTOR
     """``detector-lite``, ``FILE.onnx`` or ``torchvision:NAME``."""
     least_score: float = 0.3
     """Boxes with a lower score are left out."""
-    start: int = 0
-    """First frame."""
-    stop: int | None = None
-    """One past the last frame; None: to the end."""
-    device: str = "auto"
-    precision: str = "auto"
-    overwrite: bool = False
-    """Whether to replace another job's output."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.least_score <= 1:
@@ -87,8 +79,8 @@ def detect(
         OutputError: If the folder cannot be written.
     """
     options = with_settings(options or DetectOptions(), changes, "detect")
-    opened = video if isinstance(video, Video) else open_video(video)
-    frames = frame_range(opened.frame_count, options.start, options.stop, opened.path)
+    opened = open_video(video)
+    frames = options.range_in(opened)
     if detector is None:
         detector = load_detector(options.model, device=options.device, precision=options.precision)
     with claim(out, _request(opened, frames, options), overwrite=options.overwrite) as folder:

@@ -17,14 +17,14 @@ from rotomask.flow.optical_flow import Flow, OpticalFlow
 from rotomask.jobs.earlier import EarlierRecord, file_text
 from rotomask.jobs.fingerprints import used_precision, video_fingerprint, weights_fingerprints
 from rotomask.jobs.folder import JobFolder, JobRequest, claim
-from rotomask.jobs.frame_range import frame_range
+from rotomask.jobs.options import FrameOptions
 from rotomask.jobs.progress import OnProgress
 from rotomask.video import Video, open_video
 from rotomask.video.video import VideoFrame
 
 
 @dataclass(frozen=True, kw_only=True)
-class EdgeOptions:
+class EdgeOptions(FrameOptions):
     """What is made."""
 
     model: str = "edges-lite"
@@ -40,14 +40,6 @@ class EdgeOptions:
     """Optical flow, where it is needed: an estimator of the catalogue."""
     size: int | None = 480
     """Short side at which frames are processed, px; smaller ones are left. None: their own size."""
-    start: int = 0
-    """First frame."""
-    stop: int | None = None
-    """One past the last frame; None: to the end."""
-    device: str = "auto"
-    precision: str = "auto"
-    overwrite: bool = False
-    """Whether to replace another job's output."""
 
     def __post_init__(self) -> None:
         if self.size is not None and self.size < 16:
@@ -95,8 +87,8 @@ def edges(
         WeightsError: If the weights cannot be read.
     """
     options = with_settings(options or EdgeOptions(), changes, "edges")
-    opened = video if isinstance(video, Video) else open_video(video)
-    frames = frame_range(opened.frame_count, options.start, options.stop, opened.path)
+    opened = open_video(video)
+    frames = options.range_in(opened)
     detector = load_edge_detector(
         options.model,
         weights=options.weights,

@@ -9,8 +9,8 @@ from rotomask.export import export as export_masks
 from rotomask.export.exporting import check_formats, output_files
 from rotomask.jobs.earlier import read_earlier
 from rotomask.jobs.folder import add_to
-from rotomask.jobs.frame_range import frame_range
 from rotomask.jobs.manifest import frames_of
+from rotomask.jobs.options import frame_range
 from rotomask.jobs.progress import OnProgress
 from rotomask.video import Video, open_video
 
@@ -63,7 +63,7 @@ def export(
         OutputError: If an output cannot be written.
     """
     options = with_settings(options or ExportOptions(), changes, "export")
-    opened = video if isinstance(video, Video) else open_video(video)
+    opened = open_video(video)
     root, formats = Path(folder), tuple(dict.fromkeys(options.formats))
     check_formats(formats)
     start, stop = _range(opened, root, options)

@@ -13,7 +13,7 @@ from rotomask.flow.optical_flow import Flow, flow_colours
 from rotomask.jobs.earlier import EarlierRecord, file_text
 from rotomask.jobs.fingerprints import used_precision, video_fingerprint, weights_fingerprints
 from rotomask.jobs.folder import JobFolder, JobRequest, claim
-from rotomask.jobs.frame_range import frame_range
+from rotomask.jobs.options import FrameOptions
 from rotomask.jobs.progress import OnProgress
 from rotomask.video import Video, open_video
 
@@ -21,7 +21,7 @@ FORMATS = ("flo", "png")
 
 
 @dataclass(frozen=True, kw_only=True)
-class FlowOptions:
+class FlowOptions(FrameOptions):
     """What is estimated, and what is written."""
 
     estimator: str = DEFAULT_FLOW
@@ -32,14 +32,8 @@ class FlowOptions:
     """``flo``: Middlebury files, ``OUT/flo/NAME.flo``; ``png``: pictures, ``OUT/png/NAME.png``."""
     longest_px: float | None = None
     """Length of full colour in the pictures; None: of each picture's 99th percentile."""
-    start: int = 0
-    """First frame."""
-    stop: int | None = None
-    """One past the last; None: to the end."""
-    device: str = "auto"
     precision: str = "float32"
-    overwrite: bool = False
-    """Whether to replace another job's output."""
+    """``float32``, ``bfloat16`` or ``auto``. Fractions of a pixel want float32."""
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.formats if name not in FORMATS]
@@ -90,14 +84,14 @@ def flow(
         WeightsError: If the weights are missing or not the network's.
     """
     options = with_settings(options or FlowOptions(), changes, "flow")
-    opened = video if isinstance(video, Video) else open_video(video)
+    opened = open_video(video)
     estimator = load_flow(
         options.estimator,
         weights=options.weights,
         device=options.device,
         precision=options.precision,
     )
-    frames = frame_range(opened.frame_count, options.start, options.stop, opened.path)
+    frames = options.range_in(opened)
     if len(frames) < 2:
         raise InputError(
             f"flow needs two frames or more, got frame {frames.start} alone of {opened.path}, "

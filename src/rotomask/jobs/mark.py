@@ -13,6 +13,7 @@ from rotomask.arrays import Frame
 from rotomask.catalog import DEFAULT_MARKER, load_marker, with_settings
 from rotomask.errors import OptionError, PromptError
 from rotomask.files import complete_or_absent
+from rotomask.jobs.options import RuntimeOptions
 from rotomask.masks import object_ids, write_mask
 from rotomask.prompts import (
     Box,
@@ -37,7 +38,7 @@ _RED = (235, 60, 60)
 
 
 @dataclass(frozen=True, kw_only=True)
-class MarkOptions:
+class MarkOptions(RuntimeOptions):
     """How frames are marked."""
 
     model: str = DEFAULT_MARKER
@@ -45,8 +46,6 @@ class MarkOptions:
     ``grabcut``."""
     weights: Path | None = None
     """A checkpoint to use in place of the shipped one."""
-    device: str = "auto"
-    precision: str = "auto"
     preview: bool = False
     """Whether to write a picture of the frame with the mask and the prompts beside the mask."""
 
@@ -105,7 +104,7 @@ def mark(
     index = _frame_of(listed, at)
     if options.preview and out is None:
         raise OptionError("a preview is written beside the mask; say where with out")
-    opened = video if isinstance(video, Video) else open_video(video)
+    opened = open_video(video)
     check_prompts(listed.at(index), opened.size)  # before the network is loaded
     image = opened.frame(index).image
     marker = marker or _load(options)

@@ -15,8 +15,8 @@ from rotomask.jobs.finding import Search, discover
 from rotomask.jobs.fingerprints import used_precision, video_fingerprint, weights_fingerprints
 from rotomask.jobs.folder import JobFolder, JobRequest, claim
 from rotomask.jobs.following import VideoFrames
-from rotomask.jobs.frame_range import frame_range
 from rotomask.jobs.loading import load_discoverer
+from rotomask.jobs.options import FrameOptions
 from rotomask.jobs.progress import OnProgress
 from rotomask.masks import read_labels, write_mask
 from rotomask.unsupervised.base import Discoverer, Proposal
@@ -47,7 +47,7 @@ class Proposals:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProposeOptions:
+class ProposeOptions(FrameOptions):
     """How objects are looked for."""
 
     model: str = "embedding"
@@ -56,14 +56,6 @@ class ProposeOptions:
     """A checkpoint to use in place of the shipped one."""
     objects: int = 6
     """Most objects to propose."""
-    start: int = 0
-    """First frame that is looked at."""
-    stop: int | None = None
-    """One past the last frame; None: to the end."""
-    device: str = "auto"
-    precision: str = "auto"
-    overwrite: bool = False
-    """Whether to replace another job's output."""
 
     def __post_init__(self) -> None:
         if self.objects < 1:
@@ -96,8 +88,8 @@ def propose(
         OutputError: If the folder cannot be written.
     """
     options = with_settings(options or ProposeOptions(), changes, "propose")
-    opened = video if isinstance(video, Video) else open_video(video)
-    frames = frame_range(opened.frame_count, options.start, options.stop, opened.path)
+    opened = open_video(video)
+    frames = options.range_in(opened)
     search = Search(
         source=VideoFrames(opened, frames.start, frames.stop),
         objects=options.objects,

@@ -97,7 +97,7 @@ def refine(
         OptionError: If graph cuts are asked for and PyMaxflow is not installed.
     """
     options = with_settings(options or RefineOptions(), changes, "refine")
-    opened = video if isinstance(video, Video) else open_video(video)
+    opened = open_video(video)
     source, target = Path(folder), Path(out)
     names = {
         index: opened.frame_name(index)

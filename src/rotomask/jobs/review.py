@@ -110,7 +110,7 @@ def review(
     """
     if count < 1:
         raise OptionError(f"a review needs at least 1 frame, got {count}")
-    opened, cut = video if isinstance(video, Video) else open_video(video), Path(folder)
+    opened, cut = open_video(video), Path(folder)
     values = read_confidence(cut)
     apart = max(1, opened.frame_count // 20) if apart is None else apart
     fixed = reference_frames(cut, CorrectionLog.read(cut))

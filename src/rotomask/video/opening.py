@@ -18,11 +18,11 @@ _ANIMATION_SUFFIXES = frozenset([".gif", ".apng"])
 """Image types that may have several frames, and that FFmpeg reads as videos."""
 
 
-def open_video(path: str | Path, fps: Fraction | float | None = None) -> Video:
+def open_video(path: str | Path | Video, fps: Fraction | float | None = None) -> Video:
     """Open a video file, a folder of images, or one image as a video of one frame.
 
     Args:
-        path: The file or folder.
+        path: The file or folder; a video that is open is returned as it is.
         fps: Frames per second of a folder, 24 by default; ignored for a video file.
 
     Raises:
@@ -35,6 +35,8 @@ def open_video(path: str | Path, fps: Fraction | float | None = None) -> Video:
         ...
         rotomask.errors.VideoError: holiday.mp4 does not exist
     """
+    if isinstance(path, Video):
+        return path
     path = Path(path)
     if fps is not None and not 0 < fps < math.inf:  # not nan either
         raise OptionError(f"fps must be above 0, got {fps}")

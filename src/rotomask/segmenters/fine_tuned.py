@@ -25,28 +25,22 @@ from torch import Tensor, nn
 
 from rotomask.arrays import Frame, Mask, Probabilities
 from rotomask.errors import OptionError
-from rotomask.networks.layers.aggregation import Aggregation, aggregate
+from rotomask.networks.layers.aggregation import aggregate
 from rotomask.networks.osvos import SideLogits
 from rotomask.networks.precision import Runtime
-from rotomask.networks.sizing import Enlarge, nearest_multiples
+from rotomask.networks.sizing import nearest_multiples
 from rotomask.segmenters.base import OnLearning
 from rotomask.segmenters.framing import overwrite
-from rotomask.segmenters.network_segmenter import NetworkSegmenter
+from rotomask.segmenters.network_segmenter import NetworkSegmenter, ProcessingConfig
 
 STRIDE = 32
 """Sides of the network's input are multiples of this, px."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class FineTuningConfig:
+class FineTuningConfig(ProcessingConfig):
     """Settings of fine-tuning and of running the network."""
 
-    size: int | None = 480
-    """Short side at which frames are processed, px; smaller frames are not enlarged. None: their
-    own size."""
-    enlarge: Enlarge = False
-    """Enlarge smaller frames to `size`; ``auto``: where an object of the mask is small
-    (`networks.sizing`)."""
     scale: float = 1.0
     """Factor on the processing size, to test at several scales."""
     iterations: int = 400
@@ -67,8 +61,6 @@ class FineTuningConfig:
     """Minimum and maximum scale of a view (OSVOS: 0.75 to 1.25)."""
     side_weight: float = 0.0
     """Weight of the side outputs' losses (deep supervision)."""
-    aggregation: Aggregation = "soft"
-    """Rule by which the objects' probabilities are merged."""
     seed: int = 0
     """Seed of the views and of their order."""
 

@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 import torch
@@ -9,13 +10,29 @@ from torch import nn
 
 from rotomask.arrays import Frame, Mask, Probabilities, check_frame, check_mask
 from rotomask.errors import MaskError, RotomaskError
+from rotomask.networks.layers.aggregation import Aggregation
 from rotomask.networks.precision import Runtime, choose_runtime
-from rotomask.networks.sizing import enlarged_side, working_size
+from rotomask.networks.sizing import Enlarge, enlarged_side, working_size
 from rotomask.segmenters.base import Segmenter
 from rotomask.segmenters.framing import ids_in
 
 Network = TypeVar("Network")
 Config = TypeVar("Config")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProcessingConfig:
+    """Settings that segmenters of several objects share: sizes, and how objects are merged."""
+
+    size: int | None = 480
+    """Short side at which frames are processed, px; smaller frames are not enlarged. None: every
+    frame at its own size."""
+    enlarge: Enlarge = False
+    """Enlarge smaller frames to `size`; ``auto``: where an object of the mask is small
+    (`networks.sizing`)."""
+    aggregation: Aggregation = "soft"
+    """Rule by which the objects' probabilities are merged (Oh et al. 2018, eq. 1 and its
+    alternatives)."""
 
 
 class NetworkSegmenter(Segmenter, Generic[Network, Config]):

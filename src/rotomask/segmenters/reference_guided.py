@@ -15,11 +15,10 @@ from torch import Tensor
 
 from rotomask.arrays import Frame, Mask, Probabilities
 from rotomask.errors import OptionError
-from rotomask.networks.layers.aggregation import Aggregation, aggregate
+from rotomask.networks.layers.aggregation import aggregate
 from rotomask.networks.precision import Runtime
-from rotomask.networks.sizing import Enlarge
 from rotomask.segmenters.framing import Framing, with_given
-from rotomask.segmenters.network_segmenter import NetworkSegmenter
+from rotomask.segmenters.network_segmenter import NetworkSegmenter, ProcessingConfig
 
 OBJECTS_AT_ONCE = 8
 """Objects that are encoded and decoded in one batch."""
@@ -56,20 +55,12 @@ class ReferenceGuidedNetwork(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReferenceGuidedConfig:
+class ReferenceGuidedConfig(ProcessingConfig):
     """Settings of running a reference-guided network over a video."""
 
-    size: int | None = 480
-    """Short side at which frames are processed, px; smaller frames are not enlarged. None: every
-    frame at its own size."""
-    enlarge: Enlarge = False
-    """Enlarge smaller frames to `size`; ``auto``: where an object of the mask is small
-    (`networks.sizing`)."""
     scales: tuple[float, ...] = (0.5, 0.75, 1.0)
     """Factors on that size; every frame is segmented at each of them, and the probabilities are
     averaged (sec. 3.3)."""
-    aggregation: Aggregation = "soft"
-    """Rule by which the objects' probabilities are merged (eq. 1 and its alternatives)."""
     background: Literal["merged", "product"] = "merged"
     """Background probability for several objects: ``merged``, one minus the probability of all
     objects segmented as one (sec. 3.3), at the cost of one more object; ``product``, the product

@@ -13,13 +13,12 @@ import torch
 from torch import Tensor
 
 from rotomask.arrays import Frame, Mask, Probabilities
-from rotomask.networks.layers.aggregation import Aggregation, aggregate
+from rotomask.networks.layers.aggregation import aggregate
 from rotomask.networks.layers.memory import Similarity
 from rotomask.networks.precision import Runtime
-from rotomask.networks.sizing import Enlarge
 from rotomask.segmenters.framing import Framing, overwrite
 from rotomask.segmenters.memory_bank import MemoryBank, MemoryFrame
-from rotomask.segmenters.network_segmenter import NetworkSegmenter
+from rotomask.segmenters.network_segmenter import NetworkSegmenter, ProcessingConfig
 
 OBJECTS_AT_ONCE = 16
 """Objects that are encoded or decoded in one batch. With more, what is kept of each is float16."""
@@ -50,15 +49,9 @@ class SpaceTimeNetwork(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SpaceTimeConfig:
+class SpaceTimeConfig(ProcessingConfig):
     """Settings of running a space-time memory network over a video."""
 
-    size: int | None = 480
-    """Short side at which frames are processed, px; smaller frames are not enlarged. None: every
-    frame at its own size."""
-    enlarge: Enlarge = False
-    """Enlarge smaller frames to `size`; ``auto``: where an object of the mask is small
-    (`networks.sizing`)."""
     scale: float = 1.0
     """Factor on the processing size, to test at several scales."""
     memory_every: int = 5
@@ -72,8 +65,6 @@ class SpaceTimeConfig:
     mask as guidance, and errors in it should not enter the memory as well."""
     top_k: int | None = None
     """Read only from the k most similar memory positions; None: from all."""
-    aggregation: Aggregation = "soft"
-    """Rule by which the objects' probabilities are merged."""
 
 
 @dataclass

@@ -7,7 +7,7 @@ output.
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -73,7 +73,7 @@ class ForegroundTask(ClipTask):
 
     def rates(self, network: nn.Module) -> Rates:
         """Groups as in `Task.rates`, or those of fine-tuning if it trains the whole network."""
-        part = cast(OneShotNetwork, network).trainable_part()
+        part = cast(Any, network).trainable_part()
         if part is not network:
             return super().rates(network)
         return [(group["params"], group["lr"]) for group in part.parameter_groups(1.0)]
@@ -105,7 +105,4 @@ class ForegroundTask(ClipTask):
 
     def validate(self, network: nn.Module) -> dict[str, float]:
         """J and F on the whole held-out videos, after fine-tuning on their first frames."""
-        appearance = cast(OneShotNetwork, network)
-        return validate(
-            lambda: FineTunedSegmenter(appearance, self.recipe.fine_tuning), self.held_out
-        )
+        return validate(lambda: FineTunedSegmenter(network, self.recipe.fine_tuning), self.held_out)

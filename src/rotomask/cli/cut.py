@@ -174,10 +174,8 @@ def cut(
         options = CutOptions(
             refinements=refining.refinements(),
             marker=prompts.marker,
-            start=output.start,
-            stop=output.stop,
-            device=runtime.device,
-            precision=runtime.precision,
+            **output.settings(),
+            **runtime.settings(),
             formats=read_formats(output.formats),
             overwrite=output.overwrite,
             **method.settings(),
@@ -216,8 +214,7 @@ def _correct(
             weights=method.weights,
             marker=prompts.marker,
             size=method.size or None,
-            device=runtime.device,
-            precision=runtime.precision,
+            **runtime.settings(),
         )
         arguments = context.meta[ARGUMENTS]
         outputs = corrections.run(video, arguments, options, read_formats(output.formats))

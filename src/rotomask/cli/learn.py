@@ -8,7 +8,7 @@ import typer
 
 from rotomask.cli.command import grouped
 from rotomask.cli.extras import require
-from rotomask.cli.options import Messages, read_folders
+from rotomask.cli.options import Messages, Overwrite, read_folders
 from rotomask.cli.terminal import job, print_outputs, resumable
 
 
@@ -57,9 +57,7 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Resume the interrupted run in the folder.")
     ] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Overwrite another job's output.")
-    ] = False,
+    overwrite: Overwrite = False,
     initial: Annotated[
         Path | None,
         typer.Option(

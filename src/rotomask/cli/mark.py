@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import typer
 
 from rotomask.cli.command import Command, grouped
-from rotomask.cli.options import Messages, Runtime, Weights
+from rotomask.cli.options import Messages, Runtime, Weights, out_option
 from rotomask.cli.terminal import job, nothing_written, print_outputs
 from rotomask.errors import OptionError
 
@@ -74,12 +74,7 @@ class PromptOptions:
 class MarkOutput:
     """What is written."""
 
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out", "-o", metavar="FILE", help="Mask to write.  [default: named after VIDEO]"
-        ),
-    ] = None
+    out: Annotated[Path | None, out_option("FILE", "Mask to write")] = None
     preview: Annotated[
         bool,
         typer.Option("--preview", help="Also write a picture of the mask and the prompts."),
@@ -131,8 +126,7 @@ def mark(
         options = MarkOptions(
             model=prompts.marker,
             weights=weights,
-            device=runtime.device,
-            precision=runtime.precision,
+            **runtime.settings(),
             preview=output.preview,
         )
         result = run(opened, listed, target, options, at=at)

@@ -13,6 +13,7 @@ from rotomask.cli.options import (
     Memory,
     Merge,
     Messages,
+    Overwrite,
     Refining,
     Reports,
     Runtime,
@@ -34,9 +35,7 @@ class Run:
         Path,
         typer.Option("--out", "-o", metavar="DIR", help="Output folder for masks and run.json."),
     ]
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Overwrite another run's output.")
-    ] = False
+    overwrite: Overwrite = False
     model: Annotated[
         str,
         typer.Option(
@@ -97,8 +96,7 @@ def benchmark(
             merge=run.merge,  # type: ignore[arg-type]
             objects=run.objects,
             with_masks=run.with_masks,
-            device=runtime.device,
-            precision=runtime.precision,
+            **runtime.settings(),
             overwrite=run.overwrite,
             **reports.files(),
         )

@@ -4,7 +4,7 @@ import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import typer
 
@@ -59,19 +59,23 @@ Merge = Annotated[
 ]
 
 
+def out_option(metavar: str, what: str) -> Any:
+    """The option ``--out`` of a command that names its output after the video by default."""
+    return typer.Option(
+        "--out", "-o", metavar=metavar, help=f"{what}.  [default: named after VIDEO]"
+    )
+
+
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Overwrite another job's output.")]
+Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda or mps.")]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Output:
     """Where a job writes."""
 
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out", "-o", metavar="DIR", help="Output folder.  [default: named after VIDEO]"
-        ),
-    ] = None
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Overwrite another job's output.")
-    ] = False
+    out: Annotated[Path | None, out_option("DIR", "Output folder")] = None
+    overwrite: Overwrite = False
 
     def folder(self, video: Path, suffix: str) -> Path:
         """The output folder; by default the video's name with a suffix, in the working folder."""
@@ -92,16 +96,24 @@ class Range:
         """One past the last frame; None: to the end."""
         return None if self.end is None else self.end + 1
 
+    def settings(self) -> dict[str, Any]:
+        """The range as jobs take it."""
+        return {"start": self.start, "stop": self.stop}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Runtime:
     """What networks run on."""
 
     section: ClassVar = "Running"
-    device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda or mps.")] = "auto"
+    device: Device = "auto"
     precision: Annotated[str, typer.Option(metavar="NAME", help="auto, float32 or bfloat16.")] = (
         "auto"
     )
+
+    def settings(self) -> dict[str, Any]:
+        """Device and precision as jobs take them."""
+        return {"device": self.device, "precision": self.precision}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ from rotomask.cli.command import grouped
 from rotomask.cli.options import (
     CutFolder,
     CutVideo,
+    Device,
     Messages,
     Output,
     Range,
@@ -43,10 +44,8 @@ def propose(
         options = ProposeOptions(
             weights=weights,
             objects=objects,
-            start=frames.start,
-            stop=frames.stop,
-            device=runtime.device,
-            precision=runtime.precision,
+            **frames.settings(),
+            **runtime.settings(),
             overwrite=output.overwrite,
         )
         proposals = run(video, folder, options, on_progress=on_progress)
@@ -90,10 +89,8 @@ def detect(
         options = DetectOptions(
             model=detector,
             least_score=score,
-            start=frames.start,
-            stop=frames.stop,
-            device=runtime.device,
-            precision=runtime.precision,
+            **frames.settings(),
+            **runtime.settings(),
             overwrite=output.overwrite,
         )
         result = run(video, folder, options, on_progress=on_progress)
@@ -126,7 +123,7 @@ def flow(
             help="Motion shown at full colour.  [default: 99th percentile of each picture]",
         ),
     ] = None,
-    device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda or mps.")] = "auto",
+    device: Device = "auto",
     precision: Annotated[
         str,
         typer.Option(metavar="NAME", help="float32, bfloat16 (loses fractions of pixels) or auto."),
@@ -147,8 +144,7 @@ def flow(
             weights=weights,
             formats=read_formats(output_format),
             longest_px=longest,
-            start=frames.start,
-            stop=frames.stop,
+            **frames.settings(),
             device=device,
             precision=precision,
             overwrite=output.overwrite,
@@ -209,10 +205,8 @@ def edges(
             bits=method.bits,
             estimator=method.estimator,
             size=method.size or None,
-            start=frames.start,
-            stop=frames.stop,
-            device=runtime.device,
-            precision=runtime.precision,
+            **frames.settings(),
+            **runtime.settings(),
             overwrite=output.overwrite,
         )
         result = run(video, folder, options, on_progress=on_progress)
@@ -311,9 +305,7 @@ def demo(output: Output, runtime: Runtime, messages: Messages) -> None:
         from rotomask.jobs.demo import DemoOptions
         from rotomask.jobs.demo import demo as run
 
-        options = DemoOptions(
-            device=runtime.device, precision=runtime.precision, overwrite=output.overwrite
-        )
+        options = DemoOptions(**runtime.settings(), overwrite=output.overwrite)
         result = run(folder, options, on_progress=on_progress)
     if not messages.quiet:
         print_cut(result.cut)

@@ -4,9 +4,10 @@ import inspect
 import re
 import textwrap
 from collections.abc import Callable
+from copy import copy
 from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import partial, wraps
-from typing import Any, get_args, get_type_hints
+from typing import Annotated, Any, get_args, get_type_hints
 
 from typer.core import TyperCommand
 
@@ -95,12 +96,14 @@ def grouped(function: Callable[..., None]) -> Callable[..., None]:
 
 def _option(field: Field[Any], group: type) -> inspect.Parameter:
     """A field of a group as a parameter of a command."""
-    annotation = get_type_hints(group, include_extras=True)[field.name]
-    for metadata in get_args(annotation)[1:]:
-        metadata.rich_help_panel = getattr(group, "section", None)
+    kind, *metadata = get_args(get_type_hints(group, include_extras=True)[field.name])
+    # Copies, because an option such as `Weights` is shared by groups of different sections.
+    options = [copy(option) for option in metadata]
+    for option in options:
+        option.rich_help_panel = getattr(group, "section", None)
     return inspect.Parameter(
         field.name,
         inspect.Parameter.KEYWORD_ONLY,
-        annotation=annotation,
+        annotation=Annotated[kind, *options],
         default=inspect.Parameter.empty if field.default is MISSING else field.default,
     )

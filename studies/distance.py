@@ -56,9 +56,7 @@ class DistanceRecipe(SingleFrameRecipe):
 class DistanceTask(SingleFrameTask):
     """A recipe on the user's data."""
 
-    def __init__(self, recipe: DistanceRecipe, data: Data, initial: Path | None = None) -> None:
-        super().__init__(recipe, data, initial)
-        self.recipe = recipe
+    recipe: DistanceRecipe
 
     def network(self) -> DistanceNet:
         """The network."""

@@ -302,18 +302,19 @@ class ClipTask(Task):
         initial: Weights to start from, in place of the recipe's own start.
     """
 
+    recipe: ClipRecipe
+
     def __init__(
         self, recipe: ClipRecipe, data: "Data | OpenedClips", initial: Path | None = None
     ) -> None:
         super().__init__(recipe, initial)
-        self._clip_recipe = recipe
         if not isinstance(data, OpenedClips):
             data = open_clip_data(data, held_out=recipe.held_out, needs=recipe.needs())
         self.clips, self.held_out = data
 
     def batch(self, step: int, part: int) -> Batch:
         """Plans of clips."""
-        stage, progress = self._clip_recipe.stage_at(step)
+        stage, progress = self.recipe.stage_at(step)
         return self.clips.batch(stage, progress, (self.schedule.seed, step, part))
 
     def data_sizes(self) -> dict[str, int]:
@@ -373,47 +374,6 @@ def draw_frames(
     if random_reference:
         indices = np.concatenate([[rng.integers(length)], indices[1:]])
     return indices.astype(np.int64)
-
-
-def open_stills(data: Data, who: str) -> dict[str, Stills]:
-    """The user's stills by name, for what is trained on nothing else.
-
-    Args:
-        data: ``stills``, ``duts`` and ``coco``, one at least.
-        who: Subject and verb of the message, such as "embeddings are".
-
-    Raises:
-        OptionError: If there are none, or something else is among them.
-        DatasetError: If a path is not what it should be.
-    """
-    if not data or not set(data) <= set(STILLS):
-        raise OptionError(
-            f"{who} trained on stills: --data duts=FOLDER, --data coco=FILE.json, got "
-            f"{', '.join(data) or 'none'}"
-        )
-    return {name: find_stills(path) for name, path in data.items()}
-
-
-def open_stills_and_videos(data: Data, who: str) -> tuple[dict[str, Stills], list[VideoSequence]]:
-    """The user's stills by name and videos, for networks whose samples are single frames.
-
-    Args:
-        data: Paths by name: stills, at least one, and optionally videos.
-        who: Subject and verb of the message, such as "a detector is".
-
-    Raises:
-        OptionError: If there are no stills, or a name is unknown.
-        DatasetError: If a path does not have the expected layout.
-    """
-    unknown = set(data) - set(STILLS) - set(VIDEOS)
-    stills = {name: find_stills(data[name]) for name in STILLS if name in data}
-    if unknown or not stills:
-        raise OptionError(
-            f"{who} trained on stills ({', '.join(STILLS)}) and optionally videos "
-            f"({', '.join(VIDEOS)}), got {', '.join(data) or 'none'}; use --data duts=FOLDER "
-            "--data davis=FOLDER"
-        )
-    return stills, [v for name in VIDEOS if name in data for v in find_videos(data[name])]
 
 
 def open_clip_data(

@@ -5,7 +5,7 @@ every cell under the Gaussian is trained to predict the box. Training a single c
 CenterNet does, takes more steps.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,7 +20,6 @@ from rotomask.data.simulation.motion import affine
 from rotomask.data.training.images import Labels
 from rotomask.data.training.looks import random_colour
 from rotomask.data.training.scenes import Scene, SceneConfig, compose_scene
-from rotomask.data.training.stills import JoinedStills, Stills
 from rotomask.detection.boxes import Boxes, box_areas, label_boxes
 from rotomask.detection.detector import Detections
 from rotomask.detection.lite import LiteDetector
@@ -32,8 +31,8 @@ from rotomask.networks.detector_lite import (
     boxes_at_cells,
     cell_centres,
 )
-from rotomask.training.clip_data import HELD_OUT, open_stills_and_videos
-from rotomask.training.task import Batch, Data, Recipe, Schedule, Task
+from rotomask.training.stills_task import VideoFramesRecipe, VideoFramesTask, open_stills_and_videos
+from rotomask.training.task import Batch, Data, Schedule, Task
 
 MAX_OBJECTS = 12
 """Maximum number of objects used per scene; the largest are used."""
@@ -52,11 +51,9 @@ class DetectionLoss:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DetectorRecipe(Recipe):
+class DetectorRecipe(VideoFramesRecipe):
     """Hyper-parameters of a run of detector-lite."""
 
-    optimiser_steps: int
-    """Number of optimiser steps."""
     model: DetectorLiteConfig = field(default_factory=DetectorLiteConfig)
     scenes: SceneConfig = field(
         default_factory=lambda: SceneConfig(extent=(0.12, 0.8), paste=0.5, most_pasted=3)
@@ -72,13 +69,6 @@ class DetectorRecipe(Recipe):
     """Number of encoder stages, counted from the input, that are not trained."""
     validate_stride: int = 3
     """Step between the frames of the held-out videos that are validated."""
-    held_out: tuple[str, ...] = HELD_OUT
-    """Names of the videos used for validation, not for training."""
-
-    @property
-    def steps(self) -> int:
-        """Number of optimiser steps."""
-        return self.optimiser_steps
 
     @property
     def model_name(self) -> str:
@@ -91,22 +81,10 @@ class DetectorRecipe(Recipe):
         return DetectorTask(self, stills, videos, initial)
 
 
-class DetectorTask(Task):
+class DetectorTask(VideoFramesTask):
     """Detector-lite with its training scenes, loss and validation."""
 
-    def __init__(
-        self,
-        recipe: DetectorRecipe,
-        stills: Mapping[str, Stills],
-        videos: Sequence[VideoSequence],
-        initial: Path | None = None,
-    ) -> None:
-        super().__init__(recipe, initial)
-        self.recipe = recipe
-        self.sizes = {name: len(collection) for name, collection in stills.items()}
-        self.stills = JoinedStills(tuple(stills.values()))
-        self.videos = tuple(v for v in videos if v.name not in recipe.held_out)
-        self.held_out = tuple(v for v in videos if v.name in recipe.held_out)
+    recipe: DetectorRecipe
 
     def batch(self, step: int, part: int) -> Batch:
         """One batch of scenes and their boxes.
@@ -157,11 +135,6 @@ class DetectorTask(Task):
             "recall": recall(detections, truths),
         }
         return {"score": float(np.mean(list(scores.values()))), **scores}
-
-    def data_sizes(self) -> dict[str, int]:
-        """Number of stills per collection, of videos and of video frames."""
-        frames = sum(len(v) for v in self.videos)
-        return {**self.sizes, "videos": len(self.videos), "video frames": frames}
 
 
 def video_scene(videos: Sequence[VideoSequence], size: int, rng: np.random.Generator) -> Scene:

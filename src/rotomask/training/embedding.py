@@ -1,6 +1,5 @@
 """Training of the embedding network: scenes of several instances, pair and objectness losses."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,11 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rotomask.data.training.scenes import SceneConfig, compose_scene
-from rotomask.data.training.stills import JoinedStills, Stills
 from rotomask.networks.embedding import EmbeddingConfig, EmbeddingMaps, EmbeddingNet
-from rotomask.training.clip_data import open_stills
 from rotomask.training.pairwise import neighbour_pair_loss, sampled_pair_loss
-from rotomask.training.task import Batch, Data, Recipe, Schedule, Task
+from rotomask.training.stills_task import StillsRecipe, StillsTask, open_stills
+from rotomask.training.task import Batch, Data, Schedule, Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,11 +95,9 @@ def objectness_loss(logits: Tensor, coverage: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EmbeddingRecipe(Recipe):
+class EmbeddingRecipe(StillsRecipe):
     """Hyper-parameters of a run of the embedding network."""
 
-    optimiser_steps: int
-    """Number of optimiser steps."""
     model: EmbeddingConfig = field(default_factory=EmbeddingConfig)
     scenes: SceneConfig = field(default_factory=SceneConfig)
     losses: EmbeddingLoss = field(default_factory=EmbeddingLoss)
@@ -113,11 +109,6 @@ class EmbeddingRecipe(Recipe):
     """Number of encoder stages, counted from the input, that are not trained."""
 
     @property
-    def steps(self) -> int:
-        """Number of optimiser steps."""
-        return self.optimiser_steps
-
-    @property
     def model_name(self) -> str:
         """Name of the trained network in the catalogue."""
         return "embedding"
@@ -127,16 +118,10 @@ class EmbeddingRecipe(Recipe):
         return EmbeddingTask(self, open_stills(data, "embeddings are"), initial)
 
 
-class EmbeddingTask(Task):
+class EmbeddingTask(StillsTask):
     """Embedding network with its training scenes and loss."""
 
-    def __init__(
-        self, recipe: EmbeddingRecipe, stills: Mapping[str, Stills], initial: Path | None = None
-    ) -> None:
-        super().__init__(recipe, initial)
-        self.recipe = recipe
-        self.sizes = {name: len(collection) for name, collection in stills.items()}
-        self.stills = JoinedStills(tuple(stills.values()))
+    recipe: EmbeddingRecipe
 
     def batch(self, step: int, part: int) -> Batch:
         """One batch of scenes: ``images`` B×3×S×S and ``labels`` B×S×S, both uint8."""
@@ -159,10 +144,6 @@ class EmbeddingTask(Task):
         generator = torch.Generator().manual_seed(self.schedule.seed * 1_000_003 + step)
         terms = embedding_loss(maps, batch["labels"].long(), self.recipe.losses, generator)
         return torch.stack(list(terms.values())).sum()
-
-    def data_sizes(self) -> dict[str, int]:
-        """Number of stills per collection."""
-        return self.sizes
 
 
 RECIPE = EmbeddingRecipe(

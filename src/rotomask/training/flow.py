@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rotomask.data.simulation.flow_pairs import FlowPair, FlowPairConfig, simulate_flow_pair
-from rotomask.data.training.stills import JoinedStills, Stills
+from rotomask.data.training.stills import Stills
 from rotomask.flow.learned_flow import LearnedFlow
 from rotomask.flow.optical_flow import DISFlow, Flow, OpticalFlow
 from rotomask.networks.flow_lite import (
@@ -23,8 +23,8 @@ from rotomask.networks.flow_lite import (
     level_weights,
 )
 from rotomask.networks.precision import choose_runtime
-from rotomask.training.clip_data import open_stills
-from rotomask.training.task import Batch, Data, Recipe, Schedule, Task
+from rotomask.training.stills_task import StillsRecipe, StillsTask, open_stills
+from rotomask.training.task import Batch, Data, Schedule, Task
 
 HELD_OUT_EVERY = 20
 """One still in this many is held out for validation."""
@@ -35,11 +35,9 @@ FLOW_SCALE = 32
 
 
 @dataclass(frozen=True, kw_only=True)
-class FlowRecipe(Recipe):
+class FlowRecipe(StillsRecipe):
     """Hyper-parameters of a run of flow-lite."""
 
-    optimiser_steps: int
-    """Number of optimiser steps."""
     model: FlowLiteConfig = field(default_factory=FlowLiteConfig)
     pairs: FlowPairConfig = field(default_factory=lambda: FlowPairConfig(size=224))
     batch_size: int = 4
@@ -59,11 +57,6 @@ class FlowRecipe(Recipe):
     """Number of validation pairs."""
 
     @property
-    def steps(self) -> int:
-        """Number of optimiser steps."""
-        return self.optimiser_steps
-
-    @property
     def model_name(self) -> str:
         """Name of the trained network in the catalogue."""
         return "flow-lite"
@@ -73,16 +66,16 @@ class FlowRecipe(Recipe):
         return FlowTask(self, open_stills(data, "flow-lite is"), initial)
 
 
-class FlowTask(Task):
+class FlowTask(StillsTask):
     """Flow-lite with its training pairs, loss and validation."""
+
+    recipe: FlowRecipe
 
     def __init__(
         self, recipe: FlowRecipe, stills: Mapping[str, Stills], initial: Path | None = None
     ) -> None:
-        super().__init__(recipe, initial)
-        self.recipe = recipe
-        self.sizes = {name: len(collection) for name, collection in stills.items()}
-        self.train, self.held_out = split_stills(JoinedStills(tuple(stills.values())))
+        super().__init__(recipe, stills, initial)
+        self.train, self.held_out = split_stills(self.stills)
 
     def batch(self, step: int, part: int) -> Batch:
         """One batch of simulated pairs.
@@ -151,10 +144,6 @@ class FlowTask(Task):
         rng = np.random.default_rng((self.schedule.seed, 2**31))
         config, count = self.recipe.validation, self.recipe.validation_pairs
         return [simulate_flow_pair(self.held_out, config, rng) for _ in range(count)]
-
-    def data_sizes(self) -> dict[str, int]:
-        """Number of stills per collection."""
-        return self.sizes
 
 
 class StillsSubset(Stills):

@@ -67,16 +67,14 @@ class ForegroundRecipe(ClipRecipe):
 class ForegroundTask(ClipTask):
     """Appearance network with its training frames, loss and validation."""
 
-    def __init__(self, recipe: ForegroundRecipe, data: Data, initial: Path | None = None) -> None:
-        super().__init__(recipe, data, initial)
-        self.recipe = recipe
+    recipe: ForegroundRecipe
 
     def rates(self, network: nn.Module) -> Rates:
         """Groups as in `Task.rates`, or those of fine-tuning if it trains the whole network."""
-        part = cast(Any, network).trainable_part()
-        if part is not network:
+        appearance = cast(Any, network)
+        if appearance.trainable_part() is not network:
             return super().rates(network)
-        return [(group["params"], group["lr"]) for group in part.parameter_groups(1.0)]
+        return [(group["params"], group["lr"]) for group in appearance.parameter_groups(1.0)]
 
     def prepare(self, batch: Batch) -> Batch:
         """Rendered ``frames`` N×3×S×S, 0..1, and their ``foreground`` N×1×S×S, 0 or 1."""

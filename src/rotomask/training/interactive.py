@@ -7,7 +7,7 @@ once for all rounds.
 """
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,14 +28,14 @@ from rotomask.data.simulation.click_samples import (
     draw_sample,
 )
 from rotomask.data.training.images import Image
-from rotomask.data.training.stills import FolderStills, JoinedStills, Stills
+from rotomask.data.training.stills import FolderStills, Stills
 from rotomask.evaluation.measures.region import region_similarity
 from rotomask.evaluation.robot import ClickRobot
 from rotomask.networks.click_lite import ClickFeatures, ClickLite, ClickLiteConfig, ClickOutput
 from rotomask.networks.layers.efficientnet_lite import Pyramid
 from rotomask.prompts.regions import BoolMask
-from rotomask.training.clip_data import HELD_OUT, open_stills_and_videos
-from rotomask.training.task import Batch, Data, Recipe, Schedule, Task
+from rotomask.training.stills_task import VideoFramesRecipe, VideoFramesTask, open_stills_and_videos
+from rotomask.training.task import Batch, Data, Schedule, Task
 
 HELD_OUT_STILLS = 200
 """Number of images of each collection of stills held out from training."""
@@ -72,11 +72,9 @@ class ClickLoss:
 
 
 @dataclass(frozen=True, kw_only=True)
-class InteractiveRecipe(Recipe):
+class InteractiveRecipe(VideoFramesRecipe):
     """Hyper-parameters of a run of click-lite."""
 
-    optimiser_steps: int
-    """Number of optimiser steps."""
     encoder_factor: float = 0.0
     """Learning rate of the encoder relative to that of the other parameters; 0: frozen."""
     model: ClickLiteConfig = field(default_factory=ClickLiteConfig)
@@ -85,15 +83,8 @@ class InteractiveRecipe(Recipe):
     losses: ClickLoss = field(default_factory=ClickLoss)
     batch_size: int = 8
     """Samples per batch."""
-    held_out: tuple[str, ...] = HELD_OUT
-    """Names of the videos used for validation, not for training."""
     validate_stride: int = 8
     """Step between the frames of the held-out videos that are validated."""
-
-    @property
-    def steps(self) -> int:
-        """Number of optimiser steps."""
-        return self.optimiser_steps
 
     @property
     def model_name(self) -> str:
@@ -103,26 +94,14 @@ class InteractiveRecipe(Recipe):
     def task(self, data: Data, initial: Path | None = None) -> Task:
         """Task on this data; see `Recipe.task`."""
         stills, videos = open_stills_and_videos(data, "an interactive network is")
-        return InteractiveTask(self, stills, videos, initial)
+        training = {name: without_held_out(collection) for name, collection in stills.items()}
+        return InteractiveTask(self, training, videos, initial)
 
 
-class InteractiveTask(Task):
+class InteractiveTask(VideoFramesTask):
     """Click-lite with its training samples, loss and validation."""
 
-    def __init__(
-        self,
-        recipe: InteractiveRecipe,
-        stills: Mapping[str, Stills],
-        videos: Sequence[VideoSequence],
-        initial: Path | None = None,
-    ) -> None:
-        super().__init__(recipe, initial)
-        self.recipe = recipe
-        training = {name: without_held_out(collection) for name, collection in stills.items()}
-        self.sizes = {name: len(collection) for name, collection in training.items()}
-        self.stills = JoinedStills(tuple(training.values()))
-        self.videos = tuple(v for v in videos if v.name not in recipe.held_out)
-        self.held_out = tuple(v for v in videos if v.name in recipe.held_out)
+    recipe: InteractiveRecipe
 
     def batch(self, step: int, part: int) -> Batch:
         """One batch of samples with their first prompts.
@@ -191,11 +170,6 @@ class InteractiveTask(Task):
         """Mean IoU on frames of the held-out videos after 1, 3 and 5 clicks, and their mean."""
         assert isinstance(network, ClickLite)
         return click_scores(network, self.held_out, self.recipe.validate_stride)
-
-    def data_sizes(self) -> dict[str, int]:
-        """Number of stills per collection, of videos and of video frames."""
-        frames = sum(len(v) for v in self.videos)
-        return {**self.sizes, "videos": len(self.videos), "video frames": frames}
 
 
 def without_held_out(stills: Stills) -> Stills:

@@ -53,9 +53,7 @@ class EdgeRecipe(SingleFrameRecipe):
 class EdgeTask(SingleFrameTask):
     """HEPSPNet with its training frames, loss and validation."""
 
-    def __init__(self, recipe: EdgeRecipe, data: Data, initial: Path | None = None) -> None:
-        super().__init__(recipe, data, initial)
-        self.recipe = recipe
+    recipe: EdgeRecipe
 
     def prepare(self, batch: Batch) -> Batch:
         """``frames`` N×3×S×S, instance ``labels`` N×S×S, and ``flow`` N×3×S×S if it is used."""

@@ -130,11 +130,7 @@ class ReferenceGuidedRecipe(ClipRecipe):
 class ReferenceGuidedTask(ClipTask):
     """Reference-guided network with its training clips, loss and validation."""
 
-    def __init__(
-        self, recipe: ReferenceGuidedRecipe, data: Data, initial: Path | None = None
-    ) -> None:
-        super().__init__(recipe, data, initial)
-        self.recipe = recipe
+    recipe: ReferenceGuidedRecipe
 
     def rates(self, network: nn.Module) -> Rates:
         """Groups as in `Task.rates`, or the visual memory alone.

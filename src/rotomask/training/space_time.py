@@ -23,7 +23,7 @@ from rotomask.networks.losses import bootstrapped_cross_entropy, dice_loss
 from rotomask.networks.stm import STMConfig
 from rotomask.networks.stm_lite import STMLiteConfig
 from rotomask.segmenters.space_time import SpaceTimeConfig, SpaceTimeNetwork, SpaceTimeSegmenter
-from rotomask.training.clip_data import ClipRecipe, ClipTask, OpenedClips, Stage
+from rotomask.training.clip_data import ClipRecipe, ClipTask, Stage
 from rotomask.training.composed_videos import compose_videos
 from rotomask.training.rates import Rates, freeze_filters
 from rotomask.training.task import Batch, Data, Task
@@ -96,11 +96,7 @@ class SpaceTimeRecipe(ClipRecipe):
 class SpaceTimeTask(ClipTask):
     """A recipe on the user's data."""
 
-    def __init__(
-        self, recipe: SpaceTimeRecipe, data: Data | OpenedClips, initial: Path | None = None
-    ) -> None:
-        super().__init__(recipe, data, initial)
-        self.recipe = recipe
+    recipe: SpaceTimeRecipe
 
     def rates(self, network: nn.Module) -> Rates:
         """As `Task.rates`, with the depthwise filters frozen where the recipe says so."""

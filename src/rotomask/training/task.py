@@ -107,29 +107,31 @@ class Task(ABC):
     """
 
     def __init__(self, recipe: Recipe, initial: Path | None = None) -> None:
-        self._recipe, self.initial = recipe, initial
+        self.initial = initial
+        self.recipe = recipe
+        """Hyper-parameters; a subclass declares which kind."""
         self.start = "not built yet"
         """Description of the starting weights, for the run's record."""
 
     @property
     def schedule(self) -> Schedule:
         """Optimiser, learning rate and validation of the run."""
-        return self._recipe.schedule
+        return self.recipe.schedule
 
     @property
     def steps(self) -> int:
         """Number of optimiser steps."""
-        return self._recipe.steps
+        return self.recipe.steps
 
     def network(self) -> nn.Module:
         """Network of the catalogue with the recipe's config and random weights."""
-        build = find(self._recipe.model_name).network
+        build = find(self.recipe.model_name).network
         assert build is not None
-        return build(asdict(self._recipe)["model"])
+        return build(asdict(self.recipe)["model"])
 
     def load_start(self, network: nn.Module) -> str:
         """Load the weights that runs start from by default; returns what they are."""
-        start = find(self._recipe.model_name).trained_from
+        start = find(self.recipe.model_name).trained_from
         return NO_RESNET50 if start is None else STARTS[start](network)
 
     def build(self) -> nn.Module:
@@ -150,7 +152,7 @@ class Task(ABC):
         Pre-trained encoders have a lower rate than the rest; their first stages are frozen. Frozen
         parameters (`requires_grad_(False)`) are in no group.
         """
-        recipe = self._recipe
+        recipe = self.recipe
         return slower_encoders(network, recipe.encoder_factor, frozen_stages=recipe.frozen_stages)
 
     @abstractmethod
@@ -187,9 +189,9 @@ class Task(ABC):
 
     def description(self) -> dict[str, Any]:
         """Metadata of the exported weights: model, config, recipe, starting weights and data."""
-        recipe = asdict(self._recipe)
+        recipe = asdict(self.recipe)
         return {
-            "model": self._recipe.model_name,
+            "model": self.recipe.model_name,
             "config": recipe["model"],
             "recipe": recipe,
             "start": self.start,

@@ -245,7 +245,7 @@ class Reports:
         Path | None, typer.Option(metavar="FILE", help="Write tables for a paper.")
     ] = None
 
-    def files(self) -> dict[str, Path | None]:
+    def files(self) -> dict[str, Any]:
         """The files as jobs take them."""
         return {"json": self.json_file, "html": self.html, "csv": self.csv, "latex": self.latex}
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -178,9 +179,8 @@ def _shipped_stm_lite() -> dict[str, Tensor]:
 
 
 def _light_encoder(network: nn.Module) -> EfficientNetLite0:
-    encoder = network.get_submodule("encoder")
-    assert isinstance(encoder, EfficientNetLite0)
-    return encoder
+    """The `encoder` of a network: an EfficientNet-Lite0, or its first stages."""
+    return cast(EfficientNetLite0, network.get_submodule("encoder"))
 
 
 def is_resnet50(state: Mapping[str, Tensor]) -> bool:

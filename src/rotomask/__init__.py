@@ -24,17 +24,20 @@ __version__ = "0.1.0"
 _HOME = {
     "CutOptions": "rotomask.jobs.cut",
     "Discoverer": "rotomask.unsupervised.base",
+    "EdgeOptions": "rotomask.jobs.edges",
+    "EffectOptions": "rotomask.jobs.effects",
+    "FlowOptions": "rotomask.jobs.flow",
     "Marker": "rotomask.prompts",
     "Prompts": "rotomask.prompts",
-    "EdgeOptions": "rotomask.jobs.edges",
-    "FlowOptions": "rotomask.jobs.flow",
     "Refinements": "rotomask.segmenters.refinements",
     "RotomaskError": "rotomask.errors",
     "Segmenter": "rotomask.segmenters.base",
+    "StabiliseOptions": "rotomask.jobs.stabilise",
     "benchmark": "rotomask.jobs.benchmark",
     "correct": "rotomask.jobs.correct",
     "cut": "rotomask.jobs.cut",
     "detect": "rotomask.jobs.detect",
+    "effect": "rotomask.jobs.effects",
     "evaluate": "rotomask.jobs.evaluate",
     "export_cut": "rotomask.jobs.export:export",
     "load_detector": "rotomask.catalog",
@@ -44,12 +47,15 @@ _HOME = {
     "load_marker": "rotomask.catalog",
     "load_model": "rotomask.jobs.loading",
     "mark": "rotomask.jobs.mark",
+    "open_camera": "rotomask.effects.camera",
+    "open_effect": "rotomask.effects",
     "open_video": "rotomask.video",
     "parse_refinements": "rotomask.segmenters.refinements",
     "propose": "rotomask.jobs.propose",
     "read_mask": "rotomask.masks",
     "refine_cut": "rotomask.jobs.refine:refine",
     "review": "rotomask.jobs.review",
+    "stabilise": "rotomask.jobs.stabilise",
     "train": "rotomask.jobs.train",
     "undo_correction": "rotomask.jobs.correct",
     "write_edges": "rotomask.jobs.edges:edges",
@@ -62,17 +68,20 @@ __all__ = [
     "CutOptions",
     "Discoverer",
     "EdgeOptions",
+    "EffectOptions",
     "FlowOptions",
     "Marker",
     "Prompts",
     "Refinements",
     "RotomaskError",
     "Segmenter",
+    "StabiliseOptions",
     "__version__",
     "benchmark",
     "correct",
     "cut",
     "detect",
+    "effect",
     "evaluate",
     "export_cut",
     "load_detector",
@@ -82,12 +91,15 @@ __all__ = [
     "load_marker",
     "load_model",
     "mark",
+    "open_camera",
+    "open_effect",
     "open_video",
     "parse_refinements",
     "propose",
     "read_mask",
     "refine_cut",
     "review",
+    "stabilise",
     "train",
     "undo_correction",
     "write_edges",
@@ -97,6 +109,8 @@ __all__ = [
 
 if TYPE_CHECKING:
     from rotomask.catalog import load_detector, load_edge_detector, load_flow, load_marker
+    from rotomask.effects import open_effect
+    from rotomask.effects.camera import open_camera
     from rotomask.errors import RotomaskError
     from rotomask.jobs.benchmark import benchmark
     from rotomask.jobs.correct import correct, undo_correction
@@ -104,6 +118,7 @@ if TYPE_CHECKING:
     from rotomask.jobs.detect import detect
     from rotomask.jobs.edges import EdgeOptions
     from rotomask.jobs.edges import edges as write_edges
+    from rotomask.jobs.effects import EffectOptions, effect
     from rotomask.jobs.evaluate import evaluate
     from rotomask.jobs.export import export as export_cut
     from rotomask.jobs.flow import FlowOptions
@@ -113,6 +128,7 @@ if TYPE_CHECKING:
     from rotomask.jobs.propose import propose
     from rotomask.jobs.refine import refine as refine_cut
     from rotomask.jobs.review import review
+    from rotomask.jobs.stabilise import StabiliseOptions, stabilise
     from rotomask.jobs.train import train
     from rotomask.masks import read_mask, write_mask
     from rotomask.prompts import Marker, Prompts

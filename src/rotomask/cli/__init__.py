@@ -3,7 +3,7 @@
 A command imports what it needs when it runs, so that `rotomask --help` is instant. The modules:
 `command` (option groups, help), `options` (options that commands share), `names` (lists in help
 texts), `terminal` (progress, results), `extras` (optional packages); `cut`, `video`,
-`mark`, `corrections`, `measure` and `learn` hold the commands.
+`mark`, `corrections`, `effects`, `measure` and `learn` hold the commands.
 """
 
 import os
@@ -17,6 +17,7 @@ from rotomask.cli import learn, measure, video
 from rotomask.cli.command import Command
 from rotomask.cli.corrections import review
 from rotomask.cli.cut import CutCommand, cut
+from rotomask.cli.effects import effect_app, stabilise
 from rotomask.cli.extras import EXTRAS
 from rotomask.cli.mark import PromptCommand, mark
 from rotomask.errors import RotomaskError
@@ -45,9 +46,11 @@ for function in (
     video.export,
     video.refine,
     review,
+    stabilise,
     video.demo,
 ):
     app.command(cls=Command)(function)
+app.add_typer(effect_app, name="effect")
 app.command(cls=measure.BenchmarkCommand)(measure.benchmark)
 for function in (measure.evaluate, measure.compare, learn.train, learn.average, learn.models):
     app.command(cls=Command)(function)

@@ -48,6 +48,18 @@ def _directions() -> dict[str, str]:
     return directions
 
 
+def _effects() -> dict[str, str]:
+    """Name and description of every effect."""
+    table = _table("effects/registry.py", "EFFECTS")
+    return {
+        ast.literal_eval(key): ast.literal_eval(argument.value)
+        for key, entry in zip(table.keys, table.values, strict=True)
+        if key is not None and isinstance(entry, ast.Call)
+        for argument in entry.keywords
+        if argument.arg == "description"
+    }
+
+
 def _refinements() -> dict[str, str]:
     from rotomask.segmenters.refinements import REFINEMENTS
 
@@ -68,6 +80,7 @@ NAMES: dict[str, Callable[[], tuple[str, ...]]] = {
 """What ``{formats}`` and the like stand for in a help text."""
 
 DESCRIPTIONS: dict[str, Callable[[], dict[str, str]]] = {
+    "Effects": _effects,
     "Directions": _directions,
     "Refinements": _refinements,
 }

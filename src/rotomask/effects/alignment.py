@@ -7,11 +7,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from rotomask.effects.compositing import fill_smoothly
 from rotomask.effects.reader import Recent
 
 if TYPE_CHECKING:
     from rotomask.effects.scene import Scene
+from rotomask.matting import fill_smoothly
 
 Pixels = npt.NDArray[np.uint8]
 Array = npt.NDArray[np.float32]

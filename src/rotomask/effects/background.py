@@ -9,7 +9,6 @@ import numpy.typing as npt
 from rotomask.effects import options
 from rotomask.effects.compositing import (
     disc,
-    fill_smoothly,
     from_light,
     gaussian,
     grey,
@@ -17,6 +16,7 @@ from rotomask.effects.compositing import (
     to_light,
 )
 from rotomask.effects.options import Settings
+from rotomask.matting import fill_smoothly
 
 Pixels = npt.NDArray[np.uint8]
 Array = npt.NDArray[np.float32]

@@ -42,7 +42,7 @@ def grey(image: Pixels) -> Array:
 def gaussian(picture: npt.NDArray[np.generic], sigma: float) -> Array:
     """A picture blurred, as float32; unchanged by a sigma of 0."""
     floats = picture.astype(np.float32)
-    if sigma <= 0:
+    if sigma < 0.05:  # OpenCV does not take any smaller one
         return floats
     # Wide blurs cost as little as narrow ones on a smaller picture.
     factor = max(1, int(sigma / 6))
@@ -64,44 +64,6 @@ def disc(radius: float) -> Array:
     kernel = (radius + 0.5 - np.hypot(y, x)).clip(0, 1).astype(np.float32)
     normalised: Array = kernel / kernel.sum()
     return normalised
-
-
-def fill_smoothly(picture: Array, known: Array) -> Array:
-    """A picture whose unknown pixels continue the known ones smoothly (pull-push pyramid).
-
-    Gortler et al. 1996, "The Lumigraph", sec. 3.4: averages of known pixels at ever coarser levels
-    fill what finer levels do not know.
-
-    Args:
-        picture: H×W×C.
-        known: H×W, 0 to 1: the weight of each pixel; 1 stays exactly.
-
-    Returns:
-        H×W×C float32; zeros if nothing is known.
-    """
-    weighted, weights = [picture * known[..., None]], [known]
-    while min(weights[-1].shape) > 1 and not (weights[-1] >= 1).all():
-        height, width = weights[-1].shape
-        half = ((width + 1) // 2, (height + 1) // 2)
-        area = cv2.INTER_AREA
-        weighted.append(_planes(cv2.resize(weighted[-1], half, interpolation=area), picture))
-        weights.append(np.asarray(cv2.resize(weights[-1], half, interpolation=area), np.float32))
-    # Pull: averages of the known pixels of each cell. Push: from coarse to fine.
-    filled = weighted[-1] / np.maximum(weights[-1], 1e-6)[..., None]
-    for level in range(len(weights) - 2, -1, -1):
-        height, width = weights[level].shape
-        coarse = _planes(
-            cv2.resize(filled, (width, height), interpolation=cv2.INTER_LINEAR), picture
-        )
-        trust = weights[level].clip(0, 1)[..., None]
-        own = weighted[level] / np.maximum(weights[level], 1e-6)[..., None]
-        filled = own * trust + coarse * (1 - trust)
-    return np.asarray(filled, np.float32)
-
-
-def _planes(resized: npt.NDArray[np.generic], picture: Array) -> Array:
-    """A resized picture with its last axis, which OpenCV drops when it is of length 1."""
-    return np.asarray(resized, np.float32).reshape(*resized.shape[:2], picture.shape[2])
 
 
 _LIGHT = ((np.arange(256) / 255) ** GAMMA).astype(np.float32)

@@ -9,8 +9,8 @@ from PIL import ImageColor
 
 from rotomask.errors import OptionError
 
-Kind = Literal["number", "whole", "flag", "choice", "colour", "media"]
-"""What a setting holds: float, int, bool, one of some names, ``#rrggbb``, or a colour or file."""
+Kind = Literal["number", "whole", "flag", "choice", "colour", "media", "text"]
+"""What a setting holds: float, int, bool, a name, ``#rrggbb``, a colour or a file, a text."""
 
 Value = float | int | bool | str
 
@@ -69,6 +69,11 @@ def colour(default: str, help: str) -> Any:
 def media(default: str, help: str) -> Any:
     """A field that holds a colour, or the path of an image, a video or a folder of frames."""
     return _option("media", default, help)
+
+
+def text(default: str, help: str, *, choices: tuple[str, ...] = ()) -> Any:
+    """A field that holds a text; the choices are examples."""
+    return _option("text", default, help, choices=choices)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from rotomask.effects.compositing import fill_smoothly
+from rotomask.matting import fill_smoothly
 
 Array = npt.NDArray[np.float32]
 Bool = npt.NDArray[np.bool_]

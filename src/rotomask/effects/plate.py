@@ -16,12 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from rotomask.effects.alignment import Alignment, is_inside, refine_map, sample, sampling_map
-from rotomask.effects.compositing import fill_smoothly, gaussian
+from rotomask.effects.compositing import gaussian
 from rotomask.effects.painting import paint_in
 from rotomask.effects.reader import Recent
 
 if TYPE_CHECKING:
     from rotomask.effects.scene import Cutout, Scene
+from rotomask.matting import fill_smoothly
 
 Pixels = npt.NDArray[np.uint8]
 Array = npt.NDArray[np.float32]

@@ -167,7 +167,7 @@ def _clones(scene: Scene, index: int, settings: Clones) -> Pixels:
 
 
 def _slow_motion(scene: Scene, index: int, settings: SlowMotion) -> Pixels:
-    begin = scene.frames.start + settings.start
+    begin = scene.frames.start + settings.begin
     if index <= begin or settings.speed == 1:
         return scene.cutout(index).image.copy()
     time = min(begin + (index - begin) * settings.speed, scene.frames.stop - 1)

@@ -66,7 +66,7 @@ class SlowMotion(Settings):
     """Settings of `slow_motion`."""
 
     speed: float = options.number(0.5, 0.05, 4, "Speed of the object; the background runs at 1.")
-    start: int = options.whole(0, 0, 10_000_000, "Frame at which it begins.", unit="frames")
+    begin: int = options.whole(0, 0, 10_000_000, "Frame at which it begins.", unit="frames")
     anchor: str = options.choice(
         "frame", ANCHORS, "Whether the object stays at its place in the picture, or in the scene."
     )

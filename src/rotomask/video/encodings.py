@@ -1,4 +1,4 @@
-"""Encodings of video files: H.264 for overlays, VP9 and ProRes with alpha for cut-outs."""
+"""Encodings of video files: H.264, VP9 and ProRes, with alpha or without; animated images."""
 
 from dataclasses import dataclass, field
 
@@ -21,6 +21,8 @@ class Encoding:
     """True if width and height must be even."""
     alpha: bool = False
     """True if frames have four channels, RGBA with straight alpha."""
+    palette: bool = False
+    """True if every frame gets a palette of its own."""
 
 
 def h264(crf: int = 18) -> Encoding:
@@ -34,6 +36,34 @@ def h264(crf: int = 18) -> Encoding:
         even=True,
     )
 
+
+VP9 = Encoding(
+    codec="libvpx-vp9",
+    pixel_format="yuv420p",
+    container="webm",
+    options={"crf": "26", "b": "0", "deadline": "realtime", "cpu-used": "6", "row-mt": "1"},
+)
+"""VP9 in WebM, without alpha."""
+
+WEBP = Encoding(
+    codec="libwebp_anim",
+    pixel_format="bgra",  # libwebp converts to its own YUV, which is not that of video
+    container="webp",
+    options={"quality": "80", "compression_level": "4"},
+    container_options={"loop": "0"},
+    alpha=True,
+)
+"""Animated WebP, in an endless loop."""
+
+GIF = Encoding(
+    codec="gif",
+    pixel_format="pal8",
+    container="gif",
+    container_options={"loop": "0"},
+    alpha=True,
+    palette=True,
+)
+"""Animated GIF, in an endless loop, with a palette for each frame; alpha is on or off."""
 
 VP9_ALPHA = Encoding(
     codec="libvpx-vp9",

@@ -13,6 +13,9 @@ from rotomask.video.decoder import open_container
 COPIED_CODECS = frozenset(["aac", "mp3", "opus"])
 """Codecs that MP4 allows and browsers play; others are encoded as AAC."""
 
+WEBM_CODECS = frozenset(["opus", "vorbis"])
+"""Codecs that WebM allows; others are encoded as Opus."""
+
 
 class SoundTrack:
     """The packets of a file's sound in step with written frames, copied where possible.
@@ -33,12 +36,16 @@ class SoundTrack:
         """
         self._source = open_container(source)
         self._input = self._source.streams.audio[0]
-        self._copied = self._input.codec_context.codec.canonical_name in COPIED_CODECS
+        is_webm = output.format.name == "webm"
+        copied = WEBM_CODECS if is_webm else COPIED_CODECS
+        self._copied = self._input.codec_context.codec.canonical_name in copied
         self._output: AudioStream
         if self._copied:
             self._output = output.add_stream_from_template(self._input)
         else:
-            self._output = output.add_stream("aac", rate=self._input.codec_context.sample_rate)
+            # Opus knows a few rates only; 48 kHz is the one that it works at.
+            rate = 48000 if is_webm else self._input.codec_context.sample_rate
+            self._output = output.add_stream("libopus" if is_webm else "aac", rate=rate)
             self._output.codec_context.layout = self._input.codec_context.layout
         self._start_s = 0.0
         """Time of the first frame on the clock of the source file."""

@@ -16,6 +16,7 @@ from av.video.stream import VideoStream
 from rotomask.errors import OutputError, ShapeError
 from rotomask.files import Commit, output_errors, replace_file, temporary_name
 from rotomask.video.encodings import Encoding
+from rotomask.video.palette import Palette
 from rotomask.video.sound import SoundTrack
 from rotomask.video.video import Video
 
@@ -52,7 +53,7 @@ class VideoWriter:
             fps: Frames per second, for frames without a time and for the file's header.
             encoding: `h264()`, `VP9_ALPHA`, `PRORES_4444` or another.
             sound_from: Video whose sound is added, cut to the times of the frames. It is copied if
-                MP4 and browsers support its codec, else encoded as AAC.
+                the container and browsers support its codec, else encoded as AAC or Opus.
             pixel_aspect: Displayed width of a pixel over its height.
             commit: Gives the complete file its name.
 
@@ -66,6 +67,7 @@ class VideoWriter:
         self._count, self._last_pts, self._start_s = 0, -1, 0.0
         self._closed = False
         self._sound: SoundTrack | None = None
+        self._palette = Palette() if encoding.palette else None
         self._origin_s = sound_from.origin_s if sound_from else 0.0
         with self._errors():
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -200,11 +202,14 @@ class VideoWriter:
         rgb_frame = av.VideoFrame.from_ndarray(
             np.ascontiguousarray(image), "rgba" if self._encoding.alpha else "rgb24"
         )
-        frame = rgb_frame.reformat(
-            format=self._encoding.pixel_format,
-            dst_colorspace=Colorspace.ITU709,
-            dst_color_range=ColorRange.MPEG,
-        )
+        if self._palette is not None:
+            frame = self._palette.apply(rgb_frame)
+        else:
+            frame = rgb_frame.reformat(
+                format=self._encoding.pixel_format,
+                dst_colorspace=Colorspace.ITU709,
+                dst_color_range=ColorRange.MPEG,
+            )
         # Muxers reject times that do not rise.
         frame.pts = max(round(time_s / self._time_base), self._last_pts + 1)
         frame.time_base = self._time_base

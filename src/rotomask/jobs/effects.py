@@ -1,0 +1,152 @@
+"""Effects on a finished cut: a movie, an animated image, a folder of pictures or a still."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+
+from rotomask.effects.options import is_colour
+from rotomask.effects.registry import EffectView, find_effect, open_effect
+from rotomask.errors import OptionError
+from rotomask.files import content_digest
+from rotomask.jobs.progress import OnProgress
+from rotomask.jobs.rendering import Rendering, cut_frames, render, render_still
+from rotomask.matting import EdgeControls
+from rotomask.video import Video, open_video
+
+
+@dataclass(frozen=True, kw_only=True)
+class EffectOptions:
+    """What an effect is applied to, and what of it is written."""
+
+    settings: Mapping[str, object] = field(default_factory=dict)
+    """The effect's own settings by name; they may also be given as keywords of `effect`."""
+    objects: tuple[int, ...] | None = None
+    """Ids of the objects it is applied to; None: all."""
+    edges: EdgeControls = field(default_factory=lambda: EdgeControls(matting=True))
+    """How the objects' edge is softened; by default it follows the picture."""
+    start: int | None = None
+    """First frame; None: the first that was cut."""
+    stop: int | None = None
+    """One past the last frame; None: up to the last that was cut."""
+    at: int | None = None
+    """Write this frame alone, as a still."""
+    resize: int | None = None
+    """Width of the output, px; None: the video's."""
+    overwrite: bool = False
+    """Whether to replace another file or another job's output."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EffectResult:
+    """What `effect` wrote."""
+
+    out: Path
+    """The file, or the folder of PNG files."""
+    frames: int
+
+
+def effect(
+    name: str,
+    video: str | Path | Video,
+    folder: str | Path,
+    out: str | Path,
+    options: EffectOptions | None = None,
+    *,
+    on_progress: OnProgress | None = None,
+    **changes: object,
+) -> EffectResult:
+    """Apply an effect to the objects of a finished cut.
+
+    Args:
+        name: A name of `rotomask.effects.EFFECTS`.
+        video: The video that was cut.
+        folder: Output folder of `cut` or `refine`, or any folder with ``masks/NAME.png``.
+        out: File to write: ``.mp4``, ``.webm``, ``.mov``, ``.gif`` or ``.webp``, with the video's
+            sound where there is any; an image for a still; without an ending a folder of PNG files,
+            which resumes.
+        options: How; or give its fields as keywords.
+        on_progress: Receives the stage ``effect``.
+        **changes: Fields of `EffectOptions`, and settings of the effect.
+
+    Raises:
+        InputError: If the video, a mask, the effect or a setting cannot be used.
+        OutputError: If the output cannot be written, or exists.
+
+    Example:
+        >>> effect("erase", "clip.mp4", "clip-cut", "empty.mp4", margin=2)  # doctest: +SKIP
+    """
+    chosen = _options(name, options or EffectOptions(), changes)
+    opened = video if isinstance(video, Video) else open_video(video)
+    root = Path(folder)
+    frames = cut_frames(opened, root, chosen.start, chosen.stop)
+    view = open_effect(
+        name,
+        opened,
+        root,
+        chosen.settings,
+        objects=chosen.objects,
+        edges=chosen.edges,
+        frames=frames,
+    )
+    media = _media(view)
+    work = Rendering(
+        command="effect",
+        settings={
+            "effect": name,
+            **view.settings.to_json(),
+            "objects": None if chosen.objects is None else list(chosen.objects),
+            "edges": asdict(chosen.edges),
+            "media": {key: _digest(path) for key, path in media.items()},
+        },
+        video=opened,
+        cut=root,
+        frames=frames,
+        picture=view.picture,
+        time_s=lambda index: view.scene.frame(index).time_s,
+        out=Path(out),
+        resize=chosen.resize,
+        overwrite=chosen.overwrite,
+        on_progress=on_progress,
+        inputs=list(media.values()),
+    )
+    if chosen.at is not None:
+        return EffectResult(out=render_still(work, chosen.at), frames=1)
+    return EffectResult(out=render(work), frames=len(frames))
+
+
+def _options(name: str, options: EffectOptions, changes: Mapping[str, object]) -> EffectOptions:
+    """Options with changes, of which those that are no option are settings of the effect.
+
+    Raises:
+        OptionError: If a name is neither.
+    """
+    known = [f.name for f in fields(EffectOptions)]
+    own = [option.name for option in find_effect(name).settings.options()]
+    values, settings = asdict(options) | {"edges": options.edges}, dict(options.settings)
+    for key, value in changes.items():
+        if key == "end" and isinstance(value, int):
+            values["stop"] = value + 1
+        elif key == "settings" and isinstance(value, Mapping):
+            settings |= value
+        elif key in known:
+            values[key] = value
+        elif key in own:
+            settings[key] = value
+        else:
+            raise OptionError(
+                f"{name} has no setting {key!r}; it has {', '.join(own)}; options of all effects "
+                f"are {', '.join(known)}"
+            )
+    return EffectOptions(**{**values, "settings": settings})
+
+
+def _media(view: EffectView) -> dict[str, Path]:
+    """Files that the settings name, by setting."""
+    names = [option.name for option in view.settings.options() if option.kind == "media"]
+    values = {name: str(getattr(view.settings, name)) for name in names}
+    return {name: Path(value) for name, value in values.items() if not is_colour(value)}
+
+
+def _digest(path: Path) -> str:
+    """A fingerprint of a file; of a folder its name."""
+    return content_digest(path) if path.is_file() else str(path.resolve().name)

@@ -22,7 +22,7 @@ SIZE = (60, 80)
 
 def disc(radius: float = 18) -> npt.NDArray[np.float32]:
     y, x = np.mgrid[: SIZE[0], : SIZE[1]]
-    return (radius + 0.5 - np.hypot(y - 30, x - 40)).clip(0, 1).astype(np.float32)
+    return np.asarray((radius + 0.5 - np.hypot(y - 30, x - 40)).clip(0, 1), np.float32)
 
 
 seeds = st.integers(0, 2**32 - 1)

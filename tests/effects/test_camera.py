@@ -1,6 +1,7 @@
 """The virtual camera: never a border, steadier objects, and pictures of what its window shows."""
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -126,7 +127,7 @@ def test_smoothing_leaves_half_of_a_swing_of_its_period():
     smooth = smooth_path(swing, 20)
     assert np.abs(smooth[100:300]).max() == pytest.approx(0.5, abs=0.01)
     assert np.abs(smooth_path(swing, 200)[100:300]).max() < 0.01
-    line = 3 + 0.25 * time
+    line: npt.NDArray[np.float64] = np.linspace(3, 103, 400)
     np.testing.assert_allclose(smooth_path(line, 50), line, atol=1e-6)
 
 

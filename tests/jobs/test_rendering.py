@@ -24,7 +24,7 @@ def cut(tmp_path_factory):
 def test_a_picture_for_every_frame(cut, tmp_path, name):
     told = []
     result = rotomask.effect(
-        "grey-background", *cut, tmp_path / name, amount=0.5, start=2, end=6,
+        "grey-background", cut[0], cut[1], tmp_path / name, amount=0.5, start=2, end=6,
         on_progress=lambda *call: told.append(call),
     )  # fmt: skip
     assert result.frames == 5
@@ -42,7 +42,9 @@ def test_a_picture_for_every_frame(cut, tmp_path, name):
 
 @pytest.mark.parametrize("name", ["a.webm", "a.mov", "a.gif", "frames"])
 def test_transparency_is_kept(cut, tmp_path, name):
-    result = rotomask.effect("sticker", *cut, tmp_path / name, objects=(1,), end=3, resize=64)
+    result = rotomask.effect(
+        "sticker", cut[0], cut[1], tmp_path / name, objects=(1,), end=3, resize=64
+    )
     frames = list(open_video(result.out).frames())
     assert frames[0].image.shape[1] == 64
     alpha = frames[2].alpha
@@ -53,7 +55,7 @@ def test_transparency_is_kept(cut, tmp_path, name):
 
 def test_a_movie_without_transparency_is_refused(cut, tmp_path):
     with pytest.raises(OptionError, match=r"\.mp4 holds no transparency; write \.webm, \.mov"):
-        rotomask.effect("sticker", *cut, tmp_path / "a.mp4")
+        rotomask.effect("sticker", cut[0], cut[1], tmp_path / "a.mp4")
     assert not list(tmp_path.iterdir())
 
 
@@ -83,13 +85,13 @@ def test_sound_is_kept(tmp_path, name, codec):
 
 def test_a_still(cut, tmp_path):
     for name in ("a.png", "a.jpg", "a.webp"):
-        result = rotomask.effect("outline", *cut, tmp_path / name, at=4)
+        result = rotomask.effect("outline", cut[0], cut[1], tmp_path / name, at=4)
         with Image.open(result.out) as image:
             assert image.size == (SIZE[1], SIZE[0])
     with pytest.raises(OptionError, match=r"a still is written as \.png, \.jpg"):
-        rotomask.effect("outline", *cut, tmp_path / "a.mp4", at=4)
+        rotomask.effect("outline", cut[0], cut[1], tmp_path / "a.mp4", at=4)
     with pytest.raises(OptionError, match="frame 12 is not among those cut, 0 to 11"):
-        rotomask.effect("outline", *cut, tmp_path / "b.png", at=12)
+        rotomask.effect("outline", cut[0], cut[1], tmp_path / "b.png", at=12)
 
 
 def test_a_folder_resumes_and_equals_one_run(cut, tmp_path):
@@ -98,17 +100,17 @@ def test_a_folder_resumes_and_equals_one_run(cut, tmp_path):
             raise RuntimeError("killed")
 
     with pytest.raises(RuntimeError, match="killed"):
-        rotomask.effect("echo", *cut, tmp_path / "a", on_progress=stop)
+        rotomask.effect("echo", cut[0], cut[1], tmp_path / "a", on_progress=stop)
     first = {p.name: p.stat().st_mtime_ns for p in (tmp_path / "a").glob("*.png")}
     assert len(first) == 4
-    rotomask.effect("echo", *cut, tmp_path / "a")
-    rotomask.effect("echo", *cut, tmp_path / "b")
+    rotomask.effect("echo", cut[0], cut[1], tmp_path / "a")
+    rotomask.effect("echo", cut[0], cut[1], tmp_path / "b")
     assert len(list((tmp_path / "a").glob("*.png"))) == FRAMES
     for path in (tmp_path / "a").glob("*.png"):
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
         assert first.get(path.name, path.stat().st_mtime_ns) == path.stat().st_mtime_ns
     with pytest.raises(OutputError, match="count 6 there, 7 here"):
-        rotomask.effect("echo", *cut, tmp_path / "a", count=7)
+        rotomask.effect("echo", cut[0], cut[1], tmp_path / "a", count=7)
 
 
 def test_an_interrupted_movie_leaves_nothing(cut, tmp_path):
@@ -117,16 +119,16 @@ def test_an_interrupted_movie_leaves_nothing(cut, tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        rotomask.stabilise(*cut, tmp_path / "a.mp4", on_progress=stop)
+        rotomask.stabilise(cut[0], cut[1], tmp_path / "a.mp4", on_progress=stop)
     assert not list(tmp_path.iterdir())
 
 
 def test_nothing_is_replaced_unasked(cut, tmp_path):
     (tmp_path / "a.mp4").write_text("somebody's")
     with pytest.raises(OutputError, match=r"a\.mp4 exists; choose another --out, or --overwrite"):
-        rotomask.effect("outline", *cut, tmp_path / "a.mp4")
+        rotomask.effect("outline", cut[0], cut[1], tmp_path / "a.mp4")
     assert (tmp_path / "a.mp4").read_text() == "somebody's"
-    rotomask.effect("outline", *cut, tmp_path / "a.mp4", overwrite=True, end=2)
+    rotomask.effect("outline", cut[0], cut[1], tmp_path / "a.mp4", overwrite=True, end=2)
     assert open_video(tmp_path / "a.mp4").frame_count == 3
 
 
@@ -168,11 +170,11 @@ def test_frames_without_masks_are_told(tmp_path):
 
 def test_unknown_names_are_told(cut, tmp_path):
     with pytest.raises(OptionError, match="erase has no setting 'radius'; it has margin, shadow"):
-        rotomask.effect("erase", *cut, tmp_path / "a.mp4", radius=3)
+        rotomask.effect("erase", cut[0], cut[1], tmp_path / "a.mp4", radius=3)
     with pytest.raises(OptionError, match="stabilise has no setting 'speed'; it has framing, zoom"):
-        rotomask.stabilise(*cut, tmp_path / "a.mp4", speed=3)
+        rotomask.stabilise(cut[0], cut[1], tmp_path / "a.mp4", speed=3)
     with pytest.raises(OptionError, match=r"'a\.avi' ends in none of \.mp4, \.webm"):
-        rotomask.effect("erase", *cut, tmp_path / "a.avi")
+        rotomask.effect("erase", cut[0], cut[1], tmp_path / "a.avi")
 
 
 def test_another_video_behind(cut, tmp_path):
@@ -181,7 +183,7 @@ def test_another_video_behind(cut, tmp_path):
     for index in range(3):
         cv2.imwrite(str(backdrop / f"{index}.png"), np.full((30, 90, 3), 80 * index, np.uint8))
     result = rotomask.effect(
-        "new-background", *cut, tmp_path / "out", background=str(backdrop),
+        "new-background", cut[0], cut[1], tmp_path / "out", background=str(backdrop),
         match_light=0, light_wrap=0,
     )  # fmt: skip
     frames = [frame.image for frame in open_video(result.out).frames()]

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +18,8 @@ from rotomask.errors import OptionError
 if TYPE_CHECKING:
     from rotomask.effects import Option
 
+OF_EFFECT = ("effect_name", "settings", "transparent")
+"""Parameters of `_render` that are no options."""
 OBJECTS_HELP = "Only these objects, by their ids in the masks: 1,3.  [default: all]"
 
 
@@ -193,9 +195,11 @@ def effect_command(name: str) -> Any:
 
     def run(**values: Any) -> None:
         settings = {option.name: values.pop(option.name) for option in own}
-        _render(name, settings, transparent=effect.transparent, **values)
+        of_effect = (name, settings, effect.transparent)
+        _render(**values, **dict(zip(OF_EFFECT, of_effect, strict=True)))
 
-    shared = inspect.signature(_shared).parameters.values()
+    given = inspect.signature(_render).parameters.items()
+    shared = [parameter for key, parameter in given if key not in OF_EFFECT]
     run.__signature__ = inspect.Signature([*shared, *map(_parameter, own)])  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in run.__signature__.parameters.values()}  # type: ignore[attr-defined]
     needs = " The first frames take longer: others are read." if "plate" in effect.needs else ""
@@ -206,25 +210,24 @@ def effect_command(name: str) -> Any:
 
 
 @grouped
-def _shared(
-    video: CutVideo, folder: CutFolder, pictures: Pictures, edges: EffectEdges, messages: Messages
+def _render(
+    video: CutVideo,
+    folder: CutFolder,
+    pictures: Pictures,
+    edges: EffectEdges,
+    messages: Messages,
+    effect_name: str,
+    settings: dict[str, Any],
+    transparent: bool,
 ) -> None:
-    """Options that all effects share."""
-
-
-def _render(name: str, settings: dict[str, Any], *, transparent: bool, **values: Any) -> None:
-    pictures, edges, messages = (
-        kind(**{field.name: values[field.name] for field in fields(kind)})
-        for kind in (Pictures, EffectEdges, Messages)
-    )
-    video, folder = values["video"], values["folder"]
-    out = pictures.path(video, name, transparent=transparent)
+    """Apply an effect; the last three parameters are not of the command line."""
+    out = pictures.path(video, effect_name, transparent=transparent)
     with job(_safe(out), messages) as on_progress:
         from rotomask.jobs.effects import effect
         from rotomask.matting import EdgeControls
 
         result = effect(
-            name,
+            effect_name,
             video,
             folder,
             out,
@@ -237,7 +240,7 @@ def _render(name: str, settings: dict[str, Any], *, transparent: bool, **values:
             **pictures.values(video, folder),
         )
     if not messages.quiet:
-        print_outputs({name: result.out})
+        print_outputs({effect_name: result.out})
 
 
 def read_ids(text: str | None) -> tuple[int, ...] | None:

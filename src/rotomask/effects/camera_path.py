@@ -275,7 +275,8 @@ def _heights(
     held = np.minimum(wanted, reach * ROOM)
     limited = (1 - settings.strength) * wanted + settings.strength * held
     # Rather off the middle than cut off.
-    return np.maximum(limited, np.minimum(around * CLEARANCE, wanted)).clip(least, largest)
+    heights = np.maximum(limited, np.minimum(around * CLEARANCE, wanted))
+    return np.asarray(heights.clip(least, largest), np.float64)
 
 
 def _followed(

@@ -26,7 +26,7 @@ from rotomask.data.training.clips import find_videos
 from rotomask.evaluation.measures.boundary import boundary_accuracy
 from rotomask.evaluation.measures.region import region_similarity
 from rotomask.evaluation.robot import ClickRobot
-from rotomask.jobs.correct import corrected_mask
+from rotomask.jobs.carrying import corrected_mask
 from rotomask.jobs.loading import load_model
 from rotomask.masks import read_labels
 from rotomask.prompts import Marker, Prompt

@@ -3,7 +3,7 @@
 A command imports what it needs when it runs, so that `rotomask --help` is instant. The modules:
 `command` (option groups, help), `options` (options that commands share), `names` (lists in help
 texts), `terminal` (progress, results), `extras` (optional packages); `cut`, `video`,
-`mark`, `corrections`, `effects`, `measure` and `learn` hold the commands.
+`mark`, `corrections`, `effects`, `measure`, `learn` and `serve` hold the commands.
 """
 
 import os
@@ -20,6 +20,7 @@ from rotomask.cli.cut import CutCommand, cut
 from rotomask.cli.effects import effect_app, stabilise
 from rotomask.cli.extras import EXTRAS
 from rotomask.cli.mark import PromptCommand, mark
+from rotomask.cli.serve import serve
 from rotomask.errors import RotomaskError
 
 EXIT_USER_ERROR = 2
@@ -51,6 +52,7 @@ for function in (
 ):
     app.command(cls=Command)(function)
 app.add_typer(effect_app, name="effect")
+app.command(cls=Command, name="app")(serve)
 app.command(cls=measure.BenchmarkCommand)(measure.benchmark)
 for function in (measure.evaluate, measure.compare, learn.train, learn.average, learn.models):
     app.command(cls=Command)(function)

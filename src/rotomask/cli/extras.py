@@ -12,6 +12,9 @@ EXTRAS = {
     "optuna": "fields",
     "pydensecrf": "crf",
     "h5py": "hed",
+    "fastapi": "app",
+    "uvicorn": "app",
+    "segno": "app",
 }
 """Module -> extra."""
 

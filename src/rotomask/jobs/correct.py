@@ -22,6 +22,14 @@ from rotomask.arrays import Mask, Probabilities
 from rotomask.catalog import DEFAULT_MARKER, DEFAULT_MODEL, load_marker, with_settings
 from rotomask.errors import OptionError, OutputError
 from rotomask.files import output_errors
+from rotomask.jobs.carrying import (
+    QUIET_FRAMES,
+    corrected_mask,
+    is_large,
+    is_quiet,
+    is_worth_carrying,
+    nearness,
+)
 from rotomask.jobs.earlier import read_earlier
 from rotomask.jobs.folder import JobFolder, add_to
 from rotomask.jobs.loading import load_model
@@ -29,22 +37,13 @@ from rotomask.jobs.manifest import read_manifest
 from rotomask.jobs.options import RuntimeOptions
 from rotomask.jobs.progress import OnProgress
 from rotomask.masks import read_labels, write_mask
-from rotomask.prompts import Marker, Prompt, Prompts, RoughMask
+from rotomask.prompts import Marker, Prompt, Prompts
 from rotomask.segmenters.base import Segmenter
 from rotomask.video import Video, open_video
-
-BoolMask = npt.NDArray[np.bool_]
 
 FOLDER = "corrections"
 """Folder, in that of the cut, of the log and of the masks that each correction replaced."""
 LOG = f"{FOLDER}/log.json"
-SAME_PIXELS, SAME_IOU = 10, 0.998
-"""A correction of fewer pixels and a larger IoU is stored, but not carried."""
-QUIET_FRAMES, QUIET_IOU = 8, 0.995
-"""Carrying ends after so many frames on end with masks so similar to the old ones."""
-LARGE_CHANGE = 0.5
-"""Changed pixels per pixel of the object from which the old masks count for nothing: the wrong
-object was followed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -254,22 +253,6 @@ def reference_frames(folder: Path, log: CorrectionLog) -> set[int]:
     return {int(k) for k in given} | log.frames
 
 
-def corrected_mask(marker: Marker, old: Mask, prompts: tuple[Prompt, ...]) -> npt.NDArray[np.int32]:
-    """The labels of the open frame after a correction; objects without prompts stay as they are.
-
-    Args:
-        marker: With the frame open.
-        old: H×W.
-        prompts: On the frame; each object's old mask is what they improve.
-    """
-    ids = sorted({prompt.object_id for prompt in prompts})
-    masks: list[Prompt] = [RoughMask(old == k, k) for k in ids if (old == k).any()]
-    found = marker.labels([*masks, *prompts])
-    new = np.array(old, np.int32)
-    new[np.isin(old, ids)] = 0
-    return np.where(found > 0, found, new).astype(np.int32)
-
-
 @dataclass
 class _Change:
     """One correction: the corrected frame before and after, and where masks go."""
@@ -285,14 +268,12 @@ class _Change:
     @property
     def is_worth_carrying(self) -> bool:
         """True if the correction is more than a few pixels."""
-        few = int((self.old != self.new).sum()) < SAME_PIXELS
-        return not few or any(iou(self.old == k, self.new == k) <= SAME_IOU for k in self.ids)
+        return is_worth_carrying(self.old, self.new, self.ids)
 
     @property
     def is_large(self) -> bool:
         """True if most of the object was wrong."""
-        area = max(1, int(np.isin(self.new, self.ids).sum()))
-        return int((self.old != self.new).sum()) > LARGE_CHANGE * area
+        return is_large(self.old, self.new, self.ids)
 
     def replace(self, index: int, labels: Mask) -> None:
         """Write a frame's mask; the old one is backed up first."""
@@ -328,9 +309,7 @@ class _Change:
             probabilities = segmenter.step(frame.image)
             old = read_cut_mask(self.folder.root, self.video, frame.index)
             labels = self._blended(probabilities, segmenter.object_ids, old, frame.index, limit)
-            pairs = [(old == k, labels == k) for k in self.ids]
-            is_quiet = all(a.any() and b.any() and iou(a, b) >= QUIET_IOU for a, b in pairs)
-            quiet = quiet + 1 if is_quiet else 0
+            quiet = quiet + 1 if is_quiet(old, labels, self.ids) else 0
             if not np.array_equal(labels, old):
                 self.replace(frame.index, labels)
             yield frame.index
@@ -357,8 +336,7 @@ class _Change:
         """
         weight = 1.0
         if limit is not None and not self.is_large:
-            near = 1 - abs(index - self.index) / abs(limit - self.index)
-            weight = near * near * (3 - 2 * near)  # smoothstep
+            weight = nearness(index, self.index, limit)
         labels = np.array(old, np.int32)
         labels[np.isin(old, self.ids)] = 0
         for k in self.ids:
@@ -366,9 +344,3 @@ class _Change:
             mixed = weight * row + (1 - weight) * (old == k)
             labels[mixed > 0.5] = k
         return labels
-
-
-def iou(a: BoolMask, b: BoolMask) -> float:
-    """Intersection over union; 1 for two empty masks."""
-    union = int((a | b).sum())
-    return int((a & b).sum()) / union if union else 1.0

@@ -11,6 +11,7 @@ from rotomask.arrays import Probabilities
 from rotomask.errors import OptionError, OutputError
 from rotomask.files import output_errors
 from rotomask.jobs.correct import CorrectionLog, read_cut_mask, reference_frames
+from rotomask.jobs.doubt import least_confident
 from rotomask.jobs.folder import JobFolder, add_to
 from rotomask.jobs.manifest import PRIVATE
 from rotomask.render import contact_sheet, overlay
@@ -114,10 +115,7 @@ def review(
     values = read_confidence(cut)
     apart = max(1, opened.frame_count // 20) if apart is None else apart
     fixed = reference_frames(cut, CorrectionLog.read(cut))
-    worst: list[int] = []
-    for index in sorted(values, key=lambda i: (values[i], i)):
-        if len(worst) < count and all(abs(index - i) >= apart for i in (*worst, *fixed)):
-            worst.append(index)
+    worst = least_confident(values, fixed, count, apart)
     if not worst:
         raise OutputError(f"{cut} has no frame to review: all were marked or corrected")
     pictures = [overlay(opened.frame(i).image, read_cut_mask(cut, opened, i)) for i in worst]

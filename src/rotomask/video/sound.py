@@ -1,5 +1,6 @@
 """Copying of a video's sound into another file."""
 
+import math
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -8,7 +9,10 @@ import av
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
 
+from rotomask.errors import OutputError
+from rotomask.files import Commit, complete_or_absent, replace_file
 from rotomask.video.decoder import open_container
+from rotomask.video.video import Video
 
 COPIED_CODECS = frozenset(["aac", "mp3", "opus"])
 """Codecs that MP4 allows and browsers play; others are encoded as AAC."""
@@ -128,3 +132,28 @@ class SoundTrack:
                 written += frame.samples
                 packets += self._output.encode(frame)
             yield begin_s, packets
+
+
+def write_sound(video: Video, path: Path, commit: Commit = replace_file) -> bool:
+    """Write a video's sound alone as MP4, from its first frame on.
+
+    Returns:
+        Whether there is any.
+
+    Raises:
+        OutputError: If the file cannot be written.
+    """
+    if not video.has_sound:
+        return False
+    with complete_or_absent(path, commit) as temporary:
+        try:
+            with av.open(str(temporary), "w", format="mp4") as container:
+                sound = SoundTrack(video.path, container)
+                sound.start(0.0, video.origin_s)
+                for packet in sound.until(math.inf):
+                    container.mux(packet)
+                container.mux(sound.flush())
+                sound.close()
+        except av.FFmpegError as error:
+            raise OutputError(f"cannot write {path}: {error.strerror}") from error
+    return True

@@ -1,0 +1,186 @@
+"""The parts of the app, put together; what the routes work on."""
+
+import json
+import secrets
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rotomask.app.children import Asking, ChildEndedError, Message
+from rotomask.app.database import Database
+from rotomask.app.events import Events
+from rotomask.app.identifiers import is_id
+from rotomask.app.jobs_queue import Jobs
+from rotomask.app.projects import Projects
+from rotomask.app.refused import RefusedError
+from rotomask.app.settings import AppSettings
+from rotomask.app.supervisor import Supervisor
+from rotomask.app.uploads import Uploads
+
+REFUSED = {"not-possible": 400, "failed": 500, "bug": 500}
+
+
+class App:
+    """Projects, uploads, jobs, and the two processes.
+
+    Args:
+        settings: Of the app.
+    """
+
+    def __init__(self, settings: AppSettings) -> None:
+        self.settings = settings
+        for name in ("", "uploads", "projects"):
+            (settings.data / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+        settings.data.chmod(0o700)
+        self.database = Database(settings.data / "app.sqlite")
+        self.events = Events(self.database)
+        self.projects = Projects(self.database, self.events, settings.data / "projects")
+        self.jobs = Jobs(self.database, self.events, self.projects)
+        self.uploads = Uploads(settings, self.database, self.projects, self.jobs)
+        self.supervisor = Supervisor(settings, self.database, self.events, self.projects, self.jobs)
+        self.marker = Asking(
+            "rotomask.app.processes.marker", [settings.marker, str(settings.limits.memory_bytes)]
+        )
+
+    def start(self) -> None:
+        """Put in order what a killed server left, and begin to work."""
+        with self.database.transaction():
+            self.jobs.requeue_running()
+            self.uploads.recover()
+        self.sweep()
+        self.supervisor.start()
+
+    def close(self) -> None:
+        """End the processes and close the database."""
+        self.events.close()
+        self.supervisor.close()
+        self.marker.child.close(1.0)
+        self.database.close()
+
+    def cookie_name(self, port: int) -> str:
+        """Name of the session's cookie: always the same for this data folder and port."""
+        with self.database.transaction():
+            row = self.database.row("SELECT value FROM meta WHERE key = 'cookie'")
+            if row is None:
+                value = secrets.token_hex(6)
+                self.database.run("INSERT INTO meta VALUES ('cookie', ?)", value)
+            else:
+                value = row["value"]
+        return f"rotomask-{port}-{value}"
+
+    def free_bytes(self) -> int:
+        """Space on the disk beyond what is never used."""
+        free = shutil.disk_usage(self.settings.data).free
+        return max(0, free - self.settings.limits.free_bytes)
+
+    def check_disk(self, needed: int = 0) -> None:
+        """Raise unless there is room.
+
+        Raises:
+            RefusedError: If not.
+        """
+        free = self.free_bytes()
+        if free <= needed:
+            raise RefusedError(
+                507,
+                "disk-full",
+                f"The disk has {free / 1e6:.0f} MB left for rotomask, and more is needed.",
+                "Free some space, or delete a project.",
+            )
+
+    def ask(self, message: Message, *, urgent: bool = False) -> Message:
+        """Ask the marker process.
+
+        Raises:
+            RefusedError: If it cannot do it.
+        """
+        try:
+            if urgent:
+                self.supervisor.hold(True)
+            answer = self.marker.ask(message, urgent=urgent)
+        except ChildEndedError:
+            raise RefusedError(
+                503, "marker-ended", "The marker ended and is started again.", "Do it again."
+            ) from None
+        finally:
+            if urgent:
+                self.supervisor.hold(False)
+        if "error" in answer:
+            status = REFUSED[answer["code"]]
+            raise RefusedError(status, answer["code"], answer["error"])
+        return answer
+
+    def edit(self, project: str, change: Callable[[], Any]) -> Any:
+        """Run a change of the masks that cuts depend on; they begin anew from it."""
+        with self.database.transaction():
+            result = change()
+            is_replanned = self.jobs.replan(project)
+        if is_replanned:
+            self.supervisor.interrupt(project)
+        return result
+
+    def delete_project(self, project: str) -> None:
+        """Cancel a project's jobs and delete it."""
+        with self.database.transaction():
+            self.projects.require(project)
+            self.jobs.cancel_all(project)
+        self.supervisor.wake()
+        self.projects.delete(project)
+
+    def sweep(self) -> None:
+        """Delete files that no row names: what a killed process or an undone change left."""
+        known = {row["id"] for row in self.database.rows("SELECT id FROM project")}
+        known |= {row["project"] for row in self.database.rows("SELECT project FROM upload")}
+        for folder in (self.settings.data / "projects").iterdir():
+            if folder.name not in known and is_id(folder.name):
+                shutil.rmtree(folder, ignore_errors=True)
+            elif folder.is_dir():
+                self._sweep_project(folder)
+
+    def _sweep_project(self, folder: Path) -> None:
+        project = folder.name
+        named = self._named_masks(project)
+        for path in (folder / "masks").glob("*"):
+            if path.name.split(".")[0] not in named:
+                path.unlink(missing_ok=True)
+        files = {row["id"] for row in self.projects.files(project)}
+        for path in (folder / "files").glob("*"):
+            if path.name not in files:
+                path.unlink(missing_ok=True)
+        waiting = self.database.row(
+            "SELECT 1 FROM job WHERE project = ? AND state IN ('queued', 'running', 'paused')",
+            project,
+        )
+        if waiting is None:
+            shutil.rmtree(folder / "work", ignore_errors=True)
+
+    def _named_masks(self, project: str) -> set[str]:
+        """Digests of the masks that the document, its history, marks and plans name."""
+        texts = [
+            *self.database.rows("SELECT state AS a, NULL AS b FROM frame WHERE project=?", project),
+            *self.database.rows(
+                "SELECT before AS a, after AS b FROM change_frame JOIN change "
+                "ON change.id = change_frame.change WHERE project = ?",
+                project,
+            ),
+        ]
+        named: set[str] = set()
+        for row in texts:
+            for text in (row["a"], row["b"]):
+                if text is not None:
+                    state = json.loads(text)
+                    named |= {state["digest"], state["base"], state["reference"]}
+        for row in self.database.rows("SELECT content FROM mark WHERE project = ?", project):
+            named.add(json.loads(row["content"]).get("mask"))
+        for row in self.database.rows(
+            "SELECT plan FROM job WHERE project = ? AND plan IS NOT NULL", project
+        ):
+            plan = json.loads(row["plan"])
+            named |= {reference[1] for reference in plan["references"]}
+            named |= {reference[3] for reference in plan["references"]}
+            named |= {todo[3] for todo in plan["todo"]}
+        row_ = self.database.row("SELECT proposals FROM project WHERE id = ?", project)
+        for proposal in json.loads((row_ or {"proposals": "[]"})["proposals"]):
+            named.add(proposal["mask"])
+        return {name for name in named if name is not None}

@@ -1,0 +1,1 @@
+"""What runs in the marker and the worker: the only modules of the app that decode and compute."""

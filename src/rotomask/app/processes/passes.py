@@ -1,0 +1,180 @@
+"""One pass of a segmenter from reference frames on, its probabilities kept on disk.
+
+A pass is known by what it depends on: the video, the model, the reference frames in its order. So
+whatever ends a cut, another mark or a killed process, what it found is found again, and a pass that
+goes on from a stored state (`jobs.snapshots`) gives the bytes of one that was never stopped.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from rotomask.arrays import Mask
+from rotomask.errors import MaskError
+from rotomask.files import complete_or_absent
+from rotomask.jobs.carrying import Probability
+from rotomask.jobs.folder import JobFolder, JobRequest, claim
+from rotomask.jobs.following import VideoFrames
+from rotomask.jobs.snapshots import Snapshots
+from rotomask.masks.writing import IMAGE_ERRORS
+from rotomask.segmenters.base import Segmenter
+from rotomask.segmenters.follow import Annotation, FollowedFrame, Pass, follow
+from rotomask.video import Video
+
+FOLDER = "probabilities"
+ROWS_KEY = "objects"
+"""Key of the PNG text that lists the objects, from top to bottom."""
+
+Stored = dict[int, Probability]
+"""Probabilities of the objects in a frame, by label."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReferencePass:
+    """A pass and all that it depends on."""
+
+    video: Video
+    identity: Mapping[str, Any]
+    """The video's digest, and the model with its settings."""
+    annotations: Mapping[int, Annotation]
+    """What is known, by frame; the first in the pass's order has an object."""
+    digests: Mapping[int, str]
+    """Digests of the annotations."""
+    frames: Pass
+    """From the first annotated frame on."""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What makes a pass another; where it ends does not."""
+        order = sorted(self.annotations, reverse=self.frames.reverse)
+        return {
+            **self.identity,
+            "reverse": self.frames.reverse,
+            "references": [
+                [index, self.digests[index], list(self.annotations[index].object_ids or ())]
+                for index in order
+            ],
+        }
+
+    def stored(self, work: Path) -> "ProbabilityStore":
+        """The probabilities that earlier runs of the pass found."""
+        return ProbabilityStore(self.folder(work) / FOLDER)
+
+    def folder(self, work: Path) -> Path:
+        """Where its probabilities are."""
+        text = json.dumps(self.settings, sort_keys=True)
+        return work / f"pass-{hashlib.sha256(text.encode()).hexdigest()[:24]}"
+
+
+def run_pass(
+    one: ReferencePass, work: Path, segmenter: Callable[[], Segmenter], check: Callable[[], None]
+) -> Iterator[tuple[int, Stored]]:
+    """The frames of a pass after its first, with the probabilities of their objects.
+
+    Args:
+        one: The pass.
+        work: Folder of the project for such things.
+        segmenter: Gives the segmenter; called only if there is something to segment.
+        check: Called at every frame that is segmented; it may raise.
+
+    Raises:
+        TruncatedVideoError: If the video ends early.
+        OutputError: If the disk is full.
+    """
+    request = JobRequest(command="app-pass", settings=one.settings, trees=[FOLDER])
+    with claim(one.folder(work), request) as folder:
+        store = ProbabilityStore(folder.root / FOLDER)
+        wanted = one.frames.indices[1:]
+        missing = [index for index in wanted if not store.has(index)]
+        if missing:
+            for index in wanted[: wanted.index(missing[0])]:
+                yield index, store.read(index)
+            yield from _segmented(one, folder, store, segmenter(), check)
+        else:
+            for index in wanted:
+                yield index, store.read(index)
+
+
+def _segmented(
+    one: ReferencePass,
+    folder: JobFolder,
+    store: "ProbabilityStore",
+    segmenter: Segmenter,
+    check: Callable[[], None],
+) -> Iterator[tuple[int, Stored]]:
+    """The frames from the first that is missing on; those before it are only followed again."""
+    indices = one.frames.indices
+    first = next(index for index in indices[1:] if not store.has(index))
+    done = {index for index in indices if index == indices[0] or store.has(index)}
+    snapshots = Snapshots(folder, one.frames)
+    remaining = snapshots.restore(segmenter, done)
+    frames = one.frames if remaining is None else remaining
+    source = VideoFrames(one.video, 0, one.video.frame_count)
+    images = source.frames(frames.start, frames.stop, reverse=frames.reverse)
+    numbered = ((index, image) for image, index in zip(images, frames.indices, strict=False))
+    has_begun = False
+    for followed in follow(segmenter, numbered, one.annotations, started=remaining is not None):
+        check()
+        has_begun = has_begun or followed.index == first
+        if followed.index != indices[0] and not store.has(followed.index):
+            store.write(followed.index, _quantised(followed, segmenter.object_ids))
+        snapshots.save(segmenter, followed)
+        if has_begun:
+            yield followed.index, store.read(followed.index)
+
+
+def _quantised(followed: FollowedFrame, ids: tuple[int, ...]) -> dict[int, npt.NDArray[np.uint8]]:
+    """Probabilities in 255ths by object; an annotated frame is sure of its objects."""
+    if followed.probabilities is None:
+        return {k: np.where(followed.labels == k, 255, 0).astype(np.uint8) for k in ids}
+    rows = np.round(followed.probabilities[1:] * 255).astype(np.uint8)
+    return dict(zip(ids, rows, strict=True))
+
+
+@dataclass(frozen=True)
+class ProbabilityStore:
+    """Probabilities on disk: a grey PNG a frame, the objects below each other."""
+
+    folder: Path
+
+    def _path(self, index: int) -> Path:
+        return self.folder / f"{index:05d}.png"
+
+    def has(self, index: int) -> bool:
+        """Whether a frame is there."""
+        return self._path(index).exists()
+
+    def write(self, index: int, rows: Mapping[int, npt.NDArray[np.uint8]]) -> None:
+        """Store a frame; the file is complete or absent."""
+        text = PngInfo()
+        text.add_text(ROWS_KEY, " ".join(map(str, rows)))
+        image = Image.fromarray(np.concatenate(list(rows.values())))
+        with complete_or_absent(self._path(index)) as temporary:
+            image.save(temporary, format="PNG", compress_level=1, pnginfo=text)
+
+    def read(self, index: int) -> Stored:
+        """Probabilities of a stored frame, 0 to 1.
+
+        Raises:
+            MaskError: If the file is damaged.
+        """
+        try:
+            with Image.open(self._path(index)) as image:
+                labels = [int(k) for k in str(image.info[ROWS_KEY]).split()]
+                rows = np.asarray(image).reshape(len(labels), -1, image.width)
+        except (*IMAGE_ERRORS, KeyError) as error:
+            raise MaskError(f"{self._path(index)} is damaged: {error}") from error
+        return {k: row.astype(np.float32) / 255 for k, row in zip(labels, rows, strict=True)}
+
+
+def annotation(labels: Mask, covers: tuple[int, ...]) -> Annotation:
+    """What a reference frame says of the objects that it annotates."""
+    return Annotation(np.where(np.isin(labels, covers), labels, 0).astype(np.int32), covers)

@@ -1,0 +1,246 @@
+"""Marks, and every other change of the masks."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter
+
+from rotomask.app.app import App
+from rotomask.app.document import FrameRow
+from rotomask.app.packs import mask_text
+from rotomask.app.refused import RefusedError
+from rotomask.app.routes.bodies import AcceptBody, ClearBody, CopyBody, FreezeBody, MarksBody
+from rotomask.app.routes.media import media
+from rotomask.app.routes.projects import whole_project
+
+MOST_PROMPTS, MOST_STROKES = 200, 2000
+"""Marks of one frame, answered by a network and painted."""
+PAINTED = ("brush", "polygon", "clear", "copy")
+
+Content = dict[str, Any]
+Placed = tuple[int, Content]
+
+
+def mark_routes(app: App) -> APIRouter:
+    """The routes of marks."""
+    router = APIRouter(tags=["marks"])
+
+    @router.post("/api/projects/{project}/marks")
+    def add_marks(project: str, body: MarksBody) -> dict[str, Any]:
+        """Marks of an object on a frame; the answer is the new mask."""
+        added = [(body.object, mark.model_dump()) for mark in body.marks]
+        return Marking(app, project, body.frame, body.rev).add(added)
+
+    @router.post("/api/projects/{project}/clear")
+    def clear(project: str, body: ClearBody) -> dict[str, Any]:
+        """Say that an object is not in a frame."""
+        return Marking(app, project, body.frame, body.rev).add([(body.object, {"kind": "clear"})])
+
+    @router.post("/api/projects/{project}/copy")
+    def copy(project: str, body: CopyBody) -> dict[str, Any]:
+        """Use an object's mask of one frame for another."""
+        row = app.projects.document(project).frames.get(body.source)
+        if row is None or body.object not in row.labels:
+            raise RefusedError(400, "no-mask", f"Frame {body.source} has no mask of this object.")
+        mark = {"kind": "copy", "mask": row.digest}
+        return Marking(app, project, body.to, body.rev).add([(body.object, mark)])
+
+    @router.post("/api/projects/{project}/freeze")
+    def freeze(project: str, body: FreezeBody) -> dict[str, Any]:
+        """Say that masks are right, so that no cut changes them; or take that back."""
+
+        def change() -> dict[str, Any]:
+            app.projects.check_revision(project, body.rev)
+            document = app.projects.document(project)
+            rows = {
+                index: replace(row, frozen=body.on)
+                for index, row in document.frames.items()
+                if body.first <= index <= body.last and row.frozen != body.on
+            }
+            if rows:
+                app.projects.change(project, "freeze", rows)
+            document = app.projects.document(project)
+            states = [document.state(index) for index in sorted(rows)]
+            return {"rev": app.projects.require(project)["rev"], "frames": states}
+
+        answer: dict[str, Any] = app.edit(project, change)
+        return answer
+
+    @router.post("/api/projects/{project}/undo")
+    def undo(project: str) -> dict[str, Any]:
+        """Take the last change back; a cut that runs is cancelled."""
+        return _moved(app, project, is_undo=True)
+
+    @router.post("/api/projects/{project}/redo")
+    def redo(project: str) -> dict[str, Any]:
+        """Make the change again that was taken back last."""
+        return _moved(app, project, is_undo=False)
+
+    @router.get("/api/projects/{project}/proposals")
+    def proposals(project: str) -> dict[str, Any]:
+        """What the last search found."""
+        return {"proposals": [_public(app, project, p) for p in _proposals(app, project)]}
+
+    @router.post("/api/projects/{project}/proposals/accept")
+    def accept(project: str, body: AcceptBody) -> dict[str, Any]:
+        """Make objects of proposals."""
+        known = {proposal["id"]: proposal for proposal in _proposals(app, project)}
+        if not set(body.ids) <= set(known):
+            raise RefusedError(404, "not-found", "There is no such proposal.", "Search again.")
+        app.projects.check_revision(project, body.rev)
+        changed: set[int] = set()
+        for number in dict.fromkeys(body.ids):
+            proposal = known[number]
+            with app.database.transaction():
+                added = app.projects.add_object(project, f"Object {number}", None)
+            rev = app.projects.require(project)["rev"]
+            mark = {"kind": "copy", "mask": proposal["mask"], "label": proposal["label"]}
+            Marking(app, project, proposal["frame"], rev).add([(added["label"], mark)])
+            changed.add(proposal["frame"])
+        rev = app.projects.require(project)["rev"]
+        return {"rev": rev, "changed": sorted(changed), "project": whole_project(app, project)}
+
+    return router
+
+
+class Marking:
+    """A change of one frame by marks.
+
+    Args:
+        app: The app.
+        project: The project.
+        frame: The frame's number.
+        rev: The newest change that the sender knows.
+    """
+
+    def __init__(self, app: App, project: str, frame: int, rev: int) -> None:
+        self.app, self.project, self.frame, self.rev = app, project, frame, rev
+
+    def add(self, added: Sequence[Placed]) -> dict[str, Any]:
+        """Let the marker answer, then store marks and mask together.
+
+        Raises:
+            RefusedError: If the marks cannot be meant, or the project was changed meanwhile.
+        """
+        app, project = self.app, self.project
+        self._check(added)
+        old = app.projects.document(project).frames.get(self.frame)
+        earlier = [] if old is None else app.projects.marks(project, old.marks)
+        marks = [*((m["object"], m["mark"]) for m in earlier), *added]
+        base, base_covers = _base(old)
+        covers = tuple(sorted({*base_covers, *(label for label, _ in marks)}))
+        request = {
+            "do": "mark",
+            "media": media(app, project),
+            "masks": str(self._masks.resolve()),
+            "frame": self.frame,
+            "base": base,
+            "marks": marks,
+            "covers": covers,
+        }
+        answer = app.ask(request, urgent=True)
+
+        def store() -> None:
+            app.projects.check_revision(project, self.rev)
+            if app.projects.document(project).frames.get(self.frame) != old:
+                raise RefusedError(
+                    409,
+                    "changed",
+                    "A cut changed this frame just now.",
+                    "Do it again.",
+                    project=app.projects.summary(project),
+                )
+            ids = [app.projects.add_mark(project, self.frame, k, mark) for k, mark in added]
+            row = FrameRow(
+                digest=answer["digest"],
+                labels=tuple(answer["labels"]),
+                source="key",
+                frozen=old is not None and old.frozen,
+                base=base,
+                base_covers=base_covers,
+                reference=answer["reference"],
+                covers=covers,
+                marks=(*(m["id"] for m in earlier), *ids),
+                left=old.left if old is not None and old.source == "key" else None,
+                right=old.right if old is not None and old.source == "key" else None,
+            )
+            app.projects.change(project, "mark", {self.frame: row})
+
+        app.edit(project, store)
+        return {**self._state(answer["digest"]), "ms": answer["ms"]}
+
+    @property
+    def _masks(self) -> Path:
+        return self.app.projects.folder(self.project) / "masks"
+
+    def _check(self, added: Sequence[Placed]) -> None:
+        """Refuse what needs no marker to be refused."""
+        app, project = self.app, self.project
+        row = app.projects.require(project)
+        if not 0 <= self.frame < row["frame_count"]:
+            raise RefusedError(400, "frame", f"The video has frames 0 to {row['frame_count'] - 1}.")
+        app.projects.check_revision(project, self.rev)
+        for label in {label for label, _ in added}:
+            if app.projects.object(project, label)["locked"]:
+                raise RefusedError(409, "locked", "The object is locked.", "Unlock it first.")
+        old = app.projects.document(project).frames.get(self.frame)
+        kinds = [m["mark"]["kind"] for m in app.projects.marks(project, old.marks)] if old else []
+        kinds += [mark["kind"] for _, mark in added]
+        painted = sum(kind in PAINTED for kind in kinds)
+        if painted > MOST_STROKES or len(kinds) - painted > MOST_PROMPTS:
+            raise RefusedError(
+                400,
+                "too-many-marks",
+                f"A frame takes up to {MOST_PROMPTS} clicks, boxes and scribbles and "
+                f"{MOST_STROKES} strokes.",
+                "Undo some; the brush corrects the rest.",
+            )
+        app.check_disk()
+
+    def _state(self, digest: str) -> dict[str, Any]:
+        row = self.app.projects.require(self.project)
+        document = self.app.projects.document(self.project)
+        size = (row["width"], row["height"])
+        mask = mask_text(self._masks, digest, self.frame, size, document.live)
+        return {"rev": row["rev"], "frame": document.state(self.frame), "mask": mask}
+
+
+def _base(old: FrameRow | None) -> tuple[str | None, tuple[int, ...]]:
+    """The mask before the first mark, and the objects that it tells about."""
+    if old is None:
+        return None, ()
+    if old.source == "key":
+        return old.base, old.base_covers
+    return old.digest, old.covers
+
+
+def _moved(app: App, project: str, *, is_undo: bool) -> dict[str, Any]:
+    def change() -> list[int]:
+        app.projects.require(project)
+        last = app.projects.last_change(project)
+        if is_undo and last is not None and last["kind"] == "cut":
+            app.jobs.cancel_all(project, "cut")
+        return app.projects.undo(project) if is_undo else app.projects.redo(project)
+
+    changed = app.edit(project, change)
+    app.supervisor.wake()
+    rev = app.projects.require(project)["rev"]
+    return {"rev": rev, "changed": changed, "project": whole_project(app, project)}
+
+
+def _proposals(app: App, project: str) -> list[dict[str, Any]]:
+    import json
+
+    found: list[dict[str, Any]] = json.loads(app.projects.require(project)["proposals"])
+    return found
+
+
+def _public(app: App, project: str, proposal: dict[str, Any]) -> dict[str, Any]:
+    row = app.projects.require(project)
+    folder = app.projects.folder(project) / "masks"
+    size = (row["width"], row["height"])
+    mask = mask_text(folder, proposal["mask"], proposal["frame"], size, {proposal["label"]})
+    fields = {name: proposal[name] for name in ("id", "frame", "area", "score")}
+    return {**fields, "mask": mask}

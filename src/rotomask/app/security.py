@@ -1,0 +1,271 @@
+"""Who may ask the server what: token, host, origin; and the headers of every answer.
+
+Everything that is not known to be right is refused. The page itself and what it is made of are
+public within the host check, for the token comes in the address after #, which is never sent.
+"""
+
+import hmac
+import json
+import secrets
+import threading
+import urllib.parse
+from collections.abc import Awaitable, Callable, Iterable
+from http.cookies import CookieError, SimpleCookie
+from typing import Any
+
+from rotomask.app.refused import RefusedError
+from rotomask.app.settings import CHUNK_BYTES, JSON_BYTES
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+SAFE_METHODS = ("GET", "HEAD")
+PUBLIC_PATHS = ("/", "/favicon.ico")
+STATIC = "/static/"
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
+    "media-src 'self' blob:; connect-src 'self'; worker-src 'self'; form-action 'none'; "
+    "base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; "
+    "trusted-types rotomask"
+)
+HEADERS = {
+    "content-security-policy": POLICY,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(self), microphone=(self), geolocation=()",
+    "x-frame-options": "DENY",
+}
+
+
+class Access:
+    """Tokens and sessions of one run of the server; all end with it.
+
+    Args:
+        cookie: Name of the cookie: cookies do not tell ports apart.
+    """
+
+    def __init__(self, cookie: str) -> None:
+        self.cookie = cookie
+        self.bearer = secrets.token_urlsafe(32)
+        """For scripts, in a header."""
+        self._links: set[str] = set()
+        self._sessions: set[str] = set()
+        self._lock = threading.Lock()
+        self.on_link_used: Callable[[], None] = lambda: None
+
+    def new_link(self) -> str:
+        """A token that opens one session."""
+        token = secrets.token_urlsafe(32)
+        with self._lock:
+            self._links.add(token)
+        return token
+
+    def open_session(self, token: str) -> str:
+        """The cookie's value for a token; a link's token is used up.
+
+        Raises:
+            RefusedError: If the token is wrong or was used before.
+        """
+        with self._lock:
+            link = next((known for known in self._links if _same(known, token)), None)
+            if link is not None:
+                self._links.discard(link)
+            elif not _same(self.bearer, token):
+                raise RefusedError(
+                    401,
+                    "wrong-token",
+                    "This link has been used, or is of an earlier start.",
+                    "Open the link that the terminal shows now.",
+                )
+            session = secrets.token_urlsafe(32)
+            self._sessions.add(session)
+        if link is not None:
+            self.on_link_used()
+        return session
+
+    def is_bearer(self, headers: dict[str, str]) -> bool:
+        """Whether a request has the scripts' token."""
+        kind, _, token = headers.get("authorization", "").partition(" ")
+        return kind.lower() == "bearer" and _same(self.bearer, token.strip())
+
+    def has_session(self, headers: dict[str, str]) -> bool:
+        """Whether a request has the cookie of an open session."""
+        try:
+            cookies = SimpleCookie(headers.get("cookie", ""))
+        except CookieError:
+            return False
+        value = cookies[self.cookie].value if self.cookie in cookies else ""
+        with self._lock:
+            return any(_same(session, value) for session in self._sessions)
+
+
+def _same(known: str, given: str) -> bool:
+    return hmac.compare_digest(known.encode(), given.encode("utf-8", "replace"))
+
+
+class Guard:
+    """Refuses what may not pass, before anything else sees the request.
+
+    Args:
+        app: What is guarded, an ASGI application.
+        access: The tokens.
+        hosts: Values of the header Host by which the server may be reached.
+    """
+
+    def __init__(self, app: Any, access: Access, hosts: Iterable[str]) -> None:
+        self.app, self.access = app, access
+        self.hosts = frozenset(host.lower() for host in hosts)
+        self.origins = frozenset(f"http://{host}" for host in self.hosts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request."""
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            return
+        answer = _with_headers(scope, send)
+        try:
+            self._check(scope)
+        except RefusedError as error:
+            await send_refusal(error, answer)
+            return
+        await self.app(scope, _limited(scope, receive), answer)
+
+    def _check(self, scope: Scope) -> None:
+        headers = _headers(scope)
+        method, path = scope["method"], scope["path"]
+        self._check_host(headers)
+        if method not in (*SAFE_METHODS, "POST", "PATCH", "DELETE"):
+            raise RefusedError(405, "method", f"The method {method[:20]} is not used here.")
+        is_bearer = self.access.is_bearer(headers)
+        is_page = method in SAFE_METHODS and (path in PUBLIC_PATHS or path.startswith(STATIC))
+        if not is_page:
+            self._check_site(headers, method, is_bearer=is_bearer)
+            is_login = method == "POST" and path == "/api/session"
+            if not is_login and not is_bearer and not self.access.has_session(headers):
+                raise RefusedError(
+                    401,
+                    "no-token",
+                    "This browser is not connected to rotomask.",
+                    "Open the link that the terminal shows.",
+                )
+        if method in ("POST", "PATCH"):
+            _check_body(headers, path)
+
+    def _check_host(self, headers: dict[str, str]) -> None:
+        if headers.get("host", "").lower() not in self.hosts:
+            raise RefusedError(
+                421,
+                "host",
+                "The server is not known by this name.",
+                "Use the address that the terminal shows, or start it with --name.",
+            )
+
+    def _check_site(self, headers: dict[str, str], method: str, *, is_bearer: bool) -> None:
+        """Refuse requests that other sites made the browser send."""
+        site, origin = headers.get("sec-fetch-site"), headers.get("origin")
+        foreign = RefusedError(403, "origin", "The request comes from another site.")
+        if site not in (None, "same-origin", "none"):
+            raise foreign
+        if origin is not None and origin not in self.origins:
+            raise foreign
+        if method not in SAFE_METHODS and not is_bearer:
+            if origin is None:
+                raise foreign
+            if origin != f"http://{headers['host'].lower()}":
+                raise foreign
+
+
+def _headers(scope: Scope) -> dict[str, str]:
+    """Headers by name; one that came twice counts as both, and so fits nothing."""
+    headers: dict[str, str] = {}
+    for name, value in scope["headers"]:
+        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        headers[key] = f"{headers[key]}, {text}" if key in headers else text
+    return headers
+
+
+def _check_body(headers: dict[str, str], path: str) -> None:
+    """Refuse bodies of another kind, and those that say that they are too large."""
+    length = headers.get("content-length", "")
+    if length and (not length.isdigit() or int(length) > CHUNK_BYTES):
+        raise RefusedError(413, "too-large", "The request is too large.", "Send smaller parts.")
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    is_empty = "transfer-encoding" not in headers and length in ("", "0")
+    expected = "application/octet-stream" if _is_upload(path) else "application/json"
+    if not is_empty and kind != expected:
+        raise RefusedError(415, "content-type", f"The body must be {expected}.")
+
+
+def _is_upload(path: str) -> bool:
+    parts = path.strip("/").split("/")
+    return len(parts) == 3 and parts[:2] == ["api", "uploads"]
+
+
+def _limited(scope: Scope, receive: Receive) -> Receive:
+    """The body of a request, which ends where it becomes too large."""
+    most = CHUNK_BYTES if _is_upload(scope["path"]) else JSON_BYTES
+    seen = 0
+
+    async def limited() -> dict[str, Any]:
+        nonlocal seen
+        message = await receive()
+        seen += len(message.get("body", b""))
+        if seen > most:
+            raise RefusedError(413, "too-large", f"The body has more than {most} bytes.")
+        return message
+
+    return limited
+
+
+def _with_headers(scope: Scope, send: Send) -> Send:
+    """Answers with the headers that all have."""
+
+    async def answer(message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            given = {name.lower() for name, _ in message.get("headers", [])}
+            added = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+            if b"cache-control" not in given:
+                added.append((b"cache-control", b"private, no-store"))
+            message["headers"] = [*message.get("headers", []), *added]
+        await send(message)
+
+    return answer
+
+
+async def send_refusal(error: RefusedError, send: Send) -> None:
+    """Answer with a refusal."""
+    body = json.dumps(error.body).encode()
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"connection", b"close"),
+    ]
+    await send({"type": "http.response.start", "status": error.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def host_names(host: str, port: int, names: Iterable[str] = ()) -> tuple[str, ...]:
+    """Values of the header Host for a server on an address.
+
+    Example:
+        >>> host_names("127.0.0.1", 8000)
+        ('127.0.0.1:8000', 'localhost:8000', '[::1]:8000')
+    """
+    hosts = ["127.0.0.1", "localhost", "[::1]"]
+    for name in (host, *names):
+        bracketed = f"[{name}]" if ":" in name and not name.startswith("[") else name
+        if bracketed not in hosts and bracketed not in ("0.0.0.0", "[::]"):
+            hosts.append(bracketed)
+    return tuple(f"{name}:{port}" for name in hosts) + (tuple(hosts) if port == 80 else ())
+
+
+def disposition(name: str) -> str:
+    """The header that makes a browser save a file under a name, whatever is in it."""
+    safe = "".join(c if (c.isalnum() and c.isascii()) or c in "-_. " else "_" for c in name)
+    quoted = urllib.parse.quote(name, safe="")
+    return f"attachment; filename=\"{safe.strip('. ') or 'file'}\"; filename*=UTF-8''{quoted}"

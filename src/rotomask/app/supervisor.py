@@ -1,0 +1,420 @@
+"""Keeps the worker busy: gives it the next job, stores what it finds, starts it again."""
+
+import json
+import logging
+import shutil
+import threading
+import time
+from dataclasses import replace
+from typing import Any
+
+from rotomask.app.children import Child, ChildEndedError, Message
+from rotomask.app.database import Database
+from rotomask.app.document import Document, FrameRow, document_of_plan
+from rotomask.app.events import Events
+from rotomask.app.jobs_queue import Jobs
+from rotomask.app.projects import Projects
+from rotomask.app.settings import AppSettings
+
+SILENT_SECONDS = 60.0
+"""The worker is ended after so long without a heartbeat."""
+STOP_SECONDS = 20.0
+"""And after so long without ending a job that it was told to end."""
+AFTER_MARK_SECONDS = 1.0
+"""A cut whose plan a mark changed waits so long for further marks."""
+
+logger = logging.getLogger(__name__)
+
+
+class Supervisor:
+    """The worker and what it is doing.
+
+    Args:
+        settings: Of the app.
+        database: For transactions.
+        events: For news.
+        projects: Whose masks and files the results are.
+        jobs: The queue.
+    """
+
+    def __init__(
+        self,
+        settings: AppSettings,
+        database: Database,
+        events: Events,
+        projects: Projects,
+        jobs: Jobs,
+    ) -> None:
+        self.settings, self.database, self.events = settings, database, events
+        self.projects, self.jobs = projects, jobs
+        self.worker = Child(
+            "rotomask.app.processes.worker",
+            [settings.model, str(settings.limits.memory_bytes), str(settings.data)],
+            self._on_message,
+        )
+        self._lock = threading.RLock()
+        self._wake = threading.Event()
+        self._running: dict[str, Any] | None = None
+        self._stopping_since: float | None = None
+        self._steps: tuple[int, float] = (-1, 0.0)
+        self._pace: tuple[float, int] = (0.0, 0)
+        self._plan: Document | None = None
+        self._not_before = 0.0
+        self._held = 0
+        self._closed = False
+        self._thread = threading.Thread(target=self._loop, name="supervisor", daemon=True)
+
+    def start(self) -> None:
+        """Begin to give out jobs."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop the worker."""
+        self._closed = True
+        self._wake.set()
+        self._thread.join(5.0)
+        self.worker.close(1.0)
+
+    def wake(self) -> None:
+        """Look at the queue again: it has changed."""
+        self._wake.set()
+
+    def interrupt(self, project: str) -> None:
+        """End the project's running cut at the next frame: its plan was forgotten.
+
+        Not within a transaction.
+        """
+        with self._lock:
+            self._not_before = time.monotonic() + AFTER_MARK_SECONDS
+            running = self._running
+            if running is not None and running["project"] == project and running["kind"] == "cut":
+                self._stop_running()
+
+    def hold(self, is_held: bool) -> None:
+        """Let the running job wait at the edge of a frame while a mark is answered."""
+        with self._lock:
+            self._held += 1 if is_held else -1
+            if self._running is not None and self._held == int(is_held):
+                try:
+                    self.worker.send({"do": "hold", "is_held": is_held})
+                except ChildEndedError:
+                    return
+
+    @property
+    def running(self) -> str | None:
+        """Id of the job that runs."""
+        return None if self._running is None else str(self._running["id"])
+
+    def _loop(self) -> None:
+        while not self._closed:
+            try:
+                self._look()
+            except Exception:
+                logger.exception("the queue could not be served")
+                time.sleep(1.0)
+            self._wake.wait(0.5)
+            self._wake.clear()
+
+    def _look(self) -> None:
+        """Start, stop or end what the queue asks for."""
+        with self._lock:
+            running = self._running
+            if running is not None:
+                self._check(running)
+                return
+            job = self.jobs.next()
+            if job is None or (job["kind"] == "cut" and time.monotonic() < self._not_before):
+                return
+            if self.worker.pid is None:
+                self.worker.start()
+            message = self._prepared(job)
+            if message is None:
+                return
+            self._running, self._stopping_since = job, None
+            self._steps, self._pace = (-1, time.monotonic()), (0.0, 0)
+        try:
+            self.worker.send(message)
+        except ChildEndedError:
+            self._ended()
+
+    def _check(self, running: dict[str, Any]) -> None:
+        """End a job that another one comes before, and a worker that hangs."""
+        now = time.monotonic()
+        row = self.database.row("SELECT * FROM job WHERE id = ?", running["id"])
+        following = self.jobs.next()
+        is_first = following is not None and following["id"] == running["id"]
+        if self._stopping_since is None:
+            if row is None or row["state"] != "running" or not is_first:
+                self._stop_running()
+        elif now - self._stopping_since > STOP_SECONDS:
+            self.worker.kill()
+        silent = now - self.worker.heard > SILENT_SECONDS
+        hangs = now - self._steps[1] > self.settings.limits.frame_seconds + SILENT_SECONDS
+        if silent or (running["kind"] == "import" and hangs):
+            logger.warning("the worker does not answer and is started again")
+            self.worker.kill()
+
+    def _stop_running(self) -> None:
+        if self._running is None or self._stopping_since is not None:
+            return
+        self._stopping_since = time.monotonic()
+        try:
+            self.worker.send({"do": "stop", "job": self._running["id"]})
+        except ChildEndedError:
+            return
+
+    def _prepared(self, job: dict[str, Any]) -> Message | None:
+        """The job as the worker gets it; None if there is nothing to do."""
+        with self.database.transaction():
+            project = self.projects.require(job["project"])
+            params = json.loads(job["params"])
+            message = {
+                "do": "run",
+                "job": job["id"],
+                "kind": job["kind"],
+                "params": params,
+                "folder": str(self.projects.folder(project["id"]).resolve()),
+                "digest": project["digest"],
+                "count": project["frame_count"],
+            }
+            if job["kind"] == "import":
+                limits = self.settings.limits
+                message["params"] = {
+                    **params,
+                    "limits": {
+                        "seconds": limits.seconds,
+                        "pixels": limits.pixels,
+                        "frames": limits.frames,
+                    },
+                }
+            if job["kind"] == "cut":
+                plan = json.loads(job["plan"]) if job["plan"] else self._planned(project, params)
+                if plan is None:
+                    self.jobs.update(job["id"], state="done", done=job["total"])
+                    return None
+                message["plan"] = plan
+                self._plan = document_of_plan(plan, project["frame_count"])
+                total = len(plan["todo"])
+                self.jobs.update(job["id"], plan=json.dumps(plan), total=total)
+                if not job["plan"]:
+                    self.jobs.update(job["id"], change=None)
+            self.jobs.update(job["id"], state="running")
+        return message
+
+    def _planned(self, project: dict[str, Any], params: dict[str, Any]) -> dict[str, Any] | None:
+        count = project["frame_count"]
+        first, last = params.get("from"), params.get("to")
+        wanted = range(first or 0, min(count, count if last is None else last + 1))
+        document = self.projects.document(project["id"])
+        return document.plan(wanted, params.get("direction") or "both")
+
+    # What the worker says.
+
+    def _on_message(self, message: Message) -> None:
+        event = message["event"]
+        if event == "ended":
+            if not self._closed and (self.worker.pid is None):
+                self._ended()
+            return
+        if event == "beat":
+            if message["steps"] != self._steps[0]:
+                self._steps = (message["steps"], time.monotonic())
+            return
+        running = self._running
+        if running is None or message.get("job") != running["id"]:
+            return
+        handle = getattr(self, f"_on_{event}")
+        handle(running, message)
+
+    def _ended(self) -> None:
+        """The worker is gone: queue its job again."""
+        with self._lock:
+            running, self._running = self._running, None
+            if running is not None:
+                with self.database.transaction():
+                    if self.database.row("SELECT id FROM job WHERE id = ?", running["id"]):
+                        self.jobs.crashed(running["id"])
+        self.wake()
+
+    def _finish(self) -> None:
+        with self._lock:
+            self._running = None
+        self.wake()
+
+    def _on_progress(self, running: dict[str, Any], message: Message) -> None:
+        done, total, now = int(message["done"]), int(message["total"]), time.monotonic()
+        began, at = self._pace
+        if began == 0.0 or done < at:
+            self._pace = (now, done)
+        elif now - began > 0.5 and done > at:
+            fps = (done - at) / (now - began)
+            self.jobs.rates[running["id"]] = (round(fps, 2), round((total - done) / fps, 1))
+        with self.database.transaction():
+            if self.database.row("SELECT id FROM job WHERE id = ?", running["id"]):
+                self.jobs.progress(running["id"], done, total)
+                if running["kind"] == "import":
+                    self.database.run(
+                        "UPDATE project SET frame_count = ? WHERE id = ?", done, running["project"]
+                    )
+                    self.projects.send_progress(running["project"])
+
+    def _on_video(self, running: dict[str, Any], message: Message) -> None:
+        """The size of the video that is imported is known."""
+        with self.database.transaction():
+            self.projects.update(
+                running["project"],
+                width=message["width"],
+                height=message["height"],
+                rate=message["rate"],
+                has_audio=int(message["has_audio"]),
+            )
+
+    def _on_imported(self, running: dict[str, Any], message: Message) -> None:
+        project = running["project"]
+        with self.database.transaction():
+            self.projects.update(
+                project,
+                state="ready",
+                error=None,
+                frame_count=message["frames"],
+                seconds=message["seconds"],
+                has_audio=int(message["has_audio"]),
+                digest=message["digest"],
+                bytes=folder_bytes(self.projects, project),
+            )
+            if message["truncated"]:
+                self.events.add(
+                    "notice",
+                    {
+                        "code": "truncated",
+                        "message": f"The video is damaged after frame {message['frames'] - 1}; "
+                        "the frames before are there.",
+                    },
+                    project,
+                )
+
+    def _on_mask(self, running: dict[str, Any], message: Message) -> None:
+        """A frame was cut: store its row, unless the marks have changed since."""
+        index, plan = int(message["frame"]), self._plan
+        with self.database.transaction():
+            job = self._cutting(running)
+            if job is None or plan is None:
+                return
+            old = self.projects.document(running["project"]).frames.get(index)
+            if old is not None and old.frozen:
+                return
+            around = plan.around(index)
+            is_final = message["is_final"]
+            if not is_final and old is not None and (old.left, old.right) == around:
+                return  # done by an earlier try
+            row = FrameRow(
+                digest=message["digest"],
+                labels=tuple(message["labels"]),
+                source="cut",
+                reference=message["digest"],
+                covers=tuple(sorted(plan.objects)),
+                left=around.left,
+                right=around.right if is_final else None,
+                confidence=message["confidence"],
+            )
+            if old is not None and old.source == "key":
+                row = replace(
+                    old,
+                    digest=row.digest,
+                    labels=row.labels,
+                    base=message["base"],
+                    left=row.left,
+                    right=row.right,
+                )
+            self._store(running, {index: row}, job["change"])
+
+    def _cutting(self, running: dict[str, Any]) -> dict[str, Any] | None:
+        """The row of the running cut, unless it was stopped or the marks have changed."""
+        row = self.database.row("SELECT * FROM job WHERE id = ?", running["id"])
+        return row if row is not None and row["plan"] and row["state"] == "running" else None
+
+    def _on_kept(self, running: dict[str, Any], message: Message) -> None:
+        """Frames whose masks stay: they belong to the new reference frames now."""
+        plan = self._plan
+        with self.database.transaction():
+            job = self._cutting(running)
+            if job is None or plan is None:
+                return
+            frames = self.projects.document(running["project"]).frames
+            rows = {}
+            for index in message["frames"]:
+                around = plan.around(index)
+                if index in frames and not frames[index].frozen:
+                    rows[index] = replace(frames[index], left=around.left, right=around.right)
+            self._store(running, rows, job["change"])
+
+    def _store(
+        self, running: dict[str, Any], rows: dict[int, FrameRow], change: int | None
+    ) -> None:
+        number = self.projects.change(running["project"], "cut", rows, continued=change)
+        if number != change:
+            self.jobs.update(running["id"], change=number)
+
+    def _on_file(self, running: dict[str, Any], message: Message) -> None:
+        """A result for download is complete."""
+        with self.database.transaction():
+            folder = self.projects.folder(running["project"])
+            self.projects.add_file(
+                running["project"],
+                running["id"],
+                message["name"],
+                message["kind"],
+                folder / "work" / message["path"],
+            )
+
+    def _on_proposals(self, running: dict[str, Any], message: Message) -> None:
+        with self.database.transaction():
+            text = json.dumps(message["proposals"])
+            self.projects.update(running["project"], proposals=text)
+
+    def _on_stopped(self, running: dict[str, Any], message: Message) -> None:
+        with self.database.transaction():
+            row = self.database.row("SELECT * FROM job WHERE id = ?", running["id"])
+            if row is not None and row["state"] == "running":
+                self.jobs.update(running["id"], state="queued")
+            elif row is not None and row["state"] == "cancelled":
+                self._clear_work(running["project"])
+        self._finish()
+
+    def _on_failed(self, running: dict[str, Any], message: Message) -> None:
+        with self.database.transaction():
+            row = self.database.row("SELECT * FROM job WHERE id = ?", running["id"])
+            if row is not None and row["state"] == "running":
+                self.jobs.fail(
+                    running["id"], message["code"], message["message"], message["advice"]
+                )
+        self._finish()
+
+    def _on_done(self, running: dict[str, Any], message: Message) -> None:
+        with self.database.transaction():
+            row = self.database.row("SELECT * FROM job WHERE id = ?", running["id"])
+            if row is not None:
+                if row["state"] != "cancelled":
+                    if row["kind"] == "cut" and not row["plan"]:
+                        self.jobs.update(running["id"], state="queued")  # marked in the meantime
+                    else:
+                        self.jobs.update(running["id"], state="done", done=row["total"])
+                self._clear_work(running["project"])
+                size = folder_bytes(self.projects, running["project"])
+                self.projects.update(running["project"], bytes=size)
+        self._finish()
+
+    def _clear_work(self, project: str) -> None:
+        work = self.projects.folder(project) / "work"
+        self.database.after_commit(lambda: shutil.rmtree(work, ignore_errors=True))
+
+
+def folder_bytes(projects: Projects, project: str) -> int:
+    """Size of all files of a project."""
+    total = 0
+    for path in projects.folder(project).rglob("*"):
+        try:
+            total += path.stat().st_size if path.is_file() else 0
+        except OSError:  # deleted in the meantime
+            continue
+    return total

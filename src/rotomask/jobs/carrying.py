@@ -1,0 +1,89 @@
+"""How a corrected mask is carried to other frames: what `correct` and the app share.
+
+The rule is in docs/architecture.md, section "Corrections".
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from rotomask.arrays import Mask
+from rotomask.prompts import Marker, Prompt, RoughMask
+
+BoolMask = npt.NDArray[np.bool_]
+Probability = npt.NDArray[np.float32]
+"""Of one object, H×W, 0 to 1."""
+
+SAME_PIXELS, SAME_IOU = 10, 0.998
+"""A correction of fewer pixels and a larger IoU is stored, but not carried."""
+QUIET_FRAMES, QUIET_IOU = 8, 0.995
+"""Carrying ends after so many frames on end with masks so similar to the old ones."""
+LARGE_CHANGE = 0.5
+"""Changed pixels per pixel of the object from which the old masks count for nothing: the wrong
+object was followed."""
+
+
+def iou(a: BoolMask, b: BoolMask) -> float:
+    """Intersection over union; 1 for two empty masks."""
+    union = int((a | b).sum())
+    return int((a & b).sum()) / union if union else 1.0
+
+
+def is_worth_carrying(old: Mask, new: Mask, ids: tuple[int, ...]) -> bool:
+    """True if a corrected mask differs from the old one by more than a few pixels."""
+    few = int((old != new).sum()) < SAME_PIXELS
+    return not few or any(iou(old == k, new == k) <= SAME_IOU for k in ids)
+
+
+def is_large(old: Mask, new: Mask, ids: tuple[int, ...]) -> bool:
+    """True if most of the corrected objects was wrong."""
+    area = max(1, int(np.isin(new, ids).sum()))
+    return int((old != new).sum()) > LARGE_CHANGE * area
+
+
+def is_quiet(old: Mask, new: Mask, ids: tuple[int, ...]) -> bool:
+    """True if every object is there and came out as it was."""
+    pairs = [(old == k, new == k) for k in ids]
+    return all(a.any() and b.any() and iou(a, b) >= QUIET_IOU for a, b in pairs)
+
+
+def nearness(index: int, reference: int, limit: int) -> float:
+    """How much a mask carried from a reference frame counts in one on the way to another, 0 to 1.
+
+    A smooth step of the distance in time: 1 at the reference, 0 at the limit.
+    """
+    near = 1 - abs(index - reference) / abs(limit - reference)
+    return near * near * (3 - 2 * near)
+
+
+def labels_of(probabilities: Mapping[int, Probability], size: tuple[int, int]) -> Mask:
+    """The most probable object of every pixel, H×W int32.
+
+    Args:
+        probabilities: By object; what they leave of 1 is the background's.
+        size: Height and width, in case there is no object.
+    """
+    ids = sorted(probabilities)
+    if not ids:
+        return np.zeros(size, np.int32)
+    rows = np.stack([probabilities[k] for k in ids])
+    background = np.clip(1 - rows.sum(0), 0, 1)
+    winner = np.concatenate([background[None], rows]).argmax(0)
+    return np.asarray(np.array((0, *ids), np.int32)[winner])
+
+
+def corrected_mask(marker: Marker, old: Mask, prompts: tuple[Prompt, ...]) -> npt.NDArray[np.int32]:
+    """The labels of the open frame after a correction; objects without prompts stay as they are.
+
+    Args:
+        marker: With the frame open.
+        old: H×W.
+        prompts: On the frame; each object's old mask is what they improve.
+    """
+    ids = sorted({prompt.object_id for prompt in prompts})
+    masks: list[Prompt] = [RoughMask(old == k, k) for k in ids if (old == k).any()]
+    found = marker.labels([*masks, *prompts])
+    new = np.array(old, np.int32)
+    new[np.isin(old, ids)] = 0
+    return np.where(found > 0, found, new).astype(np.int32)

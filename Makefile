@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # A process a core, one thread each; a file of tests stays in one process, with its fixtures.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist loadfile
 
-.PHONY: install demo test test-slow check format clean
+.PHONY: install demo app test test-slow check format clean
 
 install: $(VENV)/.installed
 
@@ -23,6 +23,9 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 demo: install
 	$(BIN)/rotomask demo --out demo-out
+
+app: install
+	$(BIN)/rotomask app
 
 # The everyday tests: under 8 minutes on two quiet cores.
 test: install

@@ -1,8 +1,10 @@
 """The parts of the app, put together; what the routes work on."""
 
+import contextlib
 import json
 import secrets
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -50,6 +52,7 @@ class App:
             self.uploads.recover()
         self.sweep()
         self.supervisor.start()
+        threading.Thread(target=self._warm, name="warm", daemon=True).start()
 
     def close(self) -> None:
         """End the processes and close the database."""
@@ -57,6 +60,11 @@ class App:
         self.supervisor.close()
         self.marker.child.close(1.0)
         self.database.close()
+
+    def _warm(self) -> None:
+        """Load the marker's network before the first click."""
+        with contextlib.suppress(ChildEndedError):
+            self.marker.ask({"do": "warm"})
 
     def cookie_name(self, port: int) -> str:
         """Name of the session's cookie: always the same for this data folder and port."""

@@ -86,7 +86,7 @@ class Jobs:
         names = ("id", "project", "kind", "state", "position", "done", "total", "tries", "created")
         return {
             **{name: row[name] for name in names},
-            "params": json.loads(row["params"]),
+            "params": {k: v for k, v in json.loads(row["params"]).items() if k != "source"},
             "fps": fps,
             "seconds_left": left,
             "error": None if row["error"] is None else json.loads(row["error"]),

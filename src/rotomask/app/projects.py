@@ -206,11 +206,12 @@ class Projects:
         assert continued is not None
         for index, row in frames.items():
             old = before.frames.get(index)
-            self._log("frame", continued, index, (old and old.dump(), row and row.dump()))
-            self._set_frame(project, index, row and row.dump())
+            texts = (None if old is None else old.dump(), None if row is None else row.dump())
+            self._log("frame", continued, index, texts)
+            self._set_frame(project, index, texts[1])
         for label, columns in (objects or {}).items():
             old_object = self._object_text(project, label)
-            new_object = columns and json.dumps(columns)
+            new_object = None if columns is None else json.dumps(columns)
             self._log("object", continued, label, (old_object, new_object))
             self._set_object(project, label, new_object)
         self._changed(project, before, list(frames), is_new, is_edit=kind != "cut")
@@ -355,9 +356,9 @@ class Projects:
             "deleted": 0,
         }
         self.change(project, "object", {}, {label: columns})
-        return self.object(project, label)
+        return self.require_object(project, label)
 
-    def object(self, project: str, label: int) -> dict[str, Any]:
+    def require_object(self, project: str, label: int) -> dict[str, Any]:
         """An object as `Object` of the API.
 
         Raises:
@@ -370,10 +371,10 @@ class Projects:
 
     def change_object(self, project: str, label: int, **values: object) -> dict[str, Any]:
         """Set properties of an object, or delete it (`deleted`)."""
-        self.object(project, label)
+        self.require_object(project, label)
         columns = json.loads(self._object_text(project, label) or "{}")
         self.change(project, "object", {}, {label: {**columns, **values}})
-        return {} if values.get("deleted") else self.object(project, label)
+        return {} if values.get("deleted") else self.require_object(project, label)
 
     # Files.
 

@@ -160,7 +160,8 @@ def _add_session(api: FastAPI, app: App, access: Access) -> None:
     @api.get("/api/events", tags=["session"], response_class=StreamingResponse)
     async def events(last_event_id: Annotated[str | None, Header()] = None) -> Response:
         """News as server-sent events."""
-        number = int(last_event_id) if (last_event_id or "").isdigit() else None
+        known = last_event_id or ""
+        number = int(known) if known.isascii() and known.isdigit() and len(known) < 18 else None
 
         def snapshot() -> dict[str, Any]:
             return {"jobs": app.jobs.listed(), "projects": app.projects.listed()}

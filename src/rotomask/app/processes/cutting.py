@@ -270,7 +270,7 @@ class Cut:
             return found.get(k, np.zeros(self.video.size, np.float32))
         if old is None:
             return np.zeros(self.video.size, np.float32)
-        return (old == k).astype(np.float32)
+        return np.asarray(old == k, np.float32)
 
     def _around_marks(self, index: int, labels: Labels) -> tuple[str, Labels]:
         """The mask of a key frame whose other objects were cut, and that of these alone."""

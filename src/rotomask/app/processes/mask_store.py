@@ -126,4 +126,4 @@ def leb128(numbers: npt.NDArray[np.int64]) -> bytes:
     used = np.arange(5) < count[:, None]
     more = np.arange(5) < count[:, None] - 1
     coded: Bytes = (septets | np.where(more, 128, 0)).astype(np.uint8)
-    return coded[used].tobytes()
+    return bytes(coded[used].tobytes())

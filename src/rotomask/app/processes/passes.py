@@ -172,7 +172,9 @@ class ProbabilityStore:
                 rows = np.asarray(image).reshape(len(labels), -1, image.width)
         except (*IMAGE_ERRORS, KeyError) as error:
             raise MaskError(f"{self._path(index)} is damaged: {error}") from error
-        return {k: row.astype(np.float32) / 255 for k, row in zip(labels, rows, strict=True)}
+        return {
+            k: row.astype(np.float32) / np.float32(255) for k, row in zip(labels, rows, strict=True)
+        }
 
 
 def annotation(labels: Mask, covers: tuple[int, ...]) -> Annotation:

@@ -183,7 +183,7 @@ class Marking:
             raise RefusedError(400, "frame", f"The video has frames 0 to {row['frame_count'] - 1}.")
         app.projects.check_revision(project, self.rev)
         for label in {label for label, _ in added}:
-            if app.projects.object(project, label)["locked"]:
+            if app.projects.require_object(project, label)["locked"]:
                 raise RefusedError(409, "locked", "The object is locked.", "Unlock it first.")
         old = app.projects.document(project).frames.get(self.frame)
         kinds = [m["mark"]["kind"] for m in app.projects.marks(project, old.marks)] if old else []

@@ -85,7 +85,7 @@ def project_routes(app: App) -> APIRouter:
         with app.database.transaction():
             app.projects.require(project)
             if not values:
-                return app.projects.object(project, label)
+                return app.projects.require_object(project, label)
             return app.projects.change_object(project, label, **values)
 
     @router.delete("/api/projects/{project}/objects/{label}", status_code=204)

@@ -113,7 +113,8 @@ class Server:
             found = self.get(f"/api/projects/{project}")
             return None if found["state"] == "importing" else found
 
-        return wait_for(ended, "the import")
+        found: dict[str, Any] = wait_for(ended, "the import")
+        return found
 
     def job(self, number: str) -> dict[str, Any]:
         return next(j for j in self.get("/api/jobs")["jobs"] if j["id"] == number)
@@ -125,7 +126,8 @@ class Server:
             found = self.job(number)
             return found if found["state"] in ("done", "failed", "cancelled") else None
 
-        return wait_for(ended, "the job")
+        found: dict[str, Any] = wait_for(ended, "the job")
+        return found
 
     def run(self, project: str, **job: Any) -> dict[str, Any]:
         """A job of a project, run to its end."""

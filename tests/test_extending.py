@@ -11,9 +11,13 @@ from PIL import Image
 
 import rotomask
 from rotomask.catalog import CATALOG
+from rotomask.cli.names import DESCRIPTIONS
 from rotomask.data.training.synthetic import moving_shapes
+from rotomask.errors import OptionError
 from rotomask.evaluation import BENCHMARKS, open_benchmark
+from rotomask.jobs.fingerprints import changed_refinements
 from rotomask.masks import write_mask
+from rotomask.segmenters.refinements import REFINEMENTS
 
 PAGE = Path(__file__).parents[1] / "docs" / "extending.md"
 PROGRAMS = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
@@ -25,6 +29,7 @@ def _tables():
     yield
     CATALOG.pop("mean-colour", None)
     BENCHMARKS.pop("tiny", None)
+    REFINEMENTS.pop("smooth", None)
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +82,23 @@ def test_the_refinement_smooths(clip):
     sharp = plain.step(frames[1])
     np.testing.assert_allclose(probabilities, names["smooth"](sharp, frames[1]), atol=1e-5)
     assert np.abs(np.diff(probabilities[1])).max() < np.abs(np.diff(sharp[1])).max()
+
+
+def test_the_entry_is_the_only_place_of_a_refinement():
+    run(1)
+    refinements = rotomask.parse_refinements(["smooth", "crf"])
+    assert str(refinements) == " + crf + smooth"
+    assert changed_refinements(refinements) == {"crf": True, "further": ("smooth",)}
+    assert DESCRIPTIONS["Refinements"]()["smooth"] == "smooth the outlines"
+    for wrong, message in (
+        (["smooth", "smooth"], "smooth is given twice"),
+        (["smooth=2"], "smooth takes no value, got smooth=2"),
+        (["blur"], "unknown refinement 'blur'; known: .*smooth"),
+    ):
+        with pytest.raises(OptionError, match=message):
+            rotomask.parse_refinements(wrong)
+    with pytest.raises(OptionError, match="unknown refinement 'blur'"):
+        rotomask.Refinements(further=("blur",))
 
 
 def test_the_benchmark_is_run_and_scored(tmp_path):

@@ -11,8 +11,8 @@ from rotomask.catalog import DEFAULT_DISCOVERER, DEFAULT_MODEL, SegmenterRole, s
 from rotomask.errors import OptionError
 from rotomask.segmenters.base import Segmenter
 from rotomask.segmenters.box_filtered import BoxFiltered
-from rotomask.segmenters.refinements import Refinements
-from rotomask.segmenters.wrappers import Ensemble, Flipped, MultiScale, Refined
+from rotomask.segmenters.refinements import REFINEMENTS, Refinements
+from rotomask.segmenters.wrappers import Ensemble, Flipped, MultiScale
 from rotomask.unsupervised.base import Discoverer
 from rotomask.unsupervised.propagation import PropagatingDiscoverer
 
@@ -62,14 +62,10 @@ def load_model(
     if refinements.boxes is not None and not role.filters_by_boxes:
         boxes = catalog.load_boxes(refinements.boxes, **where)
         segmenter = BoxFiltered(segmenter, boxes, role.box_filter)
-    if refinements.components:
-        from rotomask.refine import filter_components
-
-        segmenter = Refined(segmenter, filter_components)
-    if refinements.crf:
-        from rotomask.refine import dense_crf
-
-        segmenter = Refined(segmenter, dense_crf)
+    for wrapper in refinements.wrappers:
+        wrap = REFINEMENTS[wrapper].wrap
+        assert wrap is not None, f"{wrapper} has neither a parser nor a wrapper of its own"
+        segmenter = wrap(segmenter)
     return segmenter
 
 

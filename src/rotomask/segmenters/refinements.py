@@ -6,12 +6,18 @@ They are composed into a segmenter by `jobs.loading.load_model`.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rotomask.errors import OptionError
 
+if TYPE_CHECKING:  # segmenters import torch, which would slow down a help text
+    from rotomask.segmenters.base import Segmenter
+
 LARGEST_SCALE = 4.0
 """Largest factor of the processing size: memory grows with its square."""
+
+LISTS = ("ensemble_with", "further")
+"""Fields of `Refinements` to which every repetition adds."""
 
 TRACKED = "tracked"
 """Boxes without a detector: an object's box is tracked from its first mask."""
@@ -43,6 +49,8 @@ class Refinements:
     """Drop weak regions that touch no strong one (`refine.components`)."""
     crf: bool = False
     """Refine each frame's masks by a dense CRF (`refine.dense_crf`)."""
+    further: tuple[str, ...] = ()
+    """Other entries of `REFINEMENTS` that wrap the segmenter, in this order."""
 
     def __post_init__(self) -> None:
         seconds = self.online_seconds
@@ -51,6 +59,9 @@ class Refinements:
                 f"online learning takes steps or seconds above 0, got {self.online_steps} steps "
                 f"and {self.online_seconds} seconds"
             )
+        unknown = [name for name in self.further if name not in REFINEMENTS]
+        if unknown:
+            raise _unknown(unknown[0])
         if self.scales is None:
             return
         if not self.scales or not all(0 < scale <= LARGEST_SCALE for scale in self.scales):
@@ -66,6 +77,12 @@ class Refinements:
         """True if the network is trained on the reference frame."""
         return self.online_steps > 0 or self.online_seconds is not None
 
+    @property
+    def wrappers(self) -> tuple[str, ...]:
+        """Entries of `REFINEMENTS` that wrap the segmenter after box filtering, in their order."""
+        switches = {"components": self.components, "crf": self.crf}
+        return (*(name for name, is_on in switches.items() if is_on), *self.further)
+
     def __str__(self) -> str:
         """Suffix for the model's name, such as `` + flip + crf``; empty without refinements."""
         parts = [f"with {name}" for name in self.ensemble_with]
@@ -75,21 +92,24 @@ class Refinements:
         parts += ["flip"] * self.flip
         parts += [f"scales {_listed(self.scales)}"] if self.scales is not None else []
         parts += [f"boxes {self.boxes}"] if self.boxes is not None else []
-        parts += ["components"] * self.components + ["crf"] * self.crf
+        parts += self.wrappers
         return "".join(f" + {part}" for part in parts)
 
 
 @dataclass(frozen=True)
 class Refinement:
-    """One refinement on the command line: ``NAME`` or ``NAME=VALUE``."""
+    """One refinement: its spelling, ``NAME`` or ``NAME=VALUE``, and what it does."""
 
     example: str
     """Example of its spelling, with a value if it takes one."""
     help: str
     """One line on its effect, and on its scores and time with stm-lite on ten sequences of
     DAVIS-2016 val (docs/test-time.md)."""
-    parse: Callable[[str | None], dict[str, Any]]
-    """Fields of `Refinements` from the text after ``=``, or from None without ``=``."""
+    parse: Callable[[str | None], dict[str, Any]] | None = None
+    """Fields of `Refinements` from the text after ``=``, or from None without ``=``. By default it
+    takes no value and is one of `Refinements.further`."""
+    wrap: Callable[["Segmenter"], "Segmenter"] | None = None
+    """The segmenter, refined; None: `jobs.loading` composes it when it loads the networks."""
 
 
 def parse_refinements(specs: Sequence[str], boxes: str | None = None) -> Refinements:
@@ -112,25 +132,43 @@ def parse_refinements(specs: Sequence[str], boxes: str | None = None) -> Refinem
     for spec in specs:
         name, equals, value = (text.strip() for text in spec.partition("="))
         if name not in REFINEMENTS:
-            raise OptionError(f"unknown refinement {name!r}; known: {', '.join(REFINEMENTS)}")
-        for field, setting in REFINEMENTS[name].parse(value if equals else None).items():
-            if field == "ensemble_with":
-                setting = settings.get(field, ()) + setting
-            elif field in settings:
+            raise _unknown(name)
+        parse = REFINEMENTS[name].parse or _switch(name, "further", (name,))
+        for field, setting in parse(value if equals else None).items():
+            is_repeated = field in settings and field not in LISTS
+            if is_repeated or name in settings.get("further", ()):
                 raise OptionError(f"the refinement {name} is given twice; give it once")
-            settings[field] = setting
+            settings[field] = settings.get(field, ()) + setting if field in LISTS else setting
     return Refinements(**settings)
 
 
-def _switch(name: str, field: str) -> Callable[[str | None], dict[str, Any]]:
-    """Parser of a refinement without a value, which sets this field to True."""
+def _unknown(name: str) -> OptionError:
+    return OptionError(f"unknown refinement {name!r}; known: {', '.join(REFINEMENTS)}")
+
+
+def _switch(name: str, field: str, setting: Any = True) -> Callable[[str | None], dict[str, Any]]:
+    """Parser of a refinement without a value, which sets this field."""
 
     def parse(value: str | None) -> dict[str, Any]:
         if value is not None:
             raise OptionError(f"the refinement {name} takes no value, got {name}={value}")
-        return {field: True}
+        return {field: setting}
 
     return parse
+
+
+def _filter_components(segmenter: "Segmenter") -> "Segmenter":
+    from rotomask.refine import filter_components
+    from rotomask.segmenters.wrappers import Refined
+
+    return Refined(segmenter, filter_components)
+
+
+def _refine_by_crf(segmenter: "Segmenter") -> "Segmenter":
+    from rotomask.refine import dense_crf
+    from rotomask.segmenters.wrappers import Refined
+
+    return Refined(segmenter, dense_crf)
 
 
 def _parse_scales(value: str | None) -> dict[str, Any]:
@@ -193,11 +231,13 @@ REFINEMENTS: dict[str, Refinement] = {
         "components",
         "drop weak regions that touch no strong one (stm-lite: J&F -0.003)",
         _switch("components", "components"),
+        _filter_components,
     ),
     "crf": Refinement(
         "crf",
         "refine outlines by a dense CRF (stm-lite: J&F -0.007, 2.8 times the time)",
         _switch("crf", "crf"),
+        _refine_by_crf,
     ),
 }
 """Refinements of `parse_refinements` by name; boxes have an option of their own."""

@@ -10,21 +10,16 @@ from rotomask.cli.command import grouped
 from rotomask.cli.corrections import Corrections
 from rotomask.cli.mark import ARGUMENTS, PromptCommand, PromptOptions, parse_prompts
 from rotomask.cli.options import (
-    Enlarge,
-    Memory,
-    Merge,
+    FollowerOptions,
     Messages,
     Output,
     Range,
     Refining,
     Runtime,
-    Size,
     VideoPath,
-    Weights,
     pair_masks,
     read_formats,
     read_list,
-    read_memory,
 )
 from rotomask.cli.terminal import job, print_cut, print_outputs, resumable
 from rotomask.errors import OptionError
@@ -101,41 +96,16 @@ class CutOutput(Range, Output):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Method:
-    """The model that cuts, and how."""
+class Method(FollowerOptions):
+    """The model that cuts, and which frames."""
 
-    model: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            help="{models}; without a mask also {discoverers}, or one of them and one of the "
-            "others with + between. `rotomask models` describes them.",
-        ),
-    ] = "stm-lite"
-    weights: Weights = None
-    size: Size = 480
-    enlarge: Enlarge = "auto"
-    memory: Memory = None
-    merge: Merge = None
     direction: Annotated[
         str, typer.Option(metavar="NAME", help="Which frames are cut, as listed below.")
     ] = "both"
-    objects: Annotated[
-        int, typer.Option(metavar="N", help="Find up to N objects if there is no --mask.")
-    ] = 1
 
     def settings(self) -> dict[str, Any]:
         """The fields of `jobs.cut.CutOptions` that these are."""
-        return {
-            "model": self.model,
-            "weights": self.weights,
-            "size": self.size or None,
-            "enlarge": self.enlarge,
-            "memory": read_memory(self.memory),
-            "merge": self.merge,
-            "direction": self.direction,
-            "objects": self.objects,
-        }
+        return {**super().settings(), "direction": self.direction}
 
 
 class CutCommand(PromptCommand):

@@ -9,17 +9,12 @@ import typer
 from rotomask.cli.command import Command, grouped
 from rotomask.cli.options import (
     BenchmarkData,
-    Enlarge,
-    Memory,
-    Merge,
+    FollowerOptions,
     Messages,
     Overwrite,
     Refining,
     Reports,
     Runtime,
-    Size,
-    Weights,
-    read_memory,
 )
 from rotomask.cli.terminal import job, nothing_written, print_evaluation, print_outputs, resumable
 
@@ -29,29 +24,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """The model that is measured, and where its masks go."""
+    """Where the masks go, and whether the model gets the given ones."""
 
     out: Annotated[
         Path,
         typer.Option("--out", "-o", metavar="DIR", help="Output folder for masks and run.json."),
     ]
     overwrite: Overwrite = False
-    model: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            help="{models}; where no mask is given {discoverers}, or one of them and one of the "
-            "others with + between.",
-        ),
-    ] = "stm-lite"
-    weights: Weights = None
-    size: Size = 480
-    enlarge: Enlarge = "auto"
-    memory: Memory = None
-    merge: Merge = None
-    objects: Annotated[
-        int, typer.Option(metavar="N", help="Find up to N objects where no mask is given.")
-    ] = 1
     with_masks: Annotated[
         bool,
         typer.Option(
@@ -70,6 +49,7 @@ class BenchmarkCommand(Command):
 def benchmark(
     data: BenchmarkData,
     run: Run,
+    method: FollowerOptions,
     refining: Refining,
     reports: Reports,
     runtime: Runtime,
@@ -85,16 +65,10 @@ def benchmark(
         from rotomask.jobs.benchmark import benchmark as run_benchmark
 
         options = BenchmarkOptions(
-            model=run.model,
-            weights=run.weights,
             refinements=refining.refinements(),
             split=data.split,
             sequences=data.sequence_names,
-            size=run.size or None,
-            enlarge=run.enlarge,  # type: ignore[arg-type]
-            memory=read_memory(run.memory),
-            merge=run.merge,  # type: ignore[arg-type]
-            objects=run.objects,
+            **method.settings(),
             with_masks=run.with_masks,
             **runtime.settings(),
             overwrite=run.overwrite,

@@ -24,39 +24,6 @@ Weights = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Checkpoint to use instead of the shipped weights."),
 ]
-Size = Annotated[
-    int,
-    typer.Option(
-        metavar="PIXELS",
-        help="Reduce frames whose short side is longer to this for processing; 0: never. Outputs "
-        "always have the video's size. 360 takes 0.6 times as long and costs stm-lite about 0.02 "
-        "J&F.",
-    ),
-]
-Enlarge = Annotated[
-    str,
-    typer.Option(
-        metavar="NAME",
-        help="Whether smaller frames are enlarged to --size: always, never, or auto, which for "
-        "most models is where an object of the mask is small (up to 4 times).",
-    ),
-]
-Memory = Annotated[
-    str | None,
-    typer.Option(
-        metavar="FRAMES",
-        help="Most frames that a space-time memory model remembers, or all: one in five of the "
-        "whole video, as published.  [default: 6 for stm-lite, all for stm]",
-    ),
-]
-Merge = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME",
-        help="How the probabilities of several objects are merged: soft, winner-take-all or naive "
-        "(RGMP, Oh et al. 2018, sec. 3.3).  [default: soft]",
-    ),
-]
 
 
 def out_option(metavar: str, what: str) -> Any:
@@ -68,6 +35,73 @@ def out_option(metavar: str, what: str) -> Any:
 
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Overwrite another job's output.")]
 Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda or mps.")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FollowerOptions:
+    """The model that follows objects, and how."""
+
+    model: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="{models}; without a mask also {discoverers}, or one of them and one of the "
+            "others with + between. `rotomask models` describes them.",
+        ),
+    ] = "stm-lite"
+    weights: Weights = None
+    size: Annotated[
+        int,
+        typer.Option(
+            metavar="PIXELS",
+            help="Reduce frames whose short side is longer to this for processing; 0: never. "
+            "Outputs always have the video's size. 360 takes 0.6 times as long and costs stm-lite "
+            "about 0.02 J&F.",
+        ),
+    ] = 480
+    enlarge: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Whether smaller frames are enlarged to --size: always, never, or auto, which for "
+            "most models is where an object of the mask is small (up to 4 times).",
+        ),
+    ] = "auto"
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FRAMES",
+            help="Most frames that a space-time memory model remembers, or all: one in five of the "
+            "whole video, as published.  [default: 6 for stm-lite, all for stm]",
+        ),
+    ] = None
+    merge: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="How the probabilities of several objects are merged: soft, winner-take-all or "
+            "naive (RGMP, Oh et al. 2018, sec. 3.3).  [default: soft]",
+        ),
+    ] = None
+    objects: Annotated[
+        int, typer.Option(metavar="N", help="Find up to N objects if there is no mask.")
+    ] = 1
+
+    def settings(self) -> dict[str, Any]:
+        """The fields of `jobs.cut.CutOptions` and `jobs.benchmark.BenchmarkOptions` that these are.
+
+        Raises:
+            OptionError: If the number of memory frames cannot be read.
+        """
+        return {
+            "model": self.model,
+            "weights": self.weights,
+            "size": self.size or None,
+            "enlarge": self.enlarge,
+            "memory": read_memory(self.memory),
+            "merge": self.merge,
+            "objects": self.objects,
+        }
 
 
 @dataclass(frozen=True, kw_only=True)

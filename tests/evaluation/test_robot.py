@@ -104,7 +104,7 @@ def test_scores_are_means_over_images():
     assert (scores.failed85, scores.failed90) == (1, 1)
     assert scores.iou[0] == pytest.approx((0.5 + 0.4 + 0.92) / 3)
     assert scores.iou[19] == pytest.approx((0.95 + 0.4 + 0.92) / 3)
-    with pytest.raises(OptionError, match="scores of clicks need images"):
+    with pytest.raises(OptionError, match="click scores need one list of IoUs per image"):
         click_scores([])
 
 

@@ -1,4 +1,4 @@
-"""A marker worked by the simulated user: the IoU after each of its clicks."""
+"""Evaluation of markers by simulated clicks: the IoU after each of them."""
 
 import time
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ from rotomask.prompts.regions import BoolMask
 
 @dataclass(frozen=True, kw_only=True)
 class ClickCurve:
-    """One image clicked."""
+    """Result of clicking one object in one image."""
 
     ious: tuple[float, ...]
-    """After each click."""
+    """IoU after each click."""
     open_s: float
-    """Time to open the image."""
+    """Time to open the image, seconds."""
     click_s: tuple[float, ...]
-    """Time of the mask after each click."""
+    """Time to compute the mask after each click, seconds."""
 
 
 def click_image(
@@ -36,16 +36,16 @@ def click_image(
     target: float = 1.01,
     least: int = 0,
 ) -> ClickCurve:
-    """Click an object until the mask is good, or no click is left.
+    """Click an object until its mask is good enough, or the clicks are used up.
 
     Args:
-        marker: Any; the frame is opened in it.
+        marker: Marker to evaluate; it opens the frame.
         frame: H×W×3 uint8 RGB.
         truth: The object, H×W bool.
-        void: Pixels that count for nothing; None: none.
-        most: Clicks at most.
-        target: IoU at which it ends; above 1: only when nothing is wrong any more.
-        least: Clicks before it may end so.
+        void: Pixels that are not scored; None: none.
+        most: Maximum number of clicks.
+        target: IoU at which clicking ends; above 1: only when no pixel is wrong.
+        least: Minimum number of clicks before `target` ends it.
     """
     began = time.perf_counter()
     marker.open(frame)

@@ -1,4 +1,4 @@
-"""A simulated user for measuring: clicks and strokes where a mask is most wrong.
+"""Simulated user for evaluation: clicks and strokes where a mask is most wrong.
 
 Clicks are placed as by Sofiiuk et al. 2021 (RITM) for the number-of-clicks measure. Strokes are
 drawn as by the robot of the DAVIS interactive challenge (Caelles et al. 2018), written from its
@@ -16,19 +16,21 @@ from rotomask.prompts.kinds import Click, Scribble
 from rotomask.prompts.regions import BoolMask, disk, interior_distance
 
 OPENING = 0.2
-"""Radius of the opening before thinning, in halves of the root of the region's area."""
+"""Radius of the opening before thinning, as a fraction of half the square root of the region's
+area."""
 MOST_OPENING_PX = 16
+"""Maximum of that radius."""
 LEAST_PATH_PX = 4
-"""Skeletons of fewer pixels give no stroke."""
+"""Minimum length of a skeleton's path that becomes a stroke, px."""
 
 
 class ClickRobot:
-    """Clicks at one frame, each at the centre of the largest error.
+    """Simulated clicks on one frame, each in the middle of the largest error.
 
     Args:
         truth: The object, H×W bool.
-        void: Pixels of no class, which are never clicked; None: none.
-        object_id: Id given to the clicks.
+        void: Unlabelled pixels, which are never clicked; None: none.
+        object_id: Object id of the clicks.
     """
 
     def __init__(self, truth: BoolMask, void: BoolMask | None = None, object_id: int = 1) -> None:
@@ -36,7 +38,7 @@ class ClickRobot:
         self._clicked = np.zeros(truth.shape, bool)
 
     def click(self, predicted: BoolMask) -> Click | None:
-        """The next click on a prediction, H×W bool; None if nothing is wrong."""
+        """Next click for a prediction, H×W bool; None if no pixel is wrong."""
         click = error_click(self.truth, predicted, self.void, self._clicked, self.object_id)
         if click is not None:
             self._clicked[int(click.y), int(click.x)] = True
@@ -50,25 +52,25 @@ def error_click(
     clicked: BoolMask | None = None,
     object_id: int = 1,
 ) -> Click | None:
-    """A click on the pixel farthest inside the missed or the superfluous region.
+    """Click on the pixel deepest inside the missed or the superfluous pixels.
 
-    The picture's border bounds regions. If both regions are equally thick the click is negative; of
-    several pixels equally far inside, the first by rows is clicked.
+    The image border bounds both regions. If both are equally deep the click is negative; of several
+    pixels of equal depth the first in row order is clicked. RITM's evaluation does the same.
 
     Args:
         truth: The object, H×W bool.
-        predicted: The mask so far, H×W bool.
-        void: Pixels that belong to neither region; None: none.
+        predicted: Current mask, H×W bool.
+        void: Unlabelled pixels, in neither region; None: none.
         clicked: Pixels clicked before, which are not clicked again; None: none.
-        object_id: Id given to the click.
+        object_id: Object id of the click.
 
     Returns:
-        None if no pixel is wrong but those clicked before.
+        The click; None if no pixel is wrong, or only pixels clicked before.
     """
     valid = np.ones_like(truth) if void is None else ~void
     missed = interior_distance(truth & ~predicted & valid)
     extra = interior_distance(~truth & predicted & valid)
-    if clicked is not None:
+    if clicked is not None:  # after the distances: a click must not move the middle of a region
         missed, extra = missed * ~clicked, extra * ~clicked
     positive = bool(missed.max() > extra.max())
     distance: npt.NDArray[np.float32] = missed if positive else extra
@@ -85,31 +87,31 @@ def error_strokes(
     *,
     width_px: float = 3.0,
 ) -> list[Scribble]:
-    """Strokes along the skeletons of what is missed of each object, and of the background.
+    """Strokes along the skeletons of the missed pixels of each object and of the background.
 
     Args:
         truth: Labels H×W.
         predicted: Labels H×W.
-        object_ids: The objects of the video.
+        object_ids: Ids of the video's objects.
         width_px: Width of the strokes.
 
     Returns:
-        Strokes on objects where they are missed; where an object covers background, strokes that
-        are not on it. May be empty: regions too thin for a stroke are left alone.
+        Positive strokes where an object is missed, and negative strokes where it covers
+        background. Empty if every wrong region is too thin for a stroke.
     """
     ids = tuple(object_ids)
     strokes = []
     for object_id in ids:
         missed = (truth == object_id) & (predicted != object_id)
         strokes += [Scribble(s, True, object_id, width_px) for s in region_strokes(missed)]
-    for object_id in ids:  # background, by the object that covers it
+    for object_id in ids:  # one object's pixels at a time: a stroke has one id
         extra = (truth == 0) & (predicted == object_id)
         strokes += [Scribble(s, False, object_id, width_px) for s in region_strokes(extra)]
     return strokes
 
 
 def region_strokes(region: BoolMask) -> list[tuple[tuple[float, float], ...]]:
-    """A stroke along the skeleton of each part of a region, as points x, y; maybe none."""
+    """Stroke along the skeleton of each component of a region, as points (x, y); may be empty."""
     if not region.any():
         return []
     skeleton = thin_region(_open_region(region))
@@ -118,7 +120,7 @@ def region_strokes(region: BoolMask) -> list[tuple[tuple[float, float], ...]]:
     for path in longest_paths(skeleton, LEAST_PATH_PX):
         curve = smooth_path(path)
         pixels = np.clip(np.floor(curve + 0.5), 0, (width - 1, height - 1))
-        # Of a thousand samples many fall on one pixel.
+        # The curve has a thousand samples, many of them on the same pixel: keep one per pixel.
         changes = np.any(pixels[1:] != pixels[:-1], axis=1)
         distinct = pixels[np.concatenate([[True], changes])]
         strokes.append(tuple((float(x), float(y)) for x, y in distinct))
@@ -126,7 +128,10 @@ def region_strokes(region: BoolMask) -> list[tuple[tuple[float, float], ...]]:
 
 
 def _open_region(region: BoolMask) -> BoolMask:
-    """The region without what is thin beside its size; the region itself if nothing else is."""
+    """Region without parts that are thin for its size; unchanged if nothing else is left.
+
+    Thin parts would give the skeleton side branches. The radius shrinks until something is left.
+    """
     radius = min(OPENING * np.sqrt(region.sum()) / 2, MOST_OPENING_PX)
     canvas = region.astype(np.uint8)
     while radius > 1:

@@ -1,4 +1,4 @@
-"""Prompts that cannot be meant: outside the frame, contradicting, without area."""
+"""Checks of prompts: outside the frame, contradictory, without area."""
 
 import math
 from collections.abc import Sequence
@@ -19,10 +19,10 @@ from rotomask.prompts.kinds import (
 
 
 def check_prompts(prompts: Sequence[Prompt], size: tuple[int, int]) -> None:
-    """Raise unless a mask can be made from these prompts of one frame.
+    """Check that a mask can be made from the prompts of one frame.
 
     Args:
-        prompts: In any order.
+        prompts: Prompts of one frame, in any order.
         size: Height and width of the frame.
 
     Raises:
@@ -42,10 +42,10 @@ def check_prompts(prompts: Sequence[Prompt], size: tuple[int, int]) -> None:
 
 
 def check_prompt(prompt: Prompt, size: tuple[int, int]) -> None:
-    """Raise unless a prompt lies on a frame of this height and width.
+    """Check one prompt against the height and width of its frame.
 
     Raises:
-        PromptError: If not; the message says where it lies.
+        PromptError: If it lies outside the frame or has no area; the message says where it lies.
     """
     if not 1 <= prompt.object_id <= LARGEST_ID:
         raise PromptError(f"an object's number is 1 to {LARGEST_ID}, got {prompt.object_id}")
@@ -69,7 +69,7 @@ def check_prompt(prompt: Prompt, size: tuple[int, int]) -> None:
 def _check_inside(point: Point, size: tuple[int, int], what: str) -> None:
     height, width = size
     x, y = point
-    if not (0 <= x < width and 0 <= y < height):  # also where one is not a number
+    if not (0 <= x < width and 0 <= y < height):  # also False for NaN
         raise PromptError(
             f"{what} {x:g},{y:g} is outside the frame, which is {width}x{height}; give 0 to "
             f"{width - 1} across and 0 to {height - 1} down"
@@ -123,7 +123,7 @@ def _check_mask(prompt: Painted | RoughMask, size: tuple[int, int]) -> None:
 
 
 def _check_contradictions(prompts: Sequence[Prompt]) -> None:
-    """Raise if one pixel is clicked as two things."""
+    """Check that no pixel is clicked both on and off an object, or on two objects."""
     before: dict[tuple[int, int], Click] = {}
     for click in (p for p in prompts if isinstance(p, Click)):
         pixel = (math.floor(click.x), math.floor(click.y))

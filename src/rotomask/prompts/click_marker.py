@@ -1,7 +1,7 @@
-"""Marking by click-lite: one pass of the decoder a prompt, on a view that follows the object.
+"""Marker that runs click-lite: one pass of the decoder per prompt, on a view around the object.
 
-The zoom is that of Sofiiuk et al. 2021 (RITM): after the first prompt the network looks at the
-object's surroundings, enlarged. Unlike there, what lies outside the view keeps its old mask.
+The zoom is that of Sofiiuk et al. 2021 (RITM): after the first prompt the network sees the object's
+surroundings, enlarged. Unlike there, pixels outside the view keep their previous mask.
 """
 
 from collections import OrderedDict
@@ -26,14 +26,15 @@ from rotomask.prompts.marker import Marker, Probability, drop_specks
 CLICK_RADIUS_PX = 5
 """Radius of a click's disk in the network's view, as in training."""
 STROKE_WIDTH_PX = 5.0
-"""Width of a scribble in the network's view: the middle of what training shows."""
+"""Width of a scribble in the network's view: the middle of the widths in training."""
 K = TypeVar("K")
 V = TypeVar("V")
 
 POSITIVE, NEGATIVE, BOX, PREVIOUS = range(4)
+"""Channels of the network's maps."""
 
 EncodedMask = npt.NDArray[np.uint8]
-"""Probability in 255ths, H×W: what a round hands to the next, and what training rounds to."""
+"""Probability times 255, H×W: the input of the next round, rounded as in training."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,17 +48,17 @@ class ClickMarkerConfig:
     least_px: int = 96
     """Shortest side of a view, frame px."""
     zoom_below: float = 0.5
-    """Part of the frame that the object's box covers at most for the first prompt to be answered
-    a second time, enlarged."""
+    """Largest view of the object, as a fraction of the frame, for which the first prompt is
+    segmented a second time, enlarged."""
     keep_above: float = 0.5
-    """Overlap (of the heights times of the widths) with the view that the object calls for, above
-    which the old view stays."""
+    """Minimum overlap (of the heights times of the widths) of the previous view with the one that
+    fits the object; above it the previous view is used again."""
     learning: LearningConfig | None = None
     """Settings of adapting the network to the frame's own prompts; None: no adaptation."""
     states: int = 32
-    """Rounds whose masks are stored, for undo and several objects."""
+    """Number of rounds whose masks are stored, for undo and for several objects."""
     views: int = 6
-    """Views whose features are stored."""
+    """Number of views whose features are stored."""
 
 
 @dataclass(frozen=True)
@@ -67,16 +68,16 @@ class _Round:
     mask: EncodedMask
     view: View
     rough: bool = False
-    """True if it began with a mask from elsewhere."""
+    """True if the list begins with a rough mask."""
 
 
 class ClickMarker(Marker):
     """Marks objects by click-lite.
 
     Args:
-        network: With its weights.
-        config: How it is run.
-        runtime: Where and in which precision; by default as suits the machine.
+        network: Network with its weights.
+        config: Settings.
+        runtime: Device and precision; None: the best available.
     """
 
     def __init__(
@@ -95,13 +96,14 @@ class ClickMarker(Marker):
         self._rounds: OrderedDict[tuple[Prompt, ...], _Round] = OrderedDict()
 
     def prepare(self, frame: Frame) -> None:
-        """Encode the whole frame and forget the one before."""
+        """Encode the whole frame, and drop what is stored of the frame before."""
         self._features.clear()
         self._rounds.clear()
         self._encode(self._shown(0, 0, frame.shape[1], frame.shape[0]))
 
     def object_probability(self, prompts: tuple[Prompt, ...]) -> Probability:
         """Foreground probability of one object; see `Marker`."""
+        # Replay the list from its longest prefix whose round is stored.
         start = len(prompts)
         while start > 0 and prompts[:start] not in self._rounds:
             start -= 1
@@ -115,7 +117,7 @@ class ClickMarker(Marker):
         return drop_specks(probability, prompts)
 
     def _answer(self, prompts: tuple[Prompt, ...], before: _Round | None) -> _Round:
-        """The round of the last prompt, after those before it."""
+        """Round of the last prompt, given that of the prompts before it."""
         last = prompts[-1]
         height, width = self.frame.shape[:2]
         if isinstance(last, RoughMask):
@@ -125,6 +127,7 @@ class ClickMarker(Marker):
         old_view = before.view if before is not None else None
         view = self._choose_view(mask, prompts, old_view)
         new = self._run(view, prompts, mask)
+        # The first pass saw the whole frame: if the object is small in it, look closer.
         if not (mask > 127).any() and _is_whole(view, (height, width)):
             closer = self._choose_view(new, prompts, None)
             extent = (closer.right - closer.left) * (closer.bottom - closer.top)
@@ -136,7 +139,7 @@ class ClickMarker(Marker):
         return _Round(new, view, rough)
 
     def _choose_view(self, mask: EncodedMask, prompts: Sequence[Prompt], old: View | None) -> View:
-        """The surroundings of the object and its prompts; the old view while it still suits."""
+        """View around the object and its prompts; the old view if it still fits."""
         height, width = self.frame.shape[:2]
         marked = (mask > 127).astype(np.uint8)
         boxes = [p for p in prompts if isinstance(p, Box)]
@@ -162,7 +165,7 @@ class ClickMarker(Marker):
         return view
 
     def _shown(self, left: int, top: int, right: int, bottom: int) -> View:
-        """A view at the network's size: the long side fixed, both multiples of its stride."""
+        """View at the network's size: a fixed long side, both sides multiples of the stride."""
         stride = ClickLite.stride
         factor = self.config.long_side / max(right - left, bottom - top)
         height = max(1, round((bottom - top) * factor / stride)) * stride
@@ -170,7 +173,7 @@ class ClickMarker(Marker):
         return View(left, top, right, bottom, (height, width))
 
     def _encode(self, view: View) -> ClickFeatures:
-        """Features of a view, computed once."""
+        """Features of a view, from the cache or computed."""
         if view in self._features:
             self._features.move_to_end(view)
             return self._features[view]
@@ -184,7 +187,7 @@ class ClickMarker(Marker):
         return features
 
     def _run(self, view: View, prompts: Sequence[Prompt], mask: EncodedMask) -> EncodedMask:
-        """The mask after one pass of the network; outside the view it stays as it is."""
+        """Mask after one pass of the network; pixels outside the view do not change."""
         features = self._encode(view)
         maps = torch.from_numpy(prompt_maps(prompts, view, mask)).to(self.runtime.device)
         maps = maps[None].float() / 255
@@ -202,14 +205,14 @@ class ClickMarker(Marker):
 
 
 def prompt_maps(prompts: Sequence[Prompt], view: View, mask: EncodedMask) -> npt.NDArray[np.uint8]:
-    """The network's input beside the image, 4×h×w uint8: positive, negative, box, previous mask."""
+    """Input maps of the network, 4×h×w uint8: positive, negative, box, previous mask."""
     maps = np.zeros((4, *view.size), np.uint8)
     for prompt in prompts:
         if isinstance(prompt, RoughMask):
             continue
         channel = BOX if isinstance(prompt, Box) else POSITIVE if is_positive(prompt) else NEGATIVE
         if isinstance(prompt, Scribble):
-            # Thin or thick in the frame, a stroke has one width for the network.
+            # Strokes of all widths have the same width in the view, as in training.
             width = STROKE_WIDTH_PX / (sum(view.scale) / 2)
             prompt = Scribble(prompt.points, prompt.positive, prompt.object_id, width)
         draw_prompt(maps[channel], prompt, view, CLICK_RADIUS_PX)
@@ -218,9 +221,9 @@ def prompt_maps(prompts: Sequence[Prompt], view: View, mask: EncodedMask) -> npt
 
 
 def _paste(mask: EncodedMask, logits: Tensor, view: View) -> EncodedMask:
-    """A mask with the network's output in place of what the view shows."""
+    """Mask H×W with the network's logits h×w of a view pasted in."""
     height, width = view.bottom - view.top, view.right - view.left
-    # Logits are enlarged, not probabilities: outlines stay as sharp as they were.
+    # Enlarge logits, not probabilities, whose interpolation would blur the outline.
     large = cv2.resize(logits.numpy(), (width, height), interpolation=cv2.INTER_LINEAR)
     probability = torch.sigmoid(torch.from_numpy(large)).numpy()
     pasted = mask.copy()
@@ -229,10 +232,10 @@ def _paste(mask: EncodedMask, logits: Tensor, view: View) -> EncodedMask:
 
 
 def _merge_change(old: EncodedMask, new: EncodedMask, prompt: Prompt) -> EncodedMask:
-    """The old mask changed only where the prompt's own change is (FocalClick, sec. 3.3).
+    """The old mask, changed only near the prompt (FocalClick, sec. 3.3).
 
-    Of what differs between the masks, the connected parts that the prompt touches are taken over;
-    what else the network would redo in a mask from elsewhere stays.
+    Of the pixels that differ between the masks, only the connected components that the prompt
+    touches are taken over, so that the rest of a rough mask stays as the user gave it.
     """
     differs = ((old > 127) != (new > 127)).astype(np.uint8)
     _, parts = cv2.connectedComponents(differs)
@@ -242,13 +245,13 @@ def _merge_change(old: EncodedMask, new: EncodedMask, prompt: Prompt) -> Encoded
     wanted = np.unique(parts[(touched > 0) & (differs > 0)])
     if len(wanted) == 0:
         return old
-    # The soft border around the changed parts belongs to the change.
+    # Take over the soft border around the changed components too.
     region = cv2.dilate(np.isin(parts, wanted).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
     return np.where(region, new, old)
 
 
 def _overlap(a: View, b: View) -> float:
-    """Overlap of the heights times that of the widths, 0 to 1."""
+    """IoU of the heights times that of the widths, 0 to 1."""
     rows = _interval_iou((a.top, a.bottom), (b.top, b.bottom))
     return rows * _interval_iou((a.left, a.right), (b.left, b.right))
 
@@ -269,7 +272,7 @@ def _is_whole(view: View, size: tuple[int, int]) -> bool:
 
 
 def _store(cache: OrderedDict[K, V], key: K, value: V, most: int) -> None:
-    """Put a value into a cache of the most recent ones."""
+    """Store a value in a cache of the `most` recently used ones."""
     cache[key] = value
     cache.move_to_end(key)
     while len(cache) > most:

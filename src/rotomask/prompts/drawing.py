@@ -1,4 +1,4 @@
-"""Prompts as maps of pixels, at the frame's size or at that of a view of it."""
+"""Drawing of prompts as binary maps, at the size of the frame or of a view of it."""
 
 import math
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ Canvas = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class View:
-    """A rectangle of the frame, shown at another size."""
+    """Rectangle of the frame, resized."""
 
     left: int
     top: int
@@ -24,29 +24,29 @@ class View:
     bottom: int
     """Edges in the frame, px; right and bottom are exclusive."""
     size: tuple[int, int]
-    """Height and width at which it is shown."""
+    """Height and width of the resized rectangle, px."""
 
     @classmethod
     def whole(cls, size: tuple[int, int]) -> "View":
-        """The frame as it is."""
+        """View of the whole frame at its own size."""
         return cls(0, 0, size[1], size[0], size)
 
     @property
     def scale(self) -> tuple[float, float]:
-        """Pixels of the view across and down for one of the frame."""
+        """Scale factors across and down: view pixels per frame pixel."""
         height, width = self.size
         return width / (self.right - self.left), height / (self.bottom - self.top)
 
     def pixel(self, point: Point) -> tuple[int, int]:
-        """Column and row of the view's pixel that shows the frame's pixel; maybe outside it."""
+        """Column and row of the view's pixel that shows a frame's point; may lie outside it."""
         across, down = self.scale
-        # The middle of the frame's pixel, so that enlarging keeps it in the middle.
+        # Use the centre of the frame's pixel: in an enlarged view its corner would be off-centre.
         x = (math.floor(point[0]) + 0.5 - self.left) * across
         y = (math.floor(point[1]) + 0.5 - self.top) * down
         return math.floor(x), math.floor(y)
 
     def crop(self, image: npt.NDArray[np.uint8], interpolation: int) -> npt.NDArray[np.uint8]:
-        """This part of a picture or map of the frame's size, at the view's size."""
+        """Crop of an image or map of the frame's size, resized to the view's size."""
         inner = image[self.top : self.bottom, self.left : self.right]
         height, width = self.size
         if inner.shape[:2] == self.size:
@@ -61,9 +61,9 @@ def draw_prompt(canvas: Canvas, prompt: Prompt, view: View, click_radius_px: int
     """Draw a prompt in white, in place.
 
     Args:
-        canvas: H×W of the view's size.
-        prompt: What to draw; its sign is the caller's business.
-        view: Where the canvas lies in the frame.
+        canvas: Map to draw on, H×W of the view's size.
+        prompt: Prompt to draw; positive and negative ones look the same.
+        view: Position of the canvas in the frame.
         click_radius_px: Radius of a click's disk, in pixels of the view.
     """
     if isinstance(prompt, Click):
@@ -82,7 +82,7 @@ def draw_prompt(canvas: Canvas, prompt: Prompt, view: View, click_radius_px: int
 def draw_all(
     prompts: Iterable[Prompt], view: View, click_radius_px: int = 0
 ) -> npt.NDArray[np.uint8]:
-    """A canvas of the view's size with all these prompts in white."""
+    """Canvas of the view's size, H×W, with the prompts in white."""
     canvas = np.zeros(view.size, np.uint8)
     for prompt in prompts:
         draw_prompt(canvas, prompt, view, click_radius_px)
@@ -94,7 +94,7 @@ def _draw_box(canvas: Canvas, box: Box, view: View) -> None:
     left, top, right, bottom = box.corners
     columns = round((left - view.left) * across), round((right - view.left) * across)
     rows = round((top - view.top) * down), round((bottom - view.top) * down)
-    # However small, a box keeps a pixel; what lies outside the view is cut off.
+    # At least one pixel, however small the box; parts outside the view are cut off.
     canvas[
         max(0, rows[0]) : max(0, rows[1], rows[0] + 1),
         max(0, columns[0]) : max(0, columns[1], columns[0] + 1),
@@ -111,7 +111,7 @@ def _draw_stroke(canvas: Canvas, pixels: list[tuple[int, int]], width: int) -> N
 def _draw_polygon(canvas: Canvas, polygon: Polygon, view: View) -> None:
     across, down = view.scale
     corners = np.array(polygon.points) - (view.left, view.top)
-    # Corners lie between pixels: a pixel is inside if its middle is.
+    # Corners are positions between pixels; flooring gives the pixels that contain them.
     pixels = np.floor(corners * (across, down)).astype(np.int32)
     cv2.fillPoly(canvas, [pixels], (255,))
 
@@ -119,6 +119,7 @@ def _draw_polygon(canvas: Canvas, polygon: Polygon, view: View) -> None:
 def _draw_mask(canvas: Canvas, prompt: Painted | RoughMask, view: View) -> None:
     marked = prompt.mask.astype(np.uint8) * 255
     shown = view.crop(marked, cv2.INTER_AREA)
-    # A thin stroke survives reduction only if any touched pixel counts; a mask would grow by it.
+    # A stroke marks every view pixel that it touches, else a thin one would vanish in a reduced
+    # view. A mask marks those it covers by half, else it would grow.
     least = 0 if isinstance(prompt, Painted) else 127
     np.maximum(canvas, np.where(shown > least, 255, 0).astype(np.uint8), out=canvas)

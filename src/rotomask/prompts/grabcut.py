@@ -1,9 +1,9 @@
-"""Marking by GrabCut: no network, colours and edges alone.
+"""Marker without a network: GrabCut, from colours and edges.
 
-Paper 4 (one-shot segmentation with an appearance network and a detector's boxes) has users mark the
-first frame with "a few quick scribbles" and "a variant of the grab-cut algorithm", and does not say
-which. Ours looks at a reduced window around the prompts and smooths the outline along the picture's
-edges. Rother et al. 2004 (GrabCut); He et al. 2010 (guided filter).
+In paper 4 (one-shot segmentation with an appearance network and a detector's boxes) users mark the
+first frame with "a few quick scribbles" and "a variant of the grab-cut algorithm" that the paper
+does not name. Ours segments a reduced window around the prompts and smooths the outline along the
+edges of the image. Rother et al. 2004 (GrabCut); He et al. 2010 (guided filter).
 """
 
 from collections.abc import Sequence
@@ -16,14 +16,14 @@ import numpy.typing as npt
 from rotomask.arrays import Frame
 from rotomask.errors import OptionError
 from rotomask.prompts.drawing import View, draw_all
-from rotomask.prompts.kinds import Box, Prompt, RoughMask, is_positive
+from rotomask.prompts.kinds import Box, Prompt, RoughMask, is_positive, is_stroke
 from rotomask.prompts.marker import CERTAIN, Marker, Probability
 
 BoolMask = npt.NDArray[np.bool_]
 Values = npt.NDArray[np.float32]
 """H×W."""
 Trimap = npt.NDArray[np.uint8]
-"""GrabCut's labels: sure or probable background or object, H×W."""
+"""Labels of GrabCut, H×W: sure background, sure object, probable background, probable object."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,20 +31,22 @@ class GrabCutConfig:
     """Settings of GrabCut."""
 
     long_side: int = 240
-    """Long side to which the window is reduced, px. Full size takes seconds and is no better."""
+    """Long side to which the window is reduced, px. At full size GrabCut takes seconds and is no
+    better."""
     iterations: int = 3
-    """Rounds of learning the colours and cutting the graph."""
+    """Number of rounds of fitting the colours and cutting the graph."""
     margin: float = 1.75
     """Side of the window as a multiple of that of the prompts' box."""
     padding_px: int = 30
-    """What the window has on each side beyond that."""
+    """Padding of the window on each side, in addition to `margin`."""
     least: float = 0.4
-    """Shortest side of the window, as a part of the frame's long side: one click says little of
-    the object's size."""
+    """Minimum side of the window, as a fraction of the frame's long side: a click alone does not
+    tell the object's size."""
     near: float = 0.15
-    """Reach beyond the strokes' box, as a part of its sides, of what is probably object."""
+    """Margin around the strokes' box that is probably object, as a fraction of the box's sides."""
     near_least: float = 0.1
-    """The same as a part of the window's long side, at least: a click alone has no box."""
+    """Minimum of that margin as a fraction of the window's long side: the box of a click is a
+    point."""
     click_radius_px: int = 3
     """Radius of a click's disk in the reduced window."""
     smoothing_radius: int = 6
@@ -92,10 +94,10 @@ class GrabCutMarker(Marker):
         return View(left, top, right, bottom, size)
 
     def _trimap(self, prompts: Sequence[Prompt], view: View) -> Trimap:
-        """What is sure and what is probable in the reduced window."""
+        """Labels of the reduced window with which GrabCut starts."""
         boxes = [p for p in prompts if isinstance(p, Box)]
         masks = [p for p in prompts if isinstance(p, RoughMask)]
-        strokes = [p for p in prompts if not isinstance(p, Box | RoughMask)]
+        strokes = [p for p in prompts if is_stroke(p)]
         trimap = np.full(view.size, cv2.GC_PR_BGD, np.uint8)
         radius = self.config.click_radius_px
         if masks:
@@ -107,16 +109,16 @@ class GrabCutMarker(Marker):
             least = round(self.config.near_least * max(view.size))
             drawn = draw_all(on_object, view, radius) > 0
             trimap[_box_around(drawn, self.config.near, least)] = cv2.GC_PR_FGD
-        if boxes:  # a box bounds the object
+        if boxes:  # the object lies inside its box
             trimap[draw_all(boxes, view) == 0] = cv2.GC_BGD
         _bound_window(trimap, view, self.frame.shape[:2])
-        for prompt in strokes:  # in their order: later ones overrule earlier ones
+        for prompt in strokes:  # in the order given: where strokes overlap, later ones count
             sure = cv2.GC_FGD if is_positive(prompt) else cv2.GC_BGD
             trimap[draw_all([prompt], view, radius) > 0] = sure
         return trimap
 
     def _enlarge(self, cut: BoolMask, view: View) -> Probability:
-        """The reduced window's mask at the frame's size, its outline along the frame's edges."""
+        """Probability at the frame's size from the reduced mask, smoothed along the edges."""
         height, width = view.bottom - view.top, view.right - view.left
         soft: Values = cv2.resize(
             cut.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR
@@ -133,21 +135,22 @@ class GrabCutMarker(Marker):
 
 
 def grab_cut(image: Frame, trimap: Trimap, iterations: int) -> BoolMask:
-    """GrabCut's object in a picture; the sure object where it cannot run.
+    """Mask of the object by GrabCut, H×W; the sure object where it cannot run.
 
-    It cannot without both a possible object and a possible background (OpenCV asserts that), nor
-    where one of them has too few colours for its mixture of Gaussians.
+    It needs both possible object and possible background (OpenCV asserts that), and enough colours
+    in each for a mixture of Gaussians.
 
     Args:
         image: H×W×3 uint8 RGB.
         trimap: H×W of OpenCV's GC_ labels; not changed.
-        iterations: Rounds.
+        iterations: Number of rounds.
     """
     sure = np.asarray(trimap == cv2.GC_FGD)
     possible = (trimap == cv2.GC_FGD) | (trimap == cv2.GC_PR_FGD)
     if not possible.any() or possible.all():
         return sure if not possible.any() else np.asarray(possible)
-    # Its first clustering draws from OpenCV's global generator: the same prompts, the same mask.
+    # The first clustering draws from OpenCV's global generator; seeded, equal prompts give equal
+    # masks.
     cv2.setRNGSeed(0)
     labels = trimap.copy()
     background, foreground = np.zeros((1, 65)), np.zeros((1, 65))
@@ -168,16 +171,16 @@ def grab_cut(image: Frame, trimap: Trimap, iterations: int) -> BoolMask:
 
 
 def guided_filter(guide: Values, values: Values, radius: int, epsilon: float = 1e-4) -> Values:
-    """Values smoothed where the guide is smooth, with steps where it has them.
+    """Values smoothed where the guide is smooth, with edges where it has edges.
 
-    He et al. 2010, eq. 5 to 8: in each window the values are a line a·guide + b, fitted by least
-    squares; a pixel takes the mean of its windows' lines.
+    He et al. 2010, eq. 5 to 8: in each window the values are fitted by a·guide + b in least
+    squares; a pixel gets the mean over the windows that contain it.
 
     Args:
         guide: H×W, 0 to 1.
         values: H×W.
-        radius: The windows' sides are 2·radius + 1.
-        epsilon: Variance of the guide that counts as smooth.
+        radius: Radius of the windows, whose sides are 2·radius + 1 px.
+        epsilon: Variance of the guide below which it counts as smooth.
     """
     side = (2 * radius + 1, 2 * radius + 1)
 
@@ -194,7 +197,7 @@ def guided_filter(guide: Values, values: Values, radius: int, epsilon: float = 1
 
 
 def _bound_window(trimap: Trimap, view: View, frame: tuple[int, ...]) -> None:
-    """Make the window's border sure background where the frame goes on beyond it, in place."""
+    """Mark the window's border as sure background in place, except where it is the frame's."""
     if view.top > 0:
         trimap[0] = cv2.GC_BGD
     if view.left > 0:
@@ -206,7 +209,7 @@ def _bound_window(trimap: Trimap, view: View, frame: tuple[int, ...]) -> None:
 
 
 def _box_around(strokes: BoolMask, reach: float, least: int) -> tuple[slice, slice]:
-    """Rows and columns of the strokes' box, grown by a part of its sides or by `least` pixels."""
+    """Rows and columns of the strokes' box, grown by `reach` of its sides, at least `least` px."""
     ys, xs = np.nonzero(strokes)
     if len(ys) == 0:
         return slice(0, 0), slice(0, 0)
@@ -217,20 +220,20 @@ def _box_around(strokes: BoolMask, reach: float, least: int) -> tuple[slice, sli
 
 
 def _tidy(cut: BoolMask, prompts: Sequence[Prompt], view: View, radius: int) -> BoolMask:
-    """The cut without specks, without parts that no stroke touches, and without holes.
+    """Mask without specks, without components that no positive stroke touches, and without holes.
 
-    A hole that a negative prompt touches stays; so do parts where no stroke says what is meant.
+    A hole that a negative stroke touches stays; without positive strokes all components stay.
     """
     smooth = np.asarray(cv2.medianBlur(cut.astype(np.uint8), 3))
-    strokes = [p for p in prompts if not isinstance(p, Box | RoughMask)]
+    strokes = [p for p in prompts if is_stroke(p)]
     on_object = draw_all([p for p in strokes if is_positive(p)], view, radius) > 0
     if on_object.any():
         _, components = cv2.connectedComponents(smooth)
         touched = np.unique(components[on_object & (smooth > 0)])
         smooth = np.isin(components, touched[touched > 0]).astype(np.uint8)
-    beside = draw_all([p for p in strokes if not is_positive(p)], view, radius) > 0
+    off_object = draw_all([p for p in strokes if not is_positive(p)], view, radius) > 0
     count, holes = cv2.connectedComponents(1 - smooth, connectivity=4)
     border = np.concatenate([holes[0], holes[-1], holes[:, 0], holes[:, -1]])
-    open_ones = {*np.unique(border).tolist(), *np.unique(holes[beside]).tolist(), 0}
+    open_ones = {*np.unique(border).tolist(), *np.unique(holes[off_object]).tolist(), 0}
     closed = [k for k in range(1, count) if k not in open_ones]
     return np.asarray((smooth > 0) | np.isin(holes, closed))

@@ -29,7 +29,7 @@ KINDS = ("click", "box", "scribble", "polygon", "strokes", "mask")
 
 
 def prompts_to_json(prompts: Prompts) -> dict[str, Any]:
-    """Prompts as what `json.dumps` takes; `prompts_from_json` gives them back."""
+    """Prompts as plain data for `json.dumps`; `prompts_from_json` reads them."""
     return {
         "version": VERSION,
         "prompts": [
@@ -40,10 +40,10 @@ def prompts_to_json(prompts: Prompts) -> dict[str, Any]:
 
 
 def prompts_from_json(content: object) -> Prompts:
-    """Prompts from what `json.loads` gave.
+    """Prompts from the result of `json.loads`.
 
     Raises:
-        PromptError: If it is something else; the message says which prompt, and what it lacks.
+        PromptError: If it has another form; the message names the prompt and what is wrong in it.
 
     Example:
         >>> click = {"frame": 4, "type": "click", "x": 310, "y": 220}
@@ -67,7 +67,7 @@ def read_prompts(path: Path) -> Prompts:
     """Prompts from a JSON file.
 
     Raises:
-        PromptError: If it is missing, not JSON, or not prompts.
+        PromptError: If the file is missing, is not JSON, or does not hold prompts.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -82,7 +82,7 @@ def read_prompts(path: Path) -> Prompts:
 
 
 def write_prompts(path: Path, prompts: Prompts) -> None:
-    """Write prompts to a JSON file; it is complete or the old one.
+    """Write prompts to a JSON file; on failure an existing file stays.
 
     Raises:
         OutputError: If it cannot be written.
@@ -171,8 +171,8 @@ def _is_whole(value: object) -> bool:
 
 
 def _encode(mask: BoolMask) -> dict[str, Any]:
-    """COCO's plain run lengths: down the columns, of 0 and 1 in turn, beginning with 0."""
-    flat = mask.flatten(order="F")
+    """Mask H×W as COCO's uncompressed run lengths: down the columns, 0 and 1 in turn, 0 first."""
+    flat = mask.flatten(order="F")  # column after column
     changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
     lengths = np.diff(np.concatenate([[0], changes, [flat.size]]))
     counts = lengths.tolist() if not flat[0] else [0, *lengths.tolist()]
@@ -180,7 +180,7 @@ def _encode(mask: BoolMask) -> dict[str, Any]:
 
 
 def _decode(coded: object) -> BoolMask:
-    """A mask from COCO's plain or compressed run lengths."""
+    """Mask H×W from COCO's uncompressed or compressed run lengths."""
     if (
         not isinstance(coded, Mapping)
         or not isinstance(coded.get("counts"), str | list)

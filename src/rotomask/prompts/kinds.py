@@ -7,6 +7,7 @@ pixel holds 0 <= x < 1. A fraction names the pixel that it lies in.
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -20,17 +21,18 @@ SCRIBBLE_WIDTH_PX = 5.0
 
 @dataclass(frozen=True)
 class Click:
-    """One pixel that belongs to the object, or does not."""
+    """Pixel on the object, or off it."""
 
     x: float
     y: float
     positive: bool = True
+    """False: the pixel is not on the object; so for the other kinds."""
     object_id: int = 1
 
 
 @dataclass(frozen=True)
 class Box:
-    """A rectangle around the object."""
+    """Rectangle around the object."""
 
     x: float
     """Left edge."""
@@ -48,7 +50,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Scribble:
-    """A stroke through the object, or through what is not the object."""
+    """Stroke on the object, or off it."""
 
     points: tuple[Point, ...]
     positive: bool = True
@@ -61,7 +63,7 @@ class Scribble:
 
 @dataclass(frozen=True)
 class Polygon:
-    """An area that belongs to the object, or does not, by its corners."""
+    """Area on the object, or off it, given by its corners."""
 
     points: tuple[Point, ...]
     positive: bool = True
@@ -73,7 +75,7 @@ class Polygon:
 
 @dataclass(frozen=True)
 class Painted:
-    """Pixels painted over, that belong to the object, or do not: an image of strokes."""
+    """Painted pixels on the object, or off it, as from an image of strokes."""
 
     mask: BoolMask = field(compare=False, repr=False)
     """H×W."""
@@ -87,7 +89,7 @@ class Painted:
 
 @dataclass(frozen=True)
 class RoughMask:
-    """A mask to improve: from another frame, another program, or a first attempt."""
+    """Mask to improve: from another frame, another program, or a first attempt."""
 
     mask: BoolMask = field(compare=False, repr=False)
     """H×W."""
@@ -98,20 +100,27 @@ class RoughMask:
         object.__setattr__(self, "digest", _digest(self.mask))
 
 
-Prompt = Click | Box | Scribble | Polygon | Painted | RoughMask
+Stroke = Click | Scribble | Polygon | Painted
+"""Prompts that are exact about the pixels they cover; boxes and rough masks are not."""
+Prompt = Stroke | Box | RoughMask
+
+
+def is_stroke(prompt: Prompt) -> TypeGuard[Stroke]:
+    """True for clicks, scribbles, polygons and painted pixels; False for boxes and rough masks."""
+    return not isinstance(prompt, Box | RoughMask)
 
 
 def is_positive(prompt: Prompt) -> bool:
-    """True if the prompt says what belongs to its object, not what does not."""
-    return isinstance(prompt, Box | RoughMask) or prompt.positive
+    """True if the prompt marks its object; False if it marks other pixels."""
+    return not is_stroke(prompt) or prompt.positive
 
 
 def _as_points(points: Sequence[Sequence[float]]) -> tuple[Point, ...]:
-    """Plain pairs, whatever sequence of pairs came."""
+    """Points as plain tuples of floats, from any sequences."""
     return tuple((float(x), float(y)) for x, y in points)
 
 
 def _digest(mask: BoolMask) -> str:
-    """A checksum of a mask: arrays do not compare to one truth value, checksums do."""
+    """Checksum of a mask, by which prompts compare: arrays compare element by element."""
     content = np.packbits(np.ascontiguousarray(mask, bool)).tobytes()
     return hashlib.sha256(f"{mask.shape}".encode() + content).hexdigest()[:32]

@@ -1,7 +1,8 @@
-"""Interface of markers: the mask of one frame from its prompts."""
+"""Interface of markers, which make the mask of one frame from prompts."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -13,7 +14,7 @@ from rotomask.errors import ShapeError
 from rotomask.networks.layers.aggregation import aggregate
 from rotomask.prompts.checks import check_prompts
 from rotomask.prompts.drawing import View, draw_prompt
-from rotomask.prompts.kinds import Box, Click, Painted, Polygon, Prompt, RoughMask, Scribble
+from rotomask.prompts.kinds import Box, Prompt, RoughMask, is_stroke
 
 Probability = npt.NDArray[np.float32]
 """Foreground probability of one object, H×W, 0 to 1."""
@@ -21,15 +22,15 @@ Probability = npt.NDArray[np.float32]
 CERTAIN = 0.99
 """Probability of an object at its positive prompts, and one minus that at its negative ones."""
 OBEYED_RADIUS_PX = 3
-"""Radius around a click within which the mask obeys it."""
+"""Radius around a click within which the mask is set to what it says."""
 
 
 class Marker(ABC):
-    """Marks objects in one frame at a time: `open` a frame, then ask for the `mask` of prompts.
+    """Marks objects in one frame at a time: `open` a frame, then get the `mask` of prompts.
 
     The mask is a function of the frame and the list of prompts: the same list gives the same mask,
-    whether it was given at once or prompt by prompt. What `open` and earlier calls computed is
-    reused, so that one more prompt costs little.
+    whether given at once or prompt by prompt. Results of `open` and of earlier calls are reused, so
+    that a further prompt takes little time.
     """
 
     def __init__(self) -> None:
@@ -47,7 +48,7 @@ class Marker(ABC):
         return self._frame
 
     def open(self, frame: Frame) -> None:
-        """Take a frame, H×W×3 uint8 RGB, and compute what does not depend on prompts.
+        """Open a frame, H×W×3 uint8 RGB, and compute what does not depend on prompts.
 
         Raises:
             ShapeError: If it has another shape or dtype.
@@ -60,7 +61,7 @@ class Marker(ABC):
         """Probabilities of the objects that have prompts.
 
         Args:
-            prompts: On the open frame, in the order in which they were given.
+            prompts: Prompts on the open frame, in the order given.
 
         Returns:
             O+1×H×W, float32, sums to 1 over the first axis: background, then the objects in the
@@ -85,47 +86,42 @@ class Marker(ABC):
         ids = np.array((0, *object_ids(prompts)), np.int32)
         return np.asarray(ids[self.mask(prompts).argmax(0)])
 
-    def prepare(self, frame: Frame) -> None:  # noqa: B027 - not every marker has something to do
-        """Compute what a frame's masks share."""
+    def prepare(self, frame: Frame) -> None:  # noqa: B027 - GrabCut prepares nothing
+        """Compute what all masks of a frame share, such as features."""
 
     @abstractmethod
     def object_probability(self, prompts: tuple[Prompt, ...]) -> Probability:
         """Foreground probability of one object in the open frame, H×W float32.
 
         Args:
-            prompts: All of one object, checked; other objects' prompts are negative ones of it.
+            prompts: Prompts of one object, checked; those on other objects are among them as
+                negative ones.
         """
 
 
 def object_ids(prompts: Sequence[Prompt]) -> tuple[int, ...]:
-    """Ids of the objects that have prompts, rising."""
+    """Ids of the objects that have prompts, in rising order."""
     return tuple(sorted({prompt.object_id for prompt in prompts}))
 
 
 def prompts_of_object(prompts: Sequence[Prompt], object_id: int) -> tuple[Prompt, ...]:
-    """The prompts as one object sees them: what is on another object is not on this one.
+    """Prompts for one object: its own, and positive strokes on other objects as negative ones.
 
-    Boxes and masks of other objects say nothing: boxes overlap, and masks are rough.
+    Boxes and masks of other objects are left out, as boxes overlap and masks are rough.
     """
     seen: list[Prompt] = []
     for prompt in prompts:
         if prompt.object_id == object_id:
             seen.append(prompt)
-        elif isinstance(prompt, Click) and prompt.positive:
-            seen.append(Click(prompt.x, prompt.y, False, object_id))
-        elif isinstance(prompt, Scribble) and prompt.positive:
-            seen.append(Scribble(prompt.points, False, object_id, prompt.width_px))
-        elif isinstance(prompt, Polygon) and prompt.positive:
-            seen.append(Polygon(prompt.points, False, object_id))
-        elif isinstance(prompt, Painted) and prompt.positive:
-            seen.append(Painted(prompt.mask, False, object_id))
+        elif is_stroke(prompt) and prompt.positive:
+            seen.append(replace(prompt, positive=False, object_id=object_id))
     return tuple(seen)
 
 
 def obey_prompts(probability: Probability, prompts: Sequence[Prompt]) -> Probability:
-    """The probability with what the prompts say put in: certain at clicks, strokes and polygons.
+    """Probability with the prompts enforced: certain at clicks, strokes and polygons.
 
-    Later prompts overrule earlier ones where they overlap. A box leaves nothing far outside it.
+    Where prompts overlap, later ones count. Outside a box the object is ruled out, with a margin.
     """
     height, width = probability.shape
     view = View.whole((height, width))
@@ -139,7 +135,7 @@ def obey_prompts(probability: Probability, prompts: Sequence[Prompt]) -> Probabi
         canvas = np.zeros((height, width), np.uint8)
         draw_prompt(canvas, prompt, view, OBEYED_RADIUS_PX)
         sure = canvas > 0
-        if prompt.positive:
+        if prompt.positive:  # at least certain: a higher probability stays
             obeyed[sure] = np.maximum(obeyed[sure], CERTAIN)
         else:
             obeyed[sure] = np.minimum(obeyed[sure], 1 - CERTAIN)
@@ -147,7 +143,7 @@ def obey_prompts(probability: Probability, prompts: Sequence[Prompt]) -> Probabi
 
 
 def _clip_to_box(probability: Probability, box: Box, margin: float = 0.05) -> Probability:
-    """No object beyond a box that is a tenth larger: users do not draw to the pixel."""
+    """Probability without the object outside a box a tenth larger, as users draw boxes roughly."""
     grown = Box(
         box.x - margin * box.width,
         box.y - margin * box.height,
@@ -161,18 +157,18 @@ def _clip_to_box(probability: Probability, box: Box, margin: float = 0.05) -> Pr
 
 
 def drop_specks(probability: Probability, prompts: Sequence[Prompt]) -> Probability:
-    """The probability without small foreground components that no positive prompt touches.
+    """Probability without small foreground components that no positive prompt touches.
 
-    Small is under 1 % of the foreground.
+    A component is small if it has less than 1 % of the foreground.
     """
     foreground = probability > 0.5
     count, components, stats, _ = cv2.connectedComponentsWithStats(foreground.astype(np.uint8))
-    if count <= 2:
+    if count <= 2:  # the background and at most one component
         return probability
     height, width = probability.shape
     touched = np.zeros((height, width), np.uint8)
     for prompt in prompts:
-        if not isinstance(prompt, Box | RoughMask) and prompt.positive:
+        if is_stroke(prompt) and prompt.positive:
             draw_prompt(touched, prompt, View.whole((height, width)), OBEYED_RADIUS_PX)
     safe = set(np.unique(components[touched > 0]).tolist())
     least = 0.01 * foreground.sum()

@@ -1,4 +1,4 @@
-"""Where a region of a mask is thickest: what clicks aim at."""
+"""Distance inside regions of a mask, whose maximum clicks aim at."""
 
 import cv2
 import numpy as np
@@ -11,8 +11,8 @@ Distance = npt.NDArray[np.float32]
 def interior_distance(region: BoolMask) -> Distance:
     """Distance of each pixel of a region to the nearest pixel outside it, px; H×W, 0 outside.
 
-    The picture's border counts as outside, as in RITM's and DAVIS's robots: a region cut by the
-    border is clicked in the middle of what is seen of it.
+    The image border counts as outside, as in RITM's and DAVIS's robots: a region cut by the border
+    is clicked in the middle of its visible part.
     """
     padded = cv2.copyMakeBorder(region.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
     distance = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
@@ -20,7 +20,7 @@ def interior_distance(region: BoolMask) -> Distance:
 
 
 def disk(radius: int) -> npt.NDArray[np.uint8]:
-    """A filled circle in a square of side 2·radius + 1, uint8 0/1."""
+    """Filled circle in a square of side 2·radius + 1, uint8 0/1."""
     offset = np.arange(-radius, radius + 1)
     inside = offset[:, None] ** 2 + offset[None] ** 2 <= radius**2
     return inside.astype(np.uint8)

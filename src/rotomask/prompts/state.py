@@ -1,4 +1,4 @@
-"""The prompts of a video: a list, in the order in which they were given, with undo."""
+"""Prompts of a video: an immutable list in the order given, with undo."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rotomask.prompts.kinds import Prompt
 
 @dataclass(frozen=True)
 class PlacedPrompt:
-    """A prompt and the frame it is on."""
+    """Prompt and the number of its frame."""
 
     prompt: Prompt
     frame: int = 0
@@ -18,7 +18,7 @@ class PlacedPrompt:
 
 @dataclass(frozen=True)
 class Prompts:
-    """An immutable list of prompts on the frames of a video. The masks are a function of it.
+    """Immutable list of prompts on the frames of a video, which determines the masks.
 
     Example:
         >>> from rotomask.prompts import Click
@@ -37,32 +37,32 @@ class Prompts:
 
     @classmethod
     def on_frame(cls, prompts: Iterable[Prompt], frame: int = 0) -> Prompts:
-        """The given prompts, all on one frame."""
+        """List of prompts that are all on one frame."""
         return cls(tuple(PlacedPrompt(prompt, frame) for prompt in prompts))
 
     def add(self, prompt: Prompt, frame: int = 0) -> Prompts:
-        """A list with one more prompt at its end."""
+        """List with one more prompt at the end."""
         return Prompts((*self.entries, PlacedPrompt(prompt, frame)))
 
     def undo(self, count: int = 1) -> Prompts:
-        """A list without its last prompts; an empty list stays empty."""
+        """List without its last `count` prompts; an empty list stays empty."""
         return Prompts(self.entries[: max(0, len(self.entries) - count)])
 
     def at(self, frame: int) -> tuple[Prompt, ...]:
-        """The prompts on a frame, in the order in which they were given."""
+        """Prompts on a frame, in the order given."""
         return tuple(entry.prompt for entry in self.entries if entry.frame == frame)
 
     def without(self, object_id: int) -> Prompts:
-        """A list without the prompts of an object."""
-        kept = (entry for entry in self.entries if entry.prompt.object_id != object_id)
-        return Prompts(tuple(kept))
+        """List without the prompts of an object."""
+        others = (entry for entry in self.entries if entry.prompt.object_id != object_id)
+        return Prompts(tuple(others))
 
     @property
     def frames(self) -> tuple[int, ...]:
-        """Numbers of the frames with prompts, rising."""
+        """Numbers of the frames with prompts, in rising order."""
         return tuple(sorted({entry.frame for entry in self.entries}))
 
     @property
     def object_ids(self) -> tuple[int, ...]:
-        """Ids of the objects with prompts, rising."""
+        """Ids of the objects with prompts, in rising order."""
         return tuple(sorted({entry.prompt.object_id for entry in self.entries}))

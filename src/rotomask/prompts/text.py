@@ -1,4 +1,4 @@
-"""Prompts as people type them: points, boxes, files of strokes."""
+"""Prompts from the text of a command line and from files of strokes."""
 
 from pathlib import Path
 
@@ -18,10 +18,10 @@ _VIVID = 96
 
 
 def parse_point(text: str, object_id: int = 1) -> Click:
-    """A click from ``X,Y`` (on the object) or ``X,Y,-`` (not on it).
+    """Click from ``X,Y`` (on the object) or ``X,Y,-`` (off it).
 
     Raises:
-        PromptError: If it is neither.
+        PromptError: If the text has another form.
 
     Example:
         >>> parse_point("40,40,-")
@@ -36,10 +36,10 @@ def parse_point(text: str, object_id: int = 1) -> Click:
 
 
 def parse_box(text: str, object_id: int = 1) -> Box:
-    """A box from ``X,Y,WIDTH,HEIGHT``.
+    """Box from ``X,Y,WIDTH,HEIGHT``.
 
     Raises:
-        PromptError: If it is something else.
+        PromptError: If the text has another form.
     """
     numbers = _numbers(text.split(","))
     if numbers is None or len(numbers) != 4:
@@ -49,10 +49,10 @@ def parse_box(text: str, object_id: int = 1) -> Box:
 
 
 def parse_polygon(text: str, object_id: int = 1) -> Polygon:
-    """A polygon from ``X,Y X,Y X,Y ...``.
+    """Polygon from ``X,Y X,Y X,Y ...``.
 
     Raises:
-        PromptError: If it is something else.
+        PromptError: If the text has another form.
     """
     return Polygon(_pairs(text, "a polygon is X,Y X,Y X,Y ..."), object_id=object_id)
 
@@ -60,21 +60,21 @@ def parse_polygon(text: str, object_id: int = 1) -> Polygon:
 def read_scribbles(path: Path, size: tuple[int, int], object_id: int = 1) -> list[Prompt]:
     """Prompts from an image of strokes, a text file of strokes, or a JSON file of prompts.
 
-    - An RGB image of the frame's size: green strokes are on the object, red ones are not;
-      everything else (the frame itself, black, white, transparency) is no stroke.
-    - An indexed or grey image: 0 is no stroke, k is on object k, 255 is on none. If it has no
-      stroke but of object 1, that is `object_id`.
-    - ``.txt``, ``.csv``: a stroke a line, ``X,Y X,Y ...``; a line that begins with ``-`` is not on
+    - An RGB image of the frame's size: green strokes are on the object, red ones off it; all other
+      colours (the frame itself, black, white, transparent pixels) are ignored.
+    - An indexed or grey image: 0 is ignored, k is a stroke on object k, 255 is off all objects. If
+      1 is the only object in it, that is `object_id`.
+    - ``.txt``, ``.csv``: one stroke per line, ``X,Y X,Y ...``; a line that begins with ``-`` is off
       the object.
-    - ``.json``: prompts as docs/prompts.md has them; their frame numbers are ignored.
+    - ``.json``: prompts as in docs/prompts.md; their frame numbers are ignored.
 
     Args:
         path: The file.
         size: Height and width of the frame.
-        object_id: Object of strokes that do not say theirs.
+        object_id: Object of strokes whose file does not name one.
 
     Raises:
-        PromptError: If the file is missing, something else, of another size, or without strokes.
+        PromptError: If the file is missing, of another type or size, or without strokes.
     """
     suffix = path.suffix.lower()
     if suffix == ".json":
@@ -128,7 +128,7 @@ def _read_image(path: Path, size: tuple[int, int], object_id: int) -> list[Promp
 
 
 def _strokes_of_values(values: npt.NDArray[np.int64], object_id: int) -> list[Prompt]:
-    """Strokes of an indexed or grey image: the value is the object."""
+    """Strokes of an indexed or grey image H×W, whose values are object ids."""
     ids = [int(k) for k in np.unique(values) if k not in (0, NOT_THE_OBJECT)]
     renamed = {1: object_id} if ids == [1] else {}
     prompts: list[Prompt] = [Painted(np.asarray(values == k), True, renamed.get(k, k)) for k in ids]
@@ -140,7 +140,7 @@ def _strokes_of_values(values: npt.NDArray[np.int64], object_id: int) -> list[Pr
 
 
 def _strokes_of_colours(pixels: npt.NDArray[np.uint8], object_id: int) -> list[Prompt]:
-    """Green and red strokes of an image H×W×4."""
+    """Green and red strokes of an RGBA image H×W×4."""
     red, green, blue = (pixels[..., k].astype(np.int16) for k in range(3))
     opaque = pixels[..., 3] > 127
     on_object = opaque & (green - np.maximum(red, blue) >= _VIVID)

@@ -1,12 +1,12 @@
-"""What a segmenter remembers of a video, as plain data that a resumed job gives back.
+"""State of a segmenter within a video as plain data, for jobs that resume.
 
-A resumed job that only sees the finished masks (`Segmenter.observe`) has hard masks where the job
-that was not stopped had probabilities, and ends slightly differently. With the state it ends the
-same, to the byte.
+A job that resumes from its finished masks (`Segmenter.observe`) has hard masks where an
+uninterrupted job had probabilities, and its later masks differ slightly. With the state they are
+the same to the byte.
 
-Networks, detectors and functions are not part of the state: they are those of the segmenter that it
-is given to, whose networks must have the same weights. Nothing that is read can run code: only
-numbers, text, tensors, and objects of rotomask's own classes are made, without calling them.
+Networks, detectors and functions are not stored: the segmenter that takes the state has its own,
+and its networks must have the same weights. Reading a state cannot run code: it makes only numbers,
+text, tensors and objects of rotomask's own classes, whose constructors are not called.
 """
 
 import importlib
@@ -22,28 +22,30 @@ from rotomask.errors import RotomaskError
 from rotomask.segmenters.base import Segmenter
 
 KEEP = "keep"
+"""Key of a value that is not stored: the segmenter keeps its own. With a checksum for networks."""
 PLAIN = (type(None), bool, int, float, str)
+"""Types that are stored as they are."""
 
 
 class StateError(RotomaskError):
-    """A state that cannot be taken, or is not this segmenter's."""
+    """A segmenter has no plain state, or a state does not fit the segmenter."""
 
 
 def state_of(segmenter: Segmenter) -> dict[str, Any]:
-    """The state as nested dictionaries and lists of tensors, numbers and text.
+    """State as nested dictionaries and lists of tensors, numbers and text; `restore` takes it.
 
     Raises:
-        StateError: If the segmenter holds something that is neither plain nor its own part, such as
-            a network for each object.
+        StateError: If the segmenter has an attribute that is neither plain nor kept, such as one
+            network per object.
     """
     return {"segmenter": {k: _encode(v, is_part=True) for k, v in vars(segmenter).items()}}
 
 
 def restore(segmenter: Segmenter, state: Any) -> None:
-    """Give a state to a segmenter that was made like the one it was taken from.
+    """Set the state of a segmenter that was built like the one of `state_of`.
 
     Raises:
-        StateError: If it is of another kind of segmenter, another network, or damaged.
+        StateError: If the state is damaged, or of another segmenter or network.
     """
     try:
         fields = {
@@ -58,7 +60,7 @@ def restore(segmenter: Segmenter, state: Any) -> None:
 
 
 def _encode(value: Any, *, is_part: bool = False) -> Any:
-    """One value; only attributes of segmenters may stay what they are (`KEEP`)."""
+    """A value as plain data; `is_part`: an attribute of a segmenter, which `KEEP` may stand for."""
     if isinstance(value, (*PLAIN, Tensor)):
         return value
     if isinstance(value, Segmenter):
@@ -82,7 +84,7 @@ def _encode(value: Any, *, is_part: bool = False) -> Any:
         return _encode_object(value)
     if is_part:
         return {KEEP: None}
-    raise StateError(f"a {type(value).__name__} is not plain")
+    raise StateError(f"a {type(value).__name__} cannot be stored as plain data")
 
 
 def _encode_object(value: Any) -> Any:
@@ -92,13 +94,13 @@ def _encode_object(value: Any) -> Any:
 
 
 def _decode(stored: Any, fresh: Any) -> Any:
-    """A value; `fresh` is the attribute of the segmenter that it is given to."""
+    """The value of plain data; `fresh` is the attribute of the segmenter that it replaces."""
     if isinstance(stored, (*PLAIN, Tensor)):
         return stored
     (kind, content), *rest = stored.items()
     if kind == KEEP:
         if content is not None and content != _checksum(fresh):
-            raise StateError("the stored state is that of a network with other weights")
+            raise StateError("the stored state belongs to a network with other weights")
         return fresh
     if kind == "segmenter":
         restore(fresh, stored)
@@ -136,7 +138,7 @@ def _decode_object(name: str, fields: Mapping[str, Any]) -> Any:
 
 
 def _checksum(network: nn.Module) -> float:
-    """A number that other weights change."""
+    """Sum of the absolute weights, which differs between networks of different weights."""
     with torch.no_grad():
         sums = [p.double().abs().sum() for p in network.parameters()]
     return float(torch.stack(sums).cpu().sum()) if sums else 0.0

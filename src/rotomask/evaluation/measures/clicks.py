@@ -1,6 +1,7 @@
-"""Number of clicks: how many prompts a mask takes to become good.
+"""Number of clicks (NoC): clicks that a mask needs to reach a given IoU.
 
-Sofiiuk et al. 2021 (RITM), sec. 4, as their code counts: at most 20 clicks, a failure costs 20.
+Sofiiuk et al. 2021 (RITM), sec. 4, counted as in their code: at most 20 clicks; a failure
+counts 20.
 """
 
 from collections.abc import Sequence
@@ -11,15 +12,16 @@ import numpy as np
 from rotomask.errors import OptionError
 
 MOST_CLICKS = 20
+"""Maximum number of clicks on an image, and the count of a failure."""
 
 
 def number_of_clicks(ious: Sequence[float], target: float, most: int = MOST_CLICKS) -> int:
-    """The first click after which the IoU is at least `target`, from 1; `most` if none is.
+    """Number of the first click, from 1, after which the IoU is at least `target`; else `most`.
 
     Args:
         ious: IoU after each click.
         target: 0 to 1.
-        most: Clicks that count.
+        most: Maximum number of clicks.
 
     Example:
         >>> number_of_clicks([0.6, 0.86, 0.84, 0.91], 0.85)
@@ -36,29 +38,36 @@ class ClickScores:
     """Means over the images of a data set."""
 
     images: int
+    """Number of images."""
     noc85: float
     """Mean number of clicks to an IoU of 0.85."""
     noc90: float
+    """Mean number of clicks to an IoU of 0.9."""
     failed85: int
-    """Images that do not get there within 20 clicks, or only with the last."""
+    """Number of images that need 20 clicks or more to an IoU of 0.85."""
     failed90: int
+    """Number of images that need 20 clicks or more to an IoU of 0.9."""
     iou: tuple[float, ...]
-    """Mean IoU after each click."""
+    """Mean IoU over the images after each click."""
 
 
 def click_scores(curves: Sequence[Sequence[float]], most: int = MOST_CLICKS) -> ClickScores:
     """Scores of the IoU curves of all images.
 
     Args:
-        curves: IoU after each click, a list an image. A shorter one stays at its last value, as
-            the mask does when nothing is left to correct.
-        most: Clicks that count.
+        curves: IoU after each click, one list per image. A shorter list keeps its last value, as
+            the mask does when no pixel is wrong.
+        most: Maximum number of clicks.
 
     Raises:
-        OptionError: If there is no curve, or one is empty.
+        OptionError: If there are no curves, or one is empty.
     """
     if not curves or any(len(curve) == 0 for curve in curves):
-        raise OptionError("scores of clicks need images, and for each of them an IoU a click")
+        raise OptionError(
+            "click scores need one list of IoUs per image, none of them empty; got "
+            f"{[len(curve) for curve in curves]}"
+        )
+    # Images×clicks
     full = np.array([[*c[:most], *[c[-1]] * (most - len(c))] for c in curves], float)
     counts = {t: np.array([number_of_clicks(c, t, most) for c in full]) for t in (0.85, 0.9)}
     return ClickScores(

@@ -60,7 +60,7 @@ class ClickFeatures(NamedTuple):
 
 
 class Modulation(NamedTuple):
-    """A scale and an offset per channel of the fused features: what learning from clicks changes.
+    """Scale and offset per channel of the fused features, fitted to the prompts of an image.
 
     Sofiiuk et al. 2020 (f-BRS), sec. 3.2.
     """
@@ -104,6 +104,7 @@ class ClickLite(nn.Module):
         """Features of RGB images B×3×H×W, float 0..1, sides multiples of 32."""
         pyramid = self.encoder(image)
         embedding = F.normalize(self.embed(pyramid.stride16).float(), dim=1)
+        # The image itself, -1..1, folded to stride 4 (B×48×H/4×W/4): detail that no stage keeps.
         pixels = F.pixel_unshuffle(image * 2 - 1, CELL)
         return ClickFeatures(pyramid, self.encoder.deepen(pyramid), embedding, pixels)
 
@@ -113,16 +114,16 @@ class ClickLite(nn.Module):
         """Logits of B encoded images under their prompts.
 
         Args:
-            features: From `encode`.
+            features: Output of `encode`.
             maps: B×4×H×W, 0..1: positive, negative, filled box, previous mask.
-            modulation: Learnt from this image's prompts; None: none.
+            modulation: Modulation fitted to the prompts (`prompts.learning`); None: none.
         """
         prompts = self.prompts(maps)
         fused = self.fuse(features, prompts, maps)
         return self.finish(features, prompts, fused, modulation)
 
     def fuse(self, features: ClickFeatures, prompts: list[Tensor], maps: Tensor) -> Tensor:
-        """Features and prompts joined at stride 16, B×C×H/16×W/16."""
+        """Fused features of image and prompts at stride 16, B×C×H/16×W/16."""
         similarity = prompt_similarity(features.embedding, maps)
         fused: Tensor = self.fusion(features, prompts, similarity)
         return fused
@@ -134,7 +135,7 @@ class ClickLite(nn.Module):
         fused: Tensor,
         modulation: Modulation | None = None,
     ) -> ClickOutput:
-        """Logits from what `fuse` gave."""
+        """Logits from the output of `fuse`; the part that a modulation changes."""
         if modulation is not None:
             fused = fused * modulation.scale + modulation.offset
         output: ClickOutput = self.decoder(features, prompts, fused)
@@ -149,27 +150,28 @@ def prompt_similarity(embedding: Tensor, maps: Tensor) -> Tensor:
         maps: B×4×H×W: positive, negative, box, previous mask.
 
     Returns:
-        B×3×h×w, float32, -1 to 1: the largest cosine with a place under a positive prompt, with one
-        under a negative prompt, and the cosine with the mean over the previous mask.
+        B×3×h×w, float32, -1 to 1: the largest cosine with a position under a positive prompt, with
+        one under a negative prompt, and the cosine with the mean over the previous mask.
     """
     height, width = embedding.shape[-2:]
-    places = embedding.flatten(2).float()  # B×E×N, N = h·w
-    cosines = places.transpose(1, 2) @ places  # B×N×N
+    vectors = embedding.flatten(2).float()  # B×E×N, N = h·w
+    cosines = vectors.transpose(1, 2) @ vectors  # B×N×N
     channels = []
     for sign in range(2):
         # A disk is smaller than a cell of stride 16: any part of it marks the cell.
         under = F.adaptive_max_pool2d(maps[:, sign : sign + 1].float(), (height, width)) > 0.5
         absent = torch.full_like(cosines, NOT_SIMILAR)
+        # The mask B×1×N selects columns: the prompt's positions, for every position B×N.
         channels.append(torch.where(under.flatten(1)[:, None], cosines, absent).amax(2))
     weight = F.adaptive_avg_pool2d(maps[:, 3:4].float(), (height, width)).flatten(1)
-    mean = F.normalize((places * weight[:, None]).sum(2), dim=1)  # B×E, zero without a mask
-    channels.append((places * mean[..., None]).sum(1))
+    mean = F.normalize((vectors * weight[:, None]).sum(2), dim=1)  # B×E, zero without a mask
+    channels.append((vectors * mean[..., None]).sum(1))
     stacked = torch.stack(channels, 1)  # B×3×N
     return torch.unflatten(stacked, 2, (height, width))
 
 
 class PromptPyramid(nn.Module):
-    """The maps of the prompts at strides 4, 8, 16 and 32."""
+    """Features of the prompts' maps at strides 4, 8, 16 and 32."""
 
     def __init__(self, channels: tuple[int, int, int, int]) -> None:
         super().__init__()
@@ -180,7 +182,7 @@ class PromptPyramid(nn.Module):
         )
 
     def forward(self, maps: Tensor) -> list[Tensor]:
-        """B×4×H×W -> four levels, finest first, after their activation."""
+        """Maps B×4×H×W -> four levels B×C×H/s×W/s, finest first, after their ReLU."""
         levels = [F.relu(self.first(F.pixel_unshuffle(maps, CELL)))]
         for layer in self.down:
             levels.append(F.relu(layer(levels[-1])))
@@ -188,7 +190,7 @@ class PromptPyramid(nn.Module):
 
 
 class Fusion(nn.Module):
-    """Features, prompts and similarities joined where a position sees the whole object."""
+    """Fusion of features, prompts and similarities at strides 32 and 16, which see objects whole."""
 
     def __init__(self, config: ClickLiteConfig) -> None:
         super().__init__()
@@ -202,11 +204,13 @@ class Fusion(nn.Module):
         self.mix16 = nn.Sequential(*(InvertedResidual(d16, d16, 3, 5, 1) for _ in range(3)))
 
     def forward(self, features: ClickFeatures, prompts: list[Tensor], similarity: Tensor) -> Tensor:
-        """-> B×C×H/16×W/16."""
+        """Fused features B×C×H/16×W/16 from similarities B×3×H/16×W/16; see `ClickLite.fuse`."""
         deep, stride16 = features.deep, features.pyramid.stride16
         similarity = similarity.to(stride16.dtype)
+        # Maximum, not mean: a prompt in one of four cells marks the cell of stride 32.
         similar32 = F.max_pool2d(similarity, 2, ceil_mode=True)
         x32 = self.mix32(self.join32(torch.cat([deep, prompts[3], similar32], 1)))
+        # The mean over the image, B×C×1×1, is added to every position.
         x32 = x32 + self.whole(F.adaptive_avg_pool2d(F.relu(x32), 1))
         up = F.interpolate(x32, stride16.shape[-2:], mode="bilinear", align_corners=False)
         parts = [stride16, up.to(stride16.dtype), prompts[2], similarity]
@@ -215,7 +219,7 @@ class Fusion(nn.Module):
 
 
 class ClickDecoder(nn.Module):
-    """Logits from the fused features, coarse to fine; the image itself is an input at the end."""
+    """Decoder of the fused features, coarse to fine, with the image itself as its last input."""
 
     def __init__(self, config: ClickLiteConfig) -> None:
         super().__init__()
@@ -238,12 +242,13 @@ class ClickDecoder(nn.Module):
         """Logits; see `ClickOutput`."""
         pyramid = features.pyramid
         skip8 = self.skip8(torch.cat([pyramid.stride8, prompts[1]], 1))
+        # Project before enlarging: a 1×1 convolution at the coarse size costs a quarter.
         x = self.refine8(_double(self.up8(fused), skip8) + skip8)
         skip4 = self.skip4(torch.cat([pyramid.stride4, prompts[0]], 1))
         x = self.refine4(_double(self.up4(x), skip4) + skip4)
         pixels = F.relu(self.pixels(features.pixels.to(x.dtype)))
         x = F.relu(self.detail(torch.cat([F.relu(x), pixels], 1)))
-        logits = F.pixel_shuffle(self.predict(x).float(), CELL)
+        logits = F.pixel_shuffle(self.predict(x).float(), CELL)  # B×16×H/4×W/4 -> B×1×H×W
         return ClickOutput(logits[:, 0], self.coarse(fused).float()[:, 0])
 
 

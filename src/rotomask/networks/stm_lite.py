@@ -185,19 +185,19 @@ class Decoder(nn.Module):
     def forward(self, readout: Tensor, features: FrameFeatures, guidance: Tensor) -> Tensor:
         """Logits B×O×H×W from readout B×O×C×h×w and guidance B×O×H×W."""
         batch, objects = readout.shape[:2]
-        skips = [_repeat(level, objects) for level in features.pyramid]
+        skips = [_repeat(level, objects) for level in features.pyramid]  # B·O×C×h×w, finest first
         if self.has_guidance:
-            guides = guidance[:, :, None]
+            guides = guidance[:, :, None]  # B×O×1×H×W
             if self.has_others:
                 others = (guidance.sum(1, keepdim=True) - guidance).clamp(0, 1)
-                guides = torch.stack([guidance, others], 2)
+                guides = torch.stack([guidance, others], 2)  # B×O×2×H×W
             mask = guides.flatten(0, 1).to(readout.dtype)  # B·O×1×H×W, or 2 channels with others
             mask4 = F.avg_pool2d(mask, 4)
             mask8 = F.avg_pool2d(mask4, 2)
             masks = (mask4, mask8, F.avg_pool2d(mask8, 2))
             skips = [torch.cat([s, m.to(s.dtype)], 1) for s, m in zip(skips, masks, strict=True)]
         x = torch.cat([readout.flatten(0, 1).to(skips[2].dtype), skips[2]], 1)
-        x = self.refine16(self.fuse16(x))
+        x = self.refine16(self.fuse16(x))  # B·O×d16×H/16×W/16
         if self.context is not None and features.context is not None:
             x = self.context(x, _repeat(features.context, objects))
         x = self.up4(self.up8(x, skips[1]), skips[0])
@@ -231,6 +231,7 @@ class Context(nn.Module):
         # Padding is left out of the mean, so that cells at an odd border are not darkened.
         half = F.avg_pool2d(x, 2, ceil_mode=True, count_include_pad=False)
         y = self.refine(self.fuse(torch.cat([half, deep.to(half.dtype)], 1)))
+        # The mean over the frame, B×C×1×1, is added to every position.
         y = y + self.whole(F.adaptive_avg_pool2d(F.relu(y), 1))
         up = F.interpolate(
             self.project(F.relu(y)), size=x.shape[-2:], mode="bilinear", align_corners=False

@@ -32,7 +32,7 @@ from rotomask.training.space_time import (
     Recurrence,
     SpaceTimeRecipe,
     _disturbed,
-    _remembered,
+    _memory_frames,
     read_clip_memory,
     segment_clip,
 )
@@ -487,11 +487,11 @@ def test_memory_in_training_is_the_first_frame_and_some_of_the_past():
     for seed in range(40):
         chance = torch.rand(3, 8, 3, generator=torch.Generator().manual_seed(seed))
         for t in range(1, 8):
-            remembered = _remembered(t, chance, recurrence)
+            remembered = _memory_frames(t, chance, recurrence)
             assert remembered[0] == 0
             assert len(remembered) == len(set(remembered)) <= 3
             assert max(remembered) < t
-            assert _remembered(t, chance, recurrence) == remembered
+            assert _memory_frames(t, chance, recurrence) == remembered
             drawn |= {(t, i) for i in remembered}
     assert {i for t, i in drawn if t == 7} == set(range(7))
 

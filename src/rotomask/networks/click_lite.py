@@ -190,7 +190,7 @@ class PromptPyramid(nn.Module):
 
 
 class Fusion(nn.Module):
-    """Fusion of features, prompts and similarities at strides 32 and 16, which see objects whole."""
+    """Fusion of features, prompts and similarities at strides 32 and 16: whole objects in view."""
 
     def __init__(self, config: ClickLiteConfig) -> None:
         super().__init__()

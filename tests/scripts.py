@@ -3,7 +3,7 @@
 import itertools
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import cv2
@@ -38,9 +38,22 @@ def write_davis(root: Path, names: Sequence[str], frames: int) -> Path:
     return root
 
 
-def write_video(root: Path, name: str, seed: int, frames: int) -> None:
+def write_stills(root: Path, names: Iterable[object], size: tuple[int, int] = (96, 128)) -> Path:
+    """Shapes as images and masks in the layout of DUTS; the n-th image is of seed n."""
+    for part in ("images", "masks"):
+        (root / part).mkdir(parents=True)
+    for seed, name in enumerate(names):
+        frames, labels = moving_shapes(seed, frames=1, size=size)
+        cv2.imwrite(str(root / "images" / f"{name}.png"), frames[0][..., ::-1])
+        cv2.imwrite(str(root / "masks" / f"{name}.png"), labels[0] * 255)
+    return root
+
+
+def write_video(
+    root: Path, name: str, seed: int, frames: int, size: tuple[int, int] = (64, 80)
+) -> None:
     """Moving shapes as a sequence of a data set in the layout of DAVIS."""
-    pictures, labels = moving_shapes(seed, frames=frames, size=(64, 80))
+    pictures, labels = moving_shapes(seed, frames=frames, size=size)
     (root / "JPEGImages" / "480p" / name).mkdir(parents=True)
     for t, (frame, mask) in enumerate(zip(pictures, labels, strict=True)):
         picture = root / "JPEGImages" / "480p" / name / f"{t:05d}.png"

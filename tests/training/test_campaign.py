@@ -26,7 +26,7 @@ from rotomask.training.composed_videos import compose_videos
 from rotomask.training.loop import Hardware, fit
 from rotomask.training.recipes import RECIPES, STM_LITE
 from rotomask.training.starting import start_from
-from tests.scripts import write_video
+from tests.scripts import write_stills, write_video
 
 ROOT = Path(__file__).parents[2]
 CPU = Hardware(accelerator="cpu", workers=0)
@@ -36,17 +36,10 @@ CPU = Hardware(accelerator="cpu", workers=0)
 def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Stills with kinds, and videos two of which are held out by name."""
     root = tmp_path_factory.mktemp("data")
-    stills, davis = root / "stills", root / "davis"
-    for folder in (stills / "images", stills / "masks"):
-        folder.mkdir(parents=True)
-    for i in range(8):
-        frames, labels = moving_shapes(i, frames=1, size=(96, 128))
-        name = f"n0000000{i % 2}_{i}.png"
-        cv2.imwrite(str(stills / "images" / name), frames[0])
-        cv2.imwrite(str(stills / "masks" / name), labels[0] * 255)
     for i, name in enumerate(("bear", "bus", "hike", "swing")):
-        write_video(davis, name, 100 + i, 12)
-    return {"stills": stills, "davis": davis}
+        write_video(root / "davis", name, 100 + i, 12)
+    stills = write_stills(root / "stills", [f"n0000000{i % 2}_{i}" for i in range(8)])
+    return {"stills": stills, "davis": root / "davis"}
 
 
 @pytest.fixture(scope="module")

@@ -3,16 +3,15 @@
 from dataclasses import fields, replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import torch
 
 from rotomask.data.simulation import Composition, render
 from rotomask.data.training.stills import JoinedStills, find_stills
-from rotomask.data.training.synthetic import moving_shapes
 from rotomask.training.casting import Casting
 from rotomask.training.clip_data import Stage, open_clip_data
+from tests.scripts import write_stills, write_video
 
 NOTHING = Composition(**{f.name: 0.0 for f in fields(Composition)})
 
@@ -21,22 +20,10 @@ NOTHING = Composition(**{f.name: 0.0 for f in fields(Composition)})
 def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Stills of three synsets and some of none, and two videos."""
     root = tmp_path_factory.mktemp("data")
-    stills, davis = root / "stills", root / "davis"
-    for folder in (stills / "images", stills / "masks"):
-        folder.mkdir(parents=True)
-    for i in range(12):
-        frames, labels = moving_shapes(i, frames=1, size=(96, 128))
-        name = f"n0000000{i % 3}_{i}" if i < 9 else f"other_{i}"
-        cv2.imwrite(str(stills / "images" / f"{name}.png"), frames[0])
-        cv2.imwrite(str(stills / "masks" / f"{name}.png"), labels[0] * 255)
     for i in range(2):
-        frames, labels = moving_shapes(100 + i, frames=10, size=(96, 128))
-        for part, content in (("JPEGImages", frames), ("Annotations", labels * 255)):
-            folder = davis / part / f"shape-{i}"
-            folder.mkdir(parents=True)
-            for t in range(10):
-                cv2.imwrite(str(folder / f"{t:05d}.png"), content[t])
-    return {"stills": stills, "davis": davis}
+        write_video(root / "davis", f"shape-{i}", 100 + i, 10, size=(96, 128))
+    names = [f"n0000000{i % 3}_{i}" if i < 9 else f"other_{i}" for i in range(12)]
+    return {"stills": write_stills(root / "stills", names), "davis": root / "davis"}
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,6 @@ from rotomask.detection.boxes import box_iou, label_boxes
 from rotomask.detection.lite import LiteConfig, LiteDetector, peaks
 from rotomask.errors import OptionError, WeightsError
 from rotomask.evaluation.measures.detection import average_precision, recall
-from rotomask.masks import write_mask
 from rotomask.networks.checkpoints import read_metadata, save_weights
 from rotomask.networks.detector_lite import (
     BoxMaps,
@@ -40,6 +39,7 @@ from rotomask.training.loop import Hardware
 from rotomask.training.run import train
 from rotomask.training.starting import lite0_imagenet_weights
 from rotomask.training.task import Schedule
+from tests.scripts import write_stills, write_video
 
 TINY = DetectorRecipe(
     name="tiny",
@@ -56,20 +56,9 @@ CPU = Runtime(torch.device("cpu"), "float32")
 
 def _data(root: Path) -> dict[str, Path]:
     """Shapes in the layouts of DUTS-TR and DAVIS."""
-    stills, davis = root / "stills", root / "davis"
-    for folder in (stills / "images", stills / "masks"):
-        folder.mkdir(parents=True)
-    for i in range(5):
-        frames, labels = moving_shapes(i, frames=1)
-        cv2.imwrite(str(stills / "images" / f"{i}.png"), frames[0])
-        cv2.imwrite(str(stills / "masks" / f"{i}.png"), labels[0] * 255)
     for number, name in enumerate(("first", "second")):
-        frames, labels = moving_shapes(50 + number, frames=4, size=(64, 80))
-        (davis / "JPEGImages" / name).mkdir(parents=True)
-        for t, (frame, mask) in enumerate(zip(frames, labels, strict=True)):
-            cv2.imwrite(str(davis / "JPEGImages" / name / f"{t:05d}.png"), frame[..., ::-1])
-            write_mask(davis / "Annotations" / name / f"{t:05d}.png", mask.astype(int))
-    return {"duts": stills, "davis": davis}
+        write_video(root / "davis", name, 50 + number, 4)
+    return {"duts": write_stills(root / "stills", range(5)), "davis": root / "davis"}
 
 
 def test_the_loop_trains_a_detector_that_loads(tmp_path):

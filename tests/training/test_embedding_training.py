@@ -1,9 +1,7 @@
 """The pair loss against the paper's formula, and training that makes instances differ."""
 
 import math
-from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -28,6 +26,7 @@ from rotomask.training.run import train
 from rotomask.training.task import Schedule
 from rotomask.unsupervised.base import FrameList
 from rotomask.unsupervised.config import DiscoveryConfig
+from tests.scripts import write_stills
 
 TINY = EmbeddingRecipe(
     name="tiny",
@@ -40,19 +39,10 @@ TINY = EmbeddingRecipe(
 CPU = Hardware(accelerator="cpu", workers=0)
 
 
-def _stills(root: Path) -> Path:
-    """Shapes in the layout of DUTS-TR."""
-    for folder in ("images", "masks"):
-        (root / folder).mkdir(parents=True)
-    for i in range(6):
-        frames, labels = moving_shapes(i, frames=1)
-        cv2.imwrite(str(root / "images" / f"{i}.png"), frames[0])
-        cv2.imwrite(str(root / "masks" / f"{i}.png"), labels[0] * 255)
-    return root
-
-
 def test_the_loop_trains_weights_that_find_and_follow(tmp_path):
-    path = train(TINY, {"duts": _stills(tmp_path / "stills")}, tmp_path / "run", hardware=CPU)
+    path = train(
+        TINY, {"duts": write_stills(tmp_path / "stills", range(6))}, tmp_path / "run", hardware=CPU
+    )
     card = read_metadata(path)
     assert card["model"] == "embedding"
     assert card["data"] == {"duts": 6}
@@ -67,7 +57,7 @@ def test_the_loop_trains_weights_that_find_and_follow(tmp_path):
 
 
 def test_batches_are_a_function_of_seed_and_step(tmp_path):
-    task = TINY.task({"stills": _stills(tmp_path / "stills")})
+    task = TINY.task({"stills": write_stills(tmp_path / "stills", range(6))})
     first, again, other = task.batch(1, 0), task.batch(1, 0), task.batch(2, 0)
     assert torch.equal(first["images"], again["images"])
     assert torch.equal(first["labels"], again["labels"])

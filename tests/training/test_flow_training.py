@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -18,6 +17,7 @@ from rotomask.training.flow import FLOW_SCALE, RECIPE, FlowRecipe, FlowTask, mea
 from rotomask.training.loop import Hardware
 from rotomask.training.run import train
 from rotomask.training.task import Schedule
+from tests.scripts import write_stills
 
 TINY = FlowRecipe(
     name="tiny",
@@ -35,14 +35,8 @@ TINY = FlowRecipe(
 
 @pytest.fixture(scope="module")
 def stills(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("stills")
-    for part in ("images", "masks"):
-        (root / part).mkdir()
-    for seed in range(40):
-        frames, labels = moving_shapes(seed, frames=1, size=(80, 100))
-        cv2.imwrite(str(root / "images" / f"{seed:02d}.png"), frames[0][..., ::-1])
-        cv2.imwrite(str(root / "masks" / f"{seed:02d}.png"), (labels[0] > 0).astype(np.uint8) * 255)
-    return root
+    names = (f"{seed:02d}" for seed in range(40))
+    return write_stills(tmp_path_factory.mktemp("data") / "stills", names, size=(80, 100))
 
 
 def _task(stills: Path, recipe: FlowRecipe = TINY) -> FlowTask:

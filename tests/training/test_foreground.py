@@ -3,14 +3,12 @@
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import torch
 
 from rotomask.catalog import load_model, shipped_weights
 from rotomask.data.training.clips import find_videos
-from rotomask.data.training.synthetic import moving_shapes
 from rotomask.errors import WeightsError
 from rotomask.networks.checkpoints import load_state, read_metadata, save_weights
 from rotomask.networks.oneshot_lite import OneShotLite, OneShotLiteConfig
@@ -23,6 +21,7 @@ from rotomask.training.recipes import find_recipe
 from rotomask.training.run import train
 from rotomask.training.starting import start_from
 from rotomask.training.task import Schedule
+from tests.scripts import write_video
 
 CPU = Hardware(accelerator="cpu", workers=0)
 
@@ -42,12 +41,7 @@ def davis(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Videos of moving shapes in the layout of DAVIS."""
     root = tmp_path_factory.mktemp("davis")
     for i in range(4):
-        frames, labels = moving_shapes(100 + i, frames=6, size=(96, 128))
-        for t, (frame, mask) in enumerate(zip(frames, labels, strict=True)):
-            for part, picture in (("JPEGImages", frame), ("Annotations", mask * 255)):
-                folder = root / part / "480p" / f"shape-{i}"
-                folder.mkdir(parents=True, exist_ok=True)
-                cv2.imwrite(str(folder / f"{t:05d}.png"), picture)
+        write_video(root, f"shape-{i}", 100 + i, 6, size=(96, 128))
     return root
 
 

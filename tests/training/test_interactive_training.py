@@ -24,7 +24,6 @@ from rotomask.data.training.clips import find_videos
 from rotomask.data.training.stills import FolderStills, find_stills
 from rotomask.data.training.synthetic import moving_shapes
 from rotomask.errors import OptionError
-from rotomask.masks import write_mask
 from rotomask.networks.checkpoints import read_metadata
 from rotomask.networks.click_lite import ClickLiteConfig
 from rotomask.prompts import Click
@@ -38,6 +37,7 @@ from rotomask.training.interactive import (
 from rotomask.training.loop import Hardware
 from rotomask.training.run import train
 from rotomask.training.task import Schedule
+from tests.scripts import write_stills, write_video
 
 TINY = InteractiveRecipe(
     name="tiny",
@@ -54,20 +54,9 @@ CPU = Hardware(accelerator="cpu", workers=0)
 
 def write_data(root: Path) -> dict[str, Path]:
     """Shapes in the layouts of DUTS-TR and DAVIS."""
-    stills, davis = root / "stills", root / "davis"
-    for folder in (stills / "images", stills / "masks"):
-        folder.mkdir(parents=True)
-    for i in range(5):
-        frames, labels = moving_shapes(i, frames=1)
-        cv2.imwrite(str(stills / "images" / f"{i}.png"), frames[0])
-        cv2.imwrite(str(stills / "masks" / f"{i}.png"), (labels[0] > 0) * np.uint8(255))
     for number, name in enumerate(("first", "second")):
-        frames, labels = moving_shapes(50 + number, frames=4, size=(64, 80))
-        (davis / "JPEGImages" / name).mkdir(parents=True)
-        for t, (frame, mask) in enumerate(zip(frames, labels, strict=True)):
-            cv2.imwrite(str(davis / "JPEGImages" / name / f"{t:05d}.png"), frame[..., ::-1])
-            write_mask(davis / "Annotations" / name / f"{t:05d}.png", mask.astype(int))
-    return {"duts": stills, "davis": davis}
+        write_video(root / "davis", name, 50 + number, 4)
+    return {"duts": write_stills(root / "stills", range(5)), "davis": root / "davis"}
 
 
 @pytest.fixture(scope="module")

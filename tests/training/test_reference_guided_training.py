@@ -4,7 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -29,6 +28,7 @@ from rotomask.training.run import train
 from rotomask.training.space_time import SpaceTimeRecipe
 from rotomask.training.task import Schedule
 from tests.golden import filled_state
+from tests.training.tiny import write_data
 
 SMALL = RGMPLiteConfig(match_channels=16, decoder_channels=(16, 16, 8))
 
@@ -48,23 +48,7 @@ def _recipe(**changes: Any) -> ReferenceGuidedRecipe:
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Stills and videos of moving shapes in the layouts of DUTS and DAVIS."""
-    root = tmp_path_factory.mktemp("data")
-    stills, davis = root / "stills", root / "davis"
-    for folder in ("images", "masks"):
-        (stills / folder).mkdir(parents=True)
-    for i in range(8):
-        frames, labels = moving_shapes(i, frames=1, size=(96, 128))
-        cv2.imwrite(str(stills / "images" / f"{i}.png"), frames[0])
-        cv2.imwrite(str(stills / "masks" / f"{i}.png"), labels[0] * 255)
-    for i in range(4):
-        frames, labels = moving_shapes(100 + i, frames=8, size=(96, 128))
-        for part in ("JPEGImages", "Annotations"):
-            (davis / part / "480p" / f"shape-{i}").mkdir(parents=True)
-        for t in range(8):
-            name = f"shape-{i}/{t:05d}"
-            cv2.imwrite(str(davis / "JPEGImages" / "480p" / f"{name}.jpg"), frames[t])
-            cv2.imwrite(str(davis / "Annotations" / "480p" / f"{name}.png"), labels[t] * 255)
-    return {"stills": stills, "davis": davis}
+    return write_data(tmp_path_factory.mktemp("data"), stills=8, frames=8)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -13,7 +12,6 @@ from rotomask.data.simulation import render
 from rotomask.data.training.synthetic import moving_shapes
 from rotomask.edges.thinning import thin_edges
 from rotomask.evaluation.measures.object_edges import edge_counts, edge_score
-from rotomask.masks import write_mask
 from rotomask.networks.checkpoints import read_metadata
 from rotomask.networks.hepspnet import EdgeConfig
 from rotomask.training.clip_data import Stage
@@ -24,6 +22,7 @@ from rotomask.training.single_frames import assign_all_ids
 from rotomask.training.task import Schedule
 from studies.distance import DistanceRecipe, bin_loss
 from studies.distance_network import DistanceConfig, load_distance_estimator, normalised_distance
+from tests.scripts import write_stills, write_video
 
 CPU = Hardware(accelerator="cpu", workers=0, precision="32-true")
 STAGE = Stage(
@@ -47,19 +46,9 @@ DISTANCE = DistanceRecipe(
 def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Shapes as stills and as videos, one of them held out."""
     root = tmp_path_factory.mktemp("data")
-    for folder in ("images", "masks"):
-        (root / "stills" / folder).mkdir(parents=True)
-    for i in range(6):
-        frames, labels = moving_shapes(i, frames=1)
-        cv2.imwrite(str(root / "stills" / "images" / f"{i}.png"), frames[0])
-        cv2.imwrite(str(root / "stills" / "masks" / f"{i}.png"), labels[0] * 255)
     for number, name in enumerate(("first", "second", "hike")):
-        frames, labels = moving_shapes(20 + number, frames=5)
-        (root / "videos" / "frames" / name).mkdir(parents=True)
-        for t in range(5):
-            cv2.imwrite(str(root / "videos" / "frames" / name / f"{t}.png"), frames[t])
-            write_mask(root / "videos" / "masks" / name / f"{t}.png", labels[t].astype(int))
-    return {"stills": root / "stills", "videos": root / "videos"}
+        write_video(root / "videos", name, 20 + number, 5, size=(96, 128))
+    return {"stills": write_stills(root / "stills", range(6)), "videos": root / "videos"}
 
 
 def test_edges_learn_outlines_of_objects(data, tmp_path):

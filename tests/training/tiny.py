@@ -2,14 +2,12 @@
 
 from pathlib import Path
 
-import cv2
-
-from rotomask.data.training.synthetic import moving_shapes
 from rotomask.networks.stm_lite import STMLiteConfig
 from rotomask.training.clip_data import Stage
 from rotomask.training.loop import Hardware
 from rotomask.training.space_time import SpaceTimeRecipe
 from rotomask.training.task import Schedule
+from tests.scripts import write_stills, write_video
 
 CPU = Hardware(accelerator="cpu", workers=0)
 
@@ -25,21 +23,8 @@ TINY = SpaceTimeRecipe(
 )
 
 
-def write_data(root: Path) -> dict[str, Path]:
-    """Stills and videos of moving shapes in the layouts of DUTS and DAVIS."""
-    stills, davis = root / "stills", root / "davis"
-    for folder in ("images", "masks"):
-        (stills / folder).mkdir(parents=True)
-    for i in range(12):
-        frames, labels = moving_shapes(i, frames=1, size=(96, 128))
-        cv2.imwrite(str(stills / "images" / f"{i}.png"), frames[0])
-        cv2.imwrite(str(stills / "masks" / f"{i}.png"), labels[0] * 255)
+def write_data(root: Path, *, stills: int = 12, frames: int = 10) -> dict[str, Path]:
+    """Stills and four videos of moving shapes in the layouts of DUTS and DAVIS."""
     for i in range(4):
-        frames, labels = moving_shapes(100 + i, frames=10, size=(96, 128))
-        for part in ("JPEGImages", "Annotations"):
-            (davis / part / "480p" / f"shape-{i}").mkdir(parents=True)
-        for t in range(10):
-            name = f"shape-{i}/{t:05d}"
-            cv2.imwrite(str(davis / "JPEGImages" / "480p" / f"{name}.jpg"), frames[t])
-            cv2.imwrite(str(davis / "Annotations" / "480p" / f"{name}.png"), labels[t] * 255)
-    return {"stills": stills, "davis": davis}
+        write_video(root / "davis", f"shape-{i}", 100 + i, frames, size=(96, 128))
+    return {"stills": write_stills(root / "stills", range(stills)), "davis": root / "davis"}

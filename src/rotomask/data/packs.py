@@ -1,4 +1,4 @@
-"""Training data in one file: stills and videos with their masks, small enough to be sent along."""
+"""Training data in one file: stills and videos with their masks, reduced for transfer."""
 
 import json
 import zipfile
@@ -21,13 +21,13 @@ Picture = tuple[Image, Labels]
 
 
 class MemoryStills(Stills):
-    """Stills held in memory."""
+    """Stills in memory."""
 
     def __init__(self, names: Sequence[str], pictures: Sequence[Picture]) -> None:
         self.names, self.pictures = tuple(names), tuple(pictures)
 
     def __len__(self) -> int:
-        """How many images."""
+        """Number of images."""
         return len(self.pictures)
 
     def __getitem__(self, index: int) -> Picture:
@@ -36,7 +36,7 @@ class MemoryStills(Stills):
 
     @property
     def kinds(self) -> list[str]:
-        """The ImageNet synsets in the names."""
+        """ImageNet synsets in the names."""
         return [kind_of(name) for name in self.names]
 
 
@@ -51,14 +51,14 @@ def write_pack(
     """Write stills and videos into a file that `read_pack` reads.
 
     Args:
-        out: The file, made or replaced: a ZIP with WebP images and PNG masks.
+        out: File to write, a ZIP with WebP images and PNG masks.
         stills: Names and pictures.
         videos: Videos.
-        side: Short side of the images, px; smaller ones are left as they are.
-        quality: Of WebP, 1 to 100.
+        side: Short side of the images, px; smaller ones are not enlarged.
+        quality: Quality of the WebP images, 1 to 100.
 
     Returns:
-        The file's size in bytes.
+        Size of the file, bytes.
     """
     counts = {"stills": 0, "videos": 0}
     with (
@@ -78,10 +78,10 @@ def write_pack(
 
 
 def read_pack(path: Path, threads: int = 8) -> tuple[MemoryStills, tuple[MemorySequence, ...]]:
-    """All stills and videos of a pack, or of all packs (``*.zip``) of a folder, in memory.
+    """Stills and videos of a pack, or of all packs (``*.zip``) of a folder, in memory.
 
     Raises:
-        DatasetError: If there is no pack, or the file is none.
+        DatasetError: If there is no pack, or the file is not a pack.
     """
     files = sorted(path.glob("*.zip")) if path.is_dir() else [path]
     if not files:

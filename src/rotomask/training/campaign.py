@@ -1,8 +1,8 @@
-"""The long training of stm-lite in stages: small and many first, large and long last.
+"""Recipes of the long training of stm-lite in stages: many small clips first, few large ones last.
 
-Each stage is a recipe of its own that starts from the weights of the one before (`--initial`), so
-that it can be stopped, resumed and repeated alone. `for_gpu` and `with_steps` give the same stages
-for a machine of another speed.
+Each stage is a recipe of its own that starts from the weights of the stage before (`--initial`), so
+that it can be interrupted, resumed and repeated alone. `for_gpu` and `with_steps` adapt the stages
+to the speed of the machine.
 """
 
 from collections.abc import Mapping
@@ -22,11 +22,11 @@ MODEL = STMLiteConfig(
     others_guidance=True,
 )
 
-# Of one to eight objects a clip.
+# Fractions of the batches whose clips have one to eight objects.
 MANY = (0.3, 0.33, 0.17, 0.1, 0.04, 0.02, 0.02, 0.02)
 FEWER = (0.36, 0.32, 0.18, 0.08, 0.02, 0.02, 0.01, 0.01)
 
-# Late stages look like video again: fewer jumps, longer absences.
+# The late stages are more like real video: fewer jumps in size, longer absences.
 LATE = Composition(
     same_kind=0.2,
     look_alike=0.2,
@@ -41,7 +41,7 @@ LATE = Composition(
 
 
 def averaging(steps: int) -> float:
-    """The averaged weights' decay for a horizon of a tenth of the steps."""
+    """Decay of the averaged weights for a horizon of a tenth of the steps."""
     return 1 - 1 / max(10, steps // 10)
 
 
@@ -53,7 +53,7 @@ def _after(
     schedule: Mapping[str, Any],
     **changes: Any,
 ) -> SpaceTimeRecipe:
-    """The recipe of the stage after another's, by what differs; its average goes with its steps."""
+    """Recipe of the next stage, given what differs; warm-up and average fit its steps."""
     clips = replace(recipe.stages[0], **stage)
     own = {"warmup": max(20, clips.steps // 50), "ema": averaging(clips.steps), **schedule}
     return replace(
@@ -148,7 +148,7 @@ D = _after(
     hardest=(0.15, 0.15),
 )
 STAGES = (A, B, C, D)
-# A short D, to have weights for use from a stage that is under way.
+# A short stage D, to get usable weights from an unfinished stage.
 FINISH = _after(
     D,
     "stm-lite-finish",
@@ -158,13 +158,13 @@ FINISH = _after(
 
 
 def with_steps(recipe: SpaceTimeRecipe, steps: int) -> SpaceTimeRecipe:
-    """A recipe of one stage with another number of steps, all else to scale."""
+    """Recipe with another number of steps, its warm-up and average in proportion."""
     schedule = {"warmup": max(5, steps // 50)}
     return _after(recipe, recipe.name, stage={"steps": steps}, schedule=schedule)
 
 
 def for_gpu(recipe: SpaceTimeRecipe) -> SpaceTimeRecipe:
-    """A stage with larger batches and frames, its learning rate by the square root of the batch."""
+    """Recipe with larger batches and frames; the learning rate grows by the batch's square root."""
     changes = {
         A.name: {"batch": 64, "size": 256, "most_objects": 192},
         B.name: {"batch": 48, "size": 288, "most_objects": 144},

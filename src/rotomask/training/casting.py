@@ -1,4 +1,4 @@
-"""Which stills and videos a composed clip is made of: its scene and what is pasted on it."""
+"""Stills and videos of composed clips: their scene and what is pasted on it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,16 +16,16 @@ Story = Literal["same kind", "look-alike", "twin", "crowd", "plain"]
 
 @dataclass(frozen=True)
 class Cast:
-    """What a clip is made of; the arguments of `plan_composed_clip`."""
+    """Pictures of a clip, as `plan_composed_clip` takes them."""
 
     scene: tuple[Picture, ...]
     actors: tuple[Actor, ...]
     own: int
-    """How many of the scene's own objects are followed."""
+    """Number of the scene's own objects that are followed."""
 
 
 class Casting:
-    """Stills by kind and videos, and the casts drawn from them."""
+    """Draws casts from stills, by kind, and from videos."""
 
     def __init__(self, stills: Stills, videos: Sequence[VideoSequence]) -> None:
         self.stills, self.videos = stills, tuple(videos)
@@ -36,35 +36,35 @@ class Casting:
         self.kinds = [numbers for numbers in of_kind.values() if len(numbers) > 1]
 
     def still(self, rng: np.random.Generator) -> Picture:
-        """An image with objects: a still, or without stills a frame of a video."""
+        """Image with objects: a still, or without stills a frame of a video."""
         if len(self.stills):
             return self.stills[int(rng.integers(len(self.stills)))]
         video = self.videos[int(rng.integers(len(self.videos)))]
         return video.read(int(rng.integers(len(video))))
 
     def alike(self, count: int, rng: np.random.Generator) -> list[Picture]:
-        """Different stills of one kind, again from the first where there are too few of it.
+        """Different stills of one kind, repeated if the kind has too few.
 
-        Without kinds, frames of one video; without videos, one still.
+        Without kinds: frames of one video; without videos: one still.
         """
         if self.kinds:
             sizes = np.array([len(numbers) for numbers in self.kinds], float)
-            # Between even over kinds and even over stills: a few kinds hold hundreds.
+            # By the square root of the size: some kinds have hundreds of stills, most have few.
             odds = np.sqrt(sizes)
             numbers = self.kinds[int(rng.choice(len(sizes), p=odds / odds.sum()))]
             drawn = rng.permutation(numbers)[:count]
-            found = [self.stills[int(i)] for i in drawn]
+            pictures = [self.stills[int(i)] for i in drawn]
         elif self.videos:
             video = self.videos[int(rng.integers(len(self.videos)))]
-            found = [video.read(int(i)) for i in rng.integers(len(video), size=count)]
+            pictures = [video.read(int(i)) for i in rng.integers(len(video), size=count)]
         else:
-            found = [self.still(rng)]
-        return [found[i % len(found)] for i in range(count)]
+            pictures = [self.still(rng)]
+        return [pictures[i % len(pictures)] for i in range(count)]
 
     def thing(
         self, composition: Composition, frames: int, rng: np.random.Generator
     ) -> tuple[Picture, ...]:
-        """Something to cut out: of a still, or of frames of a video in their order."""
+        """Pictures of an object to paste: one still, or successive frames of a video."""
         if not self.videos or rng.random() >= composition.from_video:
             return (self.still(rng),)
         return _stretch(self.videos[int(rng.integers(len(self.videos)))], frames, rng)
@@ -79,7 +79,7 @@ class Casting:
         own: bool,
         occlusion: float,
     ) -> Cast | None:
-        """A cast on a still; with `own`, its own objects are followed as far as they go."""
+        """Cast on a still; with `own`, the still's own objects are followed first."""
         story = _draw_story(composition, rng)
         needs_kin = story in ("same kind", "look-alike", "crowd")
         kin = self.alike(objects + 6, rng) if needs_kin else []
@@ -107,9 +107,9 @@ class Casting:
         *,
         occlusion: float,
     ) -> Cast | None:
-        """A cast on frames of a video, whose own objects are followed first.
+        """Cast on frames of a video, whose own objects are followed first.
 
-        What looks like its object is the object itself, from other frames of the video.
+        Look-alikes of its object are the object itself, from other frames of the video.
         """
         own = min(objects, len(labels_in(frames_read[0][1])))
         if own == 0:
@@ -137,7 +137,7 @@ class Casting:
         rng: np.random.Generator,
         occlusion: float,
     ) -> list[Actor]:
-        """What has no id: doubles of the first object as the story has them, and what passes."""
+        """Actors without an id: look-alikes of the first object and objects that pass."""
         actors = []
         if story == "twin":
             actors = [Actor(doubles[0], "beside" if rng.random() < 0.7 else "passing", True)]

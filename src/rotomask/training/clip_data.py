@@ -1,4 +1,4 @@
-"""Training clips from the user's stills and videos: what every propagation network trains on."""
+"""Training clips from the user's stills and videos, for the networks that propagate masks."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -39,40 +39,40 @@ TRIES = 200
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """A part of a run with clips of one kind."""
+    """Part of a run, with clips of one kind."""
 
     steps: int
-    """Optimiser steps."""
+    """Number of optimiser steps."""
     batch: int = 8
-    """Clips in a batch."""
+    """Number of clips per batch."""
     frames: int = 3
-    """Frames a clip, the reference frame among them."""
+    """Number of frames per clip, the reference frame included."""
     size: int = 256
     """Side of the square frames, px; a multiple of 16."""
     real: float = 0.35
-    """Part of the clips from real video; the others are simulated from stills."""
+    """Fraction of the clips from real video; the others are simulated from stills."""
     objects: tuple[float, ...] = (0.75, 0.25)
-    """Part of the batches whose clips have 1, 2, ... objects; they add up to 1."""
+    """Fractions of the batches whose clips have 1, 2, ... objects; they add up to 1."""
     most_objects: int | None = None
-    """Objects of all clips in a batch; batches whose clips have many have fewer clips. None: no
-    limit."""
+    """Maximum number of objects in all clips of a batch: with many objects per clip, a batch has
+    fewer clips. None: no limit."""
     max_gap: tuple[int, int] = (2, 6)
-    """Most frames from one frame of a real clip to the next, at the stage's first and last step."""
+    """Maximum interval between the frames of a real clip, at the stage's first and last step."""
     random_reference: float = 0.3
-    """Part of the real clips whose reference frame is any frame of the video that shows the
-    object, not the one before the clip."""
+    """Fraction of the real clips whose reference frame is any frame of the video, not the one
+    before the clip."""
     paste: float = 0.6
-    """Part of the simulated clips of strategy 2: objects on the background of another image."""
+    """Fraction of the simulated clips of strategy 2: objects on the background of another image."""
     occlusion: float = 0.3
-    """Part of the simulated clips in which something passes in front; half of it in real ones."""
+    """Fraction of the simulated clips in which an object passes in front; half in real ones."""
     scales: tuple[float, float] = (0.55, 1.4)
-    """Magnification of real frames."""
+    """Minimum and maximum magnification of real frames."""
     motion: MotionConfig = field(default_factory=MotionConfig)
-    """How much simulated things move."""
+    """Amount of motion in simulated clips."""
     appearance: float = 1.0
-    """Strength of changes of light and picture quality."""
+    """Strength of changes of light and image quality."""
     composition: Composition | None = None
-    """What clips are composed of; None: of their objects and at most one thing in front."""
+    """Composition of the clips; None: their objects and at most one object in front."""
 
     def __post_init__(self) -> None:
         if self.steps < 1:
@@ -87,10 +87,10 @@ class Stage:
 
 
 class Difficulty:
-    """How hard each video is: a running mean of its loss, and the odds that follow from it.
+    """Running mean of each video's loss, and the odds of drawing it.
 
-    Hard videos are drawn more often: odds are the loss over the mean loss, between a half and
-    `limit`. They change only in `refresh`, so that batches stay a function of the step.
+    Hard videos are drawn more often: the odds are the loss divided by the mean loss, limited to a
+    half to `limit`. They change only in `refresh`, so that batches are a function of the step.
     """
 
     def __init__(self, videos: int, limit: float = 3.0, momentum: float = 0.9) -> None:
@@ -99,7 +99,7 @@ class Difficulty:
         self.odds = np.ones(videos)
 
     def tell(self, source: int, loss: float) -> None:
-        """The loss of a clip of a video; clips of none (-1) do not count."""
+        """Record the loss of a clip; `source` is the number of its video, -1 for no video."""
         if source < 0:
             return
         before = self.losses[source]
@@ -107,24 +107,24 @@ class Difficulty:
         self.losses[source] = (keep * before if keep else 0.0) + (1 - keep) * loss
 
     def refresh(self) -> None:
-        """Take the losses so far into the odds."""
+        """Compute the odds from the losses so far."""
         if not np.isnan(self.losses).all():
             relative = self.losses / np.nanmean(self.losses)
             self.odds = np.clip(np.nan_to_num(relative, nan=1.0), 0.5, self.limit)
 
     def state(self) -> dict[str, Any]:
-        """Plain data."""
+        """Losses and odds as plain data."""
         losses = [None if np.isnan(x) else float(x) for x in self.losses]
         return {"losses": losses, "odds": self.odds.tolist()}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Take what `state` gave."""
+        """Restore what `state` returned."""
         self.losses = np.array([np.nan if x is None else x for x in state["losses"]], float)
         self.odds = np.array(state["odds"], float)
 
 
 class ClipData:
-    """Stills and videos, and the batches of clips drawn from them."""
+    """Draws batches of clips from stills and videos."""
 
     def __init__(self, stills: Stills, videos: Sequence[VideoSequence]) -> None:
         self.stills, self.videos = stills, tuple(videos)
@@ -132,7 +132,7 @@ class ClipData:
         self.casting = Casting(stills, self.videos)
 
     def describe(self) -> dict[str, int]:
-        """How much there is."""
+        """Number of stills, videos and video frames."""
         return {
             "stills": len(self.stills),
             "videos": len(self.videos),
@@ -143,9 +143,9 @@ class ClipData:
         """Plans of a batch of clips with their pictures: `simulation.stack_clips`.
 
         Args:
-            stage: Of what kind.
-            progress: How far through the stage, 0..1: gaps grow with it.
-            seed: All that the batch depends on, with the data and the difficulty.
+            stage: Stage of the run.
+            progress: Progress of the stage, 0 to 1, with which the intervals grow.
+            seed: Seed; the batch depends on nothing else but the data and the difficulty.
         """
         cv2.setNumThreads(0)
         rng = np.random.default_rng(seed)
@@ -258,24 +258,24 @@ class ClipData:
 
 
 class OpenedClips(NamedTuple):
-    """Training data that is open: what several tasks can share."""
+    """Opened training data, which several tasks can share."""
 
     clips: ClipData
     held_out: tuple[VideoSequence, ...]
-    """Videos to validate on."""
+    """Videos for validation."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClipRecipe(Recipe):
-    """What recipes of networks that are trained on clips share."""
+    """Common hyper-parameters of the networks that are trained on clips."""
 
     held_out: tuple[str, ...] = HELD_OUT
-    """Videos that are validated on, not trained on."""
+    """Names of the videos used for validation, not for training."""
 
     @property
     @abstractmethod
     def all_stages(self) -> tuple[Stage, ...]:
-        """The stages of a run, in order."""
+        """Stages of a run, in order."""
 
     @property
     def steps(self) -> int:
@@ -283,23 +283,23 @@ class ClipRecipe(Recipe):
         return sum(stage.steps for stage in self.all_stages)
 
     def stage_at(self, step: int) -> tuple[Stage, float]:
-        """The stage of a step, and how far through the stage it is, 0 to 1."""
+        """Stage of a step, and the progress of the stage at that step, 0 to 1."""
         return stage_of(self.all_stages, step)
 
     def needs(self) -> tuple[str, ...]:
-        """``stills`` and ``videos``, as far as the stages need them."""
+        """Required kinds of data: ``stills`` and ``videos``, as far as the stages use them."""
         kinds = {"stills" for stage in self.all_stages if stage.real < 1}
         kinds |= {"videos" for stage in self.all_stages if stage.real > 0}
         return tuple(sorted(kinds))
 
 
 class ClipTask(Task):
-    """Skeleton of the tasks on clips; remembers how hard each video is.
+    """Base of the tasks on clips; keeps the difficulty of each video.
 
     Args:
         recipe: Hyper-parameters.
-        data: Paths by name, as `open_clip_data` takes them, or what it opened.
-        initial: Weights to start from, in place of the recipe's own start.
+        data: Paths by name, as `open_clip_data` takes them, or its result.
+        initial: Weights to start from instead of the recipe's own.
     """
 
     recipe: ClipRecipe
@@ -313,7 +313,7 @@ class ClipTask(Task):
         self.clips, self.held_out = data
 
     def batch(self, step: int, part: int) -> Batch:
-        """Plans of clips."""
+        """Plans of clips with their pictures, as `simulation.stack_clips` returns them."""
         stage, progress = self.recipe.stage_at(step)
         return self.clips.batch(stage, progress, (self.schedule.seed, step, part))
 
@@ -340,7 +340,7 @@ class ClipTask(Task):
 
 
 def stage_of(stages: Sequence[Stage], step: int) -> tuple[Stage, float]:
-    """The stage of a step, and how far through the stage it is, 0 to 1."""
+    """Stage of a step, and the progress of the stage at that step, 0 to 1."""
     for stage in stages:
         if step < stage.steps:
             return stage, step / max(1, stage.steps - 1)
@@ -356,13 +356,13 @@ def draw_frames(
     *,
     random_reference: bool,
 ) -> "np.ndarray[tuple[int], np.dtype[np.int64]] | None":
-    """Frame numbers of a clip: gaps of 1 to `max_gap`, in either direction of time.
+    """Frame numbers of a clip, at random intervals of 1 to `max_gap`, forwards or backwards.
 
     RGMP (Oh et al. 2018), sec. 3.2: frames are skipped at random, and a random frame is the
-    reference. A video too short for such gaps gives shorter ones.
+    reference. The intervals are shorter if the video is too short for them.
 
     Returns:
-        `frames` numbers, the reference first; None if the video is too short for any.
+        `frames` numbers, the reference first; None if the video has fewer frames.
     """
     if length < frames:
         return None
@@ -379,18 +379,18 @@ def draw_frames(
 def open_clip_data(
     data: Data, *, held_out: Sequence[str], needs: Sequence[str] = ("stills", "videos")
 ) -> OpenedClips:
-    """The clips of the user's data, and the videos that are kept out of training.
+    """Clips of the user's data, and the held-out videos.
 
     Args:
         data: ``stills``, ``duts`` or ``coco``: images and masks; ``videos``, ``clips``, ``davis``
             or ``youtube-vos``: annotated videos. One of each kind at most. ``pack``: a file that
             `write_pack` wrote, or a folder of such, with both.
-        held_out: Names of videos to validate on; those that are not there are passed over.
-        needs: ``stills`` and ``videos``, or what of them cannot be missing.
+        held_out: Names of the videos for validation; unknown ones are ignored.
+        needs: Required kinds of data, of ``stills`` and ``videos``.
 
     Raises:
-        OptionError: If a name is unknown, or something needed is missing.
-        DatasetError: If a path is not what it should be.
+        OptionError: If a name is unknown, or required data is missing.
+        DatasetError: If a path does not have the expected layout.
     """
     unknown = set(data) - set(STILLS) - set(VIDEOS) - {PACK}
     if unknown:
@@ -414,5 +414,5 @@ def open_clip_data(
             f"this recipe needs {' and '.join(missing)}: --data duts=FOLDER --data davis=FOLDER, "
             f"got {', '.join(data) or 'none'}"
         )
-    kept = tuple(v for v in videos if v.name not in held_out)
-    return OpenedClips(ClipData(stills, kept), tuple(v for v in videos if v.name in held_out))
+    training = tuple(v for v in videos if v.name not in held_out)
+    return OpenedClips(ClipData(stills, training), tuple(v for v in videos if v.name in held_out))

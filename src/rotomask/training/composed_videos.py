@@ -1,9 +1,9 @@
-"""Videos of several objects, alike or not, composed of videos that are kept out of training.
+"""Validation videos of several objects, composed of the held-out videos.
 
-DAVIS-2016 has one object a video. What a network does among several is measured on these: each
-video's own object with a copy of itself and a passing one without an id, and with the objects of
-two other videos. They are the same every time, until the code that plans clips changes: compare
-scores of one version only.
+DAVIS-2016 has one object per video. These videos measure a network on several: each video's object
+with a copy of itself and a passing one without an id, and with the objects of two other videos.
+They are the same in every run, until the code that plans clips changes: compare only scores of the
+same version.
 """
 
 from collections.abc import Sequence
@@ -45,16 +45,16 @@ CALM = MotionConfig(strength=0.35, bending=0.3)
 def compose_videos(
     videos: Sequence[VideoSequence], *, frames: int = FRAMES, size: int = SIZE
 ) -> tuple[MemorySequence, ...]:
-    """Two videos of each one given: of look-alikes, and of three different objects.
+    """Two composed videos for each video: one of look-alikes, one of three different objects.
 
     Args:
-        videos: Each with at least one object in its first frame.
-        frames: Most frames a video.
+        videos: Videos with at least one object in the first frame.
+        frames: Maximum number of frames of a video.
         size: Side of the square frames, px.
 
     Returns:
-        Videos named ``NAME-twins`` (two objects) and ``NAME-others`` (three); a video that does not
-        allow it is left out.
+        Videos ``NAME-twins`` (two objects) and ``NAME-others`` (three); those that cannot be
+        composed are left out.
     """
     ordered = sorted(videos, key=lambda video: video.name)
     composed = []
@@ -103,7 +103,7 @@ def _rendered(name: str, plan: ClipPlan) -> MemorySequence:
 
 
 def _read(video: VideoSequence, frames: int) -> tuple[Picture, ...]:
-    """The first frames of a video; a shorter one goes back and forth."""
-    there = list(range(len(video)))
-    cycle = there + there[-2:0:-1]
+    """The first frames of a video; a shorter video is played back and forth."""
+    forth = list(range(len(video)))
+    cycle = forth + forth[-2:0:-1]
     return tuple(video.read(cycle[t % len(cycle)]) for t in range(frames))

@@ -1,4 +1,4 @@
-"""Named recipes: plain data, one a model and stage of its training."""
+"""Recipes by name: plain data, one per model and stage of its training."""
 
 from dataclasses import replace
 

@@ -82,15 +82,15 @@ class VideoFramesTask(StillsTask):
 
 
 def open_stills(data: Data, who: str) -> dict[str, Stills]:
-    """The user's stills by name, for what is trained on nothing else.
+    """The user's stills by name, for networks that are trained on stills alone.
 
     Args:
-        data: ``stills``, ``duts`` and ``coco``, one at least.
+        data: Paths by name: ``stills``, ``duts`` and ``coco``, at least one.
         who: Subject and verb of the message, such as "embeddings are".
 
     Raises:
-        OptionError: If there are none, or something else is among them.
-        DatasetError: If a path is not what it should be.
+        OptionError: If there are none, or a name is unknown.
+        DatasetError: If a path does not have the expected layout.
     """
     if not data or not set(data) <= set(STILLS):
         raise OptionError(

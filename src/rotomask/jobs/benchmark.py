@@ -31,9 +31,9 @@ from rotomask.jobs.fingerprints import (
 )
 from rotomask.jobs.folder import JobFolder, JobRequest, claim
 from rotomask.jobs.following import follow_pass, learning_report, write_discovery
+from rotomask.jobs.job_options import FolderOptions
 from rotomask.jobs.loading import load_discoverer, load_model
 from rotomask.jobs.model_settings import ModelSettings
-from rotomask.jobs.options import FolderOptions
 from rotomask.jobs.progress import OnProgress
 from rotomask.jobs.run_record import RECORD, RunRecord, SequenceTiming
 from rotomask.masks import write_mask

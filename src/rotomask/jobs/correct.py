@@ -32,9 +32,9 @@ from rotomask.jobs.carrying import (
 )
 from rotomask.jobs.earlier import read_earlier
 from rotomask.jobs.folder import JobFolder, add_to
+from rotomask.jobs.job_options import RuntimeOptions
 from rotomask.jobs.loading import load_model
 from rotomask.jobs.manifest import read_manifest
-from rotomask.jobs.options import RuntimeOptions
 from rotomask.jobs.progress import OnProgress
 from rotomask.masks import read_labels, write_mask
 from rotomask.prompts import Marker, Prompt, Prompts

@@ -32,12 +32,12 @@ from rotomask.jobs.fingerprints import (
 )
 from rotomask.jobs.folder import JobFolder, JobRequest, claim
 from rotomask.jobs.following import VideoFrames, follow_pass, learning_report, write_discovery
+from rotomask.jobs.job_options import FrameOptions
 from rotomask.jobs.loading import load_discoverer, load_model
 from rotomask.jobs.manifest import MANIFEST
 from rotomask.jobs.mark import MarkOptions, mark_frames
 from rotomask.jobs.mask_files import MaskFiles, mask_paths
 from rotomask.jobs.model_settings import ModelSettings
-from rotomask.jobs.options import FrameOptions
 from rotomask.jobs.progress import OnProgress as OnProgress  # the command line imports it from here
 from rotomask.jobs.reference_masks import MaskSource, mask_files, read_annotations
 from rotomask.jobs.review import store_confidence

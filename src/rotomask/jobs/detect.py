@@ -14,7 +14,7 @@ from rotomask.detection.drawing import draw_detections
 from rotomask.errors import OptionError
 from rotomask.jobs.fingerprints import used_precision, video_fingerprint, weights_fingerprints
 from rotomask.jobs.folder import JobRequest, claim
-from rotomask.jobs.options import FrameOptions
+from rotomask.jobs.job_options import FrameOptions
 from rotomask.jobs.progress import OnProgress
 from rotomask.render import Pixels, contact_sheet
 from rotomask.segmenters.refinements import Refinements

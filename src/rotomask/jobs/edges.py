@@ -17,7 +17,7 @@ from rotomask.flow.optical_flow import Flow, OpticalFlow
 from rotomask.jobs.earlier import EarlierRecord, file_text
 from rotomask.jobs.fingerprints import used_precision, video_fingerprint, weights_fingerprints
 from rotomask.jobs.folder import JobFolder, JobRequest, claim
-from rotomask.jobs.options import FrameOptions
+from rotomask.jobs.job_options import FrameOptions
 from rotomask.jobs.progress import OnProgress
 from rotomask.video import Video, open_video
 from rotomask.video.video import VideoFrame

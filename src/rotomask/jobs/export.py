@@ -9,8 +9,8 @@ from rotomask.export import export as export_masks
 from rotomask.export.exporting import check_formats, output_files
 from rotomask.jobs.earlier import read_earlier
 from rotomask.jobs.folder import add_to
+from rotomask.jobs.job_options import frame_range
 from rotomask.jobs.manifest import frames_of
-from rotomask.jobs.options import frame_range
 from rotomask.jobs.progress import OnProgress
 from rotomask.video import Video, open_video
 

@@ -13,7 +13,7 @@ from rotomask.arrays import Frame
 from rotomask.catalog import DEFAULT_MARKER, load_marker, with_settings
 from rotomask.errors import OptionError, PromptError
 from rotomask.files import complete_or_absent
-from rotomask.jobs.options import RuntimeOptions
+from rotomask.jobs.job_options import RuntimeOptions
 from rotomask.masks import object_ids, write_mask
 from rotomask.prompts import (
     Box,

@@ -15,8 +15,8 @@ from rotomask.jobs.finding import Search, discover
 from rotomask.jobs.fingerprints import used_precision, video_fingerprint, weights_fingerprints
 from rotomask.jobs.folder import JobFolder, JobRequest, claim
 from rotomask.jobs.following import VideoFrames
+from rotomask.jobs.job_options import FrameOptions
 from rotomask.jobs.loading import load_discoverer
-from rotomask.jobs.options import FrameOptions
 from rotomask.jobs.progress import OnProgress
 from rotomask.masks import read_labels, write_mask
 from rotomask.unsupervised.base import Discoverer, Proposal

@@ -130,13 +130,15 @@ class FineTunedSegmenter(NetworkSegmenter[OneShotNetwork, FineTuningConfig]):
     forwards and backwards from a frame starts there twice.
     """
 
+    default_config = FineTuningConfig()
+
     def __init__(
         self,
         network: nn.Module,
         config: FineTuningConfig | None = None,
         runtime: Runtime | None = None,
     ) -> None:
-        super().__init__(network, config or FineTuningConfig(), runtime)
+        super().__init__(network, config, runtime)
         self._on_learning: OnLearning | None = None
         self._objects: dict[int, _Object] = {}
         self._reference: tuple[Frame, Mask] | None = None

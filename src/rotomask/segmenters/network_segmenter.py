@@ -14,7 +14,7 @@ from rotomask.networks.layers.aggregation import Aggregation
 from rotomask.networks.precision import Runtime, choose_runtime
 from rotomask.networks.sizing import Enlarge, enlarged_side, working_size
 from rotomask.segmenters.base import Segmenter
-from rotomask.segmenters.framing import ids_in
+from rotomask.segmenters.framing import Framing, ids_in
 
 Network = TypeVar("Network")
 Config = TypeVar("Config")
@@ -43,15 +43,22 @@ class NetworkSegmenter(Segmenter, Generic[Network, Config]):
 
     Args:
         network: Network; it is moved to the runtime's device, set to evaluation mode and frozen.
-        config: Settings of the subclass.
+        config: Settings; None: `default_config`.
         runtime: Device and precision; None: the best available.
     """
 
+    default_config: ClassVar[Any]
+    """Settings of a segmenter that is given none."""
     online_lesson: ClassVar[Literal["space-time", "reference-guided"] | None] = None
     """Kind of online learning in `training.online`; None: the network cannot learn online."""
 
-    def __init__(self, network: nn.Module, config: Config, runtime: Runtime | None) -> None:
-        self.config = config
+    def __init__(
+        self,
+        network: nn.Module,
+        config: Config | None = None,
+        runtime: Runtime | None = None,
+    ) -> None:
+        self.config: Config = config or self.default_config
         self.runtime = runtime or choose_runtime()
         network.to(self.runtime.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network: Network = network.eval().requires_grad_(False)  # type: ignore[assignment]
@@ -119,6 +126,15 @@ class NetworkSegmenter(Segmenter, Generic[Network, Config]):
         if config.enlarge == "auto" and self._enlarged_side is not None:
             return working_size(size, self._enlarged_side, True, scale)
         return working_size(size, config.size, config.enlarge is True, scale)
+
+    def _new_framing(self, stride: int) -> Framing:
+        """Conversion of the video's frames to tensors whose sides are multiples of `stride`."""
+        return Framing(
+            size=self._size,
+            working_size=self.working_size(self._size),
+            stride=stride,
+            device=self.runtime.device,
+        )
 
     def learning_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """Height and width of frames in online learning, px: the largest that the network gets."""

@@ -16,8 +16,7 @@ from torch import Tensor
 from rotomask.arrays import Frame, Mask, Probabilities
 from rotomask.errors import OptionError
 from rotomask.networks.layers.aggregation import aggregate
-from rotomask.networks.precision import Runtime
-from rotomask.segmenters.framing import Framing, with_given
+from rotomask.segmenters.framing import with_given
 from rotomask.segmenters.network_segmenter import NetworkSegmenter, ProcessingConfig
 
 OBJECTS_AT_ONCE = 8
@@ -96,15 +95,8 @@ class _Scale:
 class ReferenceGuidedSegmenter(NetworkSegmenter[ReferenceGuidedNetwork, ReferenceGuidedConfig]):
     """Follows any number of objects through one video with a reference-guided network."""
 
+    default_config = ReferenceGuidedConfig()
     online_lesson = "reference-guided"
-
-    def __init__(
-        self,
-        network: torch.nn.Module,
-        config: ReferenceGuidedConfig | None = None,
-        runtime: Runtime | None = None,
-    ) -> None:
-        super().__init__(network, config or ReferenceGuidedConfig(), runtime)
 
     def working_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """Height and width at which frames of a size are processed at scale 1, px."""
@@ -115,12 +107,7 @@ class ReferenceGuidedSegmenter(NetworkSegmenter[ReferenceGuidedNetwork, Referenc
         return self._reduced_or_enlarged(size, max(self.config.scales))
 
     def _start(self, frame: Frame, mask: Mask) -> None:
-        self._framing = Framing(
-            size=self._size,
-            working_size=self.working_size(self._size),
-            stride=self.network.stride,
-            device=self.runtime.device,
-        )
+        self._framing = self._new_framing(self.network.stride)
         with self.runtime.inference():
             image = self._framing.image(frame)
             self._masks = self._framing.masks(mask, self._ids)

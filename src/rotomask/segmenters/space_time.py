@@ -15,8 +15,7 @@ from torch import Tensor
 from rotomask.arrays import Frame, Mask, Probabilities
 from rotomask.networks.layers.aggregation import aggregate
 from rotomask.networks.layers.memory import Similarity
-from rotomask.networks.precision import Runtime
-from rotomask.segmenters.framing import Framing, overwrite
+from rotomask.segmenters.framing import overwrite
 from rotomask.segmenters.memory_bank import MemoryBank, MemoryFrame
 from rotomask.segmenters.network_segmenter import NetworkSegmenter, ProcessingConfig
 
@@ -82,27 +81,15 @@ class _LastFrame:
 class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
     """Follows any number of objects through one video with a space-time memory network."""
 
+    default_config = SpaceTimeConfig()
     online_lesson = "space-time"
-
-    def __init__(
-        self,
-        network: torch.nn.Module,
-        config: SpaceTimeConfig | None = None,
-        runtime: Runtime | None = None,
-    ) -> None:
-        super().__init__(network, config or SpaceTimeConfig(), runtime)
 
     def working_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """Height and width at which frames of a size are processed, before padding, px."""
         return self._reduced_or_enlarged(size, self.config.scale)
 
     def _start(self, frame: Frame, mask: Mask) -> None:
-        self._framing = Framing(
-            size=self._size,
-            working_size=self.working_size(self._size),
-            stride=self.network.stride,
-            device=self.runtime.device,
-        )
+        self._framing = self._new_framing(self.network.stride)
         self._index = 0
         self._bank = MemoryBank(self.config.memory_frames)
         with self.runtime.inference():

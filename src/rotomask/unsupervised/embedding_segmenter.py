@@ -55,13 +55,15 @@ class EmbeddingSegmenter(NetworkSegmenter[EmbeddingNet, AnnotatedConfig]):
     The sets of embeddings change only when a frame is annotated.
     """
 
+    default_config = AnnotatedConfig()
+
     def __init__(
         self,
         network: torch.nn.Module,
         config: AnnotatedConfig | None = None,
         runtime: Runtime | None = None,
     ) -> None:
-        super().__init__(network, config or AnnotatedConfig(), runtime)
+        super().__init__(network, config, runtime)
         self._objects: dict[int, Points] = {}
 
     def working_size(self, size: tuple[int, int]) -> tuple[int, int]:

@@ -286,7 +286,7 @@ def find(name: str, role: RoleName | None = None) -> Entry:
 
 
 def segmenter_role(name: str) -> SegmenterRole:
-    """How an entry follows objects, and what it is capable of.
+    """Role of an entry as a segmenter, with its capabilities.
 
     Raises:
         OptionError: If the entry is no segmenter; the message lists those that there are.

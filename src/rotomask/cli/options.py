@@ -39,7 +39,7 @@ Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda or mp
 
 @dataclass(frozen=True, kw_only=True)
 class FollowerOptions:
-    """The model that follows objects, and how."""
+    """Model that follows objects, and its settings."""
 
     model: Annotated[
         str,
@@ -152,7 +152,7 @@ class Runtime:
 
 @dataclass(frozen=True, kw_only=True)
 class Messages:
-    """How much is printed."""
+    """Amount of messages."""
 
     section: ClassVar = "Running"
     quiet: Annotated[

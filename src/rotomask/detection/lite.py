@@ -19,7 +19,7 @@ from rotomask.networks.sizing import fitted_size
 
 @dataclass(frozen=True, kw_only=True)
 class LiteConfig:
-    """How the network is run on a frame."""
+    """Settings of running the network on a frame."""
 
     size: int = 320
     """Short side to which frames are resized, px; smaller frames are enlarged."""

@@ -46,7 +46,7 @@ ROW_LENGTH = 6
 
 @dataclass(frozen=True, kw_only=True)
 class OnnxConfig:
-    """How the network is run and its outputs are read."""
+    """Settings of running the network and of reading its outputs."""
 
     layout: Layout = "auto"
     """Layout of the outputs; auto: detected from their number, shapes and names."""

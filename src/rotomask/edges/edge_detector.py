@@ -17,7 +17,7 @@ from rotomask.networks.hepspnet import HEPSPNet
 
 @dataclass(frozen=True, kw_only=True)
 class EdgeDetectorConfig:
-    """How the network is run on a frame."""
+    """Settings of running the network on a frame."""
 
     size: int | None = 480
     """Short side at which frames are processed, px; smaller ones are left. None: their own size."""

@@ -46,22 +46,22 @@ from rotomask.unsupervised.propagation import clearest_annotation
 
 @dataclass(frozen=True, kw_only=True)
 class BenchmarkOptions(ModelSettings, FolderOptions, ReportFiles):
-    """Which model runs how, on which sequences, and where its scores are written."""
+    """Model, its settings, sequences and reports of a benchmark."""
 
     model: str = "stm-lite"
     """A name of the catalogue; FINDER+FOLLOWER, such as ``embedding+rgmp-lite``, takes no mask."""
     weights: Path | None = None
     """A checkpoint to use in place of the shipped one."""
     refinements: Refinements = field(default_factory=Refinements)
-    """What is done beyond running the model once."""
+    """Refinements of the model at test time."""
     split: str | None = None
-    """Subset of the data set; None: its validation split."""
+    """Split of the data set; None: the one on which papers report results."""
     sequences: tuple[str, ...] | None = None
-    """Only these sequences; None: all of the split."""
+    """Names of the sequences to run; None: all of the split."""
     objects: int = 1
-    """Most objects that a model without annotation looks for in a sequence."""
+    """Maximum number of objects that a model without annotation finds in a sequence."""
     with_masks: bool = False
-    """Whether the benchmark's masks are given to a model that could do without (embedding)."""
+    """True to give the benchmark's masks also to a model that needs none (embedding)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -79,7 +79,7 @@ def benchmark(
     on_progress: OnProgress | None = None,
     **changes: object,
 ) -> EvaluationResult:
-    """Segment every sequence of a benchmark as its rules have it, and score the masks.
+    """Segment every sequence of a benchmark by its rules, and score the masks.
 
     Writes ``OUT/SEQUENCE/FRAME.png``, for JumpCut ``OUT/SEQUENCE/KEY/FRAME.png``, and
     ``OUT/run.json``; for YouTube-VOS also ``OUT/submission.zip``. Run again with the same folder to
@@ -89,7 +89,7 @@ def benchmark(
         name: A benchmark: davis2016, davis2017, davis2017-unsupervised, youtube-vos, fbms ...
         root: Where the data set is.
         out: Folder to write to.
-        options: How; or give its fields as keywords.
+        options: Options; or give its fields as keywords.
         segmenter: A model to use in place of the one that the options name. A `Discoverer` is not
             given the benchmark's masks.
         on_progress: Receives the stages ``segment``, ``learn`` and ``score``.

@@ -48,23 +48,23 @@ LOG = f"{FOLDER}/log.json"
 
 @dataclass(frozen=True, kw_only=True)
 class CorrectOptions(RuntimeOptions):
-    """How a correction is made and carried."""
+    """Options of making a correction and carrying it to other frames."""
 
     model: str = DEFAULT_MODEL
-    """The model that carries it: as a rule, the one that cut the video."""
+    """Model that carries the correction; usually the one that cut the video."""
     weights: Path | None = None
     """A checkpoint of this model to use in place of the shipped one."""
     marker: str = DEFAULT_MARKER
-    """What turns prompts into the corrected mask."""
+    """Marker that makes the corrected mask from prompts."""
     size: int | None = 480
     """Short side at which frames are processed, px; as for `cut`."""
     to_the_end: bool = False
-    """Whether to go on to the next reference frame even where nothing changes any more."""
+    """True to carry up to the next reference frame even if the masks no longer change."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CorrectResult:
-    """What a correction did."""
+    """Result of a correction."""
 
     folder: Path
     frame_index: int
@@ -122,7 +122,7 @@ def correct(
         folder: Output folder of `cut`.
         prompts: What is wrong: negative prompts where an object's mask has too much, positive ones
             where it lacks something, or prompts of a new object.
-        options: How; or give its fields as keywords.
+        options: Options; or give its fields as keywords.
         at: The frame; by default the one that all prompts are on.
         marker: A marker to use in place of the one that the options name.
         segmenter: A segmenter to use in place of the one that the options name.

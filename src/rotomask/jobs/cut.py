@@ -58,23 +58,23 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class CutOptions(ModelSettings, FrameOptions):
-    """Everything about a job but its video, masks and output folder."""
+    """Options of a cut."""
 
     model: str = "stm-lite"
     """A name of the catalogue (`rotomask models`)."""
     weights: Path | None = None
     """A checkpoint to use in place of the shipped one."""
     refinements: Refinements = field(default_factory=Refinements)
-    """What is done beyond running the model once: flip, scales, ensemble, CRF."""
+    """Refinements of the model at test time: flip, scales, ensemble, CRF ..."""
     direction: Direction = "both"
     """``both``: from the first annotated frame forward to the end and backward to the start;
     ``forward``, ``backward``: only so, from the first or the last annotated frame."""
     formats: tuple[str, ...] = ("overlay",)
-    """What to render beside the masks; names of `export.FORMATS`, or one name by itself."""
+    """Formats to render besides the masks: names of `export.FORMATS`, or a single name."""
     objects: int = 1
-    """Most objects to look for where no mask is given."""
+    """Maximum number of objects to find if no mask is given."""
     marker: str = DEFAULT_MARKER
-    """What makes masks of prompts, if there are any: a marker of the catalogue."""
+    """Marker of the catalogue that makes masks from prompts."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -91,18 +91,18 @@ class CutOptions(ModelSettings, FrameOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class CutResult:
-    """What a job did."""
+    """Result of a cut."""
 
     folder: Path
     object_ids: tuple[int, ...]
     frames: int
-    """Frames with a mask, those of earlier runs among them."""
+    """Number of frames with a mask, those of earlier runs included."""
     frames_segmented: int
-    """Frames that this run segmented."""
+    """Number of frames that this run segmented."""
     seconds: float
-    """Time that segmenting them took, with reading and writing, without export."""
+    """Time to segment them, with reading and writing, without export."""
     outputs: dict[str, Path]
-    """The format's name -> the file or folder; `masks` is always there."""
+    """Format -> file or folder; `masks` is always among them."""
 
 
 def cut(
@@ -126,7 +126,7 @@ def cut(
             follows them from the frame in which they are clearest; with a model that finds them in
             every frame (``embedding``, ``flow-saliency``), nothing is followed.
         out: Folder to write to. Run again with the same folder to resume an interrupted job.
-        options: How; or give its fields as keywords.
+        options: Options; or give its fields as keywords.
         at: Frame number of a single mask; by default the first frame that is cut.
         segmenter: A segmenter to use in place of the one that the options name.
         on_progress: Receives the stages ``find``, ``learn``, ``cut`` and ``export``.
@@ -199,7 +199,7 @@ class _Work:
         )
 
     def is_done(self, indices: range) -> bool:
-        """Whether every one of these frames is finished."""
+        """True if every one of these frames is finished."""
         return all(self.masks.is_finished(index) for index in indices)
 
     def count(self, indices: Sequence[int], *, segmented: int = 0) -> None:

@@ -34,12 +34,12 @@ def demo_folder() -> Path:
 
 @dataclass(frozen=True, kw_only=True)
 class DemoOptions:
-    """How the demonstration runs."""
+    """Options of the demonstration."""
 
     device: str = "auto"
     precision: str = "auto"
     overwrite: bool = False
-    """Whether to replace another job's output."""
+    """True to replace another job's output."""
 
 
 def demo(
@@ -53,7 +53,7 @@ def demo(
 
     Args:
         out: Folder to write to.
-        options: How; or give its fields as keywords.
+        options: Options; or give its fields as keywords.
         on_progress: Receives the stages of `cut`.
         **changes: Fields of `DemoOptions`.
 

@@ -28,19 +28,19 @@ SHOWN = 12
 
 @dataclass(frozen=True, kw_only=True)
 class DetectResult:
-    """What `detect` wrote."""
+    """Result of `detect`."""
 
     boxes: Path
     """COCO annotations, each with its score."""
     sheet: Path
     frames: int
     count: int
-    """Boxes in all."""
+    """Number of boxes in all frames."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DetectOptions(FrameOptions):
-    """What is detected, in which frames."""
+    """Options of detecting objects."""
 
     model: str = DEFAULT_DETECTOR
     """``detector-lite``, ``FILE.onnx`` or ``torchvision:NAME``."""
@@ -69,7 +69,7 @@ def detect(
     Args:
         video: A video file, a folder of frames, or an open video.
         out: Folder to write to.
-        options: How; or give its fields as keywords.
+        options: Options; or give its fields as keywords.
         detector: A detector to use in place of the one that the options name.
         on_progress: Receives the stage ``detect``.
         **changes: Fields of `DetectOptions`.

@@ -25,15 +25,15 @@ from rotomask.video.video import VideoFrame
 
 @dataclass(frozen=True, kw_only=True)
 class EdgeOptions(FrameOptions):
-    """What is made."""
+    """Options of drawing edges."""
 
     model: str = "edges-lite"
     """``edges-lite`` or ``edges-flow-lite``."""
     weights: Path | None = None
     motion: bool = False
-    """Also the edges of motion, and both merged."""
+    """True to write the edges of motion too, and both merged."""
     thin: bool = False
-    """Only the ridges of the edges."""
+    """True to keep only the ridges of the edges."""
     bits: int = 8
     """Bit depth of the maps: 8 or 16."""
     estimator: str = DEFAULT_FLOW
@@ -50,14 +50,14 @@ class EdgeOptions(FrameOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class EdgeResult:
-    """What `edges` did."""
+    """Result of `edges`."""
 
     folders: tuple[Path, ...]
     """``OUT/edges``; with motion also ``OUT/motion`` and ``OUT/merged``."""
     written: int
-    """Frames made by this call."""
+    """Number of frames written by this call."""
     frames: int
-    """Frames that are there."""
+    """Number of frames in the folder."""
 
 
 def edges(

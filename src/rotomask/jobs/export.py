@@ -17,7 +17,7 @@ from rotomask.video import Video, open_video
 
 @dataclass(frozen=True, kw_only=True)
 class ExportOptions:
-    """What is rendered, from which frames."""
+    """Formats and frames to render."""
 
     formats: tuple[str, ...] = ("overlay",)
     """Names of `rotomask.export.FORMATS`."""
@@ -26,15 +26,15 @@ class ExportOptions:
     stop: int | None = None
     """One past the last frame; None: up to the last that was cut."""
     partial: bool = False
-    """Whether frames without a mask are left out; otherwise they are an error."""
+    """True to leave out frames without a mask; otherwise they are an error."""
     overwrite: bool = False
-    """Whether to replace also what version 0.1 rendered, which did not record its files; those of
+    """True to replace files of version 0.1 too, which did not record them; those of
     later versions are always replaced, other files never."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExportResult:
-    """What `export` wrote."""
+    """Result of `export`."""
 
     folder: Path
     outputs: dict[str, Path]
@@ -54,7 +54,7 @@ def export(
     Args:
         video: The video that was cut.
         folder: Output folder of `cut` or `refine`, or any folder with ``masks/NAME.png``.
-        options: How; or give its fields as keywords.
+        options: Options; or give its fields as keywords.
         on_progress: Receives the stage ``export``.
         **changes: Fields of `ExportOptions`.
 

@@ -26,7 +26,7 @@ from rotomask.unsupervised.propagation import clearest_annotation
 
 RECORD = "found/found.json"
 PASSES = 2
-"""How often a discoverer looks at every frame, at most."""
+"""Maximum number of passes of a discoverer over the frames."""
 
 logger = logging.getLogger(__name__)
 

@@ -22,12 +22,12 @@ FORMATS = ("flo", "png")
 
 @dataclass(frozen=True, kw_only=True)
 class FlowOptions(FrameOptions):
-    """What is estimated, and what is written."""
+    """Options of estimating flow."""
 
     estimator: str = DEFAULT_FLOW
     """A flow estimator of the catalogue."""
     weights: Path | None = None
-    """Of a learned estimator, in place of the shipped ones."""
+    """A checkpoint of a learned estimator to use in place of the shipped one."""
     formats: tuple[str, ...] = FORMATS
     """``flo``: Middlebury files, ``OUT/flo/NAME.flo``; ``png``: pictures, ``OUT/png/NAME.png``."""
     longest_px: float | None = None
@@ -49,13 +49,13 @@ class FlowOptions(FrameOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class FlowResult:
-    """What `flow` left on disk."""
+    """Result of `flow`."""
 
     folder: Path
     pairs: int
-    """Pairs of frames in all."""
+    """Number of pairs of frames."""
     estimated: int
-    """Pairs that were not there before."""
+    """Number of pairs that this call estimated."""
 
 
 def flow(

@@ -67,7 +67,7 @@ class JobFolder:
     journal: Journal
     request: JobRequest
     resumed: bool
-    """Whether an earlier run of the same job was there."""
+    """True if an earlier run of the same job was there."""
     notes: dict[str, Any] = field(default_factory=dict)
     """What the manifest says beside the settings, such as the range of frames."""
 
@@ -94,7 +94,7 @@ class JobFolder:
             temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
 
     def is_finished(self, relative: str) -> bool:
-        """Whether a file is there; an empty one is not."""
+        """True if a file is there; an empty one is not."""
         try:
             return (self.root / relative).stat().st_size > 0
         except OSError:
@@ -210,7 +210,7 @@ def check_inputs(root: Path, outputs: Iterable[str], inputs: Iterable[Path]) -> 
 
 
 def _is_manifest(root: Path) -> bool:
-    """Whether a valid manifest is there; it is rotomask's, even where the journal was lost."""
+    """True if a valid manifest is there; it is rotomask's, even where the journal was lost."""
     try:
         return read_manifest(root) is not None
     except OutputError:

@@ -34,7 +34,7 @@ class Stamp:
         return cls(status.st_size, status.st_mtime_ns, content_digest(path))
 
     def fits(self, path: Path, status: os.stat_result) -> bool:
-        """Whether a file still has the recorded content; copies with other times do."""
+        """True if a file still has the recorded content; copies with other times do."""
         if status.st_size != self.size:
             return False
         return status.st_mtime_ns == self.modified_ns or content_digest(path) == self.digest
@@ -57,13 +57,13 @@ class Journal:
         return len(self._stamps) + len(self._trees)
 
     def has_only(self, relative: str) -> bool:
-        """Whether no file of rotomask is there but perhaps this one."""
+        """True if no file of rotomask is there but perhaps this one."""
         if any(os.path.lexists(self.root / tree) for tree in self._trees):
             return False
         return all(owned == relative for owned in self.owned())
 
     def owns(self, relative: str) -> bool:
-        """Whether the file of this relative path is one that was recorded, unchanged since."""
+        """True if the file of this relative path is one that was recorded, unchanged since."""
         path = self.root / relative
         try:
             status = path.lstat()
@@ -77,7 +77,7 @@ class Journal:
         return False
 
     def is_foreign(self, relative: str) -> bool:
-        """Whether something is there that rotomask did not write; an empty file is nothing."""
+        """True if something is there that rotomask did not write; an empty file is nothing."""
         path = self.root / relative
         try:
             status = path.lstat()
@@ -176,7 +176,7 @@ class Journal:
 
 
 def _is_inside(relative: object) -> bool:
-    """Whether a recorded path stays in its folder: a record may come from anywhere."""
+    """True if a recorded path stays in its folder: a record may come from anywhere."""
     if not isinstance(relative, str) or not relative:
         return False
     path = Path(relative)

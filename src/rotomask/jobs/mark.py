@@ -39,7 +39,7 @@ _RED = (235, 60, 60)
 
 @dataclass(frozen=True, kw_only=True)
 class MarkOptions(RuntimeOptions):
-    """How frames are marked."""
+    """Options of marking a frame."""
 
     model: str = DEFAULT_MARKER
     """An entry of the catalogue that marks: ``click-lite``, ``click-lite-learning``,
@@ -47,12 +47,12 @@ class MarkOptions(RuntimeOptions):
     weights: Path | None = None
     """A checkpoint to use in place of the shipped one."""
     preview: bool = False
-    """Whether to write a picture of the frame with the mask and the prompts beside the mask."""
+    """True to write a picture of the frame with the mask and the prompts beside the mask."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MarkResult:
-    """A marked frame."""
+    """Result of marking a frame."""
 
     labels: Labels
     """H×W: 0 background, k = object id k."""
@@ -84,7 +84,7 @@ def mark(
         video: A video file, a folder of frames, an image, or an open video.
         prompts: What marks the objects, in the order in which it was given.
         out: Mask to write, an indexed PNG; None: none.
-        options: How; or give its fields as keywords.
+        options: Options; or give its fields as keywords.
         at: Frame number; by default the one that all prompts are on.
         marker: A marker to use in place of the one that the options name.
         **changes: Fields of `MarkOptions`.

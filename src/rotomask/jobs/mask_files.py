@@ -26,13 +26,13 @@ class MaskFiles:
     folder: JobFolder
     video: Video
     soft: bool
-    """Whether every frame has a matte, too."""
+    """True if every frame has a matte, too."""
     replays: bool = False
-    """Whether finished frames are segmented again, to bring a segmenter to its exact state; their
+    """True if finished frames are segmented again, to bring a segmenter to its exact state; their
     files stay."""
 
     def is_finished(self, index: int) -> bool:
-        """Whether all files of a frame are there."""
+        """True if all files of a frame are there."""
         name = self.video.frame_name(index)
         return all(self.folder.is_finished(path) for path in mask_paths([name], soft=self.soft))
 

@@ -17,15 +17,15 @@ class ModelSettings:
     """Short side at which frames are processed, px; None: every video at its own. The output
     always has the input's size."""
     enlarge: Enlarging = "auto"
-    """Whether smaller frames are enlarged to `size`; ``auto``: as the model does, which for most
-    is where an object of the mask is small."""
+    """Enlarge smaller frames to `size`; ``auto``: as the model does, which for most is where an
+    object of the mask is small."""
 
     memory: int | Literal["all"] | None = None
     """Most frames that a space-time memory network remembers; ``all``: one in five of the whole
     video, as published. None: the model's own, 6 for stm-lite and all for stm."""
 
     merge: Aggregation | None = None
-    """How the probabilities of several objects are merged; None: the model's own, soft."""
+    """Rule that merges the probabilities of several objects; None: the model's own, soft."""
 
     def __post_init__(self) -> None:
         if self.size is not None and self.size < 16:

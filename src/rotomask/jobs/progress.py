@@ -1,4 +1,4 @@
-"""How a job tells its caller how far it is."""
+"""Progress of a job, as reported to its caller."""
 
 from collections.abc import Callable
 

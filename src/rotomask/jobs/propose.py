@@ -38,7 +38,7 @@ class ProposalFile:
 
 @dataclass(frozen=True, kw_only=True)
 class Proposals:
-    """What `propose` wrote."""
+    """Result of `propose`."""
 
     sheet: Path
     """The contact sheet."""
@@ -48,14 +48,14 @@ class Proposals:
 
 @dataclass(frozen=True, kw_only=True)
 class ProposeOptions(FrameOptions):
-    """How objects are looked for."""
+    """Options of finding objects."""
 
     model: str = "embedding"
     """A model that needs no mask (`catalog.needs_no_mask`)."""
     weights: Path | None = None
     """A checkpoint to use in place of the shipped one."""
     objects: int = 6
-    """Most objects to propose."""
+    """Maximum number of proposals."""
 
     def __post_init__(self) -> None:
         if self.objects < 1:
@@ -78,7 +78,7 @@ def propose(
     Args:
         video: A video file, a folder of frames, or an open video.
         out: Folder to write to.
-        options: How; or give its fields as keywords.
+        options: Options; or give its fields as keywords.
         discoverer: A discoverer to use in place of the one that the options name.
         on_progress: Receives the stage ``find``.
         **changes: Fields of `ProposeOptions`.

@@ -43,10 +43,10 @@ class RefineResult:
 
 @dataclass(frozen=True, kw_only=True)
 class RefineOptions:
-    """How a cut is refined."""
+    """Options of refining a cut."""
 
     solver: str = "mean-field"
-    """How the random field is solved: ``graph-cut`` (hard) or ``mean-field`` (soft)."""
+    """Solver of the random field: ``graph-cut`` (hard) or ``mean-field`` (soft)."""
     size: int = 192
     """Short side at which it is solved, px."""
     window: int = 5
@@ -54,7 +54,7 @@ class RefineOptions:
     field: RandomFieldConfig | None = None
     """The field; None: with the weights that suit the solver."""
     overwrite: bool = False
-    """Whether to replace another job's output."""
+    """True to replace another job's output."""
 
     @property
     def config(self) -> FieldWindowConfig:
@@ -86,7 +86,7 @@ def refine(
         video: The video that was cut.
         folder: Output folder of `cut`, or any folder with ``masks/NAME.png``.
         out: Another folder to write to.
-        options: How; or give its fields as keywords.
+        options: Options; or give its fields as keywords.
         flow: What links the frames; DIS by default.
         on_progress: Receives the stage ``refine``.
         **changes: Fields of `RefineOptions`.

@@ -19,7 +19,7 @@ RECORD = "run.json"
 
 @dataclass(frozen=True, kw_only=True)
 class SequenceTiming:
-    """How long a model took over a sequence."""
+    """Time that a model took for a sequence."""
 
     frames: int
     """Frames that were segmented: the given ones do not count."""

@@ -32,16 +32,16 @@ WRITTEN = (
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions:
-    """Where a run starts and what it runs on."""
+    """Start and hardware of a run."""
 
     resume: bool = False
-    """Whether to resume the run in the folder."""
+    """True to resume the run in the folder."""
     initial: Path | None = None
     """Weights to start from, in place of the recipe's own."""
     hardware: Hardware | None = None
     """By default one process on the best device there is."""
     overwrite: bool = False
-    """Whether to replace another job's output."""
+    """True to replace another job's output."""
 
 
 def train(
@@ -59,7 +59,7 @@ def train(
         recipe: A recipe or a name of `training.recipes.RECIPES`.
         data: Paths by name, as the recipe takes them: ``duts``, ``davis``, ...
         out: The run's folder; see `training.run.train` for what is in it.
-        options: How; or give its fields as keywords.
+        options: Options; or give its fields as keywords.
         on_step: Called after every optimiser step.
         **changes: Fields of `TrainOptions`.
 

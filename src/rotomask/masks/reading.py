@@ -33,7 +33,7 @@ class LabelMask:
     labels: npt.NDArray[np.int32]
     """H×W: 0 background, k = object id k."""
     kind: MaskKind | Literal["one file per object"]
-    """How the file was interpreted."""
+    """Interpretation of the file."""
     description: str
     """The interpretation in one line for users, with the object id of each colour or value."""
     colours: Mapping[Colour, int] = field(default_factory=dict)

@@ -11,7 +11,7 @@ SMALLEST_SIDE_PX = 16
 """Smallest short side to which frames are reduced: one position at the networks' stride."""
 
 Enlarge = bool | Literal["auto"]
-"""Whether frames smaller than the processing size are enlarged to it; ``auto``: where an object is
+"""True enlarges frames that are smaller than the processing size; ``auto``: only where an object is
 small."""
 
 SMALL_OBJECT_PX = 100.0

@@ -43,7 +43,7 @@ def tuned_field(solver: str) -> RandomFieldConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class FieldWindowConfig:
-    """How a video is split into windows."""
+    """Settings of solving a video in windows."""
 
     field: RandomFieldConfig = TUNED["mean-field"]
     """Parameters of the field and its solver."""

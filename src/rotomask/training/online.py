@@ -41,7 +41,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class OnlineConfig:
-    """How much is learned from the reference frame. The paper: 1,000 steps of Adam at 1e-7."""
+    """Settings of learning from the reference frame. The paper: 1,000 steps of Adam at 1e-7."""
 
     steps: int = 40
     """Optimiser steps."""
@@ -82,7 +82,7 @@ Lesson = Callable[[nn.Module, Batch], Loss]
 
 @dataclass(frozen=True)
 class OnlineLearner:
-    """How a segmenter's network learns from an annotated frame; a `segmenters.online.Learn`."""
+    """Online learning from an annotated frame; a `segmenters.online.Learn`."""
 
     config: OnlineConfig
 
@@ -131,7 +131,7 @@ def learn_online(segmenter: Segmenter, config: OnlineConfig | None = None) -> On
 
 
 def lesson_of(segmenter: Segmenter) -> Lesson:
-    """How the network of a segmenter is trained on a clip.
+    """Training of a segmenter's network on a clip.
 
     Raises:
         OptionError: If it is not one network that learns online.
@@ -232,7 +232,7 @@ LESSONS: dict[str, Lesson] = {
     "space-time": _space_time_lesson,
     "reference-guided": _reference_guided_lesson,
 }
-"""How networks are trained on a clip, by `NetworkSegmenter.online_lesson`."""
+"""Lessons by `NetworkSegmenter.online_lesson`."""
 
 
 def _of_one_object(batch: Batch) -> Batch:

@@ -8,7 +8,7 @@ from rotomask.unsupervised.tracks import Ranking
 
 @dataclass(frozen=True, kw_only=True)
 class DiscoveryConfig:
-    """How moving objects are found; numbers in brackets are sections of Li et al. 2018."""
+    """Settings of finding moving objects; numbers in brackets are sections of Li et al. 2018."""
 
     size: int | None = 384
     """Short side at which frames are processed, px; None: their own."""

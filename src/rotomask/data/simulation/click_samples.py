@@ -30,7 +30,7 @@ TRIES = 20
 
 @dataclass(frozen=True, kw_only=True)
 class SampleConfig:
-    """How samples are drawn; parts of 1 are probabilities."""
+    """Settings of drawing samples; fractions are probabilities."""
 
     size: int = 256
     """Side of the square pictures, px; a multiple of 32."""

@@ -1,4 +1,4 @@
-"""Clips of several things: alike or not, cut out of stills or of videos, with eventful paths."""
+"""Clips of several objects, alike or not, pasted from stills or videos, on eventful paths."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -44,7 +44,7 @@ late and passes it or stays; it is anywhere; it hides the first followed object 
 
 @dataclass(frozen=True, kw_only=True)
 class Composition:
-    """How often clips have what makes them hard, as parts of the clips, 0 to 1."""
+    """Frequencies of what makes clips hard, as fractions of the clips, 0 to 1."""
 
     same_kind: float = 0.25
     """The followed objects that are pasted are of one kind (an ImageNet synset)."""
@@ -81,18 +81,18 @@ class Composition:
 
 @dataclass(frozen=True)
 class Actor:
-    """Something that is cut out of its pictures and pasted into a clip."""
+    """Object that is cut out of its pictures and pasted into a clip."""
 
     pictures: tuple[Picture, ...]
     """One, or one for each frame."""
     role: Role
     is_alike: bool = False
-    """Whether it looks like the first followed object, and has its size."""
+    """True if it looks like the first followed object and has its size."""
 
 
 @dataclass(frozen=True)
 class _Track:
-    """Where a thing is in each frame."""
+    """Position of an object in each frame."""
 
     centre: Point
     """T×2 (x, y), px."""
@@ -162,7 +162,7 @@ def plan_composed_clip(
 
 
 class _Events:
-    """What happens to the pasted things of one clip."""
+    """Events of the pasted objects of one clip."""
 
     def __init__(
         self,
@@ -181,13 +181,13 @@ class _Events:
         self.leaves = not is_calm and frames > 2 and rng.random() < composition.leaving
 
     def of_size(self) -> Course:
-        """How an object changes its size."""
+        """Course of an object's size."""
         if self.jumps:
             return jumps_in_size(self.frames, self.rng)
         return grows(self.frames, self.rng) if self.growth else stays(self.frames)
 
     def of_object(self, *, is_last: bool) -> Course:
-        """What a followed object does; the last one is the one that may leave."""
+        """Course of a followed object; only the last one may leave."""
         course = self.of_size()
         if self.leaves and is_last:
             returns = bool(self.rng.random() < 0.5)
@@ -204,7 +204,7 @@ def _place(
     events: _Events,
     rng: np.random.Generator,
 ) -> list[Layer] | None:
-    """The scene and everything pasted on it, from below; None if an object cannot be followed."""
+    """Layers of a clip, the scene first; None if an object cannot be followed."""
     own = len(base.ids)
     pasted: list[Layer] = []
     doubles: list[_Track] = []
@@ -243,7 +243,7 @@ _Setting = tuple[int, int, MotionConfig, Composition, np.random.Generator]
 
 
 def _paste_other(actor: Actor, track: _Track, setting: _Setting) -> Layer:
-    """Something without an id, where its role has it."""
+    """Layer of an object without an id, at the position of its role."""
     size, frames, motion, composition, rng = setting
     extent = size * rng.uniform(0.15, 0.6)
     if actor.is_alike:
@@ -268,7 +268,7 @@ def _paste_other(actor: Actor, track: _Track, setting: _Setting) -> Layer:
 def _paste(
     actor: Actor, object_id: int, place: Point, extent: float, course: Course, setting: _Setting
 ) -> Layer:
-    """A cut-out thing of a given extent that starts at a place."""
+    """Layer of a pasted object of this extent that starts at `place`."""
     size, frames, motion, composition, rng = setting
     pictures = actor.pictures
     present = labels_in(pictures[0][1])
@@ -304,7 +304,7 @@ def _paste(
 
 
 def _track(layer: Layer, label: int, size: int, frames: int, rng: np.random.Generator) -> _Track:
-    """Where a layer's object is; where it is not to be seen, it is where it was."""
+    """Track of a layer's object; where it is not visible it keeps its position."""
     centres: list[Point] = []
     extent = 0.0
     for t in range(frames):
@@ -321,7 +321,7 @@ def _track(layer: Layer, label: int, size: int, frames: int, rng: np.random.Gene
 
 
 def _is_solvable(track: _Track, doubles: Sequence[_Track], size: int) -> bool:
-    """Whether an object can be followed by its place among its doubles, and one of them is seen."""
+    """True if an object can be followed by its place among its doubles, and one of them is seen."""
     if track.extent > LARGEST_WITH_DOUBLE * size:
         return False
     seen = [((d.centre > 0.05 * size) & (d.centre < 0.95 * size)).all(-1).any() for d in doubles]
@@ -329,7 +329,7 @@ def _is_solvable(track: _Track, doubles: Sequence[_Track], size: int) -> bool:
 
 
 def _can_be_followed(track: _Track, double: _Track) -> bool:
-    """Whether in each frame the object is nearer to where it was than its double is."""
+    """True if in each frame the object is nearer to its previous position than its double is."""
     steps = np.linalg.norm(track.centre[1:] - track.centre[:-1], axis=-1)
     rivals = np.linalg.norm(double.centre[1:] - track.centre[:-1], axis=-1)
     return bool((steps + 0.1 * track.extent < rivals).all())
@@ -345,7 +345,7 @@ def _middle(labels: np.ndarray, label: int, otherwise: Point) -> Point:
 
 
 def _blur_along(path: Path, centres: Point, rng: np.random.Generator) -> Array:
-    """Kernels of the blur that a thing's motion gives while the shutter is open."""
+    """Kernels of the motion blur of an object on its path, T×21×21."""
     frames = len(path.matrix)
     places = np.stack([path.output_points(t, centres[t][None])[0] for t in range(frames)])
     steps = np.gradient(places, axis=0) * rng.uniform(0.2, 0.8)

@@ -31,7 +31,7 @@ LONGEST = 0.35
 
 @dataclass(frozen=True, kw_only=True)
 class FlowPairConfig:
-    """How pairs are simulated; lengths are parts of the frame's side."""
+    """Settings of simulating pairs; lengths are fractions of the frame's side."""
 
     size: int = 256
     """Side of the square frames, px."""
@@ -192,7 +192,7 @@ def _paint(
 def _visible(
     front: npt.NDArray[np.int64], landing: npt.NDArray[np.int64], flow: Array
 ) -> npt.NDArray[np.bool_]:
-    """Whether the layer seen at a pixel is also in front where the pixel lands."""
+    """True if the layer seen at a pixel is also in front where the pixel lands."""
     size = len(front)
     x, y = np.moveaxis(np.rint(_pixels(size) + flow).astype(np.int64), -1, 0)
     inside = (x >= 0) & (y >= 0) & (x < size) & (y < size)

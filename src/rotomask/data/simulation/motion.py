@@ -1,4 +1,4 @@
-"""How a layer moves through a clip: smooth affine paths and thin-plate bending."""
+"""Motion of a layer through a clip: smooth affine paths and thin-plate bending."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ Point = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class MotionConfig:
-    """How much things move from one frame of a clip to the next.
+    """Amount of motion from one frame of a clip to the next.
 
     1 is about what a hand-held clip shows in a quarter of a second.
     """

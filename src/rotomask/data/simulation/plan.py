@@ -38,7 +38,7 @@ class Layer:
     """Label in the picture -> object id in the clip; 0 for what only hides others. Of the scene,
     labels that are not named are background; of other layers, they are cut away."""
     is_soft: bool = False
-    """Whether its edge is blurred."""
+    """True if its edge is blurred."""
     blur: Array | None = None
     """T×21×21, the motion blur of each frame."""
     gain: tuple[float, float, float] = (1.0, 1.0, 1.0)
@@ -64,7 +64,7 @@ class ClipPlan:
     source: int
     """Number of the video it is from; -1 for a simulated clip."""
     keeps_guidance: bool = False
-    """Whether its objects can be told from others only by where they were a frame ago."""
+    """True if its objects can be told from others only by where they were a frame ago."""
 
 
 def plan_simulated_clip(
@@ -284,7 +284,7 @@ def _cutout(
 
 
 def is_seen(layers: list[Layer], size: int, objects: int) -> bool:
-    """Whether the first frame shows enough of every object, estimated from points of each."""
+    """True if the first frame shows enough of every object, estimated from points of each."""
     rng = np.random.default_rng(0)
     for k in range(1, objects + 1):
         owner = next(i for i, layer in enumerate(layers) if k in layer.ids.values())

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 
 OUTSIDE = 1.0
-"""How far beyond the image a polygon may reach, as a fraction of the longer side."""
+"""Maximum distance of a polygon's corners from the image, as a fraction of its longer side."""
 
 
 def segmentation_fault(segmentation: object, height: int, width: int) -> str | None:

@@ -20,7 +20,7 @@ from rotomask.data.training.segmentations import segmentation_fault
 from rotomask.errors import DatasetError
 
 SYNSET = re.compile(r"(n\d{8})_")
-"""How the name of an image of ImageNet begins: ``n02123045_123``."""
+"""Pattern of the names of ImageNet's images: ``n02123045_123``."""
 
 
 def kind_of(name: str) -> str:
@@ -34,7 +34,7 @@ class Stills(ABC):
 
     @abstractmethod
     def __len__(self) -> int:
-        """How many images."""
+        """Number of images."""
 
     @abstractmethod
     def __getitem__(self, index: int) -> tuple[Image, Labels]:
@@ -53,7 +53,7 @@ class FolderStills(Stills):
         self.pairs = tuple(pairs)
 
     def __len__(self) -> int:
-        """How many images."""
+        """Number of images."""
         return len(self.pairs)
 
     def __getitem__(self, index: int) -> tuple[Image, Labels]:
@@ -106,7 +106,7 @@ class CocoStills(Stills):
             check_pair(self.folder / name, (height, width))
 
     def __len__(self) -> int:
-        """How many images have an object."""
+        """Number of images with an object."""
         return len(self.entries)
 
     def __getitem__(self, index: int) -> tuple[Image, Labels]:
@@ -131,7 +131,7 @@ class JoinedStills(Stills):
         self._ends = np.cumsum([len(part) for part in self.parts])
 
     def __len__(self) -> int:
-        """How many images in all."""
+        """Number of images in all parts."""
         return int(self._ends[-1]) if len(self._ends) else 0
 
     def __getitem__(self, index: int) -> tuple[Image, Labels]:

@@ -15,8 +15,8 @@ from PIL import Image
 from rotomask.errors import MaskError, OptionError, OutputError
 from rotomask.files import Commit, complete_or_absent, content_digest, replace_file
 from rotomask.jobs.folder import JobRequest, add_to, check_inputs, claim
+from rotomask.jobs.job_options import frame_range
 from rotomask.jobs.manifest import PRIVATE, frames_of
-from rotomask.jobs.options import frame_range
 from rotomask.jobs.progress import OnProgress
 from rotomask.video import (
     GIF,

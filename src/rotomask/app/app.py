@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import secrets
 import shutil
 import threading
@@ -20,6 +21,7 @@ from rotomask.app.settings import AppSettings
 from rotomask.app.supervisor import Supervisor
 from rotomask.app.uploads import Uploads
 
+_COLOUR = re.compile(r"#[0-9a-fA-F]{6}|[a-z]{3,20}")
 REFUSED = {"not-possible": 400, "failed": 500, "bug": 500}
 
 
@@ -45,6 +47,11 @@ class App:
             "rotomask.app.processes.marker", [settings.marker, str(settings.limits.memory_bytes)]
         )
 
+        self.viewer = Asking("rotomask.app.processes.viewer", [str(settings.limits.memory_bytes)])
+        self._effects: list[dict[str, Any]] = []
+        self._preparing = threading.Lock()
+        self._wanted: tuple[str, int] | None = None
+
     def start(self) -> None:
         """Put in order what a killed server left, and begin to work."""
         with self.database.transaction():
@@ -59,6 +66,7 @@ class App:
         self.events.close()
         self.supervisor.close()
         self.marker.child.close(1.0)
+        self.viewer.child.close(1.0)
         self.database.close()
 
     def _warm(self) -> None:
@@ -106,18 +114,68 @@ class App:
         try:
             if urgent:
                 self.supervisor.hold(True)
-            answer = self.marker.ask(message, urgent=urgent)
-        except ChildEndedError:
-            raise RefusedError(
-                503, "marker-ended", "The marker ended and is started again.", "Do it again."
-            ) from None
+            return _asked(self.marker, message, urgent=urgent)
         finally:
             if urgent:
                 self.supervisor.hold(False)
-        if "error" in answer:
-            status = REFUSED[answer["code"]]
-            raise RefusedError(status, answer["code"], answer["error"])
-        return answer
+
+    def prepare(self, project: str, frame: int) -> None:
+        """Let the marker decode and encode a frame before the first click on it."""
+        media = str((self.projects.folder(project) / "media").resolve())
+        with self._preparing:
+            is_busy, self._wanted = self._wanted is not None, (media, frame)
+        if not is_busy:
+            threading.Thread(target=self._prepare, name="prepare", daemon=True).start()
+
+    def _prepare(self) -> None:
+        """Open the frame that was wanted last, until none is."""
+        done: tuple[str, int] | None = None
+        while True:
+            with self._preparing:
+                wanted = self._wanted
+                if wanted == done or wanted is None:
+                    self._wanted = None
+                    return
+            with contextlib.suppress(ChildEndedError):
+                self.marker.ask({"do": "open", "media": wanted[0], "frame": wanted[1]})
+            done = wanted
+
+    def view(self, message: Message) -> Message:
+        """Ask the viewer process.
+
+        Raises:
+            RefusedError: If it cannot do it.
+        """
+        return _asked(self.viewer, message)
+
+    def effects(self) -> list[dict[str, Any]]:
+        """The effects with their settings."""
+        if not self._effects:
+            self._effects = self.view({"do": "effects"})["effects"]
+        return self._effects
+
+    def media_settings(self, project: str, effect: str, settings: dict[str, Any]) -> dict[str, str]:
+        """Files that the settings of an effect name by the id of an upload: path by setting.
+
+        Raises:
+            RefusedError: If the effect is unknown, or a file is not there.
+        """
+        listed = {known["name"]: known for known in self.effects()}
+        if effect not in listed:
+            raise RefusedError(404, "not-found", f"There is no effect {effect!r}.")
+        media = {}
+        for option in listed[effect]["settings"]:
+            value = settings.get(option["name"])
+            if option["kind"] == "media" and value is not None:
+                if is_id(value):
+                    media[option["name"]] = str(self.uploads.keep(project, value).resolve())
+                elif not isinstance(value, str) or _COLOUR.fullmatch(value) is None:
+                    raise RefusedError(
+                        400,
+                        "media",
+                        f"{option['title']} is a colour #rrggbb or the id of an upload.",
+                    )
+        return media
 
     def edit(self, project: str, change: Callable[[], Any]) -> Any:
         """Run a change of the masks that cuts depend on; they begin anew from it."""
@@ -192,3 +250,20 @@ class App:
         for proposal in json.loads((row_ or {"proposals": "[]"})["proposals"]):
             named.add(proposal["mask"])
         return {name for name in named if name is not None}
+
+
+def _asked(process: Asking, message: Message, *, urgent: bool = False) -> Message:
+    """The answer of a process, or its refusal.
+
+    Raises:
+        RefusedError: If it cannot do it, or ended.
+    """
+    try:
+        answer = process.ask(message, urgent=urgent)
+    except ChildEndedError:
+        raise RefusedError(
+            503, "process-ended", "A process ended and is started again.", "Do it again."
+        ) from None
+    if "error" in answer:
+        raise RefusedError(REFUSED[answer["code"]], answer["code"], answer["error"])
+    return answer

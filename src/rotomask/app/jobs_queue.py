@@ -15,6 +15,8 @@ from rotomask.app.refused import RefusedError, not_found
 
 KINDS = ("import", "propose", "cut", "stabilise", "effect", "export")
 WAITING, ENDED = ("queued", "running", "paused"), ("done", "failed", "cancelled")
+HIDDEN = ("source", "media")
+"""Parameters with paths of the server."""
 MOST_CRASHES = 3
 MOST_WAITING = 200
 
@@ -86,7 +88,7 @@ class Jobs:
         names = ("id", "project", "kind", "state", "position", "done", "total", "tries", "created")
         return {
             **{name: row[name] for name in names},
-            "params": {k: v for k, v in json.loads(row["params"]).items() if k != "source"},
+            "params": {k: v for k, v in json.loads(row["params"]).items() if k not in HIDDEN},
             "fps": fps,
             "seconds_left": left,
             "error": None if row["error"] is None else json.loads(row["error"]),

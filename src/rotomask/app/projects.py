@@ -132,6 +132,16 @@ class Projects:
         self._frames.move_to_end(project)
         return self._frames[project]
 
+    def masks_message(self, project: str) -> dict[str, Any]:
+        """What a process needs to see the masks: their digests, the objects, the frames."""
+        document = self.document(project)
+        return {
+            "folder": str(self.folder(project).resolve()),
+            "masks": {index: row.digest for index, row in document.frames.items()},
+            "live": sorted(document.live),
+            "count": document.count,
+        }
+
     def marks(self, project: str, ids: Iterable[int] | None = None) -> list[dict[str, Any]]:
         """Marks as `{id, frame, object, mark}`: those with some ids, or all that are in force."""
         if ids is None:
@@ -381,7 +391,7 @@ class Projects:
     def add_file(self, project: str, job: str, name: str, kind: str, path: Path) -> None:
         """Take a complete file over as a result of a job, in place of one of the same name.
 
-        Its id comes from the job and its place in it, so that a job that ends twice adds it once.
+        So a job that runs again after a kill adds it once.
         """
         for old in self.database.rows(
             "SELECT * FROM file WHERE project = ? AND name = ?", project, name

@@ -4,7 +4,7 @@ import html
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from fastapi import FastAPI, Header, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -16,7 +16,8 @@ from rotomask import __version__
 from rotomask.app.app import App
 from rotomask.app.identifiers import is_id
 from rotomask.app.refused import RefusedError, not_found
-from rotomask.app.routes.bodies import SessionBody
+from rotomask.app.routes.bodies import ExportFormat, SessionBody
+from rotomask.app.routes.effects import effect_routes
 from rotomask.app.routes.jobs import job_routes
 from rotomask.app.routes.marks import mark_routes
 from rotomask.app.routes.media import media_routes
@@ -56,8 +57,15 @@ def create_server(app: App, access: Access, hosts: tuple[str, ...]) -> Guard:
     _add_errors(api)
     _add_page(api)
     _add_session(api, app, access)
-    for routes in (project_routes, upload_routes, media_routes, mark_routes, job_routes):
-        api.include_router(routes(app), dependencies=[])
+    for routes in (
+        project_routes,
+        upload_routes,
+        media_routes,
+        mark_routes,
+        job_routes,
+        effect_routes,
+    ):
+        api.include_router(routes(app))
     api.add_middleware(_CheckedIds)
     return Guard(api, access, hosts)
 
@@ -154,6 +162,8 @@ def _add_session(api: FastAPI, app: App, access: Access) -> None:
             },
             "record_seconds": app.settings.record_seconds,
             "open_dirs": bool(app.settings.allowed),
+            "formats": list(get_args(ExportFormat)),
+            "effect_formats": ["mp4", "webm", "mov", "gif", "webp", "png"],
             "max_revision_event": app.events.newest(),
         }
 

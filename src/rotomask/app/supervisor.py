@@ -187,6 +187,9 @@ class Supervisor:
                         "frames": limits.frames,
                     },
                 }
+            if job["kind"] in ("export", "effect", "stabilise"):
+                message |= self.projects.masks_message(project["id"])
+                message["media"] = params.pop("media", {})
             if job["kind"] == "cut":
                 plan = json.loads(job["plan"]) if job["plan"] else self._planned(project, params)
                 if plan is None:
@@ -366,6 +369,8 @@ class Supervisor:
                 message["kind"],
                 folder / "work" / message["path"],
             )
+            self.jobs.tell(running["id"])
+            self.projects.tell(running["project"])
 
     def _on_proposals(self, running: dict[str, Any], message: Message) -> None:
         with self.database.transaction():

@@ -149,6 +149,23 @@ class Uploads:
             self.database.run("UPDATE upload SET finished = 1 WHERE id = ?", upload)
         return project
 
+    def keep(self, project: str, upload: str) -> Path:
+        """A complete upload as a further file of a project, such as a background.
+
+        Raises:
+            RefusedError: If it is not complete, or not there.
+        """
+        folder = self.projects.folder(project) / "extras"
+        path = folder / upload
+        if not path.exists():
+            row = self.require(upload)
+            if row["finished"] or self.offset(upload) != row["size"]:
+                raise RefusedError(409, "incomplete", "The file is not complete.", "Send it.")
+            folder.mkdir(mode=0o700, exist_ok=True)
+            self.path(upload).replace(path)
+            self.delete(upload)
+        return path
+
     def open_file(self, source: Path, name: str) -> str:
         """Make a project of a file of the disk; gives its id."""
         with self.database.transaction():

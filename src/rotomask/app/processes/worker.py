@@ -14,6 +14,12 @@ from rotomask.app.processes.channel import Channel, Message, limit_resources
 from rotomask.app.processes.control import Control, StoppedError
 from rotomask.app.processes.cutting import Cut
 from rotomask.app.processes.importing import RefusedVideoError, import_video
+from rotomask.app.processes.rendering import (
+    run_effect,
+    run_export,
+    run_propose,
+    run_stabilise,
+)
 from rotomask.errors import InputError, OutputError, RotomaskError, TruncatedVideoError
 from rotomask.files import exclusive_lock
 from rotomask.jobs.loading import load_model
@@ -96,6 +102,18 @@ class Worker:
             control=control,
         )
         cut.run()
+
+    def _propose(self, message: Message, control: Control) -> None:
+        run_propose(message, control)
+
+    def _export(self, message: Message, control: Control) -> None:
+        run_export(message, control)
+
+    def _effect(self, message: Message, control: Control) -> None:
+        run_effect(message, control)
+
+    def _stabilise(self, message: Message, control: Control) -> None:
+        run_stabilise(message, control)
 
     def _segmenter(self, quality: str) -> Segmenter:
         if quality not in self._segmenters:

@@ -14,6 +14,22 @@ FrameNumber = Annotated[int, Field(ge=0, le=10_000_000)]
 Label = Annotated[int, Field(ge=1, le=255)]
 
 
+ExportFormat = Literal[
+    "overlay",
+    "webm",
+    "prores",
+    "rgba",
+    "mattes",
+    "masks",
+    "coco",
+    "youtube-vis",
+    "polygons",
+    "contact-sheet",
+    "gif",
+    "webp",
+]
+
+
 class Body(BaseModel):
     """A body whose fields are all known."""
 
@@ -198,9 +214,9 @@ class StabiliseBody(Body):
 
     kind: Literal["stabilise"]
     objects: Annotated[list[Label], Field(max_length=255)] = []
-    aspect: Annotated[str, Field(max_length=20)] = "16:9"
+    aspect: Annotated[str, Field(pattern=r"^(free|source|\d{1,4}[:x]\d{1,4})$")] = "16:9"
     strength: Annotated[float, Field(ge=0, le=1)] = 0.8
-    zoom: Annotated[float, Field(ge=0, le=10)] = 1.0
+    zoom: Annotated[float, Field(ge=0, le=1)] = 0.5
 
 
 class EffectBody(Body):
@@ -209,7 +225,7 @@ class EffectBody(Body):
     kind: Literal["effect"]
     effect: Annotated[str, Field(max_length=60)]
     settings: dict[str, Any] = {}
-    format: Annotated[str, Field(max_length=20)] = "mp4"
+    format: Literal["mp4", "webm", "mov", "gif", "webp", "png"] = "mp4"
 
 
 JobBody = Annotated[
@@ -230,6 +246,6 @@ class PathBody(Body):
     """The camera path of a stabilised video."""
 
     objects: Annotated[list[Label], Field(max_length=255)] = []
-    aspect: Annotated[str, Field(max_length=20)] = "16:9"
+    aspect: Annotated[str, Field(pattern=r"^(free|source|\d{1,4}[:x]\d{1,4})$")] = "16:9"
     strength: Annotated[float, Field(ge=0, le=1)] = 0.8
-    zoom: Annotated[float, Field(ge=0, le=10)] = 1.0
+    zoom: Annotated[float, Field(ge=0, le=1)] = 0.5

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Header
 from rotomask.app.app import App
 from rotomask.app.jobs_queue import ENDED
 from rotomask.app.refused import RefusedError
-from rotomask.app.routes.bodies import JobBody, JobChange
+from rotomask.app.routes.bodies import EffectBody, JobBody, JobChange
 
 Key = Annotated[str | None, Header(max_length=200)]
 
@@ -30,6 +30,8 @@ def job_routes(app: App) -> APIRouter:
             if value is not None
         }
         app.check_disk()
+        if isinstance(body, EffectBody):
+            params["media"] = app.media_settings(project, body.effect, body.settings)
         with app.database.transaction():
             row = app.projects.require(project)
             if row["state"] != "ready":

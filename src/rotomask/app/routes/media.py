@@ -53,6 +53,7 @@ def media_routes(app: App) -> APIRouter:
             raise RefusedError(400, "width", "w must be full or a width from 16 to 8192.")
         message = {"do": "frame", "media": media(app, project), "frame": index}
         answer = app.ask(message if w == "full" else {**message, "width": int(w)})
+        app.prepare(project, index)
         return Response(base64.b64decode(answer["data"]), media_type="image/jpeg", headers=KEPT)
 
     @router.get("/api/projects/{project}/{name}.jpg", response_class=Response)

@@ -57,7 +57,11 @@ def project_routes(app: App) -> APIRouter:
                 app.database.run("UPDATE project SET ui = ? WHERE id = ?", text, project)
             if body.name is not None:
                 app.projects.update(project, name=body.name)
-            return app.projects.summary(project)
+            summary = app.projects.summary(project)
+        frame = (body.ui or {}).get("frame")
+        if isinstance(frame, int) and 0 <= frame < summary["frame_count"]:
+            app.prepare(project, frame)
+        return summary
 
     @router.delete("/api/projects/{project}", status_code=204)
     def delete_project(project: str) -> Response:

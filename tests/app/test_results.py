@@ -39,7 +39,7 @@ def test_export_writes_files_for_download(server: Server, cut: str) -> None:
     job = server.run(cut, kind="export", formats=formats, feather=2.0)
     files = files_of(server, job, cut)
     assert sorted(files) == ["masks.zip", "overlay.gif", "overlay.mp4", "polygons.json"]
-    with av.open(io.BytesIO(files["overlay.mp4"])) as video:
+    with av.open(io.BytesIO(files["overlay.mp4"]), "r") as video:
         assert sum(1 for _ in video.decode(video=0)) == 12
         assert video.streams.audio
     with zipfile.ZipFile(io.BytesIO(files["masks.zip"])) as archive:
@@ -86,7 +86,7 @@ def test_effects_are_listed_shown_and_made(server: Server, cut: str) -> None:
     assert np.ptp(shown[30, 50]) < 12  # the background is grey
     assert np.ptp(shown[4, 4]) > 60  # the object is not
     job = server.run(cut, kind="effect", effect="outline", settings={}, format="mp4")
-    with av.open(io.BytesIO(files_of(server, job, cut)["outline.mp4"])) as video:
+    with av.open(io.BytesIO(files_of(server, job, cut)["outline.mp4"]), "r") as video:
         assert sum(1 for _ in video.decode(video=0)) == 12
     path = f"/api/projects/{cut}/jobs"
     body = {"kind": "effect", "effect": "outline", "settings": {"no-such": 1}}
@@ -129,7 +129,7 @@ def test_a_steady_camera(server: Server, cut: str) -> None:
         assert y + height <= HEIGHT + 0.01
     assert set(path["jitter"]) == {"before", "after"}
     job = server.run(cut, kind="stabilise", **body)
-    with av.open(io.BytesIO(files_of(server, job, cut)["stabilised.mp4"])) as video:
+    with av.open(io.BytesIO(files_of(server, job, cut)["stabilised.mp4"]), "r") as video:
         frames = list(video.decode(video=0))
     assert len(frames) == 12
     assert frames[0].width == frames[0].height

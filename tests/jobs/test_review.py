@@ -9,27 +9,11 @@ from PIL import Image
 from rotomask.cli import main
 from rotomask.errors import OptionError, OutputError
 from rotomask.jobs.cut import cut
-from rotomask.jobs.review import frame_confidence, read_confidence, review
+from rotomask.jobs.review import read_confidence, review
 from rotomask.masks import read_labels
 from tests.refine.demo_frames import DEMO
 
 CLIP = DEMO / "clip.mp4"
-
-
-def distribution(p):
-    objects = np.asarray(p, np.float32)
-    return np.concatenate([1 - objects.sum(0, keepdims=True), objects])
-
-
-def test_a_sure_mask_is_sure_and_a_faint_one_is_not():
-    sure, faint, small = (np.zeros((1, 20, 20)) for _ in range(3))
-    sure[0, 5:15, 5:15], faint[0, 5:15, 5:15] = 1.0, 0.55
-    assert frame_confidence(distribution(sure)) == 1
-    assert frame_confidence(distribution(faint)) < 0.2
-    assert frame_confidence(distribution(small)) == 1  # no object
-    both = np.concatenate([sure, np.zeros_like(sure)])
-    both[1, 16:19, 16:19] = 0.6
-    assert frame_confidence(distribution(both)) < 0.5  # of the least sure object
 
 
 def test_a_cut_is_reviewed_and_corrected_from_the_command_line(tmp_path, monkeypatch, capsys):

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from rotomask.jobs.progress import OnProgress
 
 EXIT_INTERRUPTED = 130
+MOST_STRETCHES = 5
+"""Uncertain stretches of a cut that are printed."""
 SECONDS_BETWEEN_LINES = 10.0
 """Time between two lines of progress where stderr is not a terminal."""
 
@@ -81,6 +83,10 @@ def print_cut(result: "CutResult") -> None:
         print(f"{result.frames} frames; {result.frames_segmented} segmented, {rate:.1f} frames/s")
     else:
         print(f"{result.frames} frames; all were finished before")
+    for stretch in result.uncertain[:MOST_STRETCHES]:
+        print(f"{stretch}; see rotomask review")
+    if len(result.uncertain) > MOST_STRETCHES:
+        print(f"{len(result.uncertain) - MOST_STRETCHES} more are in confidence.csv")
     print_outputs(result.outputs)
 
 

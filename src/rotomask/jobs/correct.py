@@ -21,7 +21,7 @@ import numpy.typing as npt
 from rotomask.arrays import Mask, Probabilities
 from rotomask.catalog import DEFAULT_MARKER, DEFAULT_MODEL, load_marker, with_settings
 from rotomask.errors import OptionError, OutputError
-from rotomask.files import output_errors
+from rotomask.files import complete_or_absent, output_errors
 from rotomask.jobs.carrying import (
     QUIET_FRAMES,
     corrected_mask,
@@ -30,6 +30,7 @@ from rotomask.jobs.carrying import (
     is_worth_carrying,
     nearness,
 )
+from rotomask.jobs.confidence import STORED, TABLE, store_confidences, write_table
 from rotomask.jobs.earlier import read_earlier
 from rotomask.jobs.folder import JobFolder, add_to
 from rotomask.jobs.job_options import RuntimeOptions
@@ -39,11 +40,15 @@ from rotomask.jobs.progress import OnProgress
 from rotomask.masks import read_labels, write_mask
 from rotomask.prompts import Marker, Prompt, Prompts
 from rotomask.segmenters.base import Segmenter
+from rotomask.segmenters.confidence import ConfidenceMeter, ObjectConfidence
+from rotomask.segmenters.follow import FollowedFrame
 from rotomask.video import Video, open_video
 
 FOLDER = "corrections"
 """Folder, in that of the cut, of the log and of the masks that each correction replaced."""
 LOG = f"{FOLDER}/log.json"
+CONFIDENCES = {Path(file).name: file for file in (STORED, TABLE)}
+"""Files about confidence, by the name under which they are backed up."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,6 +159,7 @@ def correct(
         references = reference_frames(cut, log) - {index}
         log.entries.append({"frame": index, "objects": list(ids)})
         change = _Change(opened, held, log.backups, index, ids, old, new)
+        change.back_up_confidence()
         change.replace(index, new)
         log.write(held)
         if change.is_worth_carrying:
@@ -161,6 +167,7 @@ def correct(
             for redone, _ in enumerate(change.carry(segmenter, references, options.to_the_end), 1):
                 if on_progress is not None:
                     on_progress("correct", redone, None)
+        write_table(held, opened)
     return CorrectResult(
         folder=cut,
         frame_index=index,
@@ -184,7 +191,7 @@ def _load(options: CorrectOptions) -> Segmenter:
 def _held(root: Path, video: Video | None) -> Iterator[JobFolder]:
     """The folder of a cut, held to replace its masks."""
     masks = [f"masks/{file.name}" for file in sorted((root / "masks").glob("*.png"))]
-    with add_to(root, masks, [] if video is None else [video.path]) as held:
+    with add_to(root, [*masks, TABLE], [] if video is None else [video.path]) as held:
         if not (root / FOLDER).exists():
             with output_errors(root):
                 held.journal.record_tree(FOLDER)
@@ -206,7 +213,10 @@ def undo_correction(folder: str | Path) -> int:
     with _held(root, None) as held:
         log = CorrectionLog.read(root)
         for backup in sorted((root / log.backups).iterdir()):
-            with held.write(f"masks/{backup.name}") as temporary:
+            path = CONFIDENCES.get(backup.name, f"masks/{backup.name}")
+            is_private = path == STORED  # it grows by lines, so that no record has its content
+            writing = complete_or_absent(root / path) if is_private else held.write(path)
+            with writing as temporary:
                 shutil.copyfile(backup, temporary)
         shutil.rmtree(root / log.backups)
         entry = log.entries.pop()
@@ -284,6 +294,16 @@ class _Change:
                 shutil.copyfile(file, temporary)
         write_mask(file, labels, self.folder.commit)
 
+    def back_up_confidence(self) -> None:
+        """Keep what is known of the masks; the corrected objects are certain in this frame."""
+        for name, file in CONFIDENCES.items():
+            if (self.folder.root / file).is_file():
+                with self.folder.write(f"{self.backups}/{name}") as temporary:
+                    shutil.copyfile(self.folder.root / file, temporary)
+        certain = ObjectConfidence(value=1.0, reason="corrected")
+        if (self.folder.root / STORED).is_file():
+            store_confidences(self.folder, self.index, dict.fromkeys(self.ids, certain))
+
     def carry(self, segmenter: Segmenter, references: set[int], to_the_end: bool) -> Iterator[int]:
         """Redo the frames on both sides; gives the number of each frame that was redone."""
         after = min((i for i in references if i > self.index), default=None)
@@ -299,10 +319,11 @@ class _Change:
             start, stop = 0 if limit is None else limit + 1, self.index + 1
         else:
             start, stop = self.index, self.video.frame_count if limit is None else limit
-        quiet = 0
+        quiet, meter = 0, ConfidenceMeter()
         for frame in self.video.frames(start, stop, reverse=reverse):
             if frame.index == self.index:
                 segmenter.start(frame.image, self.new)
+                meter.add_reference(frame.index, frame.image, self.new)
                 continue
             if not mask_file(self.folder.root, self.video, frame.index).is_file():
                 return  # the cut was of a range of frames
@@ -312,6 +333,10 @@ class _Change:
             quiet = quiet + 1 if is_quiet(old, labels, self.ids) else 0
             if not np.array_equal(labels, old):
                 self.replace(frame.index, labels)
+            step = FollowedFrame(frame.index, frame.image, labels, probabilities, "segmented")
+            values = meter.measure(step, segmenter.object_ids)
+            corrected = {k: value for k, value in values.items() if k in self.ids}
+            store_confidences(self.folder, frame.index, corrected)
             yield frame.index
             if quiet >= QUIET_FRAMES and not to_the_end and not self.is_large:
                 return

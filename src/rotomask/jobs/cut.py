@@ -21,6 +21,13 @@ from rotomask.catalog import DEFAULT_MARKER, find_then_follow, with_settings
 from rotomask.errors import OptionError, TruncatedVideoError
 from rotomask.export import FORMATS, export
 from rotomask.export.exporting import output_files
+from rotomask.jobs.confidence import (
+    TABLE,
+    ConfidenceRecorder,
+    UncertainStretch,
+    resume_recorder,
+    write_table,
+)
 from rotomask.jobs.earlier import EarlierRecord, file_text, found_annotations, refinements_text
 from rotomask.jobs.finding import Search, discover, find_reference
 from rotomask.jobs.fingerprints import (
@@ -40,7 +47,6 @@ from rotomask.jobs.mask_files import MaskFiles, mask_paths
 from rotomask.jobs.model_settings import ModelSettings
 from rotomask.jobs.progress import OnProgress as OnProgress  # the command line imports it from here
 from rotomask.jobs.reference_masks import MaskSource, mask_files, read_annotations
-from rotomask.jobs.review import store_confidence
 from rotomask.jobs.snapshots import Snapshots
 from rotomask.masks import object_ids
 from rotomask.prompts import Prompts
@@ -103,6 +109,8 @@ class CutResult:
     """Time to segment them, with reading and writing, without export."""
     outputs: dict[str, Path]
     """Format -> file or folder; `masks` is always among them."""
+    uncertain: tuple[UncertainStretch, ...] = ()
+    """Where masks are probably wrong, by object and frame."""
 
 
 def cut(
@@ -239,16 +247,19 @@ def _follow_pass(
     snapshots = Snapshots(work.masks.folder, frames)
     finished = {index for index in frames.indices if work.masks.is_finished(index)}
     masks, remaining = work.masks, snapshots.restore(segmenter, finished)
+    recorder = ConfidenceRecorder(masks.folder)
     if remaining is None:
         remaining = frames
     else:
+        if remaining:
+            references = {index: known.labels for index, known in annotations.items()}
+            recorder = resume_recorder(masks, frames, remaining.indices[0], references)
         masks = replace(work.masks, replays=True)
         work.count(frames.indices[: len(frames) - len(remaining)])
     source, started = VideoFrames(work.video), remaining is not frames
     for followed in follow_pass(segmenter, source, remaining, annotations, masks, started=started):
         is_new = followed.origin == "segmented" and followed.index not in finished
-        if is_new and followed.probabilities is not None:
-            store_confidence(work.masks.folder, followed.index, followed.probabilities)
+        recorder.record(followed, segmenter.object_ids)
         work.count([followed.index], segmented=int(is_new))
         snapshots.save(segmenter, followed)
 
@@ -313,6 +324,7 @@ def _finish(work: _Work, ids: set[int]) -> CutResult:
     """Render the outputs and report."""
     root = work.masks.folder.root
     outputs = {"masks": root / "masks"}
+    uncertain = write_table(work.masks.folder, work.video)
     if work.options.formats:
         try:
             outputs |= _export(work)
@@ -330,6 +342,7 @@ def _finish(work: _Work, ids: set[int]) -> CutResult:
         frames_segmented=work.segmented,
         seconds=work.seconds,
         outputs=outputs,
+        uncertain=uncertain,
     )
 
 
@@ -395,7 +408,7 @@ def _request(
         command="cut",
         settings=settings,
         added=[*mask_paths(names, soft=_is_soft(options)), *found],
-        replaced=[path for path in rendered if not path.startswith("mattes/")],
+        replaced=[TABLE, *(path for path in rendered if not path.startswith("mattes/"))],
         inputs=[video.path, *mask_files([options.weights])],
         earlier=EarlierRecord(
             file=MANIFEST,

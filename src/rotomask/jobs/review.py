@@ -1,24 +1,18 @@
 """Which frames of a cut most need a look: the segmenter's confidence, stored frame by frame."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
-from rotomask.arrays import Probabilities
 from rotomask.errors import OptionError, OutputError
-from rotomask.files import output_errors
+from rotomask.jobs.confidence import read_confidences
 from rotomask.jobs.correct import CorrectionLog, read_cut_mask, reference_frames
 from rotomask.jobs.doubt import least_confident
-from rotomask.jobs.folder import JobFolder, add_to
-from rotomask.jobs.manifest import PRIVATE
+from rotomask.jobs.folder import add_to
 from rotomask.render import contact_sheet, overlay
 from rotomask.video import Video, open_video
 
-CONFIDENCE = f"{PRIVATE}/confidence.jsonl"
-"""File, in the folder of a cut, of a line a segmented frame."""
 SHEET = "review.png"
 
 
@@ -42,53 +36,14 @@ class ReviewResult:
     """A picture of them with their masks."""
 
 
-def frame_confidence(probabilities: Probabilities) -> float:
-    """How sure a segmenter is of a frame, 0 to 1: that of the object it is least sure of.
-
-    One minus the doubt min(p, 1 - p), added up over the frame, per half of the object's soft area.
-    An object's outline is always in doubt; one of a wrong or fading mask is so all over. Without
-    any object the frame counts as sure.
-
-    Args:
-        probabilities: O+1×H×W, background first.
-    """
-    objects = probabilities[1:]
-    doubt = np.minimum(objects, 1 - objects).sum((1, 2))
-    area = objects.sum((1, 2))
-    seen = area >= 1
-    if not seen.any():
-        return 1.0
-    return float(np.clip(1 - 2 * doubt[seen] / area[seen], 0, 1).min())
-
-
-def store_confidence(folder: JobFolder, index: int, probabilities: Probabilities) -> None:
-    """Add a segmented frame's confidence to the cut's file."""
-    line = {"frame": index, "confidence": round(frame_confidence(probabilities), 4)}
-    path = folder.root / CONFIDENCE
-    with output_errors(path), path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
-
-
 def read_confidence(folder: Path) -> dict[int, float]:
-    """Confidence by frame; of a frame that was segmented again, the last one.
+    """Confidence by frame: that of the object with the lowest.
 
     Raises:
         OutputError: If the cut stored none.
     """
-    try:
-        lines = (folder / CONFIDENCE).read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise OutputError(
-            f"{folder} has no {CONFIDENCE}: it is no cut of this version, or has no segmented frame"
-        ) from error
-    values: dict[int, float] = {}
-    for text in lines:
-        try:
-            line = json.loads(text)
-        except ValueError:  # the last line of a job that was killed
-            continue
-        values[int(line["frame"])] = float(line["confidence"])
-    return values
+    stored = read_confidences(folder)
+    return {i: min(c.value for c in objects.values()) for i, objects in stored.items() if objects}
 
 
 def review(

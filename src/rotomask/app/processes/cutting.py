@@ -34,8 +34,8 @@ from rotomask.jobs.carrying import (
     labels_of,
     nearness,
 )
-from rotomask.jobs.review import frame_confidence
 from rotomask.segmenters.base import Segmenter
+from rotomask.segmenters.confidence import frame_confidence
 from rotomask.segmenters.follow import Annotation, Pass
 from rotomask.video import Video
 

@@ -1,0 +1,367 @@
+"""Confidence: how well a mask probably fits, for each object and frame, without the truth.
+
+`ConfidenceMeter` looks at each frame that a segmenter follows and predicts the region similarity J
+of every object. It sees what changes when an object is lost, jumps to a look-alike or falls into
+parts: how sure the probabilities are, whether area, shape and place go on from the frame before,
+and whether the colours are still those of the reference frame and differ from the surroundings.
+The prediction is a logistic regression; `python -m studies.confidence` fits it to the sequences of
+DAVIS-2016 train and measures it on others.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from rotomask.arrays import Frame, Mask, Probabilities
+from rotomask.segmenters.follow import FollowedFrame
+
+SHORT_SIDE = 240
+"""Frames are measured at this short side at most, px."""
+COLOUR_BINS = (6, 8, 8)
+"""Bins of lightness, a and b of a histogram in CIE Lab."""
+LEFT_CONFIDENCE, LOST_CONFIDENCE = 0.8, 0.2
+"""Of an object that is gone: it touched the border of the frame when it was last seen, or not."""
+TOUCHES_BORDER = 0.2
+"""Pixels on the border per root of the area, from which an object may be leaving the frame."""
+
+UNCERTAIN = 0.7
+"""Confidence below which a mask is worth a look: in a tenth of the frames of held-out videos with
+J of 0.5 and more, and most of those with less."""
+
+FEATURES: dict[str, str] = {
+    "expected_iou": "IoU of the mask with the truth that the probabilities expect",
+    "mean_probability": "mean probability inside the mask",
+    "shape_iou": "IoU with the mask of the frame before, moved onto this one by the centre",
+    "area_step": "|log| of the area's ratio to the frame before, at most 2",
+    "jump": "way of the centre since the frame before, per root of the area, at most 3",
+    "reference_colour": "similarity of the colours to the nearest reference mask's, 0 to 1",
+    "previous_colour": "similarity of the colours to those of the frame before, 0 to 1",
+    "ring_colour": "similarity of the colours to those around the object, 0 to 1",
+    "parts": "area outside the largest part, as a fraction, beyond that of a reference mask",
+    "border": "pixels on the border of the frame per root of the area, at most 3",
+    "reference_area": "|log| of the area's ratio to the nearest reference mask, at most 3",
+    "log_area": "log of the area in px at the measured size, per 10",
+}
+"""What is measured of a mask, in the order of `WEIGHTS`."""
+
+WEIGHTS: dict[str, float] = {
+    "expected_iou": 3.603,
+    "mean_probability": 1.669,
+    "shape_iou": 0.529,
+    "area_step": 0.117,
+    "jump": -0.162,
+    "reference_colour": 2.748,
+    "previous_colour": -0.484,
+    "ring_colour": -0.477,
+    "parts": -1.175,
+    "border": 0.089,
+    "reference_area": 0.039,
+    "log_area": 0.432,
+}
+BIAS = -5.445
+
+REASONS: dict[str, tuple[str, ...]] = {
+    "unsure": ("expected_iou", "mean_probability"),
+    "changes shape": ("shape_iou", "area_step", "reference_area", "log_area"),
+    "jumps": ("jump",),
+    "other colours": ("reference_colour", "previous_colour"),
+    "like its surroundings": ("ring_colour",),
+    "in parts": ("parts",),
+    "at the border": ("border",),
+}
+"""Each reason for a low confidence, and the features that speak for it."""
+TYPICAL: dict[str, float] = {
+    "expected_iou": 0.895,
+    "mean_probability": 0.943,
+    "shape_iou": 0.742,
+    "area_step": 0.062,
+    "jump": 0.098,
+    "reference_colour": 0.974,
+    "previous_colour": 0.993,
+    "ring_colour": 0.633,
+    "parts": 0.0,
+    "border": 0.0,
+    "reference_area": 0.21,
+    "log_area": 0.849,
+}
+"""Medians of the features of masks with J of 0.8 and more."""
+
+Histogram = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectConfidence:
+    """How well an object's mask of one frame probably fits."""
+
+    value: float
+    """Predicted J, 0 to 1."""
+    reason: str
+    """What lowers it most: a name of `REASONS`, ``lost`` or ``left``."""
+
+    @property
+    def is_uncertain(self) -> bool:
+        """Whether the mask is worth a look."""
+        return self.value < UNCERTAIN
+
+
+@dataclass(frozen=True, eq=False)
+class _Appearance:
+    """An object in one frame."""
+
+    index: int
+    mask: npt.NDArray[np.bool_]
+    """H×W at the measured size, with a pixel at least."""
+    area: int
+    centre: tuple[float, float]
+    """x, y."""
+    box: tuple[int, int, int, int]
+    """x0, y0, x1, y1; the last two one past the mask."""
+    colours: Histogram
+    parts: float
+    border: float
+
+
+@dataclass
+class ConfidenceMeter:
+    """The confidence of every object, frame by frame, through one pass over a video."""
+
+    _references: dict[int, list[_Appearance]] = field(default_factory=dict)
+    _last: dict[int, _Appearance] = field(default_factory=dict)
+    """Of each object the latest frame that shows it."""
+
+    def add_reference(
+        self, index: int, frame: Frame, labels: Mask, *, is_last: bool = True
+    ) -> None:
+        """Take a true mask as reference.
+
+        Args:
+            index: The frame's number.
+            frame: H×W×3 uint8 RGB.
+            labels: H×W integers.
+            is_last: Whether it is the frame before the next one that is measured.
+        """
+        for object_id, seen in _appearances(index, _to_lab(frame), labels).items():
+            self._references.setdefault(object_id, []).append(seen)
+            if is_last:
+                self._last[object_id] = seen
+
+    def look_back(self, index: int, frame: Frame, labels: Mask) -> bool:
+        """Take the mask of an earlier frame for the objects that no later one showed.
+
+        A resumed pass calls it with the frames before it, the latest first.
+
+        Returns:
+            Whether every object with a reference has been seen now.
+        """
+        for object_id, seen in _appearances(index, _to_lab(frame), labels).items():
+            self._last.setdefault(object_id, seen)
+        return self._references.keys() <= self._last.keys()
+
+    def measure(
+        self, followed: FollowedFrame, object_ids: Sequence[int]
+    ) -> dict[int, ObjectConfidence]:
+        """Confidence of each object in the next frame of a pass.
+
+        Args:
+            followed: The frame, its labels and, where it was segmented, its probabilities. A
+                reference or a correction becomes a reference.
+            object_ids: Ids of the rows 1.. of the probabilities.
+
+        Returns:
+            By object id; empty for a reference frame, a correction, and where nothing was
+            segmented.
+        """
+        before = dict(self._last)
+        confidences = {}
+        for object_id, values in self.features(followed, object_ids).items():
+            if values is not None:
+                confidences[object_id] = predict(values)
+                continue
+            last = before.get(object_id)
+            has_left = last is not None and last.border >= TOUCHES_BORDER
+            confidences[object_id] = ObjectConfidence(
+                value=LEFT_CONFIDENCE if has_left else LOST_CONFIDENCE,
+                reason="left" if has_left else "lost",
+            )
+        return confidences
+
+    def features(
+        self, followed: FollowedFrame, object_ids: Sequence[int]
+    ) -> dict[int, dict[str, float] | None]:
+        """What `measure` predicts from: the features of each object, None where it is gone."""
+        if followed.origin in ("reference", "correction"):
+            self.add_reference(followed.index, followed.frame, followed.labels)
+            return {}
+        if followed.probabilities is None:
+            if followed.origin == "finished":
+                lab = _to_lab(followed.frame)
+                self._last |= _appearances(followed.index, lab, followed.labels)
+            return {}
+        lab = _to_lab(followed.frame)
+        small = _resized(followed.probabilities, lab.shape[:2])  # O+1×H×W
+        labels = small.argmax(0)
+        measured: dict[int, dict[str, float] | None] = {}
+        for row, object_id in enumerate(object_ids, start=1):
+            references, mask = self._references.get(object_id), labels == row
+            if references is None:
+                continue
+            measured[object_id] = None
+            if mask.any():
+                seen, last = _appearance(followed.index, lab, mask), self._last.get(object_id)
+                measured[object_id] = _features(seen, lab, small[row], references, last)
+                self._last[object_id] = seen
+        return measured
+
+
+def frame_confidence(probabilities: Probabilities) -> float:
+    """How sure a segmenter is of a frame by itself, 0 to 1: of the object it is least sure of.
+
+    For a frame whose neighbours are not at hand, such as one blended of two directions.
+
+    One minus the doubt min(p, 1 - p), added up over the frame, per half of the object's soft area.
+    An object's outline is always in doubt; one of a wrong or fading mask is so all over. Without
+    any object the frame counts as sure.
+
+    Args:
+        probabilities: O+1×H×W, background first.
+    """
+    objects = probabilities[1:]
+    doubt = np.minimum(objects, 1 - objects).sum((1, 2))
+    area = objects.sum((1, 2))
+    seen = area >= 1
+    if not seen.any():
+        return 1.0
+    return float(np.clip(1 - 2 * doubt[seen] / area[seen], 0, 1).min())
+
+
+def predict(values: Mapping[str, float]) -> ObjectConfidence:
+    """The confidence for measured features.
+
+    Args:
+        values: By the names of `FEATURES`.
+    """
+    score = BIAS + sum(WEIGHTS[name] * values[name] for name in FEATURES)
+    lowered = {
+        reason: sum(WEIGHTS[name] * (values[name] - TYPICAL[name]) for name in names)
+        for reason, names in REASONS.items()
+    }
+    value = 1 / (1 + float(np.exp(-score)))
+    return ObjectConfidence(value=value, reason=min(lowered, key=lambda reason: lowered[reason]))
+
+
+def _features(
+    seen: _Appearance,
+    lab: Frame,
+    probability: npt.NDArray[np.float32],
+    references: Sequence[_Appearance],
+    last: _Appearance | None,
+) -> dict[str, float]:
+    """The features of a mask; `FEATURES` says what each is."""
+    inside = float(probability[seen.mask].sum())
+    outside = float(probability.sum()) - inside
+    near = min(references, key=lambda reference: abs(reference.index - seen.index))
+    values = {
+        # Expected intersection and union where each pixel is the object's with its probability.
+        "expected_iou": inside / (seen.area + outside),
+        "mean_probability": inside / seen.area,
+        "shape_iou": 0.0,
+        "area_step": 2.0,
+        "jump": 3.0,
+        "reference_colour": max(_similarity(seen.colours, r.colours) for r in references),
+        "previous_colour": 0.0,
+        "ring_colour": _similarity(seen.colours, _ring_colours(lab, seen)),
+        "parts": max(0.0, seen.parts - max(r.parts for r in references)),
+        "border": min(seen.border, 3.0),
+        "reference_area": min(abs(np.log(seen.area / near.area)), 3.0),
+        "log_area": float(np.log(seen.area)) / 10,
+    }
+    if last is not None:
+        dx, dy = (a - b for a, b in zip(seen.centre, last.centre, strict=True))
+        values["shape_iou"] = _moved_iou(last.mask, seen.mask, round(dx), round(dy))
+        values["area_step"] = min(abs(np.log(seen.area / last.area)), 2.0)
+        values["jump"] = min(float(np.hypot(dx, dy) / np.sqrt(seen.area)), 3.0)
+        values["previous_colour"] = _similarity(seen.colours, last.colours)
+    return values
+
+
+def _moved_iou(
+    before: npt.NDArray[np.bool_], after: npt.NDArray[np.bool_], dx: int, dy: int
+) -> float:
+    """IoU of two masks H×W, the first moved; what leaves the frame does not come back."""
+    shift = np.array([[1, 0, dx], [0, 1, dy]], np.float32)
+    size = (before.shape[1], before.shape[0])
+    moved = cv2.warpAffine(before.astype(np.uint8), shift, size, flags=cv2.INTER_NEAREST) > 0
+    return float((moved & after).sum() / (moved | after).sum())
+
+
+def _appearances(index: int, lab: Frame, labels: Mask) -> dict[int, _Appearance]:
+    """Each object of a label mask that has a pixel at the measured size."""
+    seen = {}
+    for object_id in np.unique(labels):
+        whole = (labels == object_id).astype(np.float32)[None]
+        mask = _resized(whole, lab.shape[:2])[0] >= 0.5
+        if object_id and mask.any():
+            seen[int(object_id)] = _appearance(index, lab, mask)
+    return seen
+
+
+def _appearance(index: int, lab: Frame, mask: npt.NDArray[np.bool_]) -> _Appearance:
+    """An object whose mask H×W has a pixel at least."""
+    small = mask.astype(np.uint8)
+    area = int(small.sum())
+    _, _, parts, _ = cv2.connectedComponentsWithStats(small)
+    x, y, width, height = cv2.boundingRect(small)
+    ys, xs = np.nonzero(mask)
+    on_border = int(mask[0].sum() + mask[-1].sum() + mask[:, 0].sum() + mask[:, -1].sum())
+    return _Appearance(
+        index=index,
+        mask=mask,
+        area=area,
+        centre=(float(xs.mean()), float(ys.mean())),
+        box=(x, y, x + width, y + height),
+        colours=_colours(lab, small),
+        parts=1 - float(parts[1:, cv2.CC_STAT_AREA].max()) / area,
+        border=on_border / float(np.sqrt(area)),
+    )
+
+
+def _ring_colours(lab: Frame, seen: _Appearance) -> Histogram:
+    """Colours around an object, in a ring as wide as a quarter of the root of its area."""
+    radius = max(3, int(np.sqrt(seen.area) / 4))
+    x0, y0, x1, y1 = seen.box
+    rows, columns = slice(max(0, y0 - radius), y1 + radius), slice(max(0, x0 - radius), x1 + radius)
+    mask = seen.mask[rows, columns].astype(np.uint8)
+    kernel = np.ones((2 * radius + 1, 2 * radius + 1), np.uint8)
+    ring = np.asarray(cv2.dilate(mask, kernel) - mask, np.uint8)
+    return _colours(np.ascontiguousarray(lab[rows, columns]), ring)
+
+
+def _colours(lab: Frame, mask: npt.NDArray[np.uint8]) -> Histogram:
+    """Roots of the colours' frequencies, flat; zeros without a pixel."""
+    ranges = [0.0, 256.0] * 3
+    counts = cv2.calcHist([lab], [0, 1, 2], mask, list(COLOUR_BINS), ranges).reshape(-1)
+    frequencies = np.asarray(counts, np.float32) / max(float(counts.sum()), 1.0)
+    return np.asarray(np.sqrt(frequencies), np.float32)
+
+
+def _similarity(a: Histogram, b: Histogram) -> float:
+    """Bhattacharyya coefficient of two histograms of roots, 0 to 1."""
+    return float(a @ b)
+
+
+def _to_lab(frame: Frame) -> Frame:
+    """The frame in CIE Lab, uint8, at the measured size."""
+    height, width = frame.shape[:2]
+    factor = min(1.0, SHORT_SIDE / min(height, width))
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    small = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2LAB), np.uint8)
+
+
+def _resized(maps: Probabilities, size: tuple[int, ...]) -> Probabilities:
+    """C×H×W float maps at another height and width, averaged over areas."""
+    height, width = size
+    return np.stack([cv2.resize(m, (width, height), interpolation=cv2.INTER_AREA) for m in maps])

@@ -15,6 +15,7 @@ from tests.app.serving import Server
 from tests.app.test_server import BLOCK, masks_of
 
 HEIGHT, WIDTH = SIZE
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 from PIL import Image
 
 from tests.app.conftest import SIZE
@@ -86,6 +87,7 @@ def test_marks_are_answered_and_undone_and_stay(server: Server, project: str) ->
     assert [m["mark"]["kind"] for m in server.get(path)["marks"]] == ["polygon", "brush", "brush"]
 
 
+@pytest.mark.slow
 def test_clicks_and_scribbles_ask_the_networks(server: Server, project: str) -> None:
     click = {"kind": "click", "x": 12, "y": 10, "positive": True}
     box = {"kind": "box", "x": 0, "y": 0, "width": 33, "height": 25}

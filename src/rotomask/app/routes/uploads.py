@@ -79,13 +79,12 @@ async def _append(app: App, upload: str, request: Request, room: int) -> None:
             except TimeoutError:
                 raise RefusedError(408, "slow", "The bytes stopped coming.") from None
             room -= len(part)
-            if room < 0:
-                raise RefusedError(
-                    413, "too-large", "More bytes came than were announced.", "Begin again."
-                )
-            await run_in_threadpool(file.write, part)
+            if room >= 0:
+                await run_in_threadpool(file.write, part)
         file.flush()
         await run_in_threadpool(os.fsync, file.fileno())
+    if room < 0:
+        raise RefusedError(413, "too-large", "More bytes came than were announced.", "Begin again.")
 
 
 def _offset(status: int, offset: int) -> Response:

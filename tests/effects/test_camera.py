@@ -40,7 +40,7 @@ def tracks(draw):
     return ObjectTrack(centres, sizes)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     moving=tracks(),
     size=st.tuples(st.integers(16, 1200), st.integers(16, 1200)),

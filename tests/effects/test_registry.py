@@ -92,7 +92,11 @@ def test_a_corrected_mask_is_seen(tmp_path):
     ("name", "values", "message"),
     [
         ("blurr", {}, "there is no effect 'blurr'; choose from blur-background"),
-        ("erase", {"radius": 3}, "there is no setting 'radius'; there are margin, shadow, amount"),
+        (
+            "erase",
+            {"radius": 3},
+            "there is no setting 'radius'; there are margin, below, shadow, amount",
+        ),
         ("outline", {"width": 11}, "width goes from 0 to 10, got 11"),
         ("outline", {"width": "wide"}, "width takes a number, got 'wide'"),
         ("outline", {"width": float("nan")}, "width takes a number"),

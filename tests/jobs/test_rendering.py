@@ -169,7 +169,7 @@ def test_frames_without_masks_are_told(tmp_path):
 
 
 def test_unknown_names_are_told(cut, tmp_path):
-    with pytest.raises(OptionError, match="erase has no setting 'radius'; it has margin, shadow"):
+    with pytest.raises(OptionError, match="erase has no setting 'radius'; it has margin, below"):
         rotomask.effect("erase", cut[0], cut[1], tmp_path / "a.mp4", radius=3)
     with pytest.raises(OptionError, match="stabilise has no setting 'speed'; it has framing, zoom"):
         rotomask.stabilise(cut[0], cut[1], tmp_path / "a.mp4", speed=3)

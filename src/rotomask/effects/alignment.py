@@ -20,7 +20,7 @@ Homography = npt.NDArray[np.float64]
 Bool = npt.NDArray[np.bool_]
 
 MOST_FEATURES = 900
-MATCHING_WIDTH = 640
+MATCHING_WIDTH = 480
 """Width at which features are looked for, px."""
 FEWEST_INLIERS = 14
 INLIER_PX = 2.5
@@ -41,6 +41,7 @@ class Alignment:
         self._scene = scene
         self._features: Recent[tuple[Array, Array]] = Recent(_KEPT_FEATURES)
         self._homographies: dict[tuple[int, int], Homography] = {}
+        self._detail: dict[int, float] = {}
 
     def homography(self, source: int, target: int) -> Homography:
         """Where points of a source frame are in a target frame.
@@ -63,6 +64,20 @@ class Alignment:
                         made = self.homography(middle, target) @ self.homography(source, middle)
             self._homographies[source, target] = made / made[2, 2]
         return self._homographies[source, target]
+
+    def detail(self, index: int) -> float:
+        """How sharp the background of a frame is: mean difference of neighbouring pixels, 0-255.
+
+        Frames of a swinging camera have little. It compares frames of one shot only.
+        """
+        if index not in self._detail:
+            image = self._scene.frame(index).image
+            luma = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
+            free = ~self._scene.mask(index, selected=False)
+            steps = np.abs(np.diff(luma, axis=1))[1:] + np.abs(np.diff(luma, axis=0))[:, 1:]
+            kept = free[1:, 1:]
+            self._detail[index] = float(steps[kept].mean()) if kept.any() else 0.0
+        return self._detail[index]
 
     def _direct(self, source: int, target: int) -> Homography | None:
         """The homography by features in both frames; None if too few match."""
@@ -89,12 +104,12 @@ class Alignment:
         known = self._features.get(index)
         if known is not None:
             return known
-        cutout = self._scene.cutout(index)
+        image = self._scene.frame(index).image
         height, width = self._scene.size
         factor = min(1.0, MATCHING_WIDTH / width)
         size = (max(1, round(width * factor)), max(1, round(height * factor)))
-        small = cv2.resize(cutout.image, size, interpolation=cv2.INTER_AREA)
-        objects = ((cutout.labels > 0) | (cutout.alpha > 0.05)).astype(np.uint8)
+        small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        objects = self._scene.mask(index, selected=False).astype(np.uint8)
         grown = cv2.dilate(objects, np.ones((9, 9), np.uint8))
         free = (cv2.resize(grown, size, interpolation=cv2.INTER_NEAREST) == 0).astype(np.uint8)
         sift = cv2.SIFT.create(nfeatures=MOST_FEATURES, contrastThreshold=0.02)

@@ -19,9 +19,10 @@ class Erase(Settings):
     margin: float = options.number(
         1.2, 0, 10, "How far beyond the object's edge is erased.", unit="%"
     )
-    shadow: float = options.number(
-        2, 0, 20, "How far below it, for a shadow on the ground.", unit="%"
+    below: float = options.number(
+        2, 0, 20, "How far below it, where it meets the ground.", unit="%"
     )
+    shadow: bool = options.flag(True, "Erase its shadow, too: what other frames show brighter.")
     amount: float = options.number(1, 0, 1, "1: gone; less: a ghost of the object stays.")
 
 

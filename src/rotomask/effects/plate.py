@@ -1,11 +1,12 @@
 """The clean plate: the background of every frame without the objects, from other frames.
 
-Every `KEY_STEP`-th frame is a key. Its hole, where the objects are, is filled from the other keys,
-nearest first, aligned by homography and by what parallax leaves; what no key shows is taken from
-the plate of the key before, towards the middle of the stretch, so that it stays the same, and
-painted in at the middle key. All other frames take their hole from the keys on both sides. Seams
-are removed by spreading the difference at the rim over the filling (mean-value cloning, Farbman et
-al. 2009, by a pull-push pyramid).
+Of every `KEY_STEP` frames the sharpest is a key. Its hole, where the objects are, is filled from
+the other keys, near and sharp ones first, aligned by homography and by what parallax leaves. What
+no key shows is taken from the plate of the next key towards the middle of the stretch, so that it
+stays the same, and painted in at the middle key. All other frames take their hole from the keys on
+both sides, blurred as the frame is where the camera swings. Seams are removed by spreading the
+difference at the rim over the filling (mean-value cloning, Farbman et al. 2009, by a pull-push
+pyramid).
 """
 
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from rotomask.effects.painting import paint_in
 from rotomask.effects.reader import Recent
 
 if TYPE_CHECKING:
-    from rotomask.effects.scene import Cutout, Scene
+    from rotomask.effects.scene import Scene
 from rotomask.matting import fill_smoothly
 
 Pixels = npt.NDArray[np.uint8]
@@ -35,7 +36,11 @@ STRETCH_KEYS = 16
 FARTHEST_KEYS = 16
 """How many keys away a source of a key may be."""
 FEWEST_FRESH = 0.04
-"""A source must fill at least this part of the hole."""
+"""A source must fill at least this part of what is still open."""
+LEAST_DETAIL = 0.6
+"""A source must have at least this part of the key's detail; else texture is painted in."""
+BLUR_COST = 12.0
+"""How many keys farther away a sharp source may be than one with half its detail."""
 WORST_RIM = 28.0
 """Largest mean difference at the hole's rim of a source that is used, 0-255."""
 
@@ -47,6 +52,16 @@ class Margins:
     around: float = 0.012
     below: float = 0.02
     """Also downwards, where the shadow falls."""
+    shadow: bool = True
+    """Whether the shadow is looked for: what is darker than in other frames."""
+
+
+SHADOW_REACH = Margins(around=0.05, below=0.14)
+"""How far from an object its shadow may be."""
+SHADOW_SOURCES = 3
+"""Frames with which a key is compared to find the shadow."""
+SHADOW_DARKNESS = 0.82
+"""A shadow is at most so bright, compared with the same place without it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +72,18 @@ class _Filled:
     """H×W×3, 0 to 255."""
     seen: Array
     """H×W: 1 where a frame shows it, 0 where it is painted in."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Shown:
+    """What one frame shows of another's surroundings, aligned."""
+
+    picture: Array
+    """H×W×3, 0 to 255, as bright as the other frame."""
+    free: Bool
+    """H×W: where it shows the background."""
+    surely: Bool
+    """H×W: where no shadow of its objects can be, either."""
 
 
 class Plate:
@@ -76,6 +103,7 @@ class Plate:
         self.margins = margins or Margins()
         self._keys: Recent[_Filled] = Recent(2 * STRETCH_KEYS + 8)
         self._pictures: Recent[Pixels] = Recent(4)
+        self._slots: dict[int, int | None] = {}
 
     def picture(self, index: int) -> Pixels:
         """A frame without the objects: H×W×3 uint8. Pixels away from them are the frame's own."""
@@ -87,45 +115,69 @@ class Plate:
 
     def hole(self, index: int) -> Bool:
         """The pixels of a frame that are replaced, H×W."""
-        return grown_hole(self._scene.cutout(index).alpha > 0.04, self.margins)
+        return grown_hole(self._scene.mask(index, selected=True), self.margins)
 
     def _make(self, index: int) -> Pixels:
-        cutout, hole = self._scene.cutout(index), self.hole(index)
+        image, hole = self._scene.frame(index).image, self.hole(index)
         if not hole.any():
-            return cutout.image
+            return image
         before, after = self._keys_around(index)
+        here = self._objects(index) > 0
+        plates = {key: self._carried(self._key(key), key, index) for key in {before, after}}
+        if self.margins.shadow:
+            for picture, valid, seen in plates.values():
+                clean = _with_light(picture, image, valid & ~here)
+                hole |= shadow_of(image, clean, hole, valid & (seen > 0.98))
         total = np.zeros((*hole.shape, 3), np.float32)
         weights = np.zeros((*hole.shape, 1), np.float32)
         for key, share in ((before, after - index), (after, index - before)):
             part = 1.0 if before == after else share / (after - before)
             if part <= 0:
                 continue
-            filled = self._key(key)
-            picture, valid, seen = self._carried(filled, key, index)
-            fitted = fit_rim(picture, cutout.image, hole, valid & ~hole)
+            picture, valid, seen = plates[key]
+            shared = valid & ~here & ~hole
+            picture = as_blurred(picture, image, hole, shared)
+            fitted = fit_rim(picture, image, hole, shared)
             # A small weight where a key shows nothing keeps the sum above 0.
             weight = part * (0.02 + 0.98 * seen * valid)
             total += fitted * weight[..., None]
             weights += weight[..., None]
-        return blend_hole(cutout.image, (total / weights).astype(np.float32), hole)
+        return blend_hole(image, (total / weights).astype(np.float32), hole)
 
     def _keys_around(self, index: int) -> tuple[int, int]:
-        """The keys before and after a frame, or the frame itself twice if it is one."""
-        frames = self._scene.frames
-        offset = index - frames.start
-        before = frames.start + offset // KEY_STEP * KEY_STEP
-        after = min(before + KEY_STEP, frames.stop - 1)
-        if before == index or not self._scene.has_mask(after):
-            return before, before
-        return before, after
+        """The keys before and after a frame, or one key twice."""
+        slot = (index - self._scene.frames.start) // KEY_STEP
+        near = [self._slot_key(k) for k in (slot - 1, slot, slot + 1)]
+        before = [k for k in near if k is not None and k <= index]
+        after = [k for k in near if k is not None and k >= index]
+        if before and after:
+            return before[-1], after[0]
+        one = [*before[-1:], *after[:1]]
+        if not one:  # frames without masks around it
+            return index, index
+        return one[0], one[0]
 
-    def _root(self, key: int) -> int:
-        """The key in the middle of a key's stretch, where painting begins."""
-        start, length = self._scene.frames.start, STRETCH_KEYS * KEY_STEP
-        first = start + (key - start) // length * length
-        last = min(first + length, self._scene.frames.stop) - 1
-        keys = (last - first) // KEY_STEP
-        return first + keys // 2 * KEY_STEP
+    def _slot_key(self, slot: int) -> int | None:
+        """The sharpest frame with a mask of `KEY_STEP` frames; None if there is none."""
+        if slot not in self._slots:
+            frames = self._scene.frames
+            begin = frames.start + slot * KEY_STEP
+            there = [k for k in range(begin, begin + KEY_STEP) if self._scene.has_mask(k)]
+            self._slots[slot] = max(there, key=self._alignment.detail) if there else None
+        return self._slots[slot]
+
+    def _parent(self, key: int) -> int | None:
+        """The key that a key takes from what no frame shows; None for the middle of a stretch."""
+        slot = (key - self._scene.frames.start) // KEY_STEP
+        first = slot // STRETCH_KEYS * STRETCH_KEYS
+        last = min(first + STRETCH_KEYS, -(-len(self._scene.frames) // KEY_STEP)) - 1
+        root = (first + last) // 2
+        while slot != root:
+            slot += 1 if root > slot else -1
+            parent = self._slot_key(slot)
+            if parent is not None:
+                return parent
+        return None
 
     def _key(self, key: int) -> _Filled:
         known = self._keys.get(key)
@@ -135,88 +187,108 @@ class Plate:
         return known
 
     def _fill_key(self, key: int) -> _Filled:
-        cutout, hole = self._scene.cutout(key), self.hole(key)
-        picture = cutout.image.astype(np.float32)
-        seen = (~hole).astype(np.float32)
+        picture = self._scene.frame(key).image.astype(np.float32)
+        hole = self.hole(key)
+        sources = [shown for k in self._sources(key) if (shown := self._shown(k, key, hole))]
+        if self.margins.shadow:
+            image = self._scene.frame(key).image
+            for shown in sources[:SHADOW_SOURCES]:
+                hole |= shadow_of(image, shown.picture, hole, shown.surely)
         open_pixels = hole.copy()
-        for source in self._sources(key):
-            if open_pixels.sum() < 0.005 * hole.sum():
-                break
-            self._fill_from(source, key, picture, open_pixels)
-        seen[hole & ~open_pixels] = 1
+        # First what is far from the object in its frame, where its shadow cannot be.
+        for is_sure in (True, False):
+            for shown in sources:
+                self._fill_from(
+                    shown, shown.surely if is_sure else shown.free, picture, open_pixels
+                )
+                if open_pixels.sum() < 0.005 * hole.sum():
+                    break
+        seen = (~open_pixels).astype(np.float32)
+        parent = self._parent(key) if open_pixels.any() else None
+        if parent is not None:
+            carried, valid, _ = self._carried(self._key(parent), parent, key)
+            fitted = fit_rim(carried, picture, open_pixels, valid & ~hole)
+            taken = open_pixels & valid
+            picture[taken] = fitted[taken]
+            open_pixels &= ~taken
         if open_pixels.any():
-            root = self._root(key)
-            if key == root:
-                picture = paint_in(picture, open_pixels)
-            else:
-                parent = key + (KEY_STEP if root > key else -KEY_STEP)
-                if abs(root - key) < KEY_STEP:
-                    parent = root
-                carried, valid, _ = self._carried(self._key(parent), parent, key)
-                rest = open_pixels & ~valid
-                fitted = fit_rim(carried, picture, open_pixels, valid & ~open_pixels)
-                picture[open_pixels & valid] = fitted[open_pixels & valid]
-                if rest.any():
-                    picture = paint_in(picture, rest)
+            picture = paint_in(picture, open_pixels)
         return _Filled(picture, seen)
 
     def _sources(self, key: int) -> list[int]:
-        """Frames with masks from which a key is filled, nearest first."""
-        frames = self._scene.frames
-        steps = [s for s in (1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 16) if s <= FARTHEST_KEYS]
-        near = [key + sign * step * KEY_STEP for step in steps for sign in (1, -1)]
-        # A short video has few keys: also its ends.
-        ends = [frames.start, frames.stop - 1]
-        listed = [k for k in near if k in frames] + [k for k in ends if k not in near and k != key]
-        return [k for k in listed if self._scene.has_mask(k)]
+        """Frames with masks from which a key is filled, near and sharp ones first."""
+        own = (key - self._scene.frames.start) // KEY_STEP
+        slots = range(own - FARTHEST_KEYS, own + FARTHEST_KEYS + 1)
+        listed = [k for k in map(self._slot_key, slots) if k is not None and k != key]
+        ends = (self._scene.frames.start, self._scene.frames.stop - 1)  # a short video has few keys
+        listed += [k for k in ends if k != key and k not in listed and self._scene.has_mask(k)]
+        detail = self._alignment.detail
+        listed = [k for k in listed if detail(k) > LEAST_DETAIL * detail(key)]
+        best = max((detail(k) for k in listed), default=1.0)
 
-    def _fill_from(self, source: int, key: int, picture: Array, open_pixels: Bool) -> None:
-        """Copy what a source shows of the open pixels into a key's picture; both are changed."""
+        def cost(k: int) -> float:
+            return abs(k - key) / KEY_STEP + BLUR_COST * (1 - detail(k) / max(best, 1e-6))
+
+        return sorted(listed, key=cost)
+
+    def _shown(self, source: int, key: int, hole: Bool) -> "_Shown | None":
+        """What a source shows of a key's surroundings; None if nothing of the hole."""
         size = self._scene.size
-        cutout, other = self._scene.cutout(key), self._scene.cutout(source)
-        others = self._objects(other)
+        image, other = self._scene.frame(key).image, self._scene.frame(source).image
+        others, here = self._objects(source), self._objects(key) > 0
         points = sampling_map(self._alignment.homography(source, key), size)
-        # Whether it shows anything new, before the costly part.
+        # Whether it shows any of the hole, before the costly part.
         free = is_inside(points, size) & (sample(others, points, linear=True) < 0.02)
-        if (free & open_pixels).sum() < FEWEST_FRESH * max(1, open_pixels.sum()):
-            return
-        here = self._objects(cutout) > 0
+        if (free & hole).sum() < FEWEST_FRESH * hole.sum():
+            return None
+
+        wide, here_wide = self._surroundings(source), self._surroundings(key) > 0
 
         def known(at: Array) -> Bool:
-            return is_inside(at, size) & (sample(others, at, linear=True) < 0.02) & ~here
+            return is_inside(at, size) & (sample(wide, at, linear=True) < 0.02) & ~here_wide
 
-        points = refine_map(cutout.image, other.image, points, known)
+        points = refine_map(image, other, points, known)
         free = is_inside(points, size) & (sample(others, points, linear=True) < 0.02)
-        fresh = free & open_pixels
-        if not fresh.any():
+        surely = free & (sample(wide, points, linear=True) < 0.02)
+        warped = as_blurred(sample(other, points), image, hole, free & ~here)
+        return _Shown(_with_light(warped, image, free & ~here), free, surely)
+
+    def _fill_from(self, shown: "_Shown", where: Bool, picture: Array, open_pixels: Bool) -> None:
+        """Copy what a source shows of the open pixels into a key's picture; both are changed."""
+        fresh = where & open_pixels
+        if fresh.sum() < FEWEST_FRESH * max(1, open_pixels.sum()):
             return
-        warped = sample(other.image, points)
         rim = cv2.dilate(fresh.astype(np.uint8), np.ones((15, 15), np.uint8)) > 0
-        rim &= free & ~open_pixels
-        difference = np.abs(warped - picture).mean(axis=2)
+        rim &= where & ~open_pixels
+        difference = np.abs(shown.picture - picture).mean(axis=2)
         if rim.any() and float(np.median(difference[rim])) > WORST_RIM:
             return
-        fitted = fit_rim(warped, picture, fresh, free & ~open_pixels)
+        fitted = fit_rim(shown.picture, picture, fresh, where & ~open_pixels)
         picture[fresh] = fitted[fresh]
         open_pixels &= ~fresh
 
-    def _objects(self, cutout: "Cutout") -> Array:
-        """Pixels that show no background, grown by the margins: H×W, 0 or 1."""
-        every = (cutout.labels > 0) | (cutout.alpha > 0.04)
+    def _objects(self, index: int) -> Array:
+        """Pixels of a frame that show no background, grown by the margins: H×W, 0 or 1."""
+        every = self._scene.mask(index, selected=False)
         return grown_hole(every, self.margins).astype(np.float32)
+
+    def _surroundings(self, index: int) -> Array:
+        """Pixels of a frame where shadows of objects may be, H×W, 0 or 1."""
+        every = self._scene.mask(index, selected=False)
+        return grown_hole(every, SHADOW_REACH).astype(np.float32)
 
     def _carried(self, filled: _Filled, key: int, index: int) -> tuple[Array, Bool, Array]:
         """A key's plate as another frame sees it: picture, where it is valid, what was seen."""
         size = self._scene.size
-        cutout = self._scene.cutout(index)
+        image = self._scene.frame(index).image
         points = sampling_map(self._alignment.homography(key, index), size)
-        here = self._objects(cutout) > 0
+        here = self._surroundings(index) > 0
 
         def known(at: Array) -> Bool:
             return is_inside(at, size) & (sample(filled.seen, at, linear=True) > 0.98) & ~here
 
         flat = filled.picture.clip(0, 255).astype(np.uint8)
-        points = refine_map(cutout.image, flat, points, known)
+        points = refine_map(image, flat, points, known)
         valid = is_inside(points, size)
         seen = sample(filled.seen, points, linear=True).clip(0, 1)
         return sample(filled.picture, points), valid, seen
@@ -238,8 +310,37 @@ def grown_hole(objects: Bool, margins: Margins) -> Bool:
     return result
 
 
+def shadow_of(image: Pixels, clean: Array, hole: Bool, valid: Bool) -> Bool:
+    """The object's shadow: what is near it, joined to it and darker than in a clean picture, H×W.
+
+    Args:
+        image: H×W×3 uint8: the frame.
+        clean: H×W×3, 0 to 255: the same without the object and its shadow.
+        hole: H×W: the object.
+        valid: H×W: where both can be compared.
+    """
+    short = min(hole.shape)
+    sigma = 0.006 * short
+    here, there = (gaussian(np.asarray(p, np.float32).mean(axis=2), sigma) for p in (image, clean))
+    near = grown_hole(hole, SHADOW_REACH) & ~hole & valid
+    dark = near & (here < SHADOW_DARKNESS * there) & (there - here > 12)
+    open_ = max(1, round(0.004 * short))
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * open_ + 1, 2 * open_ + 1))
+    solid = cv2.morphologyEx(dark.astype(np.uint8), cv2.MORPH_OPEN, disc)
+    # Only what touches the object, perhaps through a narrow gap.
+    joined = cv2.dilate(((solid > 0) | hole).astype(np.uint8), disc)
+    _, parts = cv2.connectedComponents(joined)
+    touching = np.unique(parts[hole])
+    shadow = (solid > 0) & np.isin(parts, touching[touching > 0])
+    # The half-shadow around it is grown in.
+    grown = cv2.dilate(shadow.astype(np.uint8), disc, iterations=3) > 0
+    return np.asarray(grown & (near | hole), np.bool_)
+
+
 def fit_rim(picture: Array, target: Pixels | Array, hole: Bool, rim: Bool) -> Array:
     """A picture whose colours in a hole join those around it: H×W×3 float32.
+
+    Only the hole's pixels count; others may stay as they are.
 
     Args:
         picture: H×W×3, what fills the hole.
@@ -247,16 +348,93 @@ def fit_rim(picture: Array, target: Pixels | Array, hole: Bool, rim: Bool) -> Ar
         hole: H×W.
         rim: H×W: where both show the same.
     """
+    picture = _with_light(picture, target, rim & ~hole)
     size = max(5, round(0.02 * min(hole.shape))) | 1
-    near = cv2.dilate(hole.astype(np.uint8), np.ones((size, size), np.uint8)) > 0
-    weight = (near & rim & ~hole).astype(np.float32)
+    box = _box_around(hole, size + 4)
+    inside = hole[box]
+    near = cv2.dilate(inside.astype(np.uint8), np.ones((size, size), np.uint8)) > 0
+    weight = (near & rim[box] & ~inside).astype(np.float32)
     if weight.sum() < 20:
         return picture
-    difference = gaussian(target.astype(np.float32) - picture, 1.0)
+    difference = gaussian(target[box].astype(np.float32) - picture[box], 1.0)
     # Large differences are things that moved, not light.
     steady = (np.abs(difference).max(axis=2) < 60).astype(np.float32)
-    offset = fill_smoothly(difference, weight * steady)
-    return (picture + offset).clip(0, 255).astype(np.float32)
+    result = picture.copy()
+    result[box] = (picture[box] + fill_smoothly(difference, weight * steady)).clip(0, 255)
+    return result
+
+
+def _box_around(hole: Bool, margin: int) -> tuple[slice, slice]:
+    """Rows and columns of a hole with a margin, px."""
+    x, y, width, height = cv2.boundingRect(hole.astype(np.uint8))
+    return (
+        slice(max(0, y - margin), y + height + margin),
+        slice(max(0, x - margin), x + width + margin),
+    )
+
+
+def _with_light(picture: Array, target: Pixels | Array, shared: Bool) -> Array:
+    """A picture as bright as its target where both show the same: exposure may have changed."""
+    if shared.sum() < 50:
+        return picture
+    rows, columns = (axis[:: 1 + len(axis) // 4000] for axis in np.nonzero(shared))
+    offset = np.median(target[rows, columns].astype(np.float32) - picture[rows, columns], axis=0)
+    return np.asarray((picture + offset).clip(0, 255), np.float32)
+
+
+def as_blurred(picture: Array, target: Pixels | Array, hole: Bool, shared: Bool) -> Array:
+    """A picture blurred as its target is by the camera's motion: H×W×3 float32.
+
+    Of lines of several lengths and directions, the one is taken with which the picture looks most
+    like the target around the hole.
+
+    Args:
+        picture: H×W×3, 0 to 255.
+        target: H×W×3, 0 to 255.
+        hole: H×W: what the picture is wanted for.
+        shared: H×W: where both show the same.
+    """
+    short = min(hole.shape)
+    reach = round(0.08 * short)
+    box = _box_around(hole, reach)
+    near = cv2.dilate(hole[box].astype(np.uint8), np.ones((reach | 1, reach | 1), np.uint8)) > 0
+    rim = near & shared[box] & ~hole[box]
+    if rim.sum() < 200:
+        return picture
+    here, there = (np.asarray(p[box], np.float32).mean(axis=2) for p in (picture, target))
+    edge = cv2.BORDER_REPLICATE
+    # Blur hides misplacement, too: never more of it than leaves the target's own detail.
+    floor = 0.85 * _detail(there, rim)
+    if _detail(here, rim) < 1.15 * floor / 0.85:
+        return picture
+    best, kernel = float(((here - there)[rim] ** 2).mean()) * 0.97, None
+    for length in (0.006, 0.012, 0.022, 0.036):
+        for angle in range(0, 180, 30):
+            tried = line(max(1.5, length * short), angle)
+            blurred = cv2.filter2D(here, cv2.CV_32F, tried, borderType=edge)
+            error = float(((blurred - there)[rim] ** 2).mean())
+            if error < best and _detail(np.asarray(blurred, np.float32), rim) >= floor:
+                best, kernel = error, tried
+    if kernel is None:
+        return picture
+    return np.asarray(cv2.filter2D(picture, cv2.CV_32F, kernel, borderType=edge), np.float32)
+
+
+def _detail(luma: Array, where: Bool) -> float:
+    """Mean difference of neighbouring pixels."""
+    steps = np.abs(np.diff(luma, axis=1))[1:] + np.abs(np.diff(luma, axis=0))[:, 1:]
+    return float(steps[where[1:, 1:]].mean())
+
+
+def line(length: float, angle: float) -> Array:
+    """A kernel that blurs along a line of a length in px at an angle in degrees: K×K, sums to 1."""
+    half = int(np.ceil(length / 2)) + 1
+    y, x = np.mgrid[-half : half + 1, -half : half + 1]
+    radians = np.deg2rad(angle)
+    along = np.abs(x * np.cos(radians) + y * np.sin(radians))
+    across = np.abs(y * np.cos(radians) - x * np.sin(radians))
+    kernel = (length / 2 + 0.5 - along).clip(0, 1) * (1 - across).clip(0, 1)
+    return np.asarray(kernel / kernel.sum(), np.float32)
 
 
 def blend_hole(image: Pixels, filling: Array, hole: Bool) -> Pixels:

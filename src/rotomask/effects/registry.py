@@ -133,7 +133,9 @@ def _cropped(picture: Pixels, scene: Scene, settings: Sticker) -> Pixels:
 
 
 def _erase(scene: Scene, index: int, settings: Erase) -> Pixels:
-    margins = Margins(around=settings.margin / 100, below=settings.shadow / 100)
+    margins = Margins(
+        around=settings.margin / 100, below=settings.below / 100, shadow=settings.shadow
+    )
     return erase(scene.cutout(index).image, scene.plate_with(margins).picture(index), settings)
 
 

@@ -143,6 +143,23 @@ class Scene:
         _check_size(path, labels, self.video.size)
         return labels
 
+    def mask(self, index: int, *, selected: bool) -> npt.NDArray[np.bool_]:
+        """Pixels of the selected objects, or of all, at the size of the scene: H×W.
+
+        Raises:
+            MaskError: As for `labels`.
+        """
+        labels = self.labels(index)
+        objects = self.is_selected(labels) if selected else labels > 0
+        if labels.shape == self.size:
+            return objects
+        height, width = self.size
+        # Averaging areas: any pixel that is partly an object's counts.
+        share = cv2.resize(
+            objects.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA
+        )
+        return np.asarray(share > 0.01, np.bool_)
+
     def is_selected(self, labels: Mask) -> npt.NDArray[np.bool_]:
         """The pixels of the selected objects, H×W."""
         if self.objects is None:

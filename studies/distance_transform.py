@@ -26,7 +26,7 @@ from rotomask.data.sequences import VideoSequence
 from rotomask.data.training.clips import find_videos
 from rotomask.data.training.images import Image, Labels
 from rotomask.render import overlay
-from rotomask.training.clip_data import HELD_OUT
+from rotomask.training.video_split import HELD_OUT
 from studies.distance_network import (
     BINS,
     DistanceMaps,

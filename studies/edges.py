@@ -29,7 +29,7 @@ from rotomask.edges.thinning import thin_edges
 from rotomask.evaluation.measures.object_edges import EdgeCounts, edge_counts, edge_score
 from rotomask.flow.optical_flow import DISFlow, Flow
 from rotomask.networks.osvos import preprocess
-from rotomask.training.clip_data import HELD_OUT
+from rotomask.training.video_split import HELD_OUT
 from studies.hed import load_hed
 from studies.panels import grey, save_panels
 from studies.results_page import markdown_table

@@ -14,7 +14,7 @@ import numpy as np
 
 from rotomask.evaluation import open_benchmark
 from rotomask.refine.random_field import RandomFieldConfig
-from rotomask.training.clip_data import HELD_OUT
+from rotomask.training.video_split import HELD_OUT
 from studies.actor_critic import ActorCriticConfig, Policy, State, greedy, learn_policy
 from studies.field_policy import (
     FieldClip,

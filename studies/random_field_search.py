@@ -33,7 +33,7 @@ from rotomask.refine.field_windows import (
 )
 from rotomask.refine.random_field import RandomFieldConfig
 from rotomask.segmenters.base import Segmenter
-from rotomask.training.clip_data import HELD_OUT
+from rotomask.training.video_split import HELD_OUT
 from studies.field_policy import FieldClip, make_clip, refined_masks
 from studies.measuring import follow_sequence, truths_of
 from studies.results_page import markdown_table

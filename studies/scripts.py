@@ -13,7 +13,7 @@ import torch
 from rotomask.data.sequences import VideoDataset
 from rotomask.evaluation import open_benchmark
 from rotomask.render import Pixels
-from rotomask.training.clip_data import HELD_OUT
+from rotomask.training.video_split import HELD_OUT
 from studies.results_page import write_block
 
 

@@ -17,9 +17,9 @@ from rotomask.catalog import load_model, shipped_weights
 from rotomask.data.sequences import VideoSequence
 from rotomask.data.training.clips import find_videos
 from rotomask.segmenters.space_time import SpaceTimeSegmenter
-from rotomask.training.clip_data import HELD_OUT
 from rotomask.training.composed_videos import compose_videos
 from rotomask.training.validation import validate
+from rotomask.training.video_split import HELD_OUT
 from studies.results_page import markdown_table
 
 

@@ -1,5 +1,6 @@
 """The public names of the package."""
 
+import pydoc
 import subprocess
 import sys
 
@@ -16,3 +17,10 @@ def test_importing_loads_nothing_heavy():
     code = "import sys, rotomask; print('torch' in sys.modules or 'numpy' in sys.modules)"
     command = [sys.executable, "-c", code]
     assert subprocess.run(command, capture_output=True, text=True).stdout.strip() == "False"
+
+
+def test_dir_and_help_list_every_public_name():
+    page = pydoc.plain(pydoc.render_doc(rotomask))
+    for name in rotomask.__all__:
+        assert name in dir(rotomask)
+        assert name.startswith("_") or name in page

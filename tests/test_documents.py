@@ -82,8 +82,8 @@ def test_commands_of_a_page_are_taken(page):
 
 
 def test_the_check_sees_the_commands_and_what_is_wrong():
-    readme = (ROOT / "README.md").read_text()
-    assert len(list(whole_commands(readme))) > 15
+    guide = (ROOT / "docs" / "guide.md").read_text()
+    assert len(list(whole_commands(guide))) > 15
     assert list(whole_commands("    rotomask cut a \\\n        --end 3   # short\n"))
     with pytest.raises(AssertionError, match="No such option"):
         check("rotomask cut a.mp4 --colour red", whole=False)
@@ -93,10 +93,25 @@ def test_the_check_sees_the_commands_and_what_is_wrong():
         check("rotomask evaluate davis2016", whole=True)
 
 
+def test_the_readme_is_a_screen_and_a_half_and_begins_with_a_real_cut():
+    text = (ROOT / "README.md").read_text()
+    assert len(text.splitlines()) <= 100
+    picture = ROOT / re.findall(r"!\[[^]]+\]\(([^)]+)\)", text)[0]
+    with Image.open(picture) as image:
+        assert getattr(image, "n_frames", 1) > 10
+    assert picture.stat().st_size < 500_000
+    headings = re.findall(r"^## (.*)$", text, re.MULTILINE)
+    assert headings[0] == "Install"
+    install = text[text.index("## Install") :].split("$ ")[1].splitlines()[0]
+    assert "whl/cpu" in install, "the first command brings PyTorch without CUDA"
+    for target in re.findall(r"\]\(([^)#]+)\)", text):
+        assert (ROOT / target).exists(), target
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1800)  # fifteen minutes on a busy machine
 def test_the_commands_under_use_it_run_one_after_the_other(tmp_path, monkeypatch, capsys):
-    text = (ROOT / "README.md").read_text()
+    text = (ROOT / "docs" / "guide.md").read_text()
     text = text[text.index("## Use it") : text.index("From Python:")]
     half_demo(tmp_path)
     monkeypatch.chdir(tmp_path)
@@ -105,7 +120,7 @@ def test_the_commands_under_use_it_run_one_after_the_other(tmp_path, monkeypatch
         with pytest.raises(SystemExit) as exit_:
             main()
         assert not exit_.value.code, f"{command}\n{capsys.readouterr().err}"
-    for path in ("clip-cut/overlay.mp4", "two/masks/00059.png", "better/masks", "clip-edges"):
+    for path in ("clip-cut/overlay.mp4", "two/masks/00059.png", "clip-edges"):
         assert (tmp_path / path).exists()
     assert len(list((tmp_path / "part" / "masks").iterdir())) == 41
 

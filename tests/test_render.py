@@ -7,7 +7,16 @@ from PIL import Image
 
 from rotomask.errors import ShapeError
 from rotomask.masks import read_mask
-from rotomask.render import contact_sheet, cutout, display_colour, matte, overlay
+from rotomask.render import (
+    BRIGHT_COLOURS,
+    ContrastingColours,
+    beside,
+    contact_sheet,
+    cutout,
+    display_colour,
+    matte,
+    overlay,
+)
 from tests.clips import davis_sequence
 
 SIZE = (120, 160)
@@ -118,3 +127,38 @@ def test_real_frame():
     far = matte(labels) == 0
     assert (picture[far] == image[far]).mean() > 0.95
     assert np.abs(picture[labels == 1].astype(int) - image[labels == 1]).mean() > 20
+
+
+@pytest.mark.parametrize("colour", [*BRIGHT_COLOURS, display_colour(1), (0, 0, 0)])
+def test_object_shows_on_a_frame_of_any_colour(colour):
+    image = np.full((*SIZE, 3), colour, np.uint8)
+    labels = disc()
+    picture = overlay(image, labels, colours=ContrastingColours().of(image, labels))
+    assert np.abs(picture[60, 80].astype(int) - colour).max() > 40
+
+
+def test_object_keeps_its_own_colour_where_it_shows_and_one_colour_for_the_whole_video():
+    colours = ContrastingColours()
+    assert colours.of(GREY, disc())[1] == display_colour(1)
+    red = np.full_like(GREY, display_colour(1))
+    assert colours.of(red, disc())[1] == display_colour(1)
+    assert ContrastingColours().of(red, disc())[1] != display_colour(1)
+
+
+def test_objects_on_one_ground_get_different_colours():
+    red = np.full_like(GREY, display_colour(1))
+    labels = np.zeros(SIZE, np.int32)
+    for k in range(1, 6):
+        labels[20 * k : 20 * k + 15, 40:120] = k
+    colours = ContrastingColours().of(red, labels)
+    chosen = np.array([colours[k] for k in range(1, 6)], int)
+    distance = np.abs(chosen[:, None] - chosen[None]).max(2) + 999 * np.eye(5, dtype=int)
+    assert distance.min() > 60
+
+
+def test_pictures_side_by_side():
+    picture = beside(GREY, GREY // 2)
+    assert (picture[:, : SIZE[1]] == 120).all()
+    assert (picture[:, SIZE[1] :] == 60).all()
+    with pytest.raises(ShapeError, match="must have one size"):
+        beside(GREY, GREY[1:])

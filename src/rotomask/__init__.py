@@ -4,6 +4,9 @@
 
     rotomask.cut("clip.mp4", mask="first.png", out="clip-out")       # a file, as the command does
 
+    for frame, labels in rotomask.track("clip.mp4", "first.png"):    # without files
+        ...
+
     segmenter = rotomask.load_model()                                # or frame by frame
     segmenter.start(first_frame, first_mask)
     for frame in frames:
@@ -56,6 +59,7 @@ _HOME = {
     "refine_cut": "rotomask.jobs.refine:refine",
     "review": "rotomask.jobs.review",
     "stabilise": "rotomask.jobs.stabilise",
+    "track": "rotomask.jobs.track",
     "train": "rotomask.jobs.train",
     "undo_correction": "rotomask.jobs.correct",
     "write_edges": "rotomask.jobs.edges:edges",
@@ -100,6 +104,7 @@ __all__ = [
     "refine_cut",
     "review",
     "stabilise",
+    "track",
     "train",
     "undo_correction",
     "write_edges",
@@ -129,6 +134,7 @@ if TYPE_CHECKING:
     from rotomask.jobs.refine import refine as refine_cut
     from rotomask.jobs.review import review
     from rotomask.jobs.stabilise import StabiliseOptions, stabilise
+    from rotomask.jobs.track import track
     from rotomask.jobs.train import train
     from rotomask.masks import read_mask, write_mask
     from rotomask.prompts import Marker, Prompts

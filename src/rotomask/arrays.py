@@ -44,6 +44,13 @@ def check_frame(frame: Frame, size: tuple[int, int] | None = None) -> None:
         )
 
 
+def as_labels(mask: Mask | npt.NDArray[np.bool_]) -> Mask:
+    """A mask of one object, H×W bool, as labels: object 1. Other masks as they are."""
+    if isinstance(mask, np.ndarray) and mask.dtype == np.bool_:
+        return mask.astype(np.int32)
+    return mask  # type: ignore[return-value]
+
+
 def check_mask(mask: Mask, frame: Frame) -> None:
     """Check that a mask is H×W integers, none negative, of the same size as its frame.
 

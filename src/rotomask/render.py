@@ -1,7 +1,7 @@
 """Images made from frames and masks by pure functions: overlay, cut-out, matte, contact sheet."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -12,12 +12,23 @@ from rotomask.errors import ShapeError
 from rotomask.masks import object_colour, object_ids
 
 Pixels = npt.NDArray[np.uint8]
+Colour = tuple[int, int, int]
+"""RGB, 0-255."""
 
 _EDGE_SIGMA_PX = 0.7
 """Blur that antialiases the edge of a label without moving it."""
 
 _BLEED_SIGMA_PX = 3.0
 """Blur that extends the object's colours under and beyond its soft edge."""
+
+BRIGHT_COLOURS: tuple[Colour, ...] = (
+    *((255, 64, 64), (64, 230, 64), (80, 140, 255), (255, 225, 50), (255, 80, 255)),
+    *((60, 235, 235), (255, 150, 40), (255, 255, 255)),
+)
+"""Colours for objects on which their own does not show."""
+
+STANDS_OUT = 40.0
+"""Distance in CIELAB from which a colour shows well on another."""
 
 _SHEET_GREY = (24, 24, 27)
 _CAPTION_GREY = (212, 212, 216)
@@ -29,6 +40,7 @@ def overlay(
     *,
     opacity: float = 0.45,
     outline_px: float | None = None,
+    colours: Mapping[int, Colour] | None = None,
 ) -> Pixels:
     """The frame with every object tinted and outlined in its colour.
 
@@ -38,6 +50,7 @@ def overlay(
         opacity: Opacity of the tint, 0 to 1.
         outline_px: Width of the outline, which lies inside the object; 0 draws none. By default
             1/240 of the frame's height, at least 1.5 px.
+        colours: Colour of objects, RGB 0-255; of others and by default their display colour.
 
     Returns:
         H×W×3 uint8 RGB, a new array.
@@ -53,7 +66,8 @@ def overlay(
         # Work on the object's box alone: a frame has a few small objects. `crop` is a view.
         box = _box_around(mask, margin=math.ceil(width) + 4)
         crop, mask = picture[box], np.ascontiguousarray(mask[box])
-        colour = np.array(display_colour(object_id), np.float32)
+        chosen = (colours or {}).get(object_id, display_colour(object_id))
+        colour = np.array(chosen, np.float32)
         soft = _smooth(mask)
         if width > 0:
             inside = _eroded(mask, width)
@@ -69,7 +83,78 @@ def overlay(
     return picture
 
 
-def display_colour(object_id: int) -> tuple[int, int, int]:
+class ContrastingColours:
+    """Colours of a video's objects that differ from what lies under them and from each other.
+
+    An object keeps the colour that it got in the first frame that shows it: its display colour
+    where this stands out, else the one of `BRIGHT_COLOURS` that stands out most.
+    """
+
+    def __init__(self) -> None:
+        self._colours: dict[int, Colour] = {}
+
+    def of(self, image: Pixels, labels: npt.NDArray[np.integer]) -> Mapping[int, Colour]:
+        """Colours of all objects up to this frame, by object id.
+
+        Args:
+            image: H×W×3 uint8 RGB.
+            labels: H×W integers, 0 background.
+
+        Raises:
+            ShapeError: If the sizes differ.
+        """
+        _check_same_size(image, labels)
+        for object_id in object_ids(labels):
+            if object_id not in self._colours:
+                taken = list(self._colours.values())
+                self._colours[object_id] = _contrasting(
+                    image, labels == object_id, object_id, taken
+                )
+        return self._colours
+
+
+def _contrasting(
+    image: Pixels, mask: npt.NDArray[np.bool_], object_id: int, taken: Sequence[Colour]
+) -> Colour:
+    """Colour of an object that stands out from the pixels under and around it."""
+    box = _box_around(mask.astype(np.uint8), margin=max(4, image.shape[0] // 40))
+    crop, inside = image[box], mask[box]
+    step = max(1, math.isqrt(inside.size // 10_000))  # about 10,000 pixels are enough
+    crop, inside = crop[::step, ::step], inside[::step, ::step]
+    near = cv2.dilate(inside.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    under = _lab(crop[near])  # n×3
+    choices = [display_colour(object_id), *BRIGHT_COLOURS]
+    visible = []
+    for colour, point in zip(choices, _lab(np.array(choices, np.uint8)), strict=True):
+        # The tenth of the pixels that are most like the colour decide: there it would not show.
+        contrast = float(np.percentile(np.linalg.norm(under - point, axis=1), 10))
+        others = _lab(np.array([*taken, _SHEET_GREY], np.uint8))
+        distinct = float(np.linalg.norm(others - point, axis=1).min())
+        visible.append((min(contrast, distinct), colour))
+    return choices[0] if visible[0][0] >= STANDS_OUT else max(visible, key=lambda pair: pair[0])[1]
+
+
+def _lab(colours: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Colours N×3 RGB in CIELAB, N×3 float32; distances there are about as seen."""
+    scaled = colours.reshape(1, -1, 3).astype(np.float32) / 255
+    lab: npt.NDArray[np.float32] = np.asarray(cv2.cvtColor(scaled, cv2.COLOR_RGB2LAB))[0]
+    return lab
+
+
+def beside(image: Pixels, picture: Pixels) -> Pixels:
+    """Two pictures of one size side by side, the first on the left: H×2W×3 uint8 RGB.
+
+    Raises:
+        ShapeError: If the sizes differ.
+    """
+    if image.shape != picture.shape:
+        raise ShapeError(
+            f"pictures side by side must have one size, got {image.shape} and {picture.shape}"
+        )
+    return np.concatenate([image, picture], axis=1)
+
+
+def display_colour(object_id: int) -> Colour:
     """The palette colour of an object, brightened to stand out on video: RGB, 0-255."""
     red, green, blue = (round(255 * math.sqrt(v / 255)) for v in object_colour(object_id))
     lift = 40 if max(red, green, blue) else 0  # pure primaries look harsh

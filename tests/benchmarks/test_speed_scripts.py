@@ -43,3 +43,9 @@ def test_every_line_of_the_training_speed_is_printed():
         "whole steps, clips made in between",
         "+ clips made in a loader process",
     ]
+
+
+def test_speed_of_models_with_and_without_weights_is_printed():
+    printed = run_script("benchmarks.model_speed", "stm-lite", "osvos", "--frames", 3)
+    assert re.findall(r"^(\S+) +([\d.]+) s a frame$", printed, re.MULTILINE)[0][0] == "stm-lite"
+    assert float(printed.split()[-4]) > 0

@@ -195,3 +195,17 @@ def test_export_makes_other_formats_of_a_finished_cut(clip, mask, tmp_path):
     assert answer.returncode == 0, answer.stderr
     assert (out / "annotations.json").is_file()
     assert (out / "contact_sheet.png").is_file()
+
+
+def test_models_are_listed_by_what_they_are_for():
+    listed = run("models").stdout
+    sections = listed.split("\n\n")
+    follow, papers = sections[0], next(s for s in sections if s.startswith("Methods of the papers"))
+    assert "take stm-lite" in follow
+    assert "J&F 0.839" in follow
+    for name in ("stm", "rgmp-lite", "oneshot", "osvos"):
+        assert f"   {name} " in papers
+        assert f"   {name} " not in follow
+    one = run("models", "rgmp-lite").stdout
+    assert "trained on: 4600 stills" in one
+    assert "stm-lite\n" not in one

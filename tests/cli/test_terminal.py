@@ -13,6 +13,8 @@ import pytest
 from rotomask.cli.extras import EXTRAS
 from rotomask.cli.terminal import resumable
 from rotomask.masks import write_mask
+from rotomask.training import display
+from rotomask.training.loop import Progress
 from tests.cli.running import run
 from tests.clips import write_clip
 
@@ -148,3 +150,16 @@ def test_ctrl_c_says_what_is_safe(mask, tmp_path):
     assert error.splitlines()[-1] == f"rotomask: interrupted; {message}"
     assert "Traceback" not in error
     assert not list(out.rglob(".*.part"))
+
+
+def test_training_without_a_terminal_says_how_far_it_is(capsys, monkeypatch):
+    monkeypatch.setattr(display, "SECONDS_BETWEEN_LINES", 0.0)
+    with display.training_bar() as on_step:
+        assert on_step is not None
+        for step in (1, 2, 3):
+            scores = {"J": 0.5} if step == 3 else {}
+            on_step(Progress(step=step, steps=3, loss=0.25, samples_per_second=4.0, scores=scores))
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "train 1/3, loss 0.250, 4.0 clips/s"
+    assert lines[-1] == "step 3: J 0.500"
+    assert len(lines) == 4

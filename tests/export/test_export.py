@@ -75,9 +75,11 @@ def test_all_formats_at_once(video, folder):
         "instances.json",
         "masks",
         "mattes",
+        "outline.mp4",
         "overlay.mp4",
         "polygons.json",
         "rgba",
+        "side_by_side.mp4",
     ]
     assert not list(folder.rglob(".*"))
     for name in ("overlay", "webm", "prores"):
@@ -101,6 +103,21 @@ def test_overlay_keeps_frames_times_and_sound(tmp_path):
     assert [picture_index(frame.image) for frame in copy.frames()] == list(range(FRAMES))
     assert copy.has_sound
     assert copy.fps == source.fps
+
+
+def test_outline_leaves_the_inside_and_side_by_side_shows_the_source(video, folder):
+    paths = export(video, folder, ["overlay", "outline", "side-by-side"])
+    source = video.frame(5).image.astype(int)
+    shown = {name: open_video(path).frame(5).image.astype(int) for name, path in paths.items()}
+    assert shown["side-by-side"].shape == (SIZE[0], 2 * SIZE[1], 3)
+    half = shown["side-by-side"][:, : SIZE[1]]
+    assert np.abs(half - source).mean() < 12  # lossy, and chroma at half size
+    difference = np.abs(shown["side-by-side"][:, SIZE[1] :] - shown["overlay"]).mean()
+    assert difference < np.abs(half - shown["overlay"]).mean()
+    inside = cv2.erode((labels_of(5) == 7).astype(np.uint8), np.ones((5, 5))) > 0
+    assert inside.any()
+    changed = {name: np.abs(shown[name] - source)[inside].mean() for name in ("overlay", "outline")}
+    assert changed["outline"] < changed["overlay"] / 2
 
 
 def test_soft_mattes_on_disk_are_used(video, folder):
@@ -200,7 +217,7 @@ def test_missing_masks(video, folder):
 
 
 def test_bad_options(video, folder):
-    with pytest.raises(OptionError, match="no format 'gif'; choose from overlay, webm"):
+    with pytest.raises(OptionError, match="no format 'gif'; choose from overlay, outline"):
         export(video, folder, ["gif"])
     with pytest.raises(OptionError, match="no frame lies between"):
         export(video, folder, ["coco"], start=99)

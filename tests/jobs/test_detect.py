@@ -11,7 +11,9 @@ from pycocotools.coco import COCO
 
 from rotomask.detection import Detections, Detector
 from rotomask.detection.boxes import label_boxes
+from rotomask.detection.detector import NO_DETECTIONS
 from rotomask.detection.drawing import draw_boxes
+from rotomask.detection.linking import MOST_MISSED, TrackLinker
 from rotomask.errors import OptionError
 from rotomask.jobs.detect import coco_boxes, detect
 
@@ -85,5 +87,56 @@ def test_boxes_are_drawn_where_they_are():
     assert not drawn[:8].any()
     assert not drawn[12:24, 14:26].any()
     assert not image.any()
-    named = draw_boxes(image, box, [(255, 0, 0)], ["dog"])
-    assert named[8:28, 10:30].any(-1).sum() > drawn[8:28, 10:30].any(-1).sum()
+
+
+def test_captions_are_on_a_ground_of_their_own_and_inside_the_picture():
+    image = np.full((200, 300, 3), 90, np.uint8)
+    boxes = np.array([[40, 60, 120, 150], [250, 2, 299, 80]], np.float32)
+    plain = draw_boxes(image, boxes, [(255, 0, 0), (255, 255, 0)])
+    named = draw_boxes(image, boxes, [(255, 0, 0), (255, 255, 0)], ["#1 dog 0.91", "#2 cat 0.50"])
+    rows, columns = np.nonzero((named != plain).any(-1))
+    first = columns < 200
+    assert rows[first].max() < 60  # above the box: what it frames stays visible
+    assert rows[first].max() - rows[first].min() >= 12
+    assert columns[~first].max() == 299  # moved in from the border, not cut off
+    changed = named[(named != plain).any(-1)].reshape(-1, 3)
+    dark, red = (changed.max(-1) < 60).sum(), (changed == (255, 0, 0)).all(-1).sum()
+    assert red > 200
+    assert dark + (changed.min(-1) > 200).sum() > 40  # ink in black or white
+
+
+def test_boxes_of_one_object_have_one_track_id(video, tmp_path):
+    result = detect(video, tmp_path / "out", detector=Whites(), least_score=0.1)
+    assert result.tracks == 2
+    annotations = json.loads(result.boxes.read_text())["annotations"]
+    by_class = {c: {a["track_id"] for a in annotations if a["category_id"] == c} for c in (1, 2)}
+    assert all(len(tracks) == 1 for tracks in by_class.values())
+    assert by_class[1] != by_class[2]
+
+
+def one(x: float, class_number: int = 0) -> Detections:
+    return Detections(
+        np.array([[x, 0, x + 10, 10]], np.float32), np.ones(1, np.float32), np.array([class_number])
+    )
+
+
+def test_track_survives_missed_frames_and_ends_after_many():
+    linker = TrackLinker()
+    assert linker.link(one(0)).tolist() == [1]
+    assert linker.link(NO_DETECTIONS).tolist() == []
+    assert linker.link(one(2)).tolist() == [1]
+    assert linker.link(one(30)).tolist() == [2]  # elsewhere
+    assert linker.link(one(2, class_number=3)).tolist() == [3]  # of another class
+    for _ in range(MOST_MISSED + 1):
+        linker.link(NO_DETECTIONS)
+    assert linker.link(one(2)).tolist() == [4]
+
+
+def test_boxes_that_cross_are_paired_one_to_one():
+    linker = TrackLinker()
+    both = np.array([[0, 0, 10, 10], [4, 0, 14, 10]], np.float32)
+    scores, classes = np.ones(2, np.float32), np.zeros(2, np.int64)
+    assert linker.link(Detections(both, scores, classes)).tolist() == [1, 2]
+    # Greedily, 2 would take the first box, which is 1's only choice.
+    moved = np.array([[3, 0, 13, 10], [6, 0, 16, 10]], np.float32)
+    assert linker.link(Detections(moved, scores, classes)).tolist() == [1, 2]

@@ -89,6 +89,23 @@ def test_an_unfinished_cut_is_resumed(clip, old):
     assert _cut(clip, old).frames_segmented == 0
 
 
+def test_small_videos_of_a_resumed_cut_are_not_enlarged_in_its_middle(clip, old):
+    _cut(clip, old)
+    for _ in range(2):  # also by the version that resumed it
+        assert json.loads((old / "job.json").read_text())["settings"]["enlarge"] == "never"
+        assert _cut(clip, old).frames_segmented == 0
+    with pytest.raises(OutputError, match="enlarge 'never' there, 'always' here"):
+        _cut(clip, old, enlarge="always")
+    assert _cut(clip, old, overwrite=True).frames_segmented == COUNT - 1
+    assert "enlarge" not in json.loads((old / "job.json").read_text())["settings"]
+
+
+def test_a_cut_of_version_one_is_not_resumed_in_another_way(clip, old):
+    for change in ({"enlarge": "always"}, {"memory": 3}, {"merge": "naive"}):
+        with pytest.raises(OutputError, match=f"{next(iter(change))} unset there"):
+            _cut(clip, old, **change)
+
+
 def test_another_cut_is_refused_and_named_or_replaced(clip, old):
     before = {p: p.read_bytes() for p in old.rglob("*") if p.is_file()}
     with pytest.raises(OutputError, match=r"another job.*size 480 there, 96 here"):
@@ -98,7 +115,8 @@ def test_another_cut_is_refused_and_named_or_replaced(clip, old):
     _cut(clip, old, size=96, overwrite=True, stop=2)
     names = {p.relative_to(old).as_posix() for p in old.rglob("*") if p.is_file()}
     kept = {name for name in names if not name.startswith(".rotomask")}
-    assert kept == {"job.json", "notes.txt", "masks/00000.png", "masks/00001.png"}
+    written = {"job.json", "confidence.csv", "masks/00000.png", "masks/00001.png"}
+    assert kept == {*written, "notes.txt"}
 
 
 def test_a_finished_cut_is_exported_and_refined(clip, old, tmp_path):

@@ -10,15 +10,26 @@ from rotomask.segmenters.network_segmenter import NetworkSegmenter
 
 
 def test_what_is_left_to_the_model_is_not_set():
-    assert ModelSettings().for_model() == {"size": 480}
+    assert ModelSettings().for_model() == {}
+    assert ModelSettings(size=360).for_model() == {"size": 360}
+    assert ModelSettings(size=None).for_model() == {"size": None}
     assert ModelSettings().recorded() == {"size": 480}
 
 
 def test_memory_and_enlarging_reach_the_model_and_the_record():
     settings = ModelSettings(enlarge="never", memory="all")
-    assert settings.for_model() == {"size": 480, "enlarge": False, "memory_frames": None}
+    assert settings.for_model() == {"enlarge": False, "memory_frames": None}
     assert settings.recorded() == {"size": 480, "enlarge": "never", "memory": "all"}
     assert ModelSettings(memory=read_memory("12")).for_model()["memory_frames"] == 12
+
+
+@pytest.mark.parametrize(
+    ("name", "side"), [("stm-lite", 480), ("rgmp-lite", 480), ("embedding", 384)]
+)
+def test_every_model_has_its_own_size_by_default(name, side):
+    segmenter = load_model(name, device="cpu", **ModelSettings().for_model())
+    assert isinstance(segmenter, NetworkSegmenter)
+    assert segmenter.config.size == side
 
 
 @pytest.mark.parametrize("name", ["stm-lite", "rgmp-lite", "oneshot"])

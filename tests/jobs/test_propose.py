@@ -124,6 +124,34 @@ def test_proposals_of_one_frame_share_a_mask(video, tmp_path):
         read_proposals(tmp_path, (1,))
 
 
+def test_objects_picked_together_are_followed_both_ways_from_one_frame(video, tmp_path):
+    one, two = _two_proposals(video, tmp_path / "found", (0, 1))
+    apart = read_proposals(tmp_path / "found", (1, 2))
+    assert sorted(apart) == [0, 1]  # no frame is known to show both
+    write_mask(tmp_path / "found" / "together-2.png", np.where(two, 2, np.where(one, 1, 0)))
+    together = read_proposals(tmp_path / "found", (1, 2))
+    assert sorted(together) == [1]
+    assert set(np.unique(together[1])) == {0, 1, 2}
+    assert sorted(read_proposals(tmp_path / "found", (1,))) == [0]
+    write_mask(tmp_path / "found" / "together-2.png", np.where(two, 2, 0))  # 1 is not there
+    assert sorted(read_proposals(tmp_path / "found", (1, 2))) == [0, 1]
+
+
+def test_proposals_of_two_that_move_are_written_together(tmp_path):
+    folder = tmp_path / "dogs"
+    folder.mkdir()
+    for t, frame in enumerate(pasted_clip(3, ((10, 10), (6, 0)), ((200, 90), (-6, 0)))[0]):
+        Image.fromarray(frame).save(folder / f"{t:05d}.png")
+    found = rotomask.propose(folder, tmp_path / "found", objects=2)
+    assert len(found.files) == 2
+    for file in found.files:
+        labels = read_labels(tmp_path / "found" / f"together-{file.object_id}.png")
+        own = read_labels(file.mask) == file.object_id
+        np.testing.assert_array_equal(labels == file.object_id, own)
+    (labels,) = read_proposals(tmp_path / "found", (1, 2)).values()
+    assert set(np.unique(labels)) == {0, 1, 2}
+
+
 def test_a_run_says_which_mask_begins_an_object_and_which_corrects_one(video, tmp_path, caplog):
     _two_proposals(video, tmp_path / "found", (0, 1))
     files = [tmp_path / "found" / f"proposal-{k}.png" for k in (1, 2)]

@@ -288,10 +288,31 @@ def test_tiny_overlap_goes_to_the_smaller(tmp_path):
 # What is refused
 
 
-def test_size_must_be_the_frames(tmp_path):
+def test_mask_of_another_size_but_the_same_aspect_is_scaled_and_says_so(tmp_path):
     path = save(tmp_path, "a.png", BINARY)
-    with pytest.raises(MaskError, match="is 160x120 but the frame 320x240; it has the same aspect"):
-        read_mask(path, (240, 320))
+    mask = read_mask(path, (240, 320))
+    assert mask.labels.shape == (240, 320)
+    assert "scaled from 160x120 to the frame's 320x240" in mask.description
+    small, large = read_mask(path).labels > 0, mask.labels > 0
+    assert abs(large.sum() / small.sum() - 4) < 0.05
+    # Rounding of a side to whole pixels is no other aspect: 854x480 and 427x240, 1280x720 and 853.
+    assert read_mask(path, (479, 640)).labels.shape == (479, 640)
+
+
+def test_ids_of_several_objects_survive_scaling(tmp_path):
+    labels = np.zeros((60, 80), np.uint8)
+    labels[10:30, 10:40], labels[30:50, 10:40], labels[12:20, 50:70] = 1, 2, 7
+    write_mask(tmp_path / "a.png", labels)
+    for size in ((120, 160), (30, 40)):
+        scaled = read_mask(tmp_path / "a.png", size).labels
+        assert object_ids(scaled) == (1, 2, 7)
+        factor = size[0] / 60
+        for k in (1, 2, 7):
+            assert abs((scaled == k).sum() / (labels == k).sum() / factor**2 - 1) < 0.1
+
+
+def test_size_must_have_the_frames_aspect(tmp_path):
+    path = save(tmp_path, "a.png", BINARY)
     with pytest.raises(MaskError, match="the sides are swapped"):
         read_mask(path, (160, 120))
     with pytest.raises(MaskError, match="its aspect differs"):

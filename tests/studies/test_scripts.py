@@ -161,3 +161,22 @@ def test_the_table_of_one_shot_systems(tmp_path):
         ["b", "0.850", "0.800", "0.900", "1.50"],
     ]
     assert "| b | 0.80 / 0.90 |" in printed
+
+
+@pytest.fixture(scope="module")
+def held_out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_davis(tmp_path_factory.mktemp("held-out"), ("hike", "swing"), frames=6)
+
+
+def test_the_ways_of_merging_are_compared(held_out):
+    printed = run_script("studies.merging", "--davis", held_out, "--frames", 4)
+    rows = {row[0]: [float(cell) for cell in row[1:]] for row in read_table(printed)}
+    assert set(rows) == {"soft", "winner-take-all", "naive"}
+    assert all(0 <= value <= 1 for row in rows.values() for value in row)
+
+
+def test_objects_found_with_and_without_evidence_are_counted(held_out):
+    options = ["--davis", held_out, "--frames", 3, "--objects", 2]
+    rows = read_table(run_script("studies.several_found", *options))
+    assert [row[0] for row in rows] == ["none", "of each object's own"]
+    assert all("/" in cell for row in rows for cell in row[1:])

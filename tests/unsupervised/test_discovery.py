@@ -253,7 +253,7 @@ def test_an_object_smaller_than_a_cell_is_followed_too():
     assert segmenter.step(frames[1]).shape == (2, *mask.shape)
 
 
-def test_scores_of_annotated_objects_are_sharpened_and_the_masks_are_the_same():
+def test_scores_of_annotated_objects_are_sharpened_and_the_masks_nearly_the_same():
     frames, labels = pasted_clip(2, WALK)
     certainties, masks = [], []
     for config in (AnnotatedConfig(size=192), AnnotatedConfig(size=192, sharpness=1.0)):
@@ -262,6 +262,7 @@ def test_scores_of_annotated_objects_are_sharpened_and_the_masks_are_the_same():
         probabilities = segmenter.step(frames[1])
         certainties.append(probabilities.max(0).mean())
         masks.append(probabilities.argmax(0))
-    np.testing.assert_array_equal(masks[0], masks[1])
+    both, either = (masks[0] & masks[1]).sum(), (masks[0] | masks[1]).sum()
+    assert both / either > 0.95  # sharpened before they are enlarged: outlines move by a little
     # A CRF takes scores near 0.5 for undecided.
     assert certainties[0] > 0.95 > certainties[1]

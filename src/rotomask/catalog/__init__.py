@@ -6,6 +6,7 @@ is its own file and an entry in `table.py`.
 """
 
 from rotomask.catalog.entries import (
+    JOBS,
     ROLES,
     Entry,
     NoSettings,
@@ -53,6 +54,7 @@ __all__ = [
     "DEFAULT_FLOW",
     "DEFAULT_MARKER",
     "DEFAULT_MODEL",
+    "JOBS",
     "ROLES",
     "TORCHVISION",
     "Entry",

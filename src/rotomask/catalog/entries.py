@@ -26,6 +26,18 @@ ROLES: dict[RoleName, str] = {
 }
 """What an entry can be used as, and how messages call it."""
 
+JobName = Literal["cut", "find", "mark", "detect", "flow", "edges", "papers"]
+JOBS: dict[JobName, tuple[str, str]] = {
+    "cut": ("Follow marked objects: rotomask cut --mask, --point, --box", "stm-lite"),
+    "find": ("Find what moves: rotomask cut without a mask, rotomask propose", "embedding"),
+    "mark": ("Mark objects in one frame: rotomask mark, rotomask cut --point", "click-lite"),
+    "detect": ("Boxes of objects: rotomask detect, rotomask cut --boxes", "detector-lite"),
+    "flow": ("Optical flow: rotomask flow", "dis"),
+    "edges": ("Outlines of objects: rotomask edges", "edges-lite"),
+    "papers": ("Methods of the papers, to compare and to train: rotomask benchmark, train", ""),
+}
+"""What entries are for, as `rotomask models` groups them, and which one to take."""
+
 Tool = TypeVar("Tool")
 TrainingStart = Literal["imagenet", "hed", "video", "stm-lite"]
 NetworkBuilder = Callable[[Mapping[str, Any]], nn.Module]
@@ -62,6 +74,12 @@ class Entry:
     """What a name stands for."""
 
     summary: str
+    job: JobName = "cut"
+    """What it is taken for; ``papers``: to compare with, no better at a job than others."""
+    quality: str = ""
+    """How good it is, in a few words: a measure, its value and on what, as in docs/results.md."""
+    speed: str = ""
+    """Time of a frame on a plain CPU, or a word on it."""
     network: NetworkBuilder | None = None
     """Builds the network from the config stored with its weights; None: nothing is learnt."""
     weights: str | None = None

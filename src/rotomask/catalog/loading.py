@@ -1,6 +1,7 @@
 """Networks, segmenters, detectors and other tools by name, with their weights."""
 
 from importlib import resources
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ from rotomask.segmenters.base import Segmenter
 from rotomask.segmenters.refinements import TRACKED
 from rotomask.unsupervised.base import Discoverer
 
+MORE_WEIGHTS = "rotomask_weights"
+"""Module of the package with the weights that the wheel of rotomask leaves out."""
 TORCHVISION = "torchvision:"
 
 
@@ -207,6 +210,11 @@ def load_network(name: str, weights: Path | str | None = None) -> nn.Module:
     path = Path(weights) if weights is not None else shipped_weights(name)
     if path is None:
         raise WeightsError(f"{name} has no shipped weights; give a checkpoint with --weights FILE")
+    if weights is None and not path.is_file():
+        raise WeightsError(
+            f"the weights of {name} are in a package of their own; install it with: pip install "
+            "rotomask-weights (in a checkout: pip install ./weights)"
+        )
     stored = read_metadata(path) if path.suffix == ".safetensors" else {}
     try:
         network = build(stored.get("config", {}))
@@ -223,7 +231,9 @@ def load_network(name: str, weights: Path | str | None = None) -> nn.Module:
 
 
 def shipped_weights(name: str) -> Path | None:
-    """The weights file of an entry in the package; None where there is none.
+    """The weights file of an entry; None where the user brings the weights.
+
+    It is in the package, or in the package `rotomask-weights` where that is installed.
 
     Raises:
         OptionError: If the name is unknown.
@@ -231,7 +241,10 @@ def shipped_weights(name: str) -> Path | None:
     stem = find(name).weights
     if stem is None:
         return None
-    return Path(str(resources.files("rotomask") / "weights" / f"{stem}.safetensors"))
+    path = Path(str(resources.files("rotomask") / "weights" / f"{stem}.safetensors"))
+    if not path.is_file() and find_spec(MORE_WEIGHTS) is not None:
+        return Path(str(resources.files(MORE_WEIGHTS) / path.name))
+    return path
 
 
 def model_card(name: str) -> dict[str, Any]:
@@ -241,7 +254,7 @@ def model_card(name: str) -> dict[str, Any]:
         OptionError: If the name is unknown.
     """
     path = shipped_weights(name)
-    return read_metadata(path) if path is not None else {}
+    return read_metadata(path) if path is not None and path.is_file() else {}
 
 
 def _foreign_detector(name: str, device: str, precision: str) -> Detector | None:

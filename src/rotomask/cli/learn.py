@@ -8,8 +8,17 @@ import typer
 
 from rotomask.cli.command import grouped
 from rotomask.cli.extras import require
-from rotomask.cli.options import Messages, Overwrite, read_folders
+from rotomask.cli.options import Messages, Overwrite, read_folders, read_names
 from rotomask.cli.terminal import job, print_outputs, resumable
+
+HeldOut = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAMES",
+        help="Videos to validate on and not train on: names separated by commas, or a file "
+        "with one a line.  [default: the recipe's, and 150 of YouTube-VOS]",
+    ),
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +75,7 @@ def train(
             "ResNet-50 of torchvision or timm.",
         ),
     ] = None,
+    held_out: HeldOut = None,
 ) -> None:
     """Train a network on your images and videos.
 
@@ -90,7 +100,11 @@ def train(
         )
         with training_bar(quiet=quiet) as on_step:
             options = TrainOptions(
-                resume=resume, initial=initial, hardware=hardware, overwrite=overwrite
+                resume=resume,
+                initial=initial,
+                held_out=read_names(held_out),
+                hardware=hardware,
+                overwrite=overwrite,
             )
             weights = run(recipe, read_folders(data), out, options, on_step=on_step)
     if not quiet:
@@ -114,13 +128,40 @@ def average(
     print_outputs({"weights": average_weights(files, out)})
 
 
-def models() -> None:
-    """List models with their training data and scores."""
+def models(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Show all there is to know of one.")
+    ] = None,
+) -> None:
+    """List models by what they are for, with quality and speed; or describe one."""
+    from rotomask.catalog import CATALOG, JOBS, find
+
+    if name is not None:
+        find(name)
+        _describe(name)
+        return
+    for group, (title, taken) in JOBS.items():
+        print(f"{title}{f' (take {taken})' if taken else ''}")
+        for entry_name, entry in CATALOG.items():
+            if entry.job == group:
+                mark = "*" if entry_name == taken else " "
+                print(f" {mark} {entry_name:20} {entry.quality:32} {entry.speed}".rstrip())
+                print(f"       {entry.summary}")
+        print()
+    print("J&F on ten sequences of DAVIS-2016 val; times on one or two CPU cores at 854x480, see")
+    print("docs/results.md. `rotomask models NAME` tells on what a model was trained.")
+
+
+def _describe(name: str) -> None:
+    """Print an entry with its card."""
     from rotomask.catalog import CATALOG, model_card
 
-    for name, entry in CATALOG.items():
-        print(f"{name}\n    {entry.summary}")
-        for key, text in model_card(name).get("summary", {}).items():
+    entry = CATALOG[name]
+    print(f"{name}\n    {entry.summary}")
+    for key, text in (("quality", entry.quality), ("speed", entry.speed)):
+        if text:
             print(f"    {key}: {text}")
-        if entry.network is not None and entry.weights is None:
-            print("    weights: not shipped; give them with --weights FILE")
+    for key, text in model_card(name).get("summary", {}).items():
+        print(f"    {key}: {text}")
+    if entry.network is not None and entry.weights is None:
+        print("    weights: not shipped; give them with --weights FILE")

@@ -1,5 +1,6 @@
 """The command that marks a frame, and the prompts' options, which `cut` has too."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -179,6 +180,8 @@ def with_rough_mask(prompts: "Prompts", mask: Path, size: tuple[int, int], at: i
     from rotomask.prompts import PlacedPrompt, Prompts, RoughMask
 
     rough = read_mask(mask, size)
+    if "scaled from" in rough.description:
+        print(f"mask: {rough.description}", file=sys.stderr)
     masks = [RoughMask(rough.labels == k, k) for k in rough.object_ids]
     return Prompts((*(PlacedPrompt(m, at) for m in masks), *prompts))
 

@@ -289,6 +289,15 @@ def read_list(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
+def read_names(text: str | None) -> tuple[str, ...] | None:
+    """Names separated by commas, or those of a file, one a line; None without a text."""
+    if text is None:
+        return None
+    if Path(text).is_file():
+        text = ",".join(Path(text).read_text(encoding="utf-8").splitlines())
+    return read_list(text)
+
+
 def read_memory(text: str | None) -> "int | Literal['all'] | None":
     """Number of frames, ``all``, or None.
 

@@ -95,7 +95,7 @@ def detect(
         )
         result = run(video, folder, options, on_progress=on_progress)
     if not messages.quiet:
-        print(f"{result.count} boxes in {result.frames} frames")
+        print(f"{result.count} boxes in {result.frames} frames, {result.tracks} tracks")
         print_outputs({"boxes": result.boxes, "sheet": result.sheet})
 
 

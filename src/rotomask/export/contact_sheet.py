@@ -7,7 +7,7 @@ from PIL import Image
 
 from rotomask.export.format_writer import ExportTarget, FormatWriter, MaskedFrame
 from rotomask.files import complete_or_absent
-from rotomask.render import contact_sheet, overlay
+from rotomask.render import ContrastingColours, contact_sheet, overlay
 
 SHEET_FRAMES = 16
 """Frames on a contact sheet, spread evenly over the range."""
@@ -24,13 +24,15 @@ class ContactSheet(FormatWriter):
         positions = np.linspace(0, max(target.frame_count - 1, 0), SHEET_FRAMES).round()
         self._positions = {int(position) for position in positions}
         self._position = 0
+        self._colours = ContrastingColours()
         self._thumbnails: list[npt.NDArray[np.uint8]] = []
         self._names: list[str] = []
 
     def add(self, masked: MaskedFrame) -> None:
         """See `FormatWriter.add`."""
+        colours = self._colours.of(masked.frame.image, masked.labels)
         if self._position in self._positions:
-            image = overlay(masked.frame.image, masked.labels)
+            image = overlay(masked.frame.image, masked.labels, colours=colours)
             height = max(1, round(SHEET_CELL_PX * image.shape[0] / image.shape[1]))
             thumbnail = cv2.resize(image, (SHEET_CELL_PX, height), interpolation=cv2.INTER_AREA)
             self._thumbnails.append(thumbnail.astype(np.uint8, copy=False))

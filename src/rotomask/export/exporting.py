@@ -17,6 +17,8 @@ from rotomask.video import Video, VideoFrame
 
 FORMATS: dict[str, Callable[[ExportTarget], FormatWriter]] = {
     "overlay": videos.OverlayVideo,
+    "outline": videos.OutlineVideo,
+    "side-by-side": videos.SideBySideVideo,
     "webm": videos.webm,
     "prores": videos.prores,
     "rgba": image_folders.rgba,
@@ -30,6 +32,8 @@ FORMATS: dict[str, Callable[[ExportTarget], FormatWriter]] = {
 
 OUTPUT_NAMES: dict[str, str] = {
     "overlay": "overlay.mp4",
+    "outline": "outline.mp4",
+    "side-by-side": "side_by_side.mp4",
     "webm": "cutout.webm",
     "prores": "cutout.mov",
     "rgba": "rgba/{frame}.png",

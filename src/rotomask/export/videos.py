@@ -1,19 +1,29 @@
-"""Videos: the overlay, and cut-outs with transparency."""
+"""Videos: overlay, outline, side by side, and cut-outs with transparency."""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import ClassVar
 
 from rotomask.export.format_writer import ExportTarget, FormatWriter, MaskedFrame
-from rotomask.render import cutout, overlay
+from rotomask.render import Colour, ContrastingColours, Pixels, beside, cutout, overlay
 from rotomask.video import PRORES_4444, VP9_ALPHA, Encoding, VideoWriter, h264
 
 
-class OverlayVideo(FormatWriter):
-    """Writer of `overlay.mp4`: objects tinted and outlined, with the source's sound."""
+class PictureVideo(FormatWriter):
+    """Writer of a video of pictures with the objects marked, with the source's sound."""
+
+    name: ClassVar[str]
+    """Name of the file."""
+    columns: ClassVar[int] = 1
+    """Pictures of the video's size side by side."""
 
     def __init__(self, target: ExportTarget) -> None:
         video = target.video
-        self.path = target.folder / "overlay.mp4"
+        self.path = target.folder / self.name
+        self._colours = ContrastingColours()
         self._writer = VideoWriter(
             self.path,
-            video.size,
+            (video.size[0], video.size[1] * self.columns),
             video.fps,
             h264(),
             sound_from=video,
@@ -21,9 +31,14 @@ class OverlayVideo(FormatWriter):
             commit=target.commit,
         )
 
+    @abstractmethod
+    def picture(self, masked: MaskedFrame, colours: Mapping[int, Colour]) -> Pixels:
+        """The picture of a frame, with these colours of objects: H×(columns·W)×3 uint8 RGB."""
+
     def add(self, masked: MaskedFrame) -> None:
         """See `FormatWriter.add`."""
-        self._writer.write(overlay(masked.frame.image, masked.labels), masked.frame.time_s)
+        colours = self._colours.of(masked.frame.image, masked.labels)
+        self._writer.write(self.picture(masked, colours), masked.frame.time_s)
 
     def close(self) -> None:
         """See `FormatWriter.close`."""
@@ -32,6 +47,38 @@ class OverlayVideo(FormatWriter):
     def discard(self) -> None:
         """See `FormatWriter.discard`."""
         self._writer.discard()
+
+
+class OverlayVideo(PictureVideo):
+    """Writer of `overlay.mp4`: objects tinted and outlined."""
+
+    name = "overlay.mp4"
+
+    def picture(self, masked: MaskedFrame, colours: Mapping[int, Colour]) -> Pixels:
+        """See `PictureVideo.picture`."""
+        return overlay(masked.frame.image, masked.labels, colours=colours)
+
+
+class OutlineVideo(PictureVideo):
+    """Writer of `outline.mp4`: objects outlined, their inside as it is."""
+
+    name = "outline.mp4"
+
+    def picture(self, masked: MaskedFrame, colours: Mapping[int, Colour]) -> Pixels:
+        """See `PictureVideo.picture`."""
+        return overlay(masked.frame.image, masked.labels, opacity=0, colours=colours)
+
+
+class SideBySideVideo(PictureVideo):
+    """Writer of `side_by_side.mp4`: the source on the left, the overlay on the right."""
+
+    name = "side_by_side.mp4"
+    columns = 2
+
+    def picture(self, masked: MaskedFrame, colours: Mapping[int, Colour]) -> Pixels:
+        """See `PictureVideo.picture`."""
+        image = masked.frame.image
+        return beside(image, overlay(image, masked.labels, colours=colours))
 
 
 class CutoutVideo(FormatWriter):

@@ -8,16 +8,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
 
 from rotomask.arrays import Mask
-from rotomask.catalog import find_then_follow, needs_no_mask, with_settings
+from rotomask.catalog import find_then_follow, needs_no_mask
 from rotomask.data.benchmarks.jumpcut import DISTANCES, transfers
 from rotomask.data.sequences import VideoDataset, VideoSequence
-from rotomask.errors import OptionError
+from rotomask.errors import DatasetError, OptionError
 from rotomask.evaluation.benchmarks import get_benchmark, open_benchmark
 from rotomask.evaluation.reports import ReportFiles
 from rotomask.evaluation.results import EvaluationResult
@@ -32,6 +32,7 @@ from rotomask.jobs.fingerprints import (
 from rotomask.jobs.folder import JobFolder, JobRequest, claim
 from rotomask.jobs.following import follow_pass, learning_report, write_discovery
 from rotomask.jobs.job_options import FolderOptions
+from rotomask.jobs.keywords import BenchmarkKeywords, takes_options, with_keywords
 from rotomask.jobs.loading import load_discoverer, load_model
 from rotomask.jobs.model_settings import ModelSettings
 from rotomask.jobs.progress import OnProgress
@@ -69,6 +70,7 @@ class BenchmarkOptions(ModelSettings, FolderOptions, ReportFiles):
             raise OptionError(f"at least 1 object can be looked for, got {self.objects}")
 
 
+@takes_options(BenchmarkOptions)
 def benchmark(
     name: str,
     root: str | Path,
@@ -77,7 +79,7 @@ def benchmark(
     *,
     segmenter: Segmenter | Discoverer | None = None,
     on_progress: OnProgress | None = None,
-    **changes: object,
+    **changes: Unpack[BenchmarkKeywords],
 ) -> EvaluationResult:
     """Segment every sequence of a benchmark by its rules, and score the masks.
 
@@ -93,7 +95,7 @@ def benchmark(
         segmenter: A model to use in place of the one that the options name. A `Discoverer` is not
             given the benchmark's masks.
         on_progress: Receives the stages ``segment``, ``learn`` and ``score``.
-        **changes: Fields of `BenchmarkOptions`.
+        **changes: Options as keywords, as on the command line: `BenchmarkKeywords`.
 
     Returns:
         The scores, without figures where only first masks are public; its `run` holds seconds per
@@ -105,7 +107,7 @@ def benchmark(
         OutputError: If the folder cannot be written or holds a run with other settings.
         WeightsError: If the model's weights are missing or not its own.
     """
-    options = with_settings(options or BenchmarkOptions(), changes, "benchmark")
+    options = with_keywords(options or BenchmarkOptions(), changes, "benchmark")
     dataset = open_benchmark(name, root, options.split)
     if options.sequences is not None:
         dataset = dataset.select(options.sequences)
@@ -357,6 +359,12 @@ def _find(sequence: VideoSequence, folder: JobFolder, model: _Model, objects: in
 
 
 def _check_runnable(dataset: VideoDataset, model: _Model) -> None:
+    unseen = [sequence.name for sequence in dataset if not sequence.images]
+    if unseen:
+        raise DatasetError(
+            f"the frames of {', '.join(unseen[:5])}{', ...' * (len(unseen) > 5)} are missing or "
+            f"incomplete in {dataset.root}; only `rotomask evaluate` does without"
+        )
     if model.finder is not None:
         if not get_benchmark(dataset.benchmark).stored_by_frame:
             raise OptionError(

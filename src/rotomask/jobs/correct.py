@@ -13,13 +13,13 @@ import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
 
 from rotomask.arrays import Mask, Probabilities
-from rotomask.catalog import DEFAULT_MARKER, DEFAULT_MODEL, load_marker, with_settings
+from rotomask.catalog import DEFAULT_MARKER, DEFAULT_MODEL, load_marker
 from rotomask.errors import OptionError, OutputError
 from rotomask.files import complete_or_absent, output_errors
 from rotomask.jobs.carrying import (
@@ -34,6 +34,7 @@ from rotomask.jobs.confidence import STORED, TABLE, store_confidences, write_tab
 from rotomask.jobs.earlier import read_earlier
 from rotomask.jobs.folder import JobFolder, add_to
 from rotomask.jobs.job_options import RuntimeOptions
+from rotomask.jobs.keywords import CorrectKeywords, takes_options, with_keywords
 from rotomask.jobs.loading import load_model
 from rotomask.jobs.manifest import read_manifest
 from rotomask.jobs.progress import OnProgress
@@ -42,7 +43,7 @@ from rotomask.prompts import Marker, Prompt, Prompts
 from rotomask.segmenters.base import Segmenter
 from rotomask.segmenters.confidence import ConfidenceMeter, ObjectConfidence
 from rotomask.segmenters.follow import FollowedFrame
-from rotomask.video import Video, open_video
+from rotomask.video import Video, VideoSource, open_video
 
 FOLDER = "corrections"
 """Folder, in that of the cut, of the log and of the masks that each correction replaced."""
@@ -108,17 +109,18 @@ class CorrectionLog:
         return f"{FOLDER}/{len(self.entries):04d}"
 
 
+@takes_options(CorrectOptions)
 def correct(
-    video: str | Path | Video,
+    video: VideoSource,
     folder: str | Path,
     prompts: Prompts | Iterable[Prompt],
     options: CorrectOptions | None = None,
     *,
     at: int | None = None,
-    marker: Marker | None = None,
+    marker: Marker | str | None = None,
     segmenter: Segmenter | None = None,
     on_progress: OnProgress | None = None,
-    **changes: object,
+    **changes: Unpack[CorrectKeywords],
 ) -> CorrectResult:
     """Correct a finished cut at one frame, and the frames around it.
 
@@ -129,17 +131,17 @@ def correct(
             where it lacks something, or prompts of a new object.
         options: Options; or give its fields as keywords.
         at: The frame; by default the one that all prompts are on.
-        marker: A marker to use in place of the one that the options name.
+        marker: A marker, or its name, in place of the one that the options name.
         segmenter: A segmenter to use in place of the one that the options name.
         on_progress: Receives the stage ``correct``.
-        **changes: Fields of `CorrectOptions`.
+        **changes: Options as keywords, as on the command line: `CorrectKeywords`.
 
     Raises:
         PromptError: If a prompt is outside the frame, has no area or contradicts another.
         OptionError: If the prompts are on several frames, or an option is unknown.
         OutputError: If the folder holds no finished cut of this video, or cannot be written.
     """
-    options = with_settings(options or CorrectOptions(), changes, "correct")
+    options = with_keywords(options or CorrectOptions(), changes, "correct")
     opened = open_video(video)
     cut = Path(folder)
     listed = prompts if isinstance(prompts, Prompts) else Prompts.on_frame(prompts, at or 0)
@@ -147,9 +149,10 @@ def correct(
         raise OptionError("a correction is of one frame; say by `at` which")
     index = listed.frames[0] if at is None else at
     old = read_cut_mask(cut, opened, index)
-    marker = marker or load_marker(
-        options.marker, device=options.device, precision=options.precision
-    )
+    if marker is None or isinstance(marker, str):
+        marker = load_marker(
+            marker or options.marker, device=options.device, precision=options.precision
+        )
     marker.open(opened.frame(index).image)
     new = corrected_mask(marker, old, listed.at(index))
     ids = tuple(sorted({prompt.object_id for prompt in listed.at(index)}))

@@ -12,23 +12,29 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
 from rotomask.arrays import Mask
-from rotomask.catalog import DEFAULT_MARKER, find_then_follow, with_settings
+from rotomask.catalog import DEFAULT_MARKER, find_then_follow
 from rotomask.errors import OptionError, TruncatedVideoError
 from rotomask.export import FORMATS, export
 from rotomask.export.exporting import output_files
 from rotomask.jobs.confidence import (
     TABLE,
     ConfidenceRecorder,
-    UncertainStretch,
     resume_recorder,
     write_table,
 )
-from rotomask.jobs.earlier import EarlierRecord, file_text, found_annotations, refinements_text
+from rotomask.jobs.cut_result import CutResult as CutResult  # part of what `cut` gives
+from rotomask.jobs.earlier import (
+    EarlierRecord,
+    began_earlier,
+    file_text,
+    found_annotations,
+    refinements_text,
+)
 from rotomask.jobs.finding import Search, discover, find_reference
 from rotomask.jobs.fingerprints import (
     changed_refinements,
@@ -40,6 +46,7 @@ from rotomask.jobs.fingerprints import (
 from rotomask.jobs.folder import JobFolder, JobRequest, claim
 from rotomask.jobs.following import VideoFrames, follow_pass, learning_report, write_discovery
 from rotomask.jobs.job_options import FrameOptions
+from rotomask.jobs.keywords import CutKeywords, takes_options, with_keywords
 from rotomask.jobs.loading import load_discoverer, load_model
 from rotomask.jobs.manifest import MANIFEST
 from rotomask.jobs.mark import MarkOptions, mark_frames
@@ -54,7 +61,7 @@ from rotomask.segmenters.base import Segmenter
 from rotomask.segmenters.follow import DIRECTIONS, Annotation, Direction, Pass, plan_passes
 from rotomask.segmenters.refinements import Refinements
 from rotomask.unsupervised.base import Discoverer
-from rotomask.video import Video, open_video
+from rotomask.video import Video, VideoSource, open_video
 
 SOFT_FORMATS = frozenset({"webm", "prores", "rgba", "mattes"})
 """Formats with soft edges, for which the first pass keeps the probabilities as mattes."""
@@ -95,26 +102,9 @@ class CutOptions(ModelSettings, FrameOptions):
             raise OptionError(f"there is no format {unknown[0]!r}; there are {', '.join(FORMATS)}")
 
 
-@dataclass(frozen=True, kw_only=True)
-class CutResult:
-    """Result of a cut."""
-
-    folder: Path
-    object_ids: tuple[int, ...]
-    frames: int
-    """Number of frames with a mask, those of earlier runs included."""
-    frames_segmented: int
-    """Number of frames that this run segmented."""
-    seconds: float
-    """Time to segment them, with reading and writing, without export."""
-    outputs: dict[str, Path]
-    """Format -> file or folder; `masks` is always among them."""
-    uncertain: tuple[UncertainStretch, ...] = ()
-    """Where masks are probably wrong, by object and frame."""
-
-
+@takes_options(CutOptions)
 def cut(
-    video: str | Path | Video,
+    video: VideoSource,
     mask: MaskSource | Mapping[int, MaskSource] | Prompts | None,
     out: str | Path,
     options: CutOptions | None = None,
@@ -122,12 +112,12 @@ def cut(
     at: int | None = None,
     segmenter: Segmenter | None = None,
     on_progress: OnProgress | None = None,
-    **changes: object,
+    **changes: Unpack[CutKeywords],
 ) -> CutResult:
     """Cut the objects of a mask out of a video.
 
     Args:
-        video: A video file, a folder of frames, or an open video.
+        video: A video file, a folder of frames, an open video, or frames in memory.
         mask: The reference mask (a file, several files, or H×W integers), or several by frame
             number: objects may come and be corrected anywhere. Prompts: the frames that they are
             on are marked first, as `mark` does. None: the objects are found, and the segmenter
@@ -138,7 +128,7 @@ def cut(
         at: Frame number of a single mask; by default the first frame that is cut.
         segmenter: A segmenter to use in place of the one that the options name.
         on_progress: Receives the stages ``find``, ``learn``, ``cut`` and ``export``.
-        **changes: Fields of `CutOptions`.
+        **changes: Options as keywords, as on the command line: `CutKeywords`.
 
     Returns:
         What was done, and where the results are.
@@ -149,7 +139,10 @@ def cut(
         OutputError: If the folder cannot be written, is full, or holds another job.
         WeightsError: If the model's weights are missing or not its own.
     """
-    options = with_settings(options or CutOptions(), changes, "cut")
+    options = with_keywords(options or CutOptions(), changes, "cut")
+    if options.enlarge == "auto" and not options.overwrite and began_earlier(Path(out)):
+        # Version 0.1 did not enlarge: the masks of one job are made in one way.
+        options = replace(options, enlarge="never")
     opened = open_video(video)
     frames = options.range_in(opened)
     if mask is None:
@@ -343,6 +336,8 @@ def _finish(work: _Work, ids: set[int]) -> CutResult:
         seconds=work.seconds,
         outputs=outputs,
         uncertain=uncertain,
+        video=work.video,
+        frame_range=work.frames,
     )
 
 
@@ -399,6 +394,9 @@ def _request(
         "size": options.size,
         "direction": options.direction,
         "objects": None if follows else options.objects,
+        "enlarge": None if options.enlarge == "never" else options.enlarge,
+        "memory": options.memory,
+        "merge": options.merge,
         "format": 1,
     }
     names = [video.frame_name(index) for index in frames]

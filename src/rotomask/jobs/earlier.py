@@ -7,8 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rotomask.jobs.manifest import FORMAT, MANIFEST, Settings, damaged, read_json
+from rotomask.jobs.manifest import (
+    FORMAT,
+    MANIFEST,
+    Settings,
+    damaged,
+    read_json,
+    read_manifest,
+)
 from rotomask.segmenters.refinements import Refinements
+
+BEGAN, EARLIER_VERSION = "began", "0.1"
+"""Note of a manifest, and its value where version 0.1 began the job."""
 
 
 def refinements_text(refinements: Refinements) -> str:
@@ -76,6 +86,18 @@ def read_earlier(root: Path) -> dict[str, Any] | None:
     """
     stored = read_json(root / MANIFEST)
     return stored if stored is not None and stored.get("format") == 1 else None
+
+
+def began_earlier(root: Path) -> bool:
+    """True if version 0.1 began the job of a folder, also where this version resumed it since.
+
+    Raises:
+        OutputError: If the record is damaged.
+    """
+    manifest = read_manifest(root)
+    if manifest is not None:
+        return bool(manifest["notes"].get(BEGAN) == EARLIER_VERSION)
+    return read_earlier(root) is not None
 
 
 def rendered_earlier(root: Path, record: str, relatives: Iterable[str]) -> list[str]:

@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 from PIL import Image
 
 from rotomask.arrays import Frame
-from rotomask.catalog import DEFAULT_FLOW, load_edge_detector, load_flow, with_settings
+from rotomask.catalog import DEFAULT_FLOW, load_edge_detector, load_flow
 from rotomask.edges.edge_detector import EdgeDetector
 from rotomask.edges.motion_edges import EdgeMap, merge_edges, motion_edges
 from rotomask.edges.thinning import thin_edges
@@ -18,8 +19,9 @@ from rotomask.jobs.earlier import EarlierRecord, file_text
 from rotomask.jobs.fingerprints import used_precision, video_fingerprint, weights_fingerprints
 from rotomask.jobs.folder import JobFolder, JobRequest, claim
 from rotomask.jobs.job_options import FrameOptions
+from rotomask.jobs.keywords import EdgeKeywords, takes_options, with_keywords
 from rotomask.jobs.progress import OnProgress
-from rotomask.video import Video, open_video
+from rotomask.video import Video, VideoSource, open_video
 from rotomask.video.video import VideoFrame
 
 
@@ -60,13 +62,14 @@ class EdgeResult:
     """Number of frames in the folder."""
 
 
+@takes_options(EdgeOptions)
 def edges(
-    video: str | Path | Video,
+    video: VideoSource,
     out: str | Path,
     options: EdgeOptions | None = None,
     *,
     on_progress: OnProgress | None = None,
-    **changes: object,
+    **changes: Unpack[EdgeKeywords],
 ) -> EdgeResult:
     """Write the edge maps of every frame.
 
@@ -75,18 +78,18 @@ def edges(
     next frame, from the last one to the one before. Frames whose files are there are left.
 
     Args:
-        video: A video file, a folder of frames, or an open video.
+        video: A video file, a folder of frames, an open video, or frames in memory.
         out: Folder to write to.
         options: What and how; or give its fields as keywords.
         on_progress: Receives the stage ``edges``.
-        **changes: Fields of `EdgeOptions`.
+        **changes: Options as keywords, as on the command line: `EdgeKeywords`.
 
     Raises:
         InputError: If the video or an option cannot be used.
         OutputError: If the folder cannot be written, or holds the edges of another job.
         WeightsError: If the weights cannot be read.
     """
-    options = with_settings(options or EdgeOptions(), changes, "edges")
+    options = with_keywords(options or EdgeOptions(), changes, "edges")
     opened = open_video(video)
     frames = options.range_in(opened)
     detector = load_edge_detector(

@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Unpack
 
-from rotomask.catalog import with_settings
 from rotomask.evaluation.benchmarks import open_benchmark
 from rotomask.evaluation.protocols.tracks import TrackProtocol
 from rotomask.evaluation.reports import ReportFiles
 from rotomask.evaluation.results import EvaluationResult
 from rotomask.evaluation.scoring import evaluate_results
+from rotomask.jobs.keywords import EvaluateKeywords, takes_options, with_keywords
 from rotomask.jobs.progress import OnProgress
 
 
@@ -29,6 +30,7 @@ class EvaluateOptions(ReportFiles):
     """Number of processes; None: one per core if there are many frames, else 1."""
 
 
+@takes_options(EvaluateOptions)
 def evaluate(
     name: str,
     root: str | Path,
@@ -36,7 +38,7 @@ def evaluate(
     options: EvaluateOptions | None = None,
     *,
     on_progress: OnProgress | None = None,
-    **changes: object,
+    **changes: Unpack[EvaluateKeywords],
 ) -> EvaluationResult:
     """Score a folder of masks by the rules of a benchmark.
 
@@ -48,7 +50,7 @@ def evaluate(
         results: Folder of the masks, ``RESULTS/SEQUENCE/FRAME.png``, of any image type.
         options: Options; or give its fields as keywords.
         on_progress: Receives the stage ``score``, in sequences.
-        **changes: Fields of `EvaluateOptions`.
+        **changes: Options as keywords, as on the command line: `EvaluateKeywords`.
 
     Returns:
         The scores; the reports that the options name are written.
@@ -60,7 +62,7 @@ def evaluate(
         OptionError: If an option is unknown or wrong.
         OutputError: If a report cannot be written.
     """
-    options = with_settings(options or EvaluateOptions(), changes, "evaluate")
+    options = with_keywords(options or EvaluateOptions(), changes, "evaluate")
     dataset = open_benchmark(name, root, options.split)
     if options.sequences is not None:
         dataset = dataset.select(options.sequences)

@@ -3,16 +3,17 @@
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Unpack
 
-from rotomask.catalog import with_settings
 from rotomask.export import export as export_masks
 from rotomask.export.exporting import check_formats, output_files
 from rotomask.jobs.earlier import read_earlier
 from rotomask.jobs.folder import add_to
 from rotomask.jobs.job_options import frame_range
+from rotomask.jobs.keywords import ExportKeywords, takes_options, with_keywords
 from rotomask.jobs.manifest import frames_of
 from rotomask.jobs.progress import OnProgress
-from rotomask.video import Video, open_video
+from rotomask.video import Video, VideoSource, open_video
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +32,10 @@ class ExportOptions:
     """True to replace files of version 0.1 too, which did not record them; those of
     later versions are always replaced, other files never."""
 
+    def __post_init__(self) -> None:
+        if isinstance(self.formats, str):
+            object.__setattr__(self, "formats", (self.formats,))
+
 
 @dataclass(frozen=True, kw_only=True)
 class ExportResult:
@@ -41,13 +46,14 @@ class ExportResult:
     """The format's name -> the file or folder."""
 
 
+@takes_options(ExportOptions)
 def export(
-    video: str | Path | Video,
+    video: VideoSource,
     folder: str | Path,
     options: ExportOptions | None = None,
     *,
     on_progress: OnProgress | None = None,
-    **changes: object,
+    **changes: Unpack[ExportKeywords],
 ) -> ExportResult:
     """Render the masks of a finished cut in other formats, beside them.
 
@@ -56,13 +62,13 @@ def export(
         folder: Output folder of `cut` or `refine`, or any folder with ``masks/NAME.png``.
         options: Options; or give its fields as keywords.
         on_progress: Receives the stage ``export``.
-        **changes: Fields of `ExportOptions`.
+        **changes: Options as keywords, as on the command line: `ExportKeywords`.
 
     Raises:
         InputError: If the video, a mask or an option cannot be used.
         OutputError: If an output cannot be written.
     """
-    options = with_settings(options or ExportOptions(), changes, "export")
+    options = with_keywords(options or ExportOptions(), changes, "export")
     opened = open_video(video)
     root, formats = Path(folder), tuple(dict.fromkeys(options.formats))
     check_formats(formats)

@@ -31,7 +31,9 @@ def video_fingerprint(video: Video) -> dict[str, Any]:
         VideoError: If a file cannot be read any more.
     """
     try:
-        if video.path.is_dir():
+        if (content := video.content()) is not None:
+            size, digest = content
+        elif video.path.is_dir():
             size, digest = _folder_digest(video.path)
         else:
             size, digest = video.path.stat().st_size, content_digest(video.path)

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Unpack
 
 from PIL import Image
 
-from rotomask.catalog import DEFAULT_FLOW, load_flow, with_settings
+from rotomask.catalog import DEFAULT_FLOW, load_flow
 from rotomask.errors import InputError, OptionError
 from rotomask.flow.flo_files import write_flo
 from rotomask.flow.optical_flow import Flow, flow_colours
@@ -14,8 +15,9 @@ from rotomask.jobs.earlier import EarlierRecord, file_text
 from rotomask.jobs.fingerprints import used_precision, video_fingerprint, weights_fingerprints
 from rotomask.jobs.folder import JobFolder, JobRequest, claim
 from rotomask.jobs.job_options import FrameOptions
+from rotomask.jobs.keywords import FlowKeywords, takes_options, with_keywords
 from rotomask.jobs.progress import OnProgress
-from rotomask.video import Video, open_video
+from rotomask.video import Video, VideoSource, open_video
 
 FORMATS = ("flo", "png")
 
@@ -58,13 +60,14 @@ class FlowResult:
     """Number of pairs that this call estimated."""
 
 
+@takes_options(FlowOptions)
 def flow(
-    video: str | Path | Video,
+    video: VideoSource,
     out: str | Path,
     options: FlowOptions | None = None,
     *,
     on_progress: OnProgress | None = None,
-    **changes: object,
+    **changes: Unpack[FlowKeywords],
 ) -> FlowResult:
     """Estimate the flow from every frame to the next one and write it under the frame's name.
 
@@ -72,18 +75,18 @@ def flow(
     was left half finished.
 
     Args:
-        video: A video file, a folder of frames, or an open video.
+        video: A video file, a folder of frames, an open video, or frames in memory.
         out: Folder to write to.
         options: What and how; or give its fields as keywords.
         on_progress: Receives the stage ``flow``, pairs done and pairs in all.
-        **changes: Fields of `FlowOptions`.
+        **changes: Options as keywords, as on the command line: `FlowKeywords`.
 
     Raises:
         InputError: If the video or an option cannot be used, or there are fewer than two frames.
         OutputError: If the folder cannot be written, or holds the flow of another call.
         WeightsError: If the weights are missing or not the network's.
     """
-    options = with_settings(options or FlowOptions(), changes, "flow")
+    options = with_keywords(options or FlowOptions(), changes, "flow")
     opened = open_video(video)
     estimator = load_flow(
         options.estimator,

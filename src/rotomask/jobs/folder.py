@@ -21,7 +21,13 @@ from typing import Any
 from rotomask import __version__
 from rotomask.errors import OutputError
 from rotomask.files import complete_or_absent, exclusive_lock, output_errors
-from rotomask.jobs.earlier import EarlierRecord, read_earlier, rendered_earlier
+from rotomask.jobs.earlier import (
+    BEGAN,
+    EARLIER_VERSION,
+    EarlierRecord,
+    read_earlier,
+    rendered_earlier,
+)
 from rotomask.jobs.journal import Journal, refuse_foreign
 from rotomask.jobs.manifest import (
     FORMAT,
@@ -233,6 +239,8 @@ def _open(root: Path, journal: Journal, request: JobRequest, *, overwrite: bool)
             if is_earlier or not os.path.lexists(root / tree):
                 journal.record_tree(tree)
     notes = {} if manifest is None else dict(manifest["notes"])
+    if is_earlier and not overwrite:
+        notes[BEGAN] = EARLIER_VERSION
     resumed = manifest is not None or (is_earlier and not overwrite)
     folder = JobFolder(root, journal, request, resumed=resumed, notes=notes)
     folder.save(is_finished=False)

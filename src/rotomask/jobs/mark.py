@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Unpack
 
 import cv2
 import numpy as np
@@ -10,10 +11,11 @@ import numpy.typing as npt
 from PIL import Image
 
 from rotomask.arrays import Frame
-from rotomask.catalog import DEFAULT_MARKER, load_marker, with_settings
+from rotomask.catalog import DEFAULT_MARKER, load_marker
 from rotomask.errors import OptionError, PromptError
 from rotomask.files import complete_or_absent
 from rotomask.jobs.job_options import RuntimeOptions
+from rotomask.jobs.keywords import MarkKeywords, takes_options, with_keywords
 from rotomask.masks import object_ids, write_mask
 from rotomask.prompts import (
     Box,
@@ -29,7 +31,7 @@ from rotomask.prompts import (
 )
 from rotomask.prompts.drawing import View, draw_prompt
 from rotomask.render import overlay
-from rotomask.video import Video, open_video
+from rotomask.video import Video, VideoSource, open_video
 
 Labels = npt.NDArray[np.int32]
 
@@ -68,15 +70,16 @@ class MarkResult:
         return object_ids(self.labels)
 
 
+@takes_options(MarkOptions)
 def mark(
-    video: str | Path | Video,
+    video: VideoSource,
     prompts: Prompts | Iterable[Prompt],
     out: str | Path | None = None,
     options: MarkOptions | None = None,
     *,
     at: int | None = None,
     marker: Marker | None = None,
-    **changes: object,
+    **changes: Unpack[MarkKeywords],
 ) -> MarkResult:
     """Mark objects in one frame by clicks, boxes, scribbles, polygons or a rough mask.
 
@@ -87,7 +90,7 @@ def mark(
         options: Options; or give its fields as keywords.
         at: Frame number; by default the one that all prompts are on.
         marker: A marker to use in place of the one that the options name.
-        **changes: Fields of `MarkOptions`.
+        **changes: Options as keywords, as on the command line: `MarkKeywords`.
 
     Raises:
         PromptError: If a prompt is outside the frame, has no area or contradicts another.
@@ -99,7 +102,7 @@ def mark(
         >>> from rotomask.prompts import Click
         >>> mark("clip.mp4", [Click(310, 220)], "mask.png")  # doctest: +SKIP
     """
-    options = with_settings(options or MarkOptions(), changes, "mark")
+    options = with_keywords(options or MarkOptions(), changes, "mark")
     listed = prompts if isinstance(prompts, Prompts) else Prompts.on_frame(prompts, at or 0)
     index = _frame_of(listed, at)
     if options.preview and out is None:

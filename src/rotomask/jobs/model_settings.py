@@ -9,13 +9,17 @@ from rotomask.networks.layers.aggregation import Aggregation
 Enlarging = Literal["auto", "always", "never"]
 
 
+DEFAULT_SIZE = 480
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelSettings:
     """Settings of the model that follows objects, as far as jobs offer them."""
 
-    size: int | None = 480
-    """Short side at which frames are processed, px; None: every video at its own. The output
-    always has the input's size."""
+    size: int | None = DEFAULT_SIZE
+    """Short side at which frames are processed, px; None: every video at its own. The default
+    leaves it to the model: 480, and 384 for embedding, which was trained at that. The output always
+    has the input's size."""
     enlarge: Enlarging = "auto"
     """Enlarge smaller frames to `size`; ``auto``: as the model does, which for most is where an
     object of the mask is small."""
@@ -45,7 +49,7 @@ class ModelSettings:
 
     def for_model(self) -> dict[str, Any]:
         """The settings as `load_model` takes them; what is left to the model is left out."""
-        settings: dict[str, Any] = {"size": self.size}
+        settings: dict[str, Any] = {} if self.size == DEFAULT_SIZE else {"size": self.size}
         if self.enlarge != "auto" and self.size is not None:
             settings["enlarge"] = self.enlarge == "always"
         if self.memory is not None:

@@ -1,28 +1,36 @@
 """Objects of a video that nobody marked, each proposed as a mask to give to `cut`."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from rotomask.arrays import Mask
-from rotomask.catalog import find_then_follow, with_settings
+from rotomask.catalog import find_then_follow
 from rotomask.errors import InputError, MaskError, OptionError
 from rotomask.jobs.finding import Search, discover
 from rotomask.jobs.fingerprints import used_precision, video_fingerprint, weights_fingerprints
 from rotomask.jobs.folder import JobFolder, JobRequest, claim
 from rotomask.jobs.following import VideoFrames
 from rotomask.jobs.job_options import FrameOptions
+from rotomask.jobs.keywords import ProposeKeywords, takes_options, with_keywords
 from rotomask.jobs.loading import load_discoverer
 from rotomask.jobs.progress import OnProgress
 from rotomask.masks import read_labels, write_mask
-from rotomask.unsupervised.base import Discoverer, Proposal
-from rotomask.video import Video, open_video
+from rotomask.unsupervised.base import Discoverer, Discovery
+from rotomask.video import Video, VideoSource, open_video
 
 SHEET, LIST = "proposals.png", "proposals.json"
+MASKS = ("proposal", "together")
+"""Masks of each object: its own, and of all objects in the same frame."""
+
+LEAST_VISIBLE = 0.25
+"""Part of its clearest mask that an object must have in a frame from which several are followed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,32 +70,34 @@ class ProposeOptions(FrameOptions):
             raise OptionError(f"at least 1 object can be looked for, got {self.objects}")
 
 
+@takes_options(ProposeOptions)
 def propose(
-    video: str | Path | Video,
+    video: VideoSource,
     out: str | Path,
     options: ProposeOptions | None = None,
     *,
     discoverer: Discoverer | None = None,
     on_progress: OnProgress | None = None,
-    **changes: object,
+    **changes: Unpack[ProposeKeywords],
 ) -> Proposals:
     """Find objects and write each one's mask, and a contact sheet to choose from.
 
-    Writes ``OUT/proposals.png``, ``OUT/proposal-1.png`` ... and ``OUT/proposals.json``.
+    Writes ``OUT/proposals.png``, ``OUT/proposal-1.png`` ... and ``OUT/proposals.json``; of several
+    also ``OUT/together-1.png`` ...: all objects in the frame in which object 1 is clearest.
 
     Args:
-        video: A video file, a folder of frames, or an open video.
+        video: A video file, a folder of frames, an open video, or frames in memory.
         out: Folder to write to.
         options: Options; or give its fields as keywords.
         discoverer: A discoverer to use in place of the one that the options name.
         on_progress: Receives the stage ``find``.
-        **changes: Fields of `ProposeOptions`.
+        **changes: Options as keywords, as on the command line: `ProposeKeywords`.
 
     Raises:
         InputError: If the video or an option cannot be used, or no object is found.
         OutputError: If the folder cannot be written.
     """
-    options = with_settings(options or ProposeOptions(), changes, "propose")
+    options = with_keywords(options or ProposeOptions(), changes, "propose")
     opened = open_video(video)
     frames = options.range_in(opened)
     search = Search(
@@ -98,7 +108,7 @@ def propose(
     with claim(out, _request(opened, frames, options), overwrite=options.overwrite) as folder:
         folder.note(video=str(opened.path), frames=[frames.start, frames.stop])
         discovery = discover(search, on_progress)
-        return write_proposals(discovery.proposals(), folder, start=frames.start)
+        return write_proposals(discovery, folder, start=frames.start)
 
 
 def _request(video: Video, frames: range, options: ProposeOptions) -> JobRequest:
@@ -113,7 +123,7 @@ def _request(video: Video, frames: range, options: ProposeOptions) -> JobRequest
         "stop": frames.stop,
         "precision": used_precision(options.device, options.precision),
     }
-    masks = [f"proposal-{k}.png" for k in range(1, options.objects + 1)]
+    masks = [f"{kind}-{k}.png" for k in range(1, options.objects + 1) for kind in MASKS]
     return JobRequest(
         command="propose",
         settings=settings,
@@ -131,10 +141,8 @@ def _load(options: ProposeOptions) -> Discoverer:
     )
 
 
-def write_proposals(
-    proposals: tuple[Proposal, ...], folder: JobFolder, *, start: int = 0
-) -> Proposals:
-    """Write a mask for every proposal that has a pixel, and the contact sheet.
+def write_proposals(discovery: Discovery, folder: JobFolder, *, start: int = 0) -> Proposals:
+    """Write the masks of every proposal that has a pixel, and the contact sheet.
 
     Raises:
         InputError: If there is none.
@@ -142,13 +150,16 @@ def write_proposals(
     """
     from rotomask.unsupervised.proposal_sheet import proposal_sheet
 
-    seen = tuple(p for p in proposals if p.mask.any())
+    seen = tuple(p for p in discovery.proposals() if p.mask.any())
     if not seen:
         raise InputError("no object was found in the video; mark it in a frame with --mask")
     files = []
     for proposal in seen:
         path = folder.root / f"proposal-{proposal.object_id}.png"
         write_mask(path, np.where(proposal.mask, proposal.object_id, 0), folder.commit)
+        if len(seen) > 1:
+            labels = discovery.labels(discovery.masks_at(proposal.frame_index))
+            write_mask(path.with_name(f"together-{proposal.object_id}.png"), labels, folder.commit)
         files.append(
             ProposalFile(
                 object_id=proposal.object_id,
@@ -171,8 +182,9 @@ def read_proposals(folder: str | Path, pick: Sequence[int] = (1,)) -> dict[int, 
         pick: Their numbers, which become the ids of the objects.
 
     Returns:
-        Labels H×W by frame number. Proposals of the same frame share a mask; where they overlap,
-        the one picked first is on top.
+        Labels H×W by frame number: of one frame that shows all, if there is one; else each in the
+        frame in which it is clearest, where proposals of the same frame share a mask, the one
+        picked first on top.
 
     Raises:
         InputError: If the folder holds no proposals, or one is damaged.
@@ -188,18 +200,49 @@ def read_proposals(folder: str | Path, pick: Sequence[int] = (1,)) -> dict[int, 
         ) from error
     if not pick or len(set(pick)) < len(pick):
         raise OptionError(f"pick each proposal once, such as 1,2, got {_numbers(pick) or 'none'}")
-    masks: dict[int, Mask] = {}
+    own: dict[int, npt.NDArray[np.bool_]] = {}
     for number in pick:
         if number not in files:
             raise OptionError(f"{folder} has no proposal {number}; it has {_numbers(files)}")
-        frame, name = files[number]
+        name = files[number][1]
         try:
-            inside = read_labels(folder / name) > 0
+            own[number] = read_labels(folder / name) > 0
         except (OSError, MaskError) as error:
             raise InputError(f"{folder / name} is missing or damaged; propose again") from error
-        labels = masks.setdefault(frame, np.zeros(inside.shape, np.int32))
+    shared = _frame_of_all(folder, {k: int(mask.sum()) for k, mask in own.items()})
+    if shared is not None:
+        number, labels = shared
+        return {files[number][0]: np.where(np.isin(labels, list(pick)), labels, 0)}
+    masks: dict[int, Mask] = {}
+    for number, inside in own.items():
+        labels = masks.setdefault(files[number][0], np.zeros(inside.shape, np.int32))
         labels[inside & (labels == 0)] = number
     return masks
+
+
+def _frame_of_all(folder: Path, areas: Mapping[int, int]) -> tuple[int, Mask] | None:
+    """The proposal whose clearest frame shows all picked ones best, and the labels there.
+
+    From one frame all objects are followed both ways; from frames of their own each is followed
+    from its frame on only.
+
+    Args:
+        folder: Output of `propose`.
+        areas: Pixels of each picked proposal in its own clearest frame.
+
+    Returns:
+        None where one object was picked, or no frame shows all.
+    """
+    best: tuple[float, int, Mask] | None = None
+    for number in areas if len(areas) > 1 else ():
+        path = folder / f"together-{number}.png"
+        if not path.is_file():
+            continue
+        labels = read_labels(path)
+        visible = min(np.count_nonzero(labels == k) / max(1, areas[k]) for k in areas)
+        if visible >= LEAST_VISIBLE and (best is None or visible > best[0]):
+            best = (visible, number, labels)
+    return None if best is None else (best[1], best[2])
 
 
 def _numbers(numbers: Iterable[int]) -> str:

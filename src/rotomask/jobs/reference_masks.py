@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from rotomask.arrays import Mask, check_mask
+from rotomask.arrays import Mask, as_labels, check_mask
 from rotomask.errors import InputError, OptionError
 from rotomask.masks import LARGEST_ID, object_ids, read_mask
 from rotomask.video import Video
@@ -50,8 +50,9 @@ def read_annotations(
             )
         source = sources[index]
         if isinstance(source, np.ndarray):
-            labels: Mask = source.astype(np.int32) if source.dtype == np.bool_ else source  # type: ignore[assignment]
+            labels = as_labels(source)
             check_mask(labels, np.empty((*video.size, 3), np.uint8))
+            logger.info("mask of frame %d: %s", index, _news(labels, begun))
         else:
             read = read_mask(source, video.size, colours=colours)
             colours |= read.colours

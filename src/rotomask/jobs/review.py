@@ -11,7 +11,7 @@ from rotomask.jobs.correct import CorrectionLog, read_cut_mask, reference_frames
 from rotomask.jobs.doubt import least_confident
 from rotomask.jobs.folder import add_to
 from rotomask.render import contact_sheet, overlay
-from rotomask.video import Video, open_video
+from rotomask.video import VideoSource, open_video
 
 SHEET = "review.png"
 
@@ -47,7 +47,7 @@ def read_confidence(folder: Path) -> dict[int, float]:
 
 
 def review(
-    video: str | Path | Video, folder: str | Path, *, count: int = 5, apart: int | None = None
+    video: VideoSource, folder: str | Path, *, count: int = 5, apart: int | None = None
 ) -> ReviewResult:
     """The frames of a cut that most need a look; pictures them in ``review.png`` in its folder.
 

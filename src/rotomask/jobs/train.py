@@ -2,20 +2,22 @@
 
 import contextlib
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass, is_dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
 from rotomask.catalog import with_settings
-from rotomask.errors import OutputError
+from rotomask.errors import OptionError, OutputError
 from rotomask.jobs.earlier import EarlierRecord
 from rotomask.jobs.folder import JobRequest, claim
 from rotomask.jobs.manifest import MANIFEST
+from rotomask.training.clip_data import PACK
 from rotomask.training.loop import Hardware, Progress
 from rotomask.training.recipes import find_recipe
 from rotomask.training.run import is_first_process
 from rotomask.training.run import train as run
 from rotomask.training.task import Data, Recipe
+from rotomask.training.video_split import open_videos
 
 RECORD = "recipe.json"
 WRITTEN = (
@@ -38,6 +40,9 @@ class TrainOptions:
     """True to resume the run in the folder."""
     initial: Path | None = None
     """Weights to start from, in place of the recipe's own."""
+    held_out: tuple[str, ...] | None = None
+    """Names of the videos to validate on and not to train on; None: those of the recipe, and of
+    YouTube-VOS the paper's share."""
     hardware: Hardware | None = None
     """By default one process on the best device there is."""
     overwrite: bool = False
@@ -75,6 +80,8 @@ def train(
     """
     options = with_settings(options or TrainOptions(), changes, "train")
     recipe = find_recipe(recipe) if isinstance(recipe, str) else recipe
+    if options.held_out is not None:
+        recipe = _holding_out(recipe, data, options.held_out)
     root = Path(out)
     holds_run = (root / MANIFEST).exists() or (root / RECORD).exists()
     with contextlib.ExitStack() as stack:
@@ -97,6 +104,25 @@ def train(
             hardware=options.hardware,
             on_step=on_step,
         )
+
+
+def _holding_out(recipe: Recipe, data: Data, names: tuple[str, ...]) -> Recipe:
+    """A recipe with other videos held out.
+
+    Raises:
+        OptionError: If it is not validated on videos, or the data has no video of a name.
+    """
+    if not hasattr(recipe, "held_out"):
+        raise OptionError(f"{recipe.name} is not validated on videos; leave held-out videos away")
+    present = {video.name for videos in open_videos(data).values() for video in videos}
+    missing = [name for name in names if name not in present]
+    if missing and PACK not in data:  # what is in a pack is known when it is opened
+        raise OptionError(
+            f"the training data has no video {', '.join(missing[:5])}; held-out videos are those "
+            "of --data that are validated on"
+        )
+    changed: Any = replace(cast(Any, recipe), held_out=names)
+    return cast(Recipe, changed)
 
 
 def _request(recipe: Recipe, data: Data, options: TrainOptions) -> JobRequest:

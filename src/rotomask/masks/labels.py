@@ -1,7 +1,8 @@
-"""Functions on label arrays: object ids, the mask of one object, consecutive ids."""
+"""Functions on label arrays: object ids, the mask of one object, consecutive ids, scaling."""
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -49,3 +50,35 @@ def compact_ids(
     for index, object_id in enumerate(old_ids, start=1):
         compact[labels == object_id] = index
     return compact, old_ids
+
+
+def has_aspect(size: tuple[int, int], frame_size: tuple[int, int]) -> bool:
+    """True if a (height, width) is a frame's but for its scale, up to rounding to whole pixels."""
+    (height, width), (frame_height, frame_width) = size, frame_size
+    # A side that was rounded is off by at most half a pixel, or by one where it was made even.
+    return (
+        abs(height - width * frame_height / frame_width) <= 1
+        or abs(width - height * frame_width / frame_height) <= 1
+    )
+
+
+def scale_labels(labels: npt.NDArray[np.integer], size: tuple[int, int]) -> npt.NDArray[np.int32]:
+    """Labels at another size, with smooth edges between objects: H×W int32.
+
+    Each object's mask is scaled linearly, and a pixel gets the label that is largest there;
+    nearest neighbour would give stairs.
+
+    Args:
+        labels: h×w integers.
+        size: (height, width) to scale to.
+    """
+    ids = (0, *object_ids(labels))
+    scaled = np.zeros(size, np.int32)
+    best = np.zeros(size, np.float32)
+    shrinks = size[0] * size[1] < labels.size
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    for object_id in ids:
+        own = cv2.resize((labels == object_id).astype(np.float32), size[::-1], interpolation=method)
+        larger = own > best
+        scaled[larger], best[larger] = object_id, own[larger]
+    return scaled

@@ -13,7 +13,7 @@ from rotomask.errors import MaskError
 from rotomask.files import access_fault, natural_key, trailing_number
 from rotomask.masks.colours import Colour
 from rotomask.masks.interpret import MaskKind, interpret
-from rotomask.masks.labels import object_ids
+from rotomask.masks.labels import has_aspect, object_ids, scale_labels
 from rotomask.masks.pages import page_count
 from rotomask.masks.writing import IMAGE_ERRORS, LARGEST_ID
 
@@ -67,12 +67,13 @@ def read_mask(
 
     Args:
         source: An image file, a folder of image files, or a list of files.
-        size: (height, width) of the frame; the mask must have the same size.
+        size: (height, width) of the frame. A mask of another size and the same aspect is scaled to
+            it, and its description says so.
         allow_empty: Accept a mask without objects.
         colours: Object ids of colours in earlier masks of the same video.
 
     Raises:
-        MaskError: If it is missing, unreadable, ambiguous, empty, or of another size.
+        MaskError: If it is missing, unreadable, ambiguous, empty, or of another aspect.
     """
     if isinstance(source, str | Path):
         path = Path(source)
@@ -133,7 +134,7 @@ def _read_file(
             _check_single(opened)
             image = ImageOps.exif_transpose(opened)
             image_size = image.height, image.width
-            fits = size in (None, image_size)
+            fits = size is None or has_aspect(image_size, size)
             mask = interpret(image, lossy, colours) if fits else None
     except MaskError as error:
         raise MaskError(f"{path} cannot be a mask: {error}") from error
@@ -153,20 +154,22 @@ def _read_file(
             f"{path} cannot be a mask: it has neither flat labels nor black and white regions; "
             "use an indexed PNG, flat colours on black, or white on black"
         )
-    return LabelMask(
-        labels=mask.labels, kind=mask.kind, description=mask.description, colours=mask.colours
-    )
+    labels, description = mask.labels, mask.description
+    if size not in (None, image_size):
+        assert size is not None
+        labels = scale_labels(labels, size)
+        description += (
+            f"; scaled from {image_size[1]}x{image_size[0]} to the frame's {size[1]}x{size[0]}"
+        )
+    return LabelMask(labels=labels, kind=mask.kind, description=description, colours=mask.colours)
 
 
 def _check_size(path: Path, size: tuple[int, int], frame_size: tuple[int, int] | None) -> None:
-    """Raise a MaskError if a mask's (height, width) is not the frame's."""
-    if frame_size is None or size == frame_size:
+    """Raise a MaskError if a mask's (height, width) has not the frame's aspect."""
+    if frame_size is None or has_aspect(size, frame_size):
         return
-    aspect_ratio = size[0] / size[1] / (frame_size[0] / frame_size[1])
     advice = (
-        "it has the same aspect: export it at the frame's size, or scale it by nearest neighbour"
-        if abs(aspect_ratio - 1) < 0.01
-        else "the sides are swapped: rotate it like the video"
+        "the sides are swapped: rotate it like the video"
         if size == frame_size[::-1]
         else "its aspect differs too: it was made for another video or crop"
     )

@@ -7,6 +7,7 @@ import numpy.typing as npt
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from rotomask.arrays import as_labels
 from rotomask.errors import MaskError, ShapeError
 from rotomask.files import Commit, complete_or_absent, replace_file
 from rotomask.masks.palette import davis_palette
@@ -23,19 +24,22 @@ black and white: object 1."""
 
 
 def write_mask(
-    path: str | Path, labels: npt.NDArray[np.integer], commit: Commit = replace_file
+    path: str | Path,
+    labels: npt.NDArray[np.integer] | npt.NDArray[np.bool_],
+    commit: Commit = replace_file,
 ) -> None:
     """Write labels as an indexed PNG with the DAVIS palette, or as 16-bit grey above id 255.
 
     Args:
         path: The file to write. Its folder is created if needed; the file is written atomically.
-        labels: H×W integers, 0 background, k = object id k, at most 65535.
+        labels: H×W integers, 0 background, k = object id k, at most 65535; or bool: object 1.
         commit: Gives the complete file its name.
 
     Raises:
         ShapeError: If labels are not H×W integers from 0 to 65535.
         OutputError: If the folder cannot be written or the disk is full.
     """
+    labels = as_labels(labels)
     if labels.ndim != 2 or not np.issubdtype(labels.dtype, np.integer) or labels.size == 0:
         raise ShapeError(
             f"labels must be H×W integers, got {labels.shape} {labels.dtype}; "

@@ -37,7 +37,7 @@ class Segmenter(ABC):
 
     @abstractmethod
     def start(self, frame: Frame, mask: Mask) -> None:
-        """Start a new video with this frame and its mask as the reference.
+        """Start a new video with this frame and its mask as the reference; H×W bool is object 1.
 
         Raises:
             ShapeError: If frame or mask has the wrong shape or dtype, or their sizes differ.

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rotomask.arrays import Frame, Mask, Probabilities
+from rotomask.arrays import Frame, Mask, Probabilities, as_labels
 from rotomask.detection.boxes import Boxes
 from rotomask.detection.detector import NO_DETECTIONS, Detections, Detector
 from rotomask.refine.box_filters import (
@@ -56,6 +56,7 @@ class BoxFiltered(Wrapper):
 
     def start(self, frame: Frame, mask: Mask) -> None:
         """Start a new video with this frame and its mask as the reference."""
+        mask = as_labels(mask)
         self.segmenter.start(frame, mask)
         self._tracks, self.filtered = {}, {}
         self._update_tracks(frame, mask, self.object_ids)
@@ -70,6 +71,7 @@ class BoxFiltered(Wrapper):
         self, frame: Frame, mask: Mask, object_ids: Sequence[int] | None = None
     ) -> Probabilities:
         """Segment the next frame, given the mask of some objects, which are not filtered."""
+        mask = as_labels(mask)
         ids = object_ids if object_ids is not None else [int(k) for k in np.unique(mask) if k]
         annotated = tuple(int(k) for k in ids)
         probabilities = self.segmenter.add(frame, mask, object_ids)

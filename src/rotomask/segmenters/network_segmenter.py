@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar
 import torch
 from torch import nn
 
-from rotomask.arrays import Frame, Mask, Probabilities, check_frame, check_mask
+from rotomask.arrays import Frame, Mask, Probabilities, as_labels, check_frame, check_mask
 from rotomask.errors import MaskError, RotomaskError
 from rotomask.networks.layers.aggregation import Aggregation
 from rotomask.networks.precision import Runtime, choose_runtime
@@ -79,6 +79,7 @@ class NetworkSegmenter(Segmenter, Generic[Network, Config]):
     def start(self, frame: Frame, mask: Mask) -> None:
         """Start a new video with this frame and its mask as the reference."""
         check_frame(frame)
+        mask = as_labels(mask)
         check_mask(mask, frame)
         ids = ids_in(mask)
         if not ids:
@@ -97,6 +98,7 @@ class NetworkSegmenter(Segmenter, Generic[Network, Config]):
     ) -> Probabilities:
         """Segment the next frame, given the mask of some objects: a correction or a new object."""
         self._check_next(frame)
+        mask = as_labels(mask)
         check_mask(mask, frame)
         given = tuple(object_ids) if object_ids is not None else ids_in(mask)
         if not given:

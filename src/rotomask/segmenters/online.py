@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from rotomask.arrays import Frame, Mask, check_frame, check_mask
+from rotomask.arrays import Frame, Mask, as_labels, check_frame, check_mask
 from rotomask.segmenters.base import OnLearning, Segmenter
 from rotomask.segmenters.network_segmenter import NetworkSegmenter
 from rotomask.segmenters.wrappers import Wrapper
@@ -41,6 +41,7 @@ class OnlineLearned(Wrapper):
     def start(self, frame: Frame, mask: Mask) -> None:
         """Start a new video: train on this frame and its mask, and take them as the reference."""
         check_frame(frame)
+        mask = as_labels(mask)
         check_mask(mask, frame)
         network = self.learn(self.parent, frame, mask, self._on_learning)
         self.segmenter = self.parent.with_network(network)

@@ -1,8 +1,10 @@
 """Training clips from the user's stills and videos, for the networks that propagate masks."""
 
+import logging
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,18 +24,16 @@ from rotomask.data.simulation import (
     stack_clips,
 )
 from rotomask.data.simulation.plan import Picture
-from rotomask.data.training.clips import find_videos
 from rotomask.data.training.stills import JoinedStills, Stills, find_stills
 from rotomask.errors import DatasetError, OptionError
 from rotomask.training.casting import Cast, Casting
 from rotomask.training.task import Batch, Data, Recipe, Task
+from rotomask.training.video_split import HELD_OUT, VIDEOS, open_videos, split_videos
 
-HELD_OUT = ("dog-agility", "hike", "motorbike", "swing")
-"""Sequences of DAVIS-2016 train that no run of ours sees; weights are selected on them."""
+logger = logging.getLogger(__name__)
 
 STILLS = ("stills", "duts", "coco")
 PACK = "pack"
-VIDEOS = ("videos", "clips", "davis", "youtube-vos")
 TRIES = 200
 
 
@@ -383,7 +383,7 @@ def open_clip_data(
 
     Args:
         data: ``stills``, ``duts`` or ``coco``: images and masks; ``videos``, ``clips``, ``davis``
-            or ``youtube-vos``: annotated videos. One of each kind at most. ``pack``: a file that
+            or ``youtube-vos``: annotated videos. ``pack``: a file that
             `write_pack` wrote, or a folder of such, with both.
         held_out: Names of the videos for validation; unknown ones are ignored.
         needs: Required kinds of data, of ``stills`` and ``videos``.
@@ -399,14 +399,14 @@ def open_clip_data(
             f"{', '.join(STILLS)}, videos {', '.join(VIDEOS)}, both together {PACK}"
         )
     parts = [find_stills(data[name]) for name in STILLS if name in data]
-    videos = [v for name in VIDEOS if name in data for v in find_videos(data[name])]
+    videos = open_videos(data)
     if PACK in data:
         packed_stills, packed_videos = read_pack(data[PACK])
-        parts, videos = [*parts, packed_stills], [*videos, *packed_videos]
+        parts, videos = [*parts, packed_stills], {**videos, PACK: tuple(packed_videos)}
     stills = JoinedStills(parts)
     missing = [
         kind
-        for kind, found in (("stills", stills), ("videos", videos))
+        for kind, found in (("stills", stills), ("videos", [*chain(*videos.values())]))
         if kind in needs and not len(found)
     ]
     if missing:
@@ -414,5 +414,5 @@ def open_clip_data(
             f"this recipe needs {' and '.join(missing)}: --data duts=FOLDER --data davis=FOLDER, "
             f"got {', '.join(data) or 'none'}"
         )
-    training = tuple(v for v in videos if v.name not in held_out)
-    return OpenedClips(ClipData(stills, training), tuple(v for v in videos if v.name in held_out))
+    kept, validated = split_videos(videos, held_out)
+    return OpenedClips(ClipData(stills, kept), validated)

@@ -1,6 +1,7 @@
-"""Progress of a training run in the terminal: a bar with loss and speed, a line per validation."""
+"""Progress of a training run: a bar with loss and speed, or lines where there is no terminal."""
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -20,6 +21,35 @@ SMOOTHING = 0.95
 """Weight of the earlier losses in the running average that is displayed."""
 
 
+SECONDS_BETWEEN_LINES = 10.0
+"""Time between two lines of progress where stderr is not a terminal."""
+
+
+class _Lines:
+    """Plain lines: the first step, one every ten seconds, the last step, and validations."""
+
+    def __init__(self) -> None:
+        self.printed: float | None = None
+        """Time of the last line; None: none was printed."""
+
+    def __call__(self, progress: Progress) -> None:
+        now = time.monotonic()
+        is_due = self.printed is None or now - self.printed >= SECONDS_BETWEEN_LINES
+        if is_due or progress.step == progress.steps:
+            self.printed = now
+            speed = f"{progress.samples_per_second:.1f} clips/s"
+            self._print(
+                f"train {progress.step}/{progress.steps}, loss {progress.loss:.3f}, {speed}"
+            )
+        if progress.scores:
+            scores = "  ".join(f"{k} {v:.3f}" for k, v in progress.scores.items())
+            self._print(f"step {progress.step}: {scores}")
+
+    def _print(self, line: str) -> None:
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
+
+
 @contextmanager
 def training_bar(*, quiet: bool = False) -> Iterator[Callable[[Progress], None] | None]:
     """Progress bar on stderr, as the callback that `train(on_step=...)` takes.
@@ -29,6 +59,9 @@ def training_bar(*, quiet: bool = False) -> Iterator[Callable[[Progress], None] 
     """
     if quiet:
         yield None
+        return
+    if not sys.stderr.isatty():
+        yield _Lines()
         return
     bars = Bars(
         TextColumn("train"),

@@ -79,7 +79,8 @@ def _make_optimiser(
                 groups.append({"params": chosen, "factor": factor, "weight_decay": decay})
     if schedule.optimiser == "sgd":
         return torch.optim.SGD(groups, lr=schedule.learning_rate, momentum=0.9)
-    return torch.optim.AdamW(groups, lr=schedule.learning_rate)
+    kind = torch.optim.Adam if schedule.optimiser == "adam" else torch.optim.AdamW
+    return kind(groups, lr=schedule.learning_rate)
 
 
 class Run:
@@ -117,7 +118,9 @@ class Run:
                 loss = self.objective(batch, self.step) / len(batches)
                 self.fabric.backward(loss)
             total += float(cast(Tensor, self.fabric.all_reduce(loss.detach())))
-        self.fabric.clip_gradients(self.objective, self.optimiser, max_norm=self.schedule.clip_norm)
+        if self.schedule.clip_norm is not None:
+            most = self.schedule.clip_norm
+            self.fabric.clip_gradients(self.objective, self.optimiser, max_norm=most)
         self.optimiser.step()
         self.optimiser.zero_grad()
         self.step += 1

@@ -31,6 +31,30 @@ _MAIN_TRAINING = Stage(
     steps=1500, batch=4, frames=6, size=288, real=0.55, objects=(0.8, 0.2), max_gap=(2, 7)
 )
 
+_AS_PUBLISHED = Schedule(
+    learning_rate=1e-5,
+    optimiser="adam",
+    decay="constant",
+    warmup=0,
+    weight_decay=0.0,
+    ema=0.0,
+    clip_norm=None,
+    validate_every=4000,
+)
+"""Adam at a fixed rate of 1e-5 and nothing else: STM, "Towards good practices" and RGMP."""
+
+_STM_STAGE = Stage(
+    steps=30000,
+    batch=2,
+    size=384,
+    real=0.0,
+    objects=(0.5, 0.3, 0.2),
+    paste=0.0,
+    occlusion=0.0,
+    random_reference=0.0,
+    motion=MotionConfig(bending=0.0),
+)
+
 RECIPES: dict[str, Recipe] = {
     "click-lite": CLICK_LITE,
     "detector-lite": DETECTOR_LITE,
@@ -66,19 +90,18 @@ RECIPES: dict[str, Recipe] = {
         model=STM_LITE,
         stages=(Stage(steps=320, size=192),),
     ),
-    # As the paper trains (Oh et al. 2019, sec. 3.5), at a size that fits one GPU.
+    # Oh et al. 2019, sec. 3.5: affine clips of three frames from stills, then real ones whose gaps
+    # grow to 25 frames; 384 px, four clips a step (two and two, for one GPU), cross-entropy, Adam
+    # 1e-5. What differs is in docs/training.md, "Recipes of the papers".
     "stm": SpaceTimeRecipe(
         name="stm",
-        schedule=Schedule(learning_rate=1e-5, decay="constant", accumulate=2, validate_every=4000),
+        schedule=replace(_AS_PUBLISHED, accumulate=2),
         network="stm",
         model=STMConfig(),
-        stages=(
-            Stage(steps=30000, batch=2, size=384, real=0.0, objects=(0.5, 0.3, 0.2)),
-            Stage(
-                steps=30000, batch=2, size=384, real=1.0, objects=(0.5, 0.3, 0.2), max_gap=(1, 25)
-            ),
+        stages=(_STM_STAGE, replace(_STM_STAGE, real=1.0, max_gap=(1, 25))),
+        recurrence=Recurrence(
+            skip_previous=0.0, guidance_dropped=0.0, guidance_stale=0.0, guidance_moved=0.0
         ),
-        recurrence=Recurrence(skip_previous=0.0, guidance_dropped=0.0, guidance_stale=0.0),
         hardest=(1.0, 1.0),
         dice=0.0,
         encoder_factor=1.0,
@@ -87,8 +110,13 @@ RECIPES: dict[str, Recipe] = {
 
 _STM = RECIPES["stm"]
 assert isinstance(_STM, SpaceTimeRecipe)
+# "Towards good practices" (Yu et al. 2019), sec. 3.2: the same, four clips on each of four GPUs.
 RECIPES["stm-refine50"] = replace(
-    _STM, name="stm-refine50", network="stm-refine50", model=STMRefine50Config()
+    _STM,
+    name="stm-refine50",
+    schedule=replace(_STM.schedule, accumulate=8),
+    network="stm-refine50",
+    model=STMRefine50Config(),
 )
 
 # RGMP (Oh et al. 2018): a clip's first frame is the reference, the second gives the first guidance
@@ -108,7 +136,9 @@ _RGMP_FINE_TUNING = Stage(
 )
 _RGMP_LARGER = replace(_RGMP_FINE_TUNING, steps=450, size=256, max_gap=(4, 7), scales=(0.6, 1.5))
 _RGMP_LONGER = replace(_RGMP_LARGER, steps=380, batch=3, frames=7, max_gap=(3, 6))
-_RGMP_PAPER_STAGE = Stage(steps=30000, batch=4, frames=3, size=256, real=0.0, objects=(1.0,))
+_RGMP_PAPER_STAGE = Stage(
+    steps=30000, batch=4, frames=3, size=256, real=0.0, objects=(1.0,), paste=0.5
+)
 
 
 def _curriculum(stage: Stage, steps: int) -> tuple[Stage, ...]:
@@ -138,10 +168,11 @@ RGMP_LITE_SHORT = replace(
     pre_training=replace(_RGMP_PRE_TRAINING, steps=120),
     fine_tuning=(replace(_RGMP_FINE_TUNING, steps=120, size=192),),
 )
-# As the paper trains: pairs of frames at first, then five recursions; sec. 3.2 and 3.4.
+# Oh et al. 2018, sec. 3.2 and 3.4: pairs of frames of 256 px by both strategies alike, then real
+# ones with five recursions; Adam 1e-5. What differs is in docs/training.md.
 RGMP_PAPER = ReferenceGuidedRecipe(
     name="rgmp",
-    schedule=Schedule(learning_rate=1e-5, decay="constant", validate_every=4000),
+    schedule=_AS_PUBLISHED,
     model=RGMPConfig(),
     pre_training=_RGMP_PAPER_STAGE,
     fine_tuning=(
@@ -149,14 +180,12 @@ RGMP_PAPER = ReferenceGuidedRecipe(
     ),
     hardest=(1.0, 1.0),
     dice=0.0,
+    sides=0.0,
     encoder_factor=1.0,
 )
 RGMP_GRU = replace(
     RGMP_PAPER,
     name="rgmp-gru",
-    schedule=replace(
-        RGMP_PAPER.schedule,
-    ),
     model=RGMPConfig(visual_memory=True),
     pre_training=None,
     fine_tuning=_curriculum(RGMP_PAPER.fine_tuning[0], steps=3000),
@@ -196,7 +225,8 @@ ONESHOT_LITE = ForegroundRecipe(
         steps=900, batch=4, frames=2, size=320, real=0.7, objects=(0.8, 0.2), scales=(0.6, 1.5)
     ),
 )
-# As the papers train, on DAVIS; the authors' rate of 1e-8 is for the sum over a frame's pixels.
+# OSVOS, sec. 3.4: SGD with momentum on DAVIS, deep supervision that fades; the rate of 1e-8
+# is for the sum over a frame's pixels. What differs is in docs/training.md.
 OSVOS_PARENT = ForegroundRecipe(
     name="osvos",
     schedule=Schedule(
@@ -205,12 +235,22 @@ OSVOS_PARENT = ForegroundRecipe(
         weight_decay=2e-4,
         decay="constant",
         warmup=0,
-        clip_norm=10.0,
+        ema=0.0,
+        clip_norm=None,
         validate_every=10000,
     ),
     network="osvos",
     model=OSVOSConfig(),
-    stage=Stage(steps=50000, batch=5, frames=2, size=384, real=1.0, objects=(1.0,)),
+    stage=Stage(
+        steps=50000,
+        batch=5,
+        frames=2,
+        size=384,
+        real=1.0,
+        objects=(1.0,),
+        occlusion=0.0,
+        appearance=0.0,
+    ),
     side_weight=(1.0, 0.0),
     dice=0.0,
     fine_tuning=OSVOS_FINE_TUNING,

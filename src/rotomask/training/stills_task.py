@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rotomask.data.sequences import VideoSequence
-from rotomask.data.training.clips import find_videos
 from rotomask.data.training.stills import JoinedStills, Stills, find_stills
 from rotomask.errors import OptionError
-from rotomask.training.clip_data import HELD_OUT, STILLS, VIDEOS
+from rotomask.training.clip_data import STILLS
 from rotomask.training.task import Data, Recipe, Task
+from rotomask.training.video_split import HELD_OUT, VIDEOS, open_videos, split_videos
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +60,7 @@ class VideoFramesTask(StillsTask):
     Args:
         recipe: Hyper-parameters.
         stills: Collections by name.
-        videos: Videos to train on and to validate on.
+        videos: Videos to train on and to validate on, by the name of the data.
         initial: Weights to start from instead of the recipe's own.
     """
 
@@ -68,12 +68,11 @@ class VideoFramesTask(StillsTask):
         self,
         recipe: VideoFramesRecipe,
         stills: Mapping[str, Stills],
-        videos: Sequence[VideoSequence],
+        videos: Mapping[str, Sequence[VideoSequence]],
         initial: Path | None = None,
     ) -> None:
         super().__init__(recipe, stills, initial)
-        self.videos = tuple(v for v in videos if v.name not in recipe.held_out)
-        self.held_out = tuple(v for v in videos if v.name in recipe.held_out)
+        self.videos, self.held_out = split_videos(videos, recipe.held_out)
 
     def data_sizes(self) -> dict[str, int]:
         """Number of stills per collection, of videos and of video frames."""
@@ -100,8 +99,10 @@ def open_stills(data: Data, who: str) -> dict[str, Stills]:
     return {name: find_stills(path) for name, path in data.items()}
 
 
-def open_stills_and_videos(data: Data, who: str) -> tuple[dict[str, Stills], list[VideoSequence]]:
-    """The user's stills by name and videos, for networks whose samples are single frames.
+def open_stills_and_videos(
+    data: Data, who: str
+) -> tuple[dict[str, Stills], dict[str, tuple[VideoSequence, ...]]]:
+    """The user's stills and videos by name, for networks whose samples are single frames.
 
     Args:
         data: Paths by name: stills, at least one, and optionally videos.
@@ -119,4 +120,4 @@ def open_stills_and_videos(data: Data, who: str) -> tuple[dict[str, Stills], lis
             f"({', '.join(VIDEOS)}), got {', '.join(data) or 'none'}; use --data duts=FOLDER "
             "--data davis=FOLDER"
         )
-    return stills, [v for name in VIDEOS if name in data for v in find_videos(data[name])]
+    return stills, open_videos(data)

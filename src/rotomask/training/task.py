@@ -27,8 +27,8 @@ class Schedule:
 
     learning_rate: float = 4e-4
     """Learning rate after warm-up; each group of parameters has its own factor on it."""
-    optimiser: Literal["adamw", "sgd"] = "adamw"
-    """Optimiser; SGD has momentum 0.9."""
+    optimiser: Literal["adamw", "adam", "sgd"] = "adamw"
+    """Optimiser; SGD has momentum 0.9. Weight decay is decoupled in AdamW alone."""
     decay: Literal["cosine", "constant"] = "cosine"
     """Course of the learning rate in the last `decay_part` of the run."""
     decay_part: float = 0.6
@@ -38,9 +38,10 @@ class Schedule:
     weight_decay: float = 1e-4
     """Weight decay of kernels; biases and the scales of norms are not decayed."""
     ema: float = 0.998
-    """Decay per step of the averaged weights, which are the ones validated and exported."""
-    clip_norm: float = 1.0
-    """Maximum norm of a step's gradient."""
+    """Decay per step of the averaged weights, which are the ones validated and exported; 0: those
+    of the last step."""
+    clip_norm: float | None = 1.0
+    """Maximum norm of a step's gradient; None: gradients are not clipped."""
     accumulate: int = 1
     """Number of batches whose gradients are accumulated in a step."""
     seed: int = 0

@@ -16,7 +16,7 @@ def validate(make: Callable[[], Segmenter], videos: Sequence[VideoSequence]) -> 
 
     Args:
         make: Gives a segmenter; one is enough for all videos.
-        videos: What to cut; objects are those of the first frame.
+        videos: What to cut, from the first frame with an object; objects are those of that frame.
 
     Returns:
         ``score`` (the mean of J and F), ``J``, ``F`` and ``J NAME`` of each video; empty without
@@ -25,8 +25,11 @@ def validate(make: Callable[[], Segmenter], videos: Sequence[VideoSequence]) -> 
     scores: dict[str, dict[str, float]] = {}
     segmenter = make() if videos else None
     for video in videos:
+        first = next((k for k in range(len(video)) if video.read(k)[1].any()), None)
+        if first is None:
+            continue
         assert segmenter is not None
-        scores[video.name] = score_sequence(*_cut(segmenter, video)).figures
+        scores[video.name] = score_sequence(*_cut(segmenter, video, first)).figures
     if not scores:
         return {}
     region = float(np.mean([s["J_mean"] for s in scores.values()]))
@@ -35,16 +38,16 @@ def validate(make: Callable[[], Segmenter], videos: Sequence[VideoSequence]) -> 
     return summary | {f"J {name}": s["J_mean"] for name, s in scores.items()}
 
 
-def _cut(segmenter: Segmenter, video: VideoSequence) -> tuple[list[Mask], list[Mask]]:
-    """Masks and truth of every frame."""
+def _cut(segmenter: Segmenter, video: VideoSequence, first: int) -> tuple[list[Mask], list[Mask]]:
+    """Masks and truth of every frame from the first annotated one."""
     truths: list[Mask] = []
 
     def frames() -> Iterator[tuple[int, Frame]]:
-        for index in range(len(video)):
+        for index in range(first, len(video)):
             frame, labels = video.read(index)
             truths.append(labels.astype(np.int32))
             yield index, frame
 
-    reference = {0: Annotation(video.read(0)[1].astype(np.int32))}
+    reference = {first: Annotation(video.read(first)[1].astype(np.int32))}
     predictions = [followed.labels for followed in follow(segmenter, frames(), reference)]
     return predictions, truths

@@ -1,8 +1,9 @@
 """Settings of `EmbeddingDiscoverer`; the defaults are the paper's where it states a value."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rotomask.errors import OptionError
+from rotomask.unsupervised.evidence import EvidenceConfig
 from rotomask.unsupervised.tracks import Ranking
 
 
@@ -29,8 +30,8 @@ class DiscoveryConfig:
     track_starts: int = 8
     """Number of frames, evenly spaced over the video, whose seeds start tracks. The paper uses the
     first frame only."""
-    least_share: float = 0.1
-    """Least score of a further object, as a fraction of the best object's score."""
+    evidence: EvidenceConfig = field(default_factory=EvidenceConfig)
+    """What every object but the best one needs."""
     adapt_every: int | None = 1
     """Interval in frames at which the sets are computed again (table 3); None: only once, in the
     first frame."""

@@ -8,6 +8,8 @@ third runs as frames are requested: it enlarges the scores to the frame and refi
 import logging
 from collections import deque
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -23,8 +25,10 @@ from rotomask.refine.dense_crf import dense_crf
 from rotomask.segmenters.follow import FrameSource
 from rotomask.unsupervised.base import Discoverer, OnFrames
 from rotomask.unsupervised.config import DiscoveryConfig
+from rotomask.unsupervised.evidence import are_parts_of_one, compact, tracks_with_evidence
 from rotomask.unsupervised.features import FrameMaps, frame_maps, map_flow
 from rotomask.unsupervised.frame_seeds import FrameSeeds, SeedSets, find_frame_seeds, seed_sets
+from rotomask.unsupervised.graph import Indices
 from rotomask.unsupervised.map_cache import MapCache
 from rotomask.unsupervised.soft_scores import Owners, sharpen, soft_scores, split_foreground
 from rotomask.unsupervised.stored_discovery import (
@@ -126,13 +130,7 @@ class EmbeddingDiscoverer(Discoverer):
             counter.add()
 
     def _object_tracks(self, seeds: Sequence[FrameSeeds], objects: int) -> tuple[SeedTrack, ...]:
-        return distinct_tracks(
-            ranked_tracks(seeds, self.config, objects),
-            [frame.seeds.points for frame in seeds],
-            [frame.components for frame in seeds],
-            objects,
-            self.config.least_share,
-        )
+        return object_tracks(seeds, self.config, objects)
 
     def _second_pass(
         self,
@@ -154,7 +152,8 @@ class EmbeddingDiscoverer(Discoverer):
             if len(object_seeds) > 1 and not window.needs_sets(t):
                 owner = seed_sets(maps, seeds[t], object_seeds, self.config).owner
             scores = seeds[t].scores(self.config)[object_seeds]
-            yield from window.add(maps, sets, owner, scores)
+            pixels = seeds[t].seeds.pixels[object_seeds]
+            yield from window.add(_Waiting(maps, owner, scores, pixels), sets)
             counter.add()
         yield from window.finish()
 
@@ -172,6 +171,27 @@ class EmbeddingDiscovery(StoredDiscovery):
         super().__init__(source, stored, [track.score for track in tracks], refine)
         self.tracks = tuple(tracks)
         """Seed track of each object."""
+
+
+def object_tracks(
+    seeds: Sequence[FrameSeeds], config: DiscoveryConfig, objects: int
+) -> tuple[SeedTrack, ...]:
+    """Tracks of at most `objects` objects, the best first; each but the first has evidence.
+
+    Args:
+        seeds: Seeds of every frame.
+        config: The settings.
+        objects: Largest number of objects.
+    """
+    facts, evidence = [frame.facts for frame in seeds], config.evidence
+    return distinct_tracks(
+        tracks_with_evidence(ranked_tracks(seeds, config, objects), facts, evidence),
+        [frame.seeds.points for frame in seeds],
+        [frame.components for frame in seeds],
+        objects,
+        evidence.least_share,
+        partial(are_parts_of_one, frames=facts, config=evidence),
+    )
 
 
 def ranked_tracks(
@@ -195,6 +215,18 @@ def evenly_spaced(count: int, most: int) -> list[int]:
     return sorted({int(i) for i in np.linspace(0, count - 1, min(most, count)).round()})
 
 
+@dataclass(frozen=True)
+class _Waiting:
+    """A frame that waits for the sets of its later neighbours."""
+
+    maps: FrameMaps
+    owner: Owners
+    scores: npt.NDArray[np.float32]
+    """Score of each object's seed, O."""
+    pixels: Indices
+    """Pixel of each object's seed, O."""
+
+
 class _Window:
     """A sliding window: frames wait in it until the sets of their later neighbours are there."""
 
@@ -203,19 +235,17 @@ class _Window:
         # Only sets that are computed for every frame are combined with those of neighbours.
         self.reach = config.neighbours if config.adapt_every == 1 else 0
         self._sets: deque[SeedSets] = deque(maxlen=2 * self.reach + 1)
-        self._waiting: deque[tuple[FrameMaps, Owners, npt.NDArray[np.float32]]] = deque()
+        self._waiting: deque[_Waiting] = deque()
 
     def needs_sets(self, t: int) -> bool:
         """True if sets are computed for frame t."""
         every = self.config.adapt_every
         return t == 0 or (every is not None and t % every == 0)
 
-    def add(
-        self, maps: FrameMaps, sets: SeedSets, owner: Owners, scores: npt.NDArray[np.float32]
-    ) -> Iterator[StoredScores]:
+    def add(self, frame: _Waiting, sets: SeedSets) -> Iterator[StoredScores]:
         """Add a frame; yield the frame that now has all its neighbours, if there is one."""
         self._sets.append(sets)
-        self._waiting.append((maps, owner, scores))
+        self._waiting.append(frame)
         if len(self._waiting) > self.reach:
             yield self._score()
 
@@ -228,7 +258,8 @@ class _Window:
             yield self._score()
 
     def _score(self) -> StoredScores:
-        maps, owner, scores = self._waiting.popleft()
+        waiting = self._waiting.popleft()
+        maps, owner, scores = waiting.maps, waiting.owner, waiting.scores
         background = np.concatenate([sets.background for sets in self._sets])
         objects = np.concatenate([points for sets in self._sets for points in sets.objects])
         # All objects are scored as one foreground against the background, then split by owner.
@@ -238,4 +269,7 @@ class _Window:
             float(score) * certainty(row) for score, row in zip(scores, by_object, strict=True)
         ]
         sharp = sharpen(foreground, self.config.sharpness)
-        return store_scores(split_foreground(sharp, owner, len(scores)), clarity)
+        split = split_foreground(sharp, owner, len(scores))
+        if len(scores) > 1:  # one object may have pieces anywhere: similar things that move with it
+            split = compact(split, waiting.pixels, self.config.evidence.reach)
+        return store_scores(split, clarity)

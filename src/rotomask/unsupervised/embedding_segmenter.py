@@ -99,8 +99,9 @@ class EmbeddingSegmenter(NetworkSegmenter[EmbeddingNet, AnnotatedConfig]):
     def _segment(self, maps: FrameMaps) -> Probabilities:
         objects = list(self._objects.values())
         small = soft_scores(maps.embedding, self._background, objects)
-        # Sharpened at full size: the masks stay those of the scores, only their certainty grows.
-        return sharpen(enlarge_scores(small, self._size), self.config.sharpness)
+        # Sharpened before they are enlarged, as the unsupervised form does: outlines stay soft, and
+        # a CRF gains by that.
+        return enlarge_scores(sharpen(small, self.config.sharpness), self._size)
 
     def _learn(self, maps: FrameMaps, mask: Mask, given: Sequence[int]) -> None:
         """Add the embeddings of an annotated frame to the sets; absent objects add none."""

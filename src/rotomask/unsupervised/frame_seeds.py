@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from rotomask.flow.optical_flow import Flow
 from rotomask.unsupervised.config import DiscoveryConfig
+from rotomask.unsupervised.evidence import SeedFacts
 from rotomask.unsupervised.features import FrameMaps
 from rotomask.unsupervised.foreground_sets import (
     background_seeds,
@@ -34,6 +35,15 @@ class FrameSeeds:
     """Positions of the seeds, n×2 (y, x), in units of the frame's short side."""
     components: npt.NDArray[np.intp]
     """Connected component of high objectness that contains each seed, n; 0: none."""
+    flows: Values | None
+    """Mean flow of each seed's region, n×2, px of the map; None in a video of one frame."""
+
+    @property
+    def facts(self) -> SeedFacts:
+        """What tells objects from parts and from ground."""
+        return SeedFacts(
+            objectness=self.seeds.objectness, components=self.components, flows=self.flows
+        )
 
     def linking_points(self, nearness: float) -> Points:
         """Vectors by which tracks are linked: embeddings and weighted positions, n×E+2 float32."""
@@ -70,7 +80,7 @@ def find_frame_seeds(maps: FrameMaps, flow: Flow | None, config: DiscoveryConfig
     height, width = maps.objectness.shape
     rows, columns = np.divmod(seeds.pixels, width)
     background = lowest_objectness(seeds.objectness, config.background_seeds)
-    saliency = None
+    saliency = flows = None
     if flow is not None and len(background):
         regions = seed_regions(maps.embedding, seeds)
         flows = region_flows(flow, regions, len(seeds.pixels))
@@ -83,6 +93,7 @@ def find_frame_seeds(maps: FrameMaps, flow: Flow | None, config: DiscoveryConfig
         background=background,
         positions=(np.stack([rows, columns], axis=1) / min(height, width)).astype(np.float32),
         components=np.asarray(components, np.intp).ravel()[seeds.pixels],
+        flows=flows,
     )
 
 

@@ -1,6 +1,6 @@
 """Seed tracks: seeds linked over the video by similarity, ranked to find the objects (sec. 3.3)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -83,11 +83,12 @@ def distinct_tracks(
     components: Sequence[npt.NDArray[np.intp]],
     count: int,
     least_share: float,
+    are_parts: Callable[[SeedTrack, SeedTrack], bool] | None = None,
 ) -> tuple[SeedTrack, ...]:
     """The best tracks of different objects.
 
     Two tracks belong to one object if in most frames their seeds are similar (R > 0.5) and are not
-    in different connected components of high objectness.
+    in different connected components of high objectness, or if they are its parts.
 
     Args:
         tracks: All tracks, the best first.
@@ -95,12 +96,17 @@ def distinct_tracks(
         components: Connected component of each seed, T arrays n_t; 0: none.
         count: Largest number of tracks.
         least_share: Least score of a track, as a fraction of the best one's.
+        are_parts: Tells whether two tracks lie on one object.
     """
     selected: list[SeedTrack] = []
     for track in tracks:
         if len(selected) == count or (selected and track.score < least_share * selected[0].score):
             break
-        if not any(_same_object(track, other, points, components) for other in selected):
+        if not any(
+            _same_object(track, other, points, components)
+            or (are_parts is not None and are_parts(track, other))
+            for other in selected
+        ):
             selected.append(track)
     return tuple(selected)
 

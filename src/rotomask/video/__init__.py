@@ -2,7 +2,7 @@
 
 from rotomask.video.encodings import GIF, PRORES_4444, VP9, VP9_ALPHA, WEBP, Encoding, h264
 from rotomask.video.images import read_image
-from rotomask.video.opening import open_video
+from rotomask.video.opening import VideoSource, open_video
 from rotomask.video.video import Video, VideoFrame
 from rotomask.video.writer import VideoWriter
 
@@ -15,6 +15,7 @@ __all__ = [
     "Encoding",
     "Video",
     "VideoFrame",
+    "VideoSource",
     "VideoWriter",
     "h264",
     "open_video",

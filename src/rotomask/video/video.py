@@ -10,6 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from rotomask.errors import OptionError
+from rotomask.video.strip import strip_html
+
+Image = npt.NDArray[np.uint8]
+"""Pixels of a frame, H×W×3 RGB, 0-255, or of several, N×H×W×3."""
+
+STRIP_FRAMES = 6
+"""Frames of the strip that notebooks show."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -31,7 +38,9 @@ class VideoFrame:
 class Video(ABC):
     """A video file or a folder of images; open one with `open_video`.
 
-    Frames are read lazily, so memory does not grow with the length of the video.
+    Frames are read lazily, so memory does not grow with the length of the video. ``len(video)`` is
+    the number of frames; ``video[3]`` is a frame, H×W×3 uint8 RGB, ``video[10:20]`` several,
+    N×H×W×3; iterating gives all frames one after the other.
     """
 
     path: Path
@@ -48,6 +57,8 @@ class Video(ABC):
     """Time of the first frame on the clock of the file, which its sound shares, seconds."""
     has_sound: bool = False
     """True if the file at `path` has an audio stream."""
+    is_seekable: bool = True
+    """False for a camera, whose frames come once and have no number in advance."""
 
     @property
     @abstractmethod
@@ -90,6 +101,47 @@ class Video(ABC):
         for frame in self.frames(index, index + 1):
             return frame
         raise OptionError(f"{self.path} has no frame {index}; it has {self.frame_count}, from 0")
+
+    def content(self) -> tuple[int, str] | None:
+        """Number of bytes and digest of a video that is in no file; None: those of `path` count."""
+        return None
+
+    def __len__(self) -> int:
+        return self.frame_count
+
+    def __getitem__(self, index: int | slice) -> Image:
+        if isinstance(index, slice):
+            chosen = range(len(self))[index]
+            if not chosen:
+                return np.zeros((0, *self.size, 3), np.uint8)
+            if chosen.step == 1:
+                return np.stack([f.image for f in self.frames(chosen.start, chosen.stop)])
+            return np.stack([self.frame(k).image for k in chosen])
+        number = index + len(self) if index < 0 else index
+        if not 0 <= number < len(self):
+            raise IndexError(f"{self.name} has frames 0 to {len(self) - 1}, got {index}")
+        return self.frame(number).image
+
+    def __iter__(self) -> Iterator[Image]:
+        return (frame.image for frame in self.frames())
+
+    def __repr__(self) -> str:
+        """Name, number of frames, size and rate."""
+        return f"<{type(self).__name__} {self._summary()}>"
+
+    def _repr_html_(self) -> str:
+        """A strip of frames, for notebooks."""
+        return strip_html(spread_frames(self), self._summary())
+
+    def _summary(self) -> str:
+        height, width = self.size
+        return f"{self.name}: {len(self)} frames, {width}x{height}, {float(self.fps):g} frames/s"
+
+
+def spread_frames(video: Video, count: int = STRIP_FRAMES) -> list[Image]:
+    """Up to `count` frames of a video, spread evenly from the first to the last."""
+    indices = np.unique(np.linspace(0, len(video) - 1, count).round().astype(int))
+    return [video.frame(int(index)).image for index in indices]
 
 
 def check_range(start: int, stop: int | None) -> None:

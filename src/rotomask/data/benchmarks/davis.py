@@ -214,18 +214,14 @@ def _read_list(path: Path) -> list[str]:
 def _files(
     root: Path, annotations: Path, name: str
 ) -> tuple[tuple[str, ...], tuple[Path, ...], dict[str, tuple[Path, ...]]]:
-    """Frame names, image files (none without JPEGImages) and annotation files of a sequence."""
+    """Frame names, image files (none unless all are there) and annotation files of a sequence."""
     masks = images_by_stem(annotations / name)
     images = images_by_stem(root / "JPEGImages" / annotations.name / name)
     frames = tuple(images or masks)
     if not frames:
         raise DatasetError(f"{annotations / name} is empty; download the rest of the data set")
-    if (root / "JPEGImages" / annotations.name).is_dir() and not images:
-        raise DatasetError(
-            f"the frames of {name} are missing: {root / 'JPEGImages' / annotations.name / name}"
-        )
-    if images:
-        require_frames(name, tuple(masks), frames, "an image")
+    if not set(masks) <= set(frames):  # images are missing, and masks are scored without them
+        images, frames = {}, tuple(masks)
     if tuple(masks) != frames[:1] or len(frames) == 1:  # test-dev has only the first masks
         require_frames(name, frames, tuple(masks), "an annotation")
     return frames, tuple(images.values()), {frame: (path,) for frame, path in masks.items()}

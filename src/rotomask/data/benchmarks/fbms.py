@@ -82,11 +82,8 @@ def _sequence(folder: Path) -> VideoSequence:
     images = image_files(folder)
     definitions = sorted(truth.glob("*.dat"))
     files = [p for p in image_files(truth) if "PROB" not in p.name and p.suffix != ".jpg"]
-    if not images or not files:
-        kind = "images" if not images else "labelled frames"
-        raise DatasetError(
-            f"sequence {folder.name} has no {kind} in {folder if not images else truth}"
-        )
+    if not files:
+        raise DatasetError(f"sequence {folder.name} has no labelled frames in {truth}")
     if definitions:
         values, listed = _read_definition(definitions[0])
         missing = [name for _, name in listed if not (truth / name).is_file()]
@@ -98,16 +95,18 @@ def _sequence(folder: Path) -> VideoSequence:
         by_index = {index: truth / name for index, name in listed}
     else:
         values = _values_of(files)
-        by_index = {_frame_index(images, path): path for path in files}
-    beyond = [str(index) for index in by_index if not 0 <= index < len(images)]
+        by_index = {_frame_index(images or files, path): path for path in files}
+    if not images:  # the labelled frames alone are scored
+        by_index = dict(enumerate(path for _, path in sorted(by_index.items())))
+    names = tuple(p.stem for p in images) or tuple(_image_stem(p) for p in by_index.values())
+    beyond = [str(index) for index in by_index if not 0 <= index < len(names)]
     if beyond:
         raise DatasetError(
-            f"sequence {folder.name} has {len(images)} images but labels for frame "
+            f"sequence {folder.name} has {len(names)} images but labels for frame "
             f"{', '.join(beyond[:5])}; download the rest of the data set"
         )
     colours = any(path.suffix == ".ppm" for path in by_index.values())
     values = _background_first(values, WHITE if colours else 0)
-    names = tuple(path.stem for path in images)
     scored = tuple(names[index] for index in sorted(by_index))
     ids = tuple(range(len(values)))
     return VideoSequence(
@@ -158,8 +157,8 @@ def _values_of(files: list[Path]) -> tuple[int, ...]:
 
 def _frame_index(images: list[Path], labelled: Path) -> int:
     """Index of the image of a labelled frame: the same stem, else the same last number."""
-    stem = re.sub(r"_gt$", "", labelled.stem)
-    stems = [image.stem for image in images]
+    stem = _image_stem(labelled)
+    stems = [_image_stem(image) for image in images]
     if stem in stems:
         return stems.index(stem)
     number = _last_number(stem)
@@ -167,6 +166,11 @@ def _frame_index(images: list[Path], labelled: Path) -> int:
     if number is None or number not in numbers:
         raise DatasetError(f"{labelled} has no image; download the rest of the data set")
     return numbers.index(number)
+
+
+def _image_stem(labelled: Path) -> str:
+    """Stem of the image of a labelled frame, as far as its name tells."""
+    return re.sub(r"_gt$", "", labelled.stem)
 
 
 def _last_number(stem: str) -> int | None:

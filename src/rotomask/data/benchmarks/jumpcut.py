@@ -66,7 +66,7 @@ def read_object(paths: tuple[Path, ...]) -> Labels:
 
 def _folders(root: Path) -> list[tuple[Path, Path]]:
     """(folder of images, folder of masks) of each sequence."""
-    if (root / "JPEGImages").is_dir():
+    if (root / "JPEGImages").is_dir() or (root / "Annotations").is_dir():
         truth = require_folder(root / "Annotations", "JumpCut")
         return [(root / "JPEGImages" / folder.name, folder) for folder in subfolders(truth)]
     pairs = []
@@ -79,7 +79,7 @@ def _folders(root: Path) -> list[tuple[Path, Path]]:
 
 
 def _sequence(pictures: Path, truth: Path) -> VideoSequence:
-    images = image_files(require_folder(pictures, "JumpCut"))
+    images = image_files(pictures) if pictures.is_dir() else []
     masks = image_files(truth)
     if not masks:
         raise DatasetError(f"sequence {pictures.name} has no masks in {truth}")

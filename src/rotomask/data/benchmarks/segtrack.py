@@ -87,8 +87,6 @@ def _sequence(root: Path, truth: Path, *, merged: bool) -> VideoSequence:
         raise DatasetError(f"the masks of {truth.name} are incomplete: {numbers}")
     pictures = root / "JPEGImages" / truth.name
     images = image_files(pictures) if pictures.is_dir() else []
-    if (root / "JPEGImages").is_dir() and not images:
-        raise DatasetError(f"the frames of {truth.name} are missing: {pictures}")
     frames, mask_index = pair_masks(truth.name, images, masks[0])
     ids = (1,) if merged else tuple(range(1, len(folders) + 1))
     annotated = tuple(frame for frame in frames if frame in mask_index)

@@ -128,8 +128,6 @@ def _sequence(name: str, meta: dict[str, Any], folder: Path, pictures: Path) -> 
             f"video {name} has no annotation in {folder / 'Annotations' / name}; "
             "download the rest of the data set"
         )
-    if (pictures / "JPEGImages").is_dir() and not images:
-        raise DatasetError(f"the frames of {name} are missing: {pictures / 'JPEGImages' / name}")
     try:
         objects = {int(key): meta["objects"][key] for key in sorted(meta["objects"], key=int)}
         visible = {key: sorted(item["frames"]) for key, item in objects.items()}
@@ -141,8 +139,9 @@ def _sequence(name: str, meta: dict[str, Any], folder: Path, pictures: Path) -> 
         ) from error
     require_frames(name, sorted(set(first_frames.values())), tuple(annotations), "the first mask")
     needed = sorted({frame for frames in visible.values() for frame in frames})
+    if not set(needed) <= set(images):  # masks are scored without images
+        images = {}
     frames = tuple(sorted(images or {*annotations, *needed}))
-    require_frames(name, needed, frames, "an image")
     return VideoSequence(
         name=name,
         frame_names=frames,

@@ -1,0 +1,1 @@
+"""Weights of rotomask's methods of the papers; `rotomask.catalog` finds them here."""

@@ -43,6 +43,11 @@ class EdgeControls:
                 f"choke goes from {-MOST_EDGE_PX:g} to {MOST_EDGE_PX:g} px, got {self.choke_px}"
             )
 
+    @property
+    def changes_alpha(self) -> bool:
+        """Whether opacity is changed, and not the colours alone."""
+        return bool(self.feather_px or self.choke_px or self.matting)
+
     def scaled(self, scale: float) -> "EdgeControls":
         """The same controls for a picture of another size."""
         return EdgeControls(

@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from rotomask.errors import ShapeError
 from rotomask.masks import object_colour, object_ids
+from rotomask.matting import foreground_colours
 
 Pixels = npt.NDArray[np.uint8]
 Colour = tuple[int, int, int]
@@ -174,7 +175,7 @@ def matte(labels: npt.NDArray[np.integer], ids: Sequence[int] | None = None) -> 
     return (_smooth(foreground.astype(np.uint8) * 255) * 255).round().astype(np.uint8)
 
 
-def cutout(image: Pixels, alpha: Pixels) -> Pixels:
+def cutout(image: Pixels, alpha: Pixels, *, despill: bool = False) -> Pixels:
     """The object on transparency: H×W×4 uint8 RGBA, straight (not premultiplied) alpha.
 
     Under the soft edge and a few pixels beyond it, the colours are those of the object's opaque
@@ -184,6 +185,8 @@ def cutout(image: Pixels, alpha: Pixels) -> Pixels:
     Args:
         image: H×W×3 uint8 RGB.
         alpha: H×W uint8, 255 opaque.
+        despill: Remove the background's colour from soft pixels (`matting.foreground_colours`),
+            where they are otherwise mixed with that of opaque ones.
 
     Raises:
         ShapeError: If the sizes differ.
@@ -201,7 +204,12 @@ def cutout(image: Pixels, alpha: Pixels) -> Pixels:
     weighted = cv2.GaussianBlur(crop * opaque[..., None], (0, 0), _BLEED_SIGMA_PX)
     near = weight > 1e-3  # a thin object may have no opaque pixel near: keep its own colours
     extended = np.where(near, weighted / np.maximum(weight, 1e-3), crop * (opacity > 0))
-    colours = crop * opacity + extended * (1 - opacity)
+    own = crop
+    if despill:
+        own = foreground_colours(image[box], opacity[..., 0]).astype(np.float32)
+    colours = own * opacity + extended * (1 - opacity)
+    if despill:  # they are the object's wherever it is seen at all
+        colours = np.where(opacity > 0, own, colours)
     result[(*box, slice(0, 3))] = colours.clip(0, 255).round().astype(np.uint8)
     result[..., 3] = alpha
     return result

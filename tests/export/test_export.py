@@ -18,6 +18,7 @@ from rotomask.errors import MaskError, OptionError, OutputError, TruncatedVideoE
 from rotomask.export import FORMATS, export
 from rotomask.export.shapes import to_polygons, to_rle
 from rotomask.masks import write_mask
+from rotomask.matting import EdgeControls
 from rotomask.video import Video, open_video
 from tests.clips import SIZE, davis_sequence, picture, picture_index, write_clip, write_folder
 
@@ -279,3 +280,47 @@ def test_real_sequence(tmp_path):
     paths = export(video, tmp_path, ["coco", "polygons", "overlay"], stop=1)
     (annotation,) = json.loads(paths["coco"].read_text())["annotations"]
     np.testing.assert_array_equal(coco_mask.decode(annotation["segmentation"]), mask)
+
+
+def test_edge_controls_change_cutouts_alone(video, folder):
+    """Choke and feather act on cut-outs; masks, mattes and the overlay stay as they are."""
+    plain = export(video, folder, ["rgba"])["rgba"] / "shot 4.png"
+    before = np.asarray(Image.open(plain))
+    mask = (folder / "masks/shot 4.png").read_bytes()
+    export(video, folder, ["rgba"], edges=EdgeControls())
+    np.testing.assert_array_equal(np.asarray(Image.open(plain)), before)
+    export(video, folder, ["rgba", "mattes"], edges=EdgeControls(choke_px=2))
+    choked = np.asarray(Image.open(plain))
+    assert choked[..., 3].sum() < 0.8 * before[..., 3].sum()
+    matte = np.asarray(Image.open(folder / "mattes/shot 4.png"))
+    np.testing.assert_array_equal(matte, before[..., 3])
+    export(video, folder, ["rgba", "webm", "prores"], edges=EdgeControls(feather_px=6))
+    soft = np.asarray(Image.open(plain))[..., 3]
+    assert ((soft > 10) & (soft < 245)).sum() > 2 * (
+        (before[..., 3] > 10) & (before[..., 3] < 245)
+    ).sum()
+    for name in ("cutout.webm", "cutout.mov"):
+        alpha = open_video(folder / name).frame(4).alpha
+        assert np.abs(alpha.astype(int) - soft).mean() < 6  # type: ignore[union-attr]
+    assert (folder / "masks/shot 4.png").read_bytes() == mask
+
+
+def test_despill_takes_the_background_out_of_soft_pixels(tmp_path):
+    """A red disc over green with a soft matte: no green is left in the cut-out's edge."""
+    y, x = np.mgrid[: SIZE[0], : SIZE[1]]
+    soft = ((18 - np.hypot(y - 24, x - 32)) / 6).clip(0, 1)
+    image = np.stack([200 * soft, 200 * (1 - soft), 0 * soft], axis=2).round().astype(np.uint8)
+    for kind in ("in", "mattes"):
+        (tmp_path / kind).mkdir()
+    Image.fromarray(image).save(tmp_path / "in/a.png")
+    Image.fromarray((255 * soft).round().astype(np.uint8)).save(tmp_path / "mattes/a.png")
+    write_mask(tmp_path / "masks/a.png", (soft > 0.5).astype(np.int32))
+    greens = []
+    for despill in (False, True):
+        export(open_video(tmp_path / "in"), tmp_path, ["rgba"], edges=EdgeControls(despill=despill))
+        pixels = np.asarray(Image.open(tmp_path / "rgba/a.png"))
+        edge = (soft > 0.3) & (soft < 0.7)
+        greens.append(pixels[edge][:, 1].mean())
+        np.testing.assert_array_equal(pixels[soft >= 1][:, :3], image[soft >= 1])
+    assert greens[0] > 40
+    assert greens[1] < 10

@@ -99,8 +99,11 @@ def _option(field: Field[Any], group: type) -> inspect.Parameter:
     kind, *metadata = get_args(get_type_hints(group, include_extras=True)[field.name])
     # Copies, because an option such as `Weights` is shared by groups of different sections.
     options = [copy(option) for option in metadata]
+    # A group made of others has their sections, unless it has one of its own.
+    owner = next(base for base in group.__mro__ if field.name in inspect.get_annotations(base))
+    section = vars(group).get("section") or vars(owner).get("section")
     for option in options:
-        option.rich_help_panel = getattr(group, "section", None)
+        option.rich_help_panel = section
     return inspect.Parameter(
         field.name,
         inspect.Parameter.KEYWORD_ONLY,

@@ -10,6 +10,7 @@ from rotomask.cli.command import grouped
 from rotomask.cli.corrections import Corrections
 from rotomask.cli.mark import ARGUMENTS, PromptCommand, PromptOptions, parse_prompts
 from rotomask.cli.options import (
+    Edges,
     FollowerOptions,
     Messages,
     Output,
@@ -81,7 +82,7 @@ class Marks:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CutOutput(Range, Output):
+class CutOutput(Range, Edges, Output):
     """Where a cut writes, in which formats, and which frames."""
 
     formats: Annotated[
@@ -147,6 +148,7 @@ def cut(
             **output.settings(),
             **runtime.settings(),
             formats=read_formats(output.formats),
+            edges=output.controls(),
             overwrite=output.overwrite,
             **method.settings(),
         )

@@ -11,6 +11,7 @@ import typer
 from rotomask.errors import OptionError
 
 if TYPE_CHECKING:
+    from rotomask.matting import EdgeControls
     from rotomask.segmenters.refinements import Refinements
 
 VideoPath = Annotated[
@@ -133,6 +134,41 @@ class Range:
     def settings(self) -> dict[str, Any]:
         """The range as jobs take it."""
         return {"start": self.start, "stop": self.stop}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Edges:
+    """Edges of cut-outs: webm, prores, rgba."""
+
+    section: ClassVar = "Edges of cut-outs (webm, prores, rgba)"
+    feather: Annotated[
+        float, typer.Option(metavar="PX", help="Soften the edge over this width.")
+    ] = 0.0
+    choke: Annotated[
+        float, typer.Option(metavar="PX", help="Move the edge inwards; negative: outwards.")
+    ] = 0.0
+    despill: Annotated[
+        bool, typer.Option("--despill", help="Remove the background's colour from the edge.")
+    ] = False
+    matting: Annotated[
+        bool,
+        typer.Option("--matting", help="Let the edge follow the picture: hair, motion blur."),
+    ] = False
+
+    def controls(self) -> "EdgeControls":
+        """The settings of `rotomask.matting`.
+
+        Raises:
+            OptionError: If a width is out of range.
+        """
+        from rotomask.matting import EdgeControls
+
+        return EdgeControls(
+            feather_px=self.feather,
+            choke_px=self.choke,
+            despill=self.despill,
+            matting=self.matting,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

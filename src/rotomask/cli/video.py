@@ -11,6 +11,7 @@ from rotomask.cli.options import (
     CutFolder,
     CutVideo,
     Device,
+    Edges,
     Messages,
     Output,
     Range,
@@ -218,6 +219,7 @@ def edges(
 def export(
     video: CutVideo,
     folder: CutFolder,
+    edges: Edges,
     messages: Messages,
     output_format: Annotated[
         str,
@@ -254,6 +256,7 @@ def export(
             start=start,
             stop=None if end is None else end + 1,
             partial=partial,
+            edges=edges.controls(),
             overwrite=overwrite,
         )
         result = run(video, folder, options, on_progress=on_progress)

@@ -12,6 +12,7 @@ from rotomask.export.contact_sheet import ContactSheet
 from rotomask.export.format_writer import ExportTarget, FormatWriter, MaskedFrame
 from rotomask.files import Commit, replace_file
 from rotomask.masks import read_grey, read_labels
+from rotomask.matting import EdgeControls
 from rotomask.render import matte
 from rotomask.video import Video, VideoFrame
 
@@ -74,6 +75,7 @@ def export(
     start: int = 0,
     stop: int | None = None,
     partial: bool = False,
+    edges: EdgeControls | None = None,
     commit: Commit = replace_file,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Path]:
@@ -90,6 +92,7 @@ def export(
         start: Index of the first frame.
         stop: Index after the last frame; None: up to the end.
         partial: Skip frames without a mask; by default they are an error.
+        edges: How the edge of cut-outs (webm, prores, rgba) is changed; mattes stay as they are.
         commit: Gives every complete file its name.
         on_progress: Called after each frame with the number of frames done and of all frames.
 
@@ -115,7 +118,7 @@ def export(
         done = 0
         try:
             for frame in _frames(video, names, start, stop):
-                masked = _read_masks(frame, folder)
+                masked = _read_masks(frame, folder, edges or EdgeControls())
                 for output in outputs.values():
                     output.add(masked)
                 done += 1
@@ -162,7 +165,7 @@ def _frames(video: Video, names: set[str], start: int, stop: int | None) -> Iter
     return (frame for frame in video.frames(start, stop) if frame.name in names)
 
 
-def _read_masks(frame: VideoFrame, folder: Path) -> MaskedFrame:
+def _read_masks(frame: VideoFrame, folder: Path, edges: EdgeControls) -> MaskedFrame:
     path = folder / "masks" / f"{frame.name}.png"
     labels = read_labels(path)
     _check_fits(path, labels, frame)
@@ -174,7 +177,7 @@ def _read_masks(frame: VideoFrame, folder: Path) -> MaskedFrame:
         alpha = matte(labels)
     if frame.alpha is not None:  # transparent pixels of the source stay transparent
         alpha = (alpha.astype(np.uint16) * frame.alpha // 255).astype(np.uint8)
-    return MaskedFrame(frame=frame, labels=labels, alpha=alpha)
+    return MaskedFrame(frame=frame, labels=labels, alpha=alpha, edges=edges)
 
 
 def _check_fits(path: Path, pixels: npt.NDArray[np.generic], frame: VideoFrame) -> None:

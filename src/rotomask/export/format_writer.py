@@ -1,13 +1,15 @@
 """The interface of an output format, which is written frame by frame."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from rotomask.files import Commit, replace_file
+from rotomask.matting import EdgeControls, edge_alpha
+from rotomask.render import cutout
 from rotomask.video import Video, VideoFrame
 
 
@@ -33,6 +35,16 @@ class MaskedFrame:
     """H×W: 0 background, k = object id k."""
     alpha: npt.NDArray[np.uint8]
     """H×W: opacity of the objects together, 255 opaque."""
+    edges: EdgeControls = field(default_factory=EdgeControls)
+    """How the edge of a cut-out is changed."""
+
+    def cutout(self) -> npt.NDArray[np.uint8]:
+        """The objects on transparency, their edge changed: H×W×4 RGBA, straight alpha."""
+        alpha = self.alpha
+        if self.edges.changes_alpha:
+            soft = edge_alpha(self.frame.image, (alpha / np.float32(255)), self.edges)
+            alpha = (soft * 255).round().astype(np.uint8)
+        return cutout(self.frame.image, alpha, despill=self.edges.despill)
 
 
 class FormatWriter(ABC):

@@ -6,7 +6,6 @@ from PIL import Image
 
 from rotomask.export.format_writer import ExportTarget, FormatWriter, MaskedFrame
 from rotomask.files import complete_or_absent
-from rotomask.render import cutout
 
 
 class ImageFolder(FormatWriter):
@@ -36,7 +35,7 @@ class RGBAFolder(ImageFolder):
     """Writer of `rgba/NAME.png`: the objects with straight alpha."""
 
     def _pixels(self, masked: MaskedFrame) -> npt.NDArray[np.uint8]:
-        return cutout(masked.frame.image, masked.alpha)
+        return masked.cutout()
 
 
 class MatteFolder(ImageFolder):

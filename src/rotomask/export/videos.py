@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from rotomask.export.format_writer import ExportTarget, FormatWriter, MaskedFrame
-from rotomask.render import Colour, ContrastingColours, Pixels, beside, cutout, overlay
+from rotomask.render import Colour, ContrastingColours, Pixels, beside, overlay
 from rotomask.video import PRORES_4444, VP9_ALPHA, Encoding, VideoWriter, h264
 
 
@@ -98,7 +98,7 @@ class CutoutVideo(FormatWriter):
 
     def add(self, masked: MaskedFrame) -> None:
         """See `FormatWriter.add`."""
-        self._writer.write(cutout(masked.frame.image, masked.alpha), masked.frame.time_s)
+        self._writer.write(masked.cutout(), masked.frame.time_s)
 
     def close(self) -> None:
         """See `FormatWriter.close`."""

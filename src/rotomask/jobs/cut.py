@@ -56,6 +56,7 @@ from rotomask.jobs.progress import OnProgress as OnProgress  # the command line 
 from rotomask.jobs.reference_masks import MaskSource, mask_files, read_annotations
 from rotomask.jobs.snapshots import Snapshots
 from rotomask.masks import object_ids
+from rotomask.matting import EdgeControls
 from rotomask.prompts import Prompts
 from rotomask.segmenters.base import Segmenter
 from rotomask.segmenters.follow import DIRECTIONS, Annotation, Direction, Pass, plan_passes
@@ -84,6 +85,8 @@ class CutOptions(ModelSettings, FrameOptions):
     ``forward``, ``backward``: only so, from the first or the last annotated frame."""
     formats: tuple[str, ...] = ("overlay",)
     """Formats to render besides the masks: names of `export.FORMATS`, or a single name."""
+    edges: EdgeControls = field(default_factory=EdgeControls)
+    """Feather, choke, despill and matting of the cut-outs' edges; masks and mattes stay."""
     objects: int = 1
     """Maximum number of objects to find if no mask is given."""
     marker: str = DEFAULT_MARKER
@@ -352,6 +355,7 @@ def _export(work: _Work) -> dict[str, Path]:
         start=work.options.start,
         stop=work.options.stop,
         partial=work.damage is not None,
+        edges=work.options.edges,
         commit=folder.commit,
         on_progress=report,
     )

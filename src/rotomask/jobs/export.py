@@ -1,6 +1,6 @@
 """Other formats of a finished cut, without segmenting again."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Unpack
@@ -13,6 +13,7 @@ from rotomask.jobs.job_options import frame_range
 from rotomask.jobs.keywords import ExportKeywords, takes_options, with_keywords
 from rotomask.jobs.manifest import frames_of
 from rotomask.jobs.progress import OnProgress
+from rotomask.matting import EdgeControls
 from rotomask.video import Video, VideoSource, open_video
 
 
@@ -28,6 +29,8 @@ class ExportOptions:
     """One past the last frame; None: up to the last that was cut."""
     partial: bool = False
     """True to leave out frames without a mask; otherwise they are an error."""
+    edges: EdgeControls = field(default_factory=EdgeControls)
+    """Feather, choke, despill and matting of the cut-outs' edges."""
     overwrite: bool = False
     """True to replace files of version 0.1 too, which did not record them; those of
     later versions are always replaced, other files never."""
@@ -84,6 +87,7 @@ def export(
             start=start,
             stop=stop,
             partial=options.partial,
+            edges=options.edges,
             commit=held.commit,
             on_progress=None if on_progress is None else partial(on_progress, "export"),
         )

@@ -12,6 +12,7 @@ from typing import Any, Literal, TypedDict, TypeVar
 
 from rotomask.catalog import with_settings
 from rotomask.errors import OptionError
+from rotomask.matting import EdgeControls
 from rotomask.networks.layers.aggregation import Aggregation
 from rotomask.segmenters.follow import Direction
 from rotomask.segmenters.refinements import Refinements, parse_refinements
@@ -66,6 +67,7 @@ class CutKeywords(ModelKeywords, RangeKeywords, total=False):
 
     direction: Direction
     formats: str | Sequence[str]
+    edges: EdgeControls
     overwrite: bool
     objects: int
     marker: str
@@ -152,6 +154,7 @@ class ExportKeywords(RangeKeywords, total=False):
     """Options of `export`."""
 
     formats: str | Sequence[str]
+    edges: EdgeControls
     partial: bool
     overwrite: bool
 

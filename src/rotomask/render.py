@@ -206,7 +206,9 @@ def cutout(image: Pixels, alpha: Pixels, *, despill: bool = False) -> Pixels:
     extended = np.where(near, weighted / np.maximum(weight, 1e-3), crop * (opacity > 0))
     own = crop
     if despill:
-        own = foreground_colours(image[box], opacity[..., 0]).astype(np.float32)
+        own = foreground_colours(image[box], np.asarray(opacity[..., 0], np.float32)).astype(
+            np.float32
+        )
     colours = own * opacity + extended * (1 - opacity)
     if despill:  # they are the object's wherever it is seen at all
         colours = np.where(opacity > 0, own, colours)

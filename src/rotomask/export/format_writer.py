@@ -42,7 +42,7 @@ class MaskedFrame:
         """The objects on transparency, their edge changed: H×W×4 RGBA, straight alpha."""
         alpha = self.alpha
         if self.edges.changes_alpha:
-            soft = edge_alpha(self.frame.image, (alpha / np.float32(255)), self.edges)
+            soft = edge_alpha(self.frame.image, np.asarray(alpha / 255, np.float32), self.edges)
             alpha = (soft * 255).round().astype(np.uint8)
         return cutout(self.frame.image, alpha, despill=self.edges.despill)
 

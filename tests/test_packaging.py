@@ -2,11 +2,14 @@
 
 import re
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
 
+from tests.scripts import run_script
 from tools import python_matrix
+from tools.build_release import absolute_links
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -36,3 +39,26 @@ def test_constraints_are_plain_versions_that_the_package_accepts():
     names = {line.split("==")[0].lower().replace("_", "-") for line in pinned}
     wanted = {re.split(r"[<>=]", text)[0].lower() for text in PROJECT["dependencies"]}
     assert wanted <= names
+
+
+def test_no_link_of_the_published_readme_is_relative():
+    url = "https://example.org/owner/rotomask"
+    text = absolute_links((ROOT / "README.md").read_text(), url)
+    targets = re.findall(r"\]\(([^)\s]+)\)", text)
+    assert targets
+    assert all(target.startswith("https://") for target in targets)
+    assert f"]({url}/raw/HEAD/docs/images/cut.webp)" in text
+    assert f"]({url}/blob/HEAD/docs/guide.md)" in text
+
+
+@pytest.mark.slow
+def test_a_release_is_built_with_absolute_links(tmp_path):
+    url = "https://example.org/owner/rotomask"
+    run_script("tools.build_release", "--url", url, "--out", tmp_path)
+    assert len(list(tmp_path.glob("*.whl"))) == 2
+    (wheel,) = tmp_path.glob("rotomask-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (n for n in archive.namelist() if n.endswith("/METADATA"))
+        metadata = archive.read(name).decode()
+    assert f"{url}/raw/HEAD/docs/images/cut.webp" in metadata
+    assert "](docs/" not in metadata

@@ -137,10 +137,16 @@ class Jobs:
         if row["kind"] == "import":
             self.projects.update(row["project"], state="failed", error=error)
 
-    def crashed(self, job: str) -> None:
-        """Queue a job whose worker ended, or fail it if it always ends its worker at one frame."""
+    def ended_early(self, job: str, *, counts: bool = True) -> None:
+        """Queue a job whose worker ended, or fail it if it always ends its worker at one frame.
+
+        Args:
+            job: Its id.
+            counts: Whether the worker had begun it.
+        """
         row = self.require(job)
         tries = row["tries"] + 1 if row["done"] == row["crashed_at"] else 1
+        tries = tries if counts else row["tries"]
         self.update(job, tries=tries, crashed_at=row["done"])
         if row["state"] != "running":
             return

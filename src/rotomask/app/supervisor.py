@@ -23,6 +23,9 @@ STOP_SECONDS = 20.0
 AFTER_MARK_SECONDS = 1.0
 """A cut whose plan a mark changed waits so long for further marks."""
 
+MOST_STARTS = 5
+"""Starts of the worker on end that may fail before that counts against the job."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -62,6 +65,7 @@ class Supervisor:
         self._not_before = 0.0
         self._held = 0
         self._closed = False
+        self._is_ready, self._failed_starts = False, 0
         self._thread = threading.Thread(target=self._loop, name="supervisor", daemon=True)
 
     def start(self) -> None:
@@ -219,6 +223,9 @@ class Supervisor:
             if not self._closed and (self.worker.pid is None):
                 self._ended()
             return
+        if event == "ready":
+            self._is_ready, self._failed_starts = True, 0
+            return
         if event == "beat":
             if message["steps"] != self._steps[0]:
                 self._steps = (message["steps"], time.monotonic())
@@ -233,10 +240,14 @@ class Supervisor:
         """The worker is gone: queue its job again."""
         with self._lock:
             running, self._running = self._running, None
-            if running is not None:
-                with self.database.transaction():
-                    if self.database.row("SELECT id FROM job WHERE id = ?", running["id"]):
-                        self.jobs.crashed(running["id"])
+            was_ready, self._is_ready = self._is_ready, False
+            self._failed_starts += not was_ready
+            # A worker that never began its job did not end because of it, unless it never does.
+            counts = was_ready or self._failed_starts > MOST_STARTS
+        if running is not None:
+            with self.database.transaction():
+                if self.database.row("SELECT id FROM job WHERE id = ?", running["id"]):
+                    self.jobs.ended_early(running["id"], counts=counts)
         self.wake()
 
     def _finish(self) -> None:

@@ -7,20 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from rotomask.app.processes.channel import Message
 from rotomask.app.processes.control import Control
 from rotomask.app.processes.mask_store import MaskStore
 from rotomask.app.processes.view import MaskFolder, media_path
 from rotomask.jobs.effects import effect
-from rotomask.jobs.export import export
+from rotomask.jobs.export import ExportOptions, export
 from rotomask.jobs.propose import propose
 from rotomask.jobs.rendering import Rendering, render
 from rotomask.jobs.stabilise import stabilise
 from rotomask.masks import read_labels
-from rotomask.matting import EdgeControls, edge_alpha
-from rotomask.render import matte, overlay
+from rotomask.matting import EdgeControls
+from rotomask.render import overlay
 from rotomask.video import Video, open_video
 
 ANIMATED = ("gif", "webp")
@@ -72,14 +71,14 @@ def run_export(message: Message, control: Control) -> None:
     edges = EdgeControls(
         feather_px=float(work.params.get("feather") or 0),
         choke_px=float(work.params.get("choke") or 0),
+        despill=bool(work.params.get("despill")),
     )
-    if edges != EdgeControls():
-        _soften(work, edges)
     own = [name for name in wanted if name not in (*ANIMATED, "masks")]
     outputs: dict[str, Path] = {"masks": cut / "masks"} if "masks" in wanted else {}
     stop = work.message["count"]
     if own:
-        done = export(work.video, cut, formats=tuple(own), stop=stop, on_progress=work.report)
+        options = ExportOptions(formats=tuple(own), stop=stop, edges=edges)
+        done = export(work.video, cut, options, on_progress=work.report)
         outputs |= done.outputs
     for name in (name for name in wanted if name in ANIMATED):
         outputs[name] = _animated(work, name)
@@ -91,18 +90,6 @@ def run_export(message: Message, control: Control) -> None:
         if name in FOLDERS:
             path = _zipped(work, f"{name}.zip", [path])
         work.deliver(path, name)
-
-
-def _soften(work: Workshop, edges: EdgeControls) -> None:
-    """Write mattes with a softer or narrower edge, which all formats with soft edges read."""
-    folder = work.masks.folder / "mattes"
-    folder.mkdir()
-    for frame in work.video.frames(0, work.message["count"]):
-        work.control.check()
-        labels = read_labels(work.masks.folder / "masks" / f"{frame.name}.png")
-        alpha = matte(labels).astype(np.float32) / np.float32(255)
-        soft = (edge_alpha(frame.image, alpha, edges) * 255).round().astype(np.uint8)
-        Image.fromarray(soft).save(folder / f"{frame.name}.png", compress_level=1)
 
 
 def _animated(work: Workshop, name: str) -> Path:

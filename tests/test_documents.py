@@ -120,7 +120,7 @@ def test_the_commands_under_use_it_run_one_after_the_other(tmp_path, monkeypatch
         with pytest.raises(SystemExit) as exit_:
             main()
         assert not exit_.value.code, f"{command}\n{capsys.readouterr().err}"
-    for path in ("clip-cut/overlay.mp4", "two/masks/00059.png", "clip-edges"):
+    for path in ("clip-cut/overlay.mp4", "two/masks/00059.png", "clip-edges", "cuts/dog/masks"):
         assert (tmp_path / path).exists()
     assert len(list((tmp_path / "part" / "masks").iterdir())) == 41
 
@@ -136,9 +136,14 @@ def half_demo(folder: Path) -> None:
     with VideoWriter(folder / "clip.mp4", (height, width), 24, h264()) as writer:
         for image in images:
             writer.write(image)
+    (folder / "clips").mkdir()  # for a batch
+    with VideoWriter(folder / "clips" / "dog.mp4", (height, width), 24, h264()) as writer:
+        for image in images[:5]:
+            writer.write(image)
     truth = source / "truth"
     for name, path in (
         ("first.png", source / "first_mask.png"),
+        ("clips/dog.png", source / "first_mask.png"),
         ("a.png", source / "first_mask.png"),
         ("b.png", truth / "00052.png"),
     ):

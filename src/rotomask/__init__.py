@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOME = {
+    "BatchOptions": "rotomask.jobs.batch.driver",
     "CutOptions": "rotomask.jobs.cut",
     "Discoverer": "rotomask.unsupervised.base",
     "EdgeOptions": "rotomask.jobs.edges",
@@ -36,6 +37,7 @@ _HOME = {
     "RotomaskError": "rotomask.errors",
     "Segmenter": "rotomask.segmenters.base",
     "StabiliseOptions": "rotomask.jobs.stabilise",
+    "batch": "rotomask.jobs.batch.driver",
     "benchmark": "rotomask.jobs.benchmark",
     "correct": "rotomask.jobs.correct",
     "cut": "rotomask.jobs.cut",
@@ -69,6 +71,7 @@ _HOME = {
 """Where each name is: ``MODULE``, or ``MODULE:NAME`` where it has another name there."""
 
 __all__ = [
+    "BatchOptions",
     "CutOptions",
     "Discoverer",
     "EdgeOptions",
@@ -81,6 +84,7 @@ __all__ = [
     "Segmenter",
     "StabiliseOptions",
     "__version__",
+    "batch",
     "benchmark",
     "correct",
     "cut",
@@ -117,6 +121,7 @@ if TYPE_CHECKING:
     from rotomask.effects import open_effect
     from rotomask.effects.camera import open_camera
     from rotomask.errors import RotomaskError
+    from rotomask.jobs.batch.driver import BatchOptions, batch
     from rotomask.jobs.benchmark import benchmark
     from rotomask.jobs.correct import correct, undo_correction
     from rotomask.jobs.cut import CutOptions, cut

@@ -10,6 +10,8 @@
     │   ├── DatasetError      a data set that is missing or incomplete
     │   └── OptionError       an unknown name or a value out of range
     ├── OutputError           output that cannot be written
+    │   └── BusyError         a folder that another process writes to
+    ├── RemoteError           remote storage that fails
     ├── WeightsError          a checkpoint that does not match its network
     └── ShapeError            an array of the wrong shape or dtype
 
@@ -61,6 +63,14 @@ class OptionError(InputError):
 
 class OutputError(RotomaskError):
     """Output that cannot be written: the folder is missing or not writable, or the disk is full."""
+
+
+class BusyError(OutputError):
+    """An output folder that another rotomask process is writing to."""
+
+
+class RemoteError(RotomaskError):
+    """Remote storage that cannot be reached, or fails while it is read or written."""
 
 
 class WeightsError(RotomaskError):

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -150,6 +151,42 @@ def test_two_processes_do_what_one_does_with_accumulated_batches(data, tmp_path)
         [float(line.split()[1]) for line in _losses(tmp_path / name)] for name in ("one", "two")
     ]
     assert losses[1] == pytest.approx(losses[0], rel=2e-3)
+
+
+@pytest.mark.slow
+def test_two_machines_do_what_one_does_with_two_processes(data, tmp_path):
+    """The script is started once for each machine; both are this one."""
+    script = tmp_path / "train.py"
+    script.write_text(TWO_PROCESSES.replace("devices=2", "nodes=2"))
+    root = Path(__file__).parents[2]
+    command = [sys.executable, str(script), str(data["stills"]), str(data["davis"])]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": f"{root}:{root / 'src'}",
+        "OMP_NUM_THREADS": "1",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(_free_port()),
+    }
+    machines = [
+        subprocess.Popen(
+            [*command, str(tmp_path / "nodes")], env={**environment, "NODE_RANK": str(rank)}
+        )
+        for rank in range(2)
+    ]
+    assert [machine.wait() for machine in machines] == [0, 0]
+    environment = {k: v for k, v in environment.items() if not k.startswith("MASTER")}
+    script.write_text(TWO_PROCESSES)
+    subprocess.run([*command, str(tmp_path / "two")], env=environment, check=True)
+    losses = [
+        [float(line.split()[1]) for line in _losses(tmp_path / name)] for name in ("two", "nodes")
+    ]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
 
 
 @pytest.mark.slow

@@ -3,7 +3,7 @@
 A command imports what it needs when it runs, so that `rotomask --help` is instant. The modules:
 `command` (option groups, help), `options` (options that commands share), `names` (lists in help
 texts), `terminal` (progress, results), `extras` (optional packages); `cut`, `video`,
-`mark`, `corrections`, `effects`, `measure`, `learn` and `serve` hold the commands.
+`mark`, `batch`, `corrections`, `effects`, `measure`, `learn` and `serve` hold the commands.
 """
 
 import os
@@ -14,6 +14,7 @@ import typer
 
 from rotomask import __version__
 from rotomask.cli import learn, measure, video
+from rotomask.cli.batch import BatchCommand, batch
 from rotomask.cli.command import Command
 from rotomask.cli.corrections import review
 from rotomask.cli.cut import CutCommand, cut
@@ -39,6 +40,7 @@ app = typer.Typer(
 
 app.command(cls=CutCommand)(cut)
 app.command(cls=PromptCommand)(mark)
+app.command(cls=BatchCommand)(batch)
 for function in (
     video.propose,
     video.detect,

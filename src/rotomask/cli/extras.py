@@ -7,6 +7,7 @@ EXTRAS = {
     "lightning_fabric": "train",
     "tensorboardX": "train",
     "matplotlib": "plots",
+    "ray": "ray",
     "onnxruntime": "onnx",
     "maxflow": "fields",
     "optuna": "fields",

@@ -29,7 +29,12 @@ class TrainingRuntime:
     accelerator: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda or mps.")] = (
         "auto"
     )
-    devices: Annotated[int, typer.Option(metavar="N", help="Processes, one per GPU.")] = 1
+    devices: Annotated[
+        int, typer.Option(metavar="N", help="Processes on each machine, one per GPU.")
+    ] = 1
+    nodes: Annotated[
+        int, typer.Option(metavar="N", help="Machines, on each of which the command is started.")
+    ] = 1
     precision: Annotated[
         str,
         typer.Option(
@@ -96,7 +101,11 @@ def train(
         if runtime.threads is not None:
             torch.set_num_threads(runtime.threads)
         hardware = choose_hardware(
-            runtime.accelerator, runtime.devices, runtime.precision, runtime.workers
+            runtime.accelerator,
+            runtime.devices,
+            runtime.precision,
+            runtime.workers,
+            runtime.nodes,
         )
         with training_bar(quiet=quiet) as on_step:
             options = TrainOptions(

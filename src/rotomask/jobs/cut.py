@@ -52,6 +52,7 @@ from rotomask.jobs.manifest import MANIFEST
 from rotomask.jobs.mark import MarkOptions, mark_frames
 from rotomask.jobs.mask_files import MaskFiles, mask_paths
 from rotomask.jobs.model_settings import ModelSettings
+from rotomask.jobs.parts import take_over
 from rotomask.jobs.progress import OnProgress as OnProgress  # the command line imports it from here
 from rotomask.jobs.reference_masks import MaskSource, mask_files, read_annotations
 from rotomask.jobs.snapshots import Snapshots
@@ -114,6 +115,7 @@ def cut(
     *,
     at: int | None = None,
     segmenter: Segmenter | None = None,
+    parts: Sequence[Path] = (),
     on_progress: OnProgress | None = None,
     **changes: Unpack[CutKeywords],
 ) -> CutResult:
@@ -130,6 +132,8 @@ def cut(
         options: Options; or give its fields as keywords.
         at: Frame number of a single mask; by default the first frame that is cut.
         segmenter: A segmenter to use in place of the one that the options name.
+        parts: Folders of finished cuts of parts of the same job, whose masks are taken over
+            (`jobs.parts`).
         on_progress: Receives the stages ``find``, ``learn``, ``cut`` and ``export``.
         **changes: Options as keywords, as on the command line: `CutKeywords`.
 
@@ -160,10 +164,12 @@ def cut(
     sources = mask if isinstance(mask, Mapping) else {options.start if at is None else at: mask}
     annotations = read_annotations(opened, sources, frames)
     if segmenter is None:  # first: a model that cannot be loaded leaves no folder behind
-        segmenter = _load(options, options.model)
+        segmenter = load_follower(options, options.model)
     request = _request(opened, frames, Path(out), options, (options.model,), annotations)
     request = replace(request, inputs=[*request.inputs, *mask_files(sources.values())])
     with claim(out, request, overwrite=options.overwrite) as folder:
+        for part in parts:
+            take_over(part, folder, is_soft=is_soft(options))
         work = _Work.of(folder, opened, frames, options, on_progress)
         return _follow_marked(work, annotations, segmenter)
 
@@ -194,7 +200,7 @@ class _Work:
     ) -> "_Work":
         """A cut that begins or resumes in a folder."""
         folder.note(video=str(video.path), frames=[frames.start, frames.stop])
-        masks = MaskFiles(folder, video, soft=_is_soft(options))
+        masks = MaskFiles(folder, video, soft=is_soft(options))
         finished = sum(masks.is_finished(index) for index in frames)
         if finished:
             logger.info("resuming: %d of %d frames are finished", finished, len(frames))
@@ -271,7 +277,7 @@ def _cut_unmarked(
     segmenter, on_progress = given
     finder, follower = find_then_follow(options.model)
     if segmenter is None and follower is not None:
-        segmenter = _load(options, follower)
+        segmenter = load_follower(options, follower)
     search = Search(
         source=VideoFrames(video, frames.start, frames.stop),
         objects=options.objects,
@@ -361,7 +367,8 @@ def _export(work: _Work) -> dict[str, Path]:
     )
 
 
-def _is_soft(options: CutOptions) -> bool:
+def is_soft(options: CutOptions) -> bool:
+    """Whether a cut keeps mattes beside its masks."""
     return any(name in SOFT_FORMATS for name in options.formats)
 
 
@@ -409,7 +416,7 @@ def _request(
     return JobRequest(
         command="cut",
         settings=settings,
-        added=[*mask_paths(names, soft=_is_soft(options)), *found],
+        added=[*mask_paths(names, soft=is_soft(options)), *found],
         replaced=[TABLE, *(path for path in rendered if not path.startswith("mattes/"))],
         inputs=[video.path, *mask_files([options.weights])],
         earlier=EarlierRecord(
@@ -437,7 +444,8 @@ def _mark(video: Video, prompts: Prompts, options: CutOptions) -> dict[int, Mask
     return dict(mark_frames(video, prompts, how))
 
 
-def _load(options: CutOptions, model: str) -> Segmenter:
+def load_follower(options: CutOptions, model: str) -> Segmenter:
+    """The segmenter that follows the objects of a cut, with its refinements."""
     return load_model(
         model,
         options.refinements,

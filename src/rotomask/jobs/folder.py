@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from rotomask import __version__
-from rotomask.errors import OutputError
+from rotomask.errors import BusyError, OutputError
 from rotomask.files import complete_or_absent, exclusive_lock, output_errors
 from rotomask.jobs.earlier import (
     BEGAN,
@@ -401,7 +401,7 @@ def _locked(root: Path) -> Iterator[list[Path]]:
         is_ours = lock.__enter__()
     try:
         if not is_ours:
-            raise OutputError(
+            raise BusyError(
                 f"another rotomask process is writing to {root}; wait until it has finished, or "
                 "choose another --out"
             )

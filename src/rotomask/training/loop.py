@@ -37,7 +37,9 @@ class Hardware:
     accelerator: str = "auto"
     """``auto``, ``cpu``, ``cuda`` or ``mps``."""
     devices: int = 1
-    """Processes, one a GPU or, on the CPU, one a group of cores."""
+    """Processes on each machine, one a GPU or, on the CPU, one a group of cores."""
+    nodes: int = 1
+    """Machines. On each the run is started, by SLURM, torchrun or by hand (docs/training.md)."""
     precision: Precision = "auto"
     """``auto``: bfloat16 where the processor computes in it, as `choose_runtime` says."""
     workers: int = 1
@@ -255,7 +257,9 @@ def fit(
     return run
 
 
-def choose_hardware(accelerator: str, devices: int, precision: str, workers: int) -> Hardware:
+def choose_hardware(
+    accelerator: str, devices: int, precision: str, workers: int, nodes: int = 1
+) -> Hardware:
     """Hardware by the names of the command line.
 
     Raises:
@@ -270,11 +274,14 @@ def choose_hardware(accelerator: str, devices: int, precision: str, workers: int
         raise OptionError(f"unknown precision {precision!r}; use {', '.join(precisions)}")
     if accelerator not in ("auto", "cpu", "cuda", "mps"):
         raise OptionError(f"unknown accelerator {accelerator!r}; use auto, cpu, cuda or mps")
-    if devices < 1 or workers < 0:
-        raise OptionError(f"need at least 1 device and 0 workers, got {devices} and {workers}")
+    if devices < 1 or nodes < 1 or workers < 0:
+        raise OptionError(
+            f"need at least 1 device, 1 node and 0 workers, got {devices}, {nodes} and {workers}"
+        )
     return Hardware(
         accelerator=accelerator,
         devices=devices,
+        nodes=nodes,
         precision=precisions[precision],
         workers=workers,
     )
@@ -293,7 +300,8 @@ def open_fabric(hardware: Hardware, folder: Path) -> Fabric:
         fabric = Fabric(
             accelerator=hardware.accelerator,
             devices=hardware.devices,
-            strategy="ddp" if hardware.devices > 1 else "auto",
+            num_nodes=hardware.nodes,
+            strategy="ddp" if hardware.devices * hardware.nodes > 1 else "auto",
             precision=_precision(hardware),
             loggers=TensorBoardLogger(root_dir=folder, name="tensorboard", version=""),
         )

@@ -68,8 +68,13 @@ def train(
 
 
 def is_first_process() -> bool:
-    """True in the process that the user started, False in further processes of the same run."""
-    return os.environ.get("LOCAL_RANK", "0") == "0"
+    """True in the process that writes the run's folder, False in the others of the same run.
+
+    Fabric's own processes have a LOCAL_RANK, on further machines a NODE_RANK; those of torchrun a
+    RANK; those of SLURM a SLURM_PROCID.
+    """
+    ranks = ("RANK", "SLURM_PROCID", "NODE_RANK", "LOCAL_RANK")
+    return all(os.environ.get(name, "0") == "0" for name in ranks)
 
 
 def _claim(folder: Path, recipe: Recipe, *, resume: bool) -> None:

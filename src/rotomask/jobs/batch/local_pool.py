@@ -1,0 +1,181 @@
+"""Workers as processes of this machine, each with one thread.
+
+A process is spawned, never forked: forked, it would inherit the locks of threads that it does not
+have. It ends as soon as its pipe to the driver closes, so none outlives a driver that was killed.
+"""
+
+import contextlib
+import multiprocessing
+import os
+import queue
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+from rotomask.jobs.batch.item import Task
+from rotomask.jobs.batch.pool import Advanced, Done, Event, Lost
+from rotomask.jobs.batch.storage import Store
+
+WORKER_BYTES = 1 << 30
+"""Memory that a worker may need; see docs/batch.md for what was measured."""
+SECONDS_BETWEEN_REPORTS = 0.5
+
+
+def worker_count(videos: int) -> int:
+    """How many workers pay: one a core, as many as fit into memory, no more than there are videos.
+
+    Args:
+        videos: How many there are.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, min(cores or 1, _free_bytes() // WORKER_BYTES, videos))
+
+
+def _free_bytes() -> int:
+    """Memory that is available; without a number from the system as much as one may want."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) << 10
+    return 1 << 50
+
+
+class LocalPool:
+    """Processes of this machine; a `Pool`."""
+
+    def __init__(self, store: Store, workers: int, *, doubt: float, threads: int = 1) -> None:
+        """Prepare; a process starts when there is a task for it.
+
+        Args:
+            store: Where the videos' folders are.
+            workers: Most processes.
+            doubt: Confidence below which a frame is doubtful.
+            threads: How many each process computes with.
+        """
+        self._arguments = (store, doubt, threads)
+        self._workers = workers
+        self._processes: dict[Connection, BaseProcess] = {}
+        self._running: dict[Connection, Task] = {}
+
+    @property
+    def capacity(self) -> int:
+        """See `Pool`."""
+        return self._workers
+
+    def submit(self, task: Task) -> None:
+        """See `Pool`."""
+        idle = [pipe for pipe in self._processes if pipe not in self._running]
+        pipe = idle[0] if idle else self._spawn()
+        self._running[pipe] = task
+        with contextlib.suppress(OSError):  # the worker is gone, which `wait` will tell
+            pipe.send(task)
+
+    def wait(self, timeout_s: float) -> list[Event]:
+        """See `Pool`."""
+        events: list[Event] = []
+        for pipe in wait(list(self._processes), timeout_s):
+            assert isinstance(pipe, Connection)
+            try:
+                event = pipe.recv()
+            except (EOFError, OSError):
+                events += self._bury(pipe)
+                continue
+            if isinstance(event, Done):
+                self._running.pop(pipe)
+            events.append(event)
+        return events
+
+    def close(self) -> None:
+        """See `Pool`."""
+        for pipe in self._processes:
+            pipe.close()
+        for process in self._processes.values():
+            process.join(5)
+            if process.is_alive():
+                process.kill()
+                process.join()
+        self._processes, self._running = {}, {}
+
+    def _spawn(self) -> Connection:
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_main, args=(theirs, *self._arguments), daemon=True)
+        threads = str(self._arguments[2])
+        with _environment(OMP_NUM_THREADS=threads, MKL_NUM_THREADS=threads):
+            process.start()
+        theirs.close()
+        self._processes[ours] = process
+        return ours
+
+    def _bury(self, pipe: Connection) -> list[Event]:
+        process = self._processes.pop(pipe)
+        process.join()
+        pipe.close()
+        task = self._running.pop(pipe, None)
+        return [] if task is None else [Lost(task, _ended(process.exitcode))]
+
+
+def _ended(status: int | None) -> str:
+    if status is not None and status < 0:
+        name = signal.Signals(-status).name
+        hint = ", perhaps for want of memory" if -status == signal.SIGKILL else ""
+        return f"the worker was ended by {name}{hint}"
+    return f"the worker ended with status {status}"
+
+
+@contextlib.contextmanager
+def _environment(**variables: str) -> Iterator[None]:
+    """Environment variables for processes that start within the block."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _main(pipe: Connection, store: Store, doubt: float, threads: int) -> None:
+    """A worker process: tasks in, events out, until the pipe closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the driver, which closes the pipe
+    tasks: queue.SimpleQueue[Task] = queue.SimpleQueue()
+    threading.Thread(target=_receive, args=(pipe, tasks), daemon=True).start()
+    from rotomask.jobs.batch.work import Worker
+
+    worker = Worker(store, doubt=doubt, threads=threads)
+    report = _Report(pipe)
+    while True:
+        task = tasks.get()
+        outcomes = tuple(worker.run(item, report, task.attempt) for item in task.items)
+        with contextlib.suppress(OSError):  # the driver is gone, and this process will be
+            pipe.send(Done(task, outcomes))
+
+
+def _receive(pipe: Connection, tasks: "queue.SimpleQueue[Task]") -> None:
+    """Pass tasks on; end the process when the driver is gone, whatever it is doing."""
+    try:
+        while True:
+            tasks.put(pipe.recv())
+    except (EOFError, OSError):
+        os._exit(1)
+
+
+class _Report:
+    """Tells the driver how far a video is, now and then."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self.pipe, self.due = pipe, 0.0
+
+    def __call__(self, name: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if now >= self.due or done == total:
+            self.due = now + SECONDS_BETWEEN_REPORTS
+            with contextlib.suppress(OSError):
+                self.pipe.send(Advanced(name, done, total))

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypedDict, Unpack
 
-from rotomask.catalog import with_settings
 from rotomask.errors import OptionError
 from rotomask.jobs.batch.item import PARTS, Item, Outcome, Task
 from rotomask.jobs.batch.local_pool import LocalPool, worker_count
@@ -22,6 +22,7 @@ from rotomask.jobs.batch.storage import Store
 from rotomask.jobs.batch.summary import HTML, JSON, BatchResult, summary_html, summary_json
 from rotomask.jobs.cut import CutOptions
 from rotomask.jobs.folder import JobFolder, JobRequest, claim
+from rotomask.jobs.keywords import takes_options, with_keywords
 from rotomask.jobs.progress import OnProgress
 from rotomask.segmenters.confidence import UNCERTAIN
 
@@ -68,13 +69,28 @@ class BatchOptions:
             raise OptionError(f"doubt is between 0 and 1, got {self.doubt:g}")
 
 
+class BatchKeywords(TypedDict, total=False):
+    """Options of `batch`."""
+
+    cut: CutOptions
+    workers: int | None
+    threads: int
+    ray: str | None
+    gpus: float
+    retries: int
+    doubt: float
+    split_frames: int | None
+    scratch: Path | None
+
+
+@takes_options(BatchOptions)
 def batch(
     source: Source,
     out: str | Path,
     options: BatchOptions | None = None,
     *,
     on_progress: OnProgress | None = None,
-    **changes: object,
+    **changes: Unpack[BatchKeywords],
 ) -> BatchResult:
     """Cut many videos; run it again to resume.
 
@@ -101,7 +117,7 @@ def batch(
     Example:
         >>> batch("clips/*.mp4", "cuts", workers=2)  # doctest: +SKIP
     """
-    options = with_settings(options or BatchOptions(), changes, "batch")
+    options = with_keywords(options or BatchOptions(), changes, "batch")
     items = read_items(source, options.cut)
     scratch = options.scratch or Path(tempfile.gettempdir()) / "rotomask-batch"
     store = Store.at(str(out), scratch)

@@ -14,6 +14,7 @@ import json
 import os
 import resource
 import secrets
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -72,10 +73,11 @@ def two_nodes(cores: int = 1) -> Iterator[Any]:
 
     The driver's own node runs no task. All is on the loopback, and in a temporary folder.
     """
+    if "ray" not in sys.modules:  # it reads this once
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     from ray.cluster_utils import Cluster
 
-    os.environ.setdefault("RAY_AUTH_MODE", "token")
-    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     node = {"node_ip_address": "127.0.0.1", "object_store_memory": 100 << 20}
     with tempfile.TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True) as folder:
         head = {**node, "num_cpus": 0, "include_dashboard": False, "temp_dir": folder}

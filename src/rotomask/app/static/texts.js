@@ -154,6 +154,8 @@ export const T = {
   cut: {
     title: 'Cut',
     cut: 'Cut',
+    updateShort: 'Update',
+    frames: (n) => plural(n, 'frame', 'frames'),
     update: (n) => `Update ${plural(n, 'frame', 'frames')}`,
     both: 'Both ways',
     forward: 'Forward only',

@@ -103,7 +103,7 @@ export function takeStates(states) {
 }
 
 /** Loads the project again: after undo, after a break, after another tab's change. */
-export async function refresh() {
+export async function refresh({ pixels = true } = {}) {
   const { value } = S.project;
   if (!value) return;
   const before = S.frameStates.value;
@@ -113,7 +113,7 @@ export async function refresh() {
   const all = new Set([...before.keys(), ...S.frameStates.value.keys()]);
   if (told.state === 'ready') {
     if (!S.pts.value.length) await loadMedia();
-    else await masks.fetch([...all]);
+    else if (pixels) await masks.fetch([...all]);
   }
 }
 
@@ -124,7 +124,7 @@ function change(path, body) {
       try {
         return await sendJson('POST', `${base()}/${path}`, { ...body, rev: S.project.value.rev });
       } catch (error) {
-        if (error.status !== 409 || tries > 1) throw error;
+        if (error.code !== 'changed' || tries > 2) throw error;
         if (error.body?.project) take(error.body.project);
         else await refresh();
       }
@@ -132,8 +132,16 @@ function change(path, body) {
   });
 }
 
+/** The newest revision that this page made; later ones are of other pages, or of a cut. */
+export const own = { rev: 0 };
+
+function ours(rev) {
+  own.rev = Math.max(own.rev, rev);
+  S.project.value = { ...S.project.value, rev: Math.max(rev, S.project.value.rev), can_undo: true, can_redo: false };
+}
+
 function takeChange({ rev, frame, mask }) {
-  S.project.value = { ...S.project.value, rev, can_undo: true, can_redo: false };
+  ours(rev);
   takeStates([frame]);
   if (mask) {
     const record = masks.putBase64(mask);
@@ -153,24 +161,17 @@ export async function addObject(fields = {}) {
     if (!S.objects.value.some((o) => o.label === told.label)) S.objects.value = [...S.objects.value, told];
     S.active.value = told.label;
   });
-  await syncRev();
   return told;
 }
 
 export async function patchObject(label, fields) {
   S.objects.value = S.objects.value.map((o) => (o.label === label ? { ...o, ...fields } : o));
   await inOrder(() => sendJson('PATCH', `${base()}/objects/${label}`, fields));
-  await syncRev();
 }
 
 export async function deleteObject(label) {
   await inOrder(() => sendJson('DELETE', `${base()}/objects/${label}`));
   await refresh();
-}
-
-async function syncRev() {
-  const told = await getJson(base());
-  if (told.id === S.project.value?.id) take(told);
 }
 
 /** Adds marks to the active object at the playhead; the mask that comes back is drawn. */
@@ -186,40 +187,31 @@ export async function sendMarks(list, { frame = S.playhead.value } = {}) {
       takeChange(told);
       S.marks.value = [...S.marks.value, ...list.map((mark) => ({ frame, object, mark }))];
     });
-    staleAround();
     return told;
   } finally {
     S.pending.value = S.pending.value.filter((p) => !waiting.includes(p));
   }
 }
 
-/** The frames that the change made stale are told by the server; ask when no event came. */
-function staleAround() {
-  clearTimeout(staleAround.timer);
-  staleAround.timer = setTimeout(() => syncRev().catch(() => {}), 400);
-}
-
 export async function clearHere() {
   if (!S.objects.value.length) return;
   takeChange(await change('clear', { frame: S.playhead.value, object: S.active.value }));
-  staleAround();
-  await syncRev();
 }
 
 export async function copyFrom(from, to = S.playhead.value) {
   takeChange(await change('copy', { from, to, object: S.active.value }));
-  staleAround();
 }
 
 export async function freeze(from, to, on) {
   const told = await change('freeze', { from, to, on });
-  S.project.value = { ...S.project.value, rev: told.rev, can_undo: true, can_redo: false };
+  ours(told.rev);
   takeStates(told.frames);
   S.announcement.value = on ? T.live.frozen(from, to) : T.live.thawed(from, to);
 }
 
 async function travel(way) {
   const told = await inOrder(() => sendJson('POST', `${base()}/${way}`, {}));
+  own.rev = told.rev;
   take(told.project);
   await masks.fetch(told.changed);
   const frame = told.changed?.[0];

@@ -111,11 +111,13 @@ async function finished(news) {
 
 function newMasks({ project: id, rev, frames, removed = [] }) {
   if (S.project.value?.id !== id) return;
-  const own = rev === S.project.value.rev; // the answer to our own mark came first
+  const own = rev === S.project.value.rev && frames.length === 1; // the answer to our own mark came first
+  const known = S.frameStates.value;
+  const anew = frames.filter((f) => !(f.stale && known.get(f.frame) && !known.get(f.frame).stale)); // going stale changes no pixel
   if (rev > S.project.value.rev) S.project.value = { ...S.project.value, rev };
   doc.takeStates([...frames, ...removed.map((frame) => ({ frame, source: null }))]);
   if (removed.length) doc.masks.drop(removed);
-  if (!own || frames.length > 1) doc.masks.fetch(frames.map((f) => f.frame)).catch(S.complain);
+  if (!own && anew.length) doc.masks.fetch(anew.map((f) => f.frame)).catch(S.complain);
 }
 
 async function project(event) {
@@ -128,6 +130,15 @@ async function project(event) {
   const mine = S.project.value;
   if (mine?.id !== news.id) return;
   const ready = mine.state !== 'ready' && news.state === 'ready';
+  if (news.rev > mine.rev) lookAgain(news.rev);
   doc.take(news);
   if (ready) await doc.refresh().catch(S.complain);
+}
+
+/** Objects and marks come with the whole project only: fetch it unless the change was our own. */
+function lookAgain(rev) {
+  clearTimeout(lookAgain.timer);
+  lookAgain.timer = setTimeout(() => {
+    if (doc.own.rev < rev && S.project.value) doc.refresh({ pixels: false }).catch(S.complain);
+  }, 400);
 }

@@ -1,7 +1,7 @@
 /** The masks of the open project: encoded records by frame, label maps of the few in use. */
 
 import { Failure, request } from './api.js';
-import { fromBase64, inflate, labelMap, readMaskRecords } from './packs.js';
+import { boxOf, fromBase64, inflate, labelMap, readMaskRecords } from './packs.js';
 import { maskTick } from './state.js';
 
 const PACK = 120;
@@ -74,7 +74,7 @@ export class Masks {
     if (!record) return null;
     const cached = this.maps.get(record);
     if (cached) return cached;
-    const map = { width: record.width, height: record.height, labels: labelMap(record) };
+    const map = { width: record.width, height: record.height, labels: labelMap(record), box: boxOf(record) };
     this.maps.set(record, map);
     if (this.maps.size > MAPS) this.maps.delete(this.maps.keys().next().value);
     return map;

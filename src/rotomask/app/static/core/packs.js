@@ -91,3 +91,17 @@ export function measure(record, label) {
   });
   return { area, box: area ? [left, top, right - left + 1, bottom - top + 1] : null };
 }
+
+/** Box around all objects of a record, as fractions of the picture: [left, top, right, bottom]. */
+export function boxOf({ bytes, width, height }) {
+  let [left, top, right, bottom] = [width, height, 0, 0];
+  eachRun(bytes, (_, start, end) => {
+    const y = Math.floor(start / width);
+    const last = Math.floor((end - 1) / width);
+    top = Math.min(top, y);
+    bottom = Math.max(bottom, last + 1);
+    left = last > y ? 0 : Math.min(left, start % width);
+    right = last > y ? width : Math.max(right, ((end - 1) % width) + 1);
+  });
+  return [left / width, top / height, right / width, bottom / height];
+}

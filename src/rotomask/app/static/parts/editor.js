@@ -67,7 +67,7 @@ function TopBar() {
       <${ActionButton} action="redo" icon="redo" kind="quiet" disabled=${!project.can_redo} />
       <${ActionButton} action="jobs" icon="list" kind="quiet" >${live > 0 && html`<span class="badge">${live}</span>`}</${ActionButton}>
       <${ActionButton} action="help" icon="help" kind="quiet wide-only" />
-      <${Button} icon="settings" label=${T.settings.title} kind="quiet" onClick=${() => { S.dialog.value = 'settings'; }} />
+      <${Button} icon="settings" label=${T.settings.title} kind="quiet wide-only" onClick=${() => { S.dialog.value = 'settings'; }} />
     </div>
   </header>`;
 }

@@ -150,7 +150,7 @@ function Setting({ setting, value, onChange }) {
       unit=${unit && ` ${T.finish.units[unit] ?? unit}`} show=${shownNumber} onChange=${onChange} />${help}</div>`;
   }
   if (kind === 'choice') {
-    return html`<div class="setting"><${Segments} label=${label} value=${value} choices=${choices.map((c) => ({ value: c, text: titled(c) }))} onChange=${onChange} />${help}</div>`;
+    return html`<div class="setting"><span class="muted setting-name">${label}</span><${Segments} label=${label} value=${value} choices=${choices.map((c) => ({ value: c, text: titled(c) }))} onChange=${onChange} />${help}</div>`;
   }
   if (kind === 'colour') {
     return html`<div class="setting"><label class="field inline"><span>${label}</span>

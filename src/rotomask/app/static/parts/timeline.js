@@ -5,6 +5,7 @@ import { ActionButton, Button, clock, left } from './basics.js';
 import * as doc from '../core/document.js';
 import * as player from '../core/player.js';
 import { cut, doubtful, goDoubt } from '../core/actions.js';
+import { cutQuality } from '../core/preferences.js';
 import * as S from '../core/state.js';
 import { T } from '../texts.js';
 import { colourOf } from '../picture/colours.js';
@@ -182,10 +183,10 @@ export function CutButton() {
     return html`<${Button} icon=${paused ? 'play' : 'pause'} text=${paused ? T.jobs.resume : T.jobs.pause} kind="primary" data-action="pause-cut"
       onClick=${() => doc.patchJob(job.id, { state: paused ? 'queued' : 'paused' }).catch(S.complain)} />`;
   }
-  const text = stale && !missing ? T.cut.update(stale) : T.cut.cut;
+  const updates = stale > 0 && !missing;
   const idle = !S.keyFrames.value.length || missing + stale === 0;
-  return html`<${Button} icon="cut" text=${text} hint=${T.actions.cut} kind=${idle ? '' : 'primary'} data-action="cut" disabled=${!S.keyFrames.value.length}
-    onClick=${() => { cut(); follow('cut'); }} />`;
+  return html`<${Button} icon="cut" text=${updates ? T.cut.updateShort : T.cut.cut} hint=${T.actions.cut} kind=${idle ? '' : 'primary'} data-action="cut" disabled=${!S.keyFrames.value.length}
+    onClick=${() => { cut({ quality: cutQuality.value }); follow('cut'); }}>${updates && html`<span class="wide-only">${T.cut.frames(stale)}</span>`}</${Button}>`;
 }
 
 function LaneMenu({ at, onClose }) {

@@ -20,6 +20,7 @@ uniform vec2 sizeBefore;
 uniform int view;
 uniform float ratio;   // pixels of the canvas in a CSS pixel
 uniform int chosen;
+uniform vec4 box;      // left, top, right, bottom of all objects, 0 to 1
 out vec4 result;
 
 uint label(vec2 uv) { return texelFetch(labels, clamp(ivec2(uv * size), ivec2(0), ivec2(size) - 1), 0).r; }
@@ -29,8 +30,8 @@ vec4 paint(uint l) { return texelFetch(palette, ivec2(int(l), 0), 0); }
 // 0: no border within the radius, else the colour of the object that has one
 vec4 border(vec2 uv, uint here, float radius) {
   vec4 found = vec4(0.0);
-  for (int i = 0; i < 12; i++) {
-    float a = float(i) * 0.5235988;
+  for (int i = 0; i < 8; i++) {
+    float a = float(i) * 0.7853982;
     uint there = label(uv + vec2(cos(a), sin(a)) * radius / place.zw);
     if (there != here) {
       vec4 mine = paint(here), other = paint(there);
@@ -42,10 +43,11 @@ vec4 border(vec2 uv, uint here, float radius) {
 }
 
 vec3 outlined(vec3 under, vec2 uv, uint here) {
+  vec2 reach = 4.0 * ratio / place.zw; // far from all objects there is nothing to look for
+  if (any(lessThan(uv, box.xy - reach)) || any(greaterThan(uv, box.zw + reach))) return under;
+  if (border(uv, here, 2.8 * ratio).a < 0.5) return under;
   vec4 line = border(uv, here, 1.4 * ratio);
-  if (line.a > 0.5) return line.rgb;
-  if (border(uv, here, 2.8 * ratio).a > 0.5) return mix(under, vec3(0.0), 0.6);
-  return under;
+  return line.a > 0.5 ? line.rgb : mix(under, vec3(0.0), 0.6);
 }
 
 void main() {
@@ -92,7 +94,7 @@ export function glRenderer(canvas) {
   gl.useProgram(program);
   const at = (name) => gl.getUniformLocation(program, name);
   const uniforms = Object.fromEntries(['frame', 'labels', 'before', 'palette', 'place', 'canvas', 'size',
-    'sizeBefore', 'view', 'ratio', 'chosen'].map((name) => [name, at(name)]));
+    'sizeBefore', 'view', 'ratio', 'chosen', 'box'].map((name) => [name, at(name)]));
   gl.bindBuffer(gl.ARRAY_BUFFER, gl.createBuffer());
   gl.bufferData(gl.ARRAY_BUFFER, new Float32Array([-1, -1, 3, -1, -1, 3]), gl.STATIC_DRAW);
   gl.enableVertexAttribArray(gl.getAttribLocation(program, 'corner'));
@@ -151,6 +153,7 @@ export function glRenderer(canvas) {
       gl.uniform1i(uniforms.view, VIEW_NUMBERS[view] ?? 4);
       gl.uniform1f(uniforms.ratio, ratio);
       gl.uniform1i(uniforms.chosen, active);
+      gl.uniform4f(uniforms.box, ...(map?.box ?? [0, 0, 1, 1]));
       gl.drawArrays(gl.TRIANGLES, 0, 3);
     },
     /** Uploads rows of the label map that a brush changed. */

@@ -36,7 +36,7 @@ export async function open(id) {
     S.tool.value = stored.tool ?? 'click';
     S.view.value = stored.view ?? 'tint';
     S.step.value = stored.step ?? 'mark';
-    S.brush.value = stored.brush ?? Math.max(8, Math.round(Math.min(told.width ?? 480, told.height ?? 480) / 20));
+    S.brush.value = stored.brush ?? 24;
     S.active.value = stored.active ?? told.objects?.[0]?.label ?? 1;
     S.zoom.value = stored.zoom ?? { fit: true, scale: 1, x: 0, y: 0 };
   });
@@ -48,6 +48,8 @@ export async function loadMedia() {
   const told = await getJson(`/api/projects/${id}/pts`);
   if (S.project.value?.id !== id) return;
   S.pts.value = told.pts;
+  const { width, height, ui: stored } = S.project.value;
+  if (!stored?.brush) S.brush.value = Math.max(4, Math.round(Math.min(width, height) / 20));
   await masks.fetch([...S.frameStates.value.keys()]);
 }
 

@@ -25,7 +25,7 @@ export function Editor() {
   if (!project) return html`<main class="editor-loading" id="main"><span class="spinner" /><p>${T.editor.loading}</p></main>`;
   if (project.state === 'failed') return html`<${FailedImport} project=${project} />`;
   const importing = project.state === 'importing';
-  return html`<main class=${`editor step-${S.step.value}`} id="main">
+  return html`<main class=${`editor step-${S.step.value} ${importing ? 'reading' : ''}`} id="main">
     <${TopBar} />
     ${!importing && html`<${ToolBar} />`}
     <div class="stage-area">
@@ -33,11 +33,8 @@ export function Editor() {
       ${!importing && html`<${ViewBar} />`}
       ${!importing && html`<${Coach} at="stage" />`}
     </div>
-    <aside class="side" aria-label=${T.steps[S.step.value]}>
-      ${!importing && html`<${Panel} />`}
-    </aside>
-    ${!importing ? html`<${Timeline} />` : html`<div class="timeline" />`}
-    <${Steps} kind="bottom" />
+    ${!importing && html`<aside class="side" aria-label=${T.steps[S.step.value]}><${Panel} /></aside>
+      <${Timeline} /><${Steps} kind="bottom" />`}
   </main>`;
 }
 

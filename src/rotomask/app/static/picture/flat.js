@@ -59,6 +59,7 @@ export function flatRenderer(canvas) {
 
   return {
     kind: '2d',
+    mostPixels: 4e6,
     draw({ frame, map, before, colours, view, place, ratio, active, sharp }) {
       context.clearRect(0, 0, canvas.width, canvas.height);
       if (!frame) return;

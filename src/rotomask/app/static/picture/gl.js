@@ -100,7 +100,7 @@ export function glRenderer(canvas) {
   gl.enableVertexAttribArray(gl.getAttribLocation(program, 'corner'));
   gl.vertexAttribPointer(gl.getAttribLocation(program, 'corner'), 2, gl.FLOAT, false, 0, 0);
   gl.pixelStorei(gl.UNPACK_ALIGNMENT, 1);
-  const textures = ['frame', 'labels', 'before', 'palette'].map((name, unit) => {
+  ['frame', 'labels', 'before', 'palette'].forEach((name, unit) => {
     const texture = gl.createTexture();
     gl.activeTexture(gl.TEXTURE0 + unit);
     gl.bindTexture(gl.TEXTURE_2D, texture);
@@ -109,7 +109,6 @@ export function glRenderer(canvas) {
       gl.texParameteri(gl.TEXTURE_2D, filter, name === 'frame' ? gl.LINEAR : gl.NEAREST);
     }
     gl.uniform1i(uniforms[name], unit);
-    return texture;
   });
   const held = { frame: null, labels: null, before: null, colours: '' };
   const empty = { width: 1, height: 1, labels: new Uint8Array(1) };
@@ -123,7 +122,7 @@ export function glRenderer(canvas) {
 
   return {
     kind: 'webgl2',
-    textures,
+    mostPixels: isSoftware(gl) ? 1.5e6 : Infinity,
     /** Draws; `frame` is an image, `map` and `before` are {width, height, labels} or null. */
     draw({ frame, map, before, colours, view, place, ratio, active, sharp }) {
       gl.viewport(0, 0, canvas.width, canvas.height);
@@ -177,4 +176,10 @@ function link(gl) {
   }
   gl.linkProgram(program);
   return gl.getProgramParameter(program, gl.LINK_STATUS) ? program : null;
+}
+
+/** Whether the processor draws: a large screen then gets fewer pixels, or every frame takes seconds. */
+function isSoftware(gl) {
+  const info = gl.getExtension('WEBGL_debug_renderer_info');
+  return /swiftshader|llvmpipe|software|basic render/i.test(gl.getParameter(info ? info.UNMASKED_RENDERER_WEBGL : gl.RENDERER));
 }

@@ -23,6 +23,8 @@ export function drawOverlay(context, { ratio, pointer, crosshair, loupe, source 
   const { width, height } = context.canvas;
   context.setTransform(1, 0, 0, 1, 0, 0);
   context.clearRect(0, 0, width, height);
+  context.fillStyle = 'rgba(0,0,0,0.004)';
+  context.fillRect(0, 0, 1, 1); // Chromium may go on showing what was there if it is cleared alone
   context.setTransform(ratio, 0, 0, ratio, 0, 0);
   context.lineJoin = 'round';
   context.lineCap = 'round';
@@ -32,7 +34,7 @@ export function drawOverlay(context, { ratio, pointer, crosshair, loupe, source 
   if (draft.value) drawDraft(context, p, draft.value, pointer);
   if (pointer && !crosshair) drawCursor(context, p, pointer);
   if (crosshair) drawCrosshair(context, p, crosshair);
-  if (loupe && source) drawLoupe(context, loupe, source, ratio);
+  if (loupe && source) drawLoupe(context, loupe, source);
 }
 
 function drawMarks(context, p) {
@@ -193,10 +195,11 @@ function drawCrop(context, p) {
 }
 
 /** A magnified view above the finger, which hides what it touches. */
-function drawLoupe(context, [x, y], source, ratio) {
+function drawLoupe(context, [x, y], source) {
   const radius = 56;
   const power = 2;
-  const stage = context.canvas.width / ratio;
+  const stage = source.clientWidth;
+  const ratio = source.width / stage; // the picture may be drawn with fewer pixels than the marks
   const cx = Math.max(radius + 4, Math.min(stage - radius - 4, x));
   const cy = y - radius - 48 < radius + 4 ? y + radius + 48 : y - radius - 48;
   context.save();

@@ -80,11 +80,12 @@ function Canvas() {
       request = 0;
       const { width, height } = stageSize.value;
       const ratio = devicePixelRatio;
-      for (const c of [canvas, top.current]) {
-        const [w, h] = [Math.round(width * ratio), Math.round(height * ratio)];
+      const coarse = Math.min(ratio, Math.sqrt(renderer.mostPixels / Math.max(1, width * height)));
+      for (const [c, r] of [[canvas, coarse], [top.current, ratio]]) {
+        const [w, h] = [Math.round(width * r), Math.round(height * r)];
         if (c.width !== w || c.height !== h) Object.assign(c, { width: w, height: h });
       }
-      drawPicture(renderer, ratio, canvas);
+      drawPicture(renderer, coarse, canvas);
       drawOverlay(overlay, { ratio, pointer: pointer.value, crosshair: crosshair.value, loupe: loupe.value, source: canvas });
     }
 

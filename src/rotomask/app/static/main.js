@@ -12,16 +12,20 @@ import { Editor } from './parts/editor.js';
 import { Home, listenForFiles } from './parts/home.js';
 import { T } from './texts.js';
 
-async function openSession() {
-  const token = new URLSearchParams(location.hash.slice(1)).get('token');
-  if (token) history.replaceState(null, '', `${location.pathname}${location.search}#/`); // not in the history
+const tokenOf = (text) => new URLSearchParams(text.replace(/^[^#]*#/, '')).get('token');
+
+async function openSession(token = tokenOf(location.hash)) {
+  if (tokenOf(location.hash)) { // it stays out of the history
+    const { project } = S.route.value;
+    history.replaceState(null, '', `${location.pathname}${location.search}#/${project ? `p/${project}` : ''}`);
+  }
   try {
     if (token) await sendJson('POST', '/api/session', { token });
     S.status.value = await getJson('/api/status');
     S.session.value = 'open';
   } catch (error) {
     if (error.code === 'offline') {
-      setTimeout(openSession, 1500);
+      setTimeout(() => openSession(token), 1500);
       return;
     }
     S.session.value = 'none';
@@ -68,8 +72,8 @@ function Locked() {
   const token = useSignal('');
   const submit = async (event) => {
     event.preventDefault();
-    location.hash = `#token=${encodeURIComponent(token.value.replace(/^.*#token=/, '').trim())}`;
-    await openSession();
+    const text = token.value.trim();
+    await openSession(tokenOf(text) ?? text);
   };
   return html`<main class="failed" id="main"><${Icon} name="lock" size="huge" /><h1>${T.locked.title}</h1>
     <p>${T.locked.text}</p><form class="row" onSubmit=${submit}><label class="field"><span>${T.locked.label}</span>

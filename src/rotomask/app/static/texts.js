@@ -225,19 +225,19 @@ export const T = {
     units: { '%': '%', s: 's', frames: 'frames', '°': '°' },
     previewing: 'Preview of the effect',
     format: 'Format',
-    effectFormats: { mp4: 'MP4 (H.264)', webm: 'WebM (VP9)', gif: 'GIF', webp: 'Animated WebP', prores: 'ProRes' },
+    effectFormats: { mp4: 'MP4 (H.264)', webm: 'WebM (VP9)', mov: 'ProRes (MOV)', gif: 'GIF', webp: 'Animated WebP', png: 'PNGs in a ZIP' },
     render: 'Make the video',
     export: 'Download masks and cut-outs',
     edges: 'Edges',
     feather: 'Feather',
     choke: 'Choke',
-    despill: 'Remove the background’s colour from edges',
     zip: 'One ZIP file',
     make: 'Make files',
     incomplete: (missing, stale) => [missing && `${plural(missing, 'frame has', 'frames have')} no mask`, stale && `${plural(stale, 'frame waits', 'frames wait')} for an update`]
       .filter(Boolean).join('; ') + '.',
     still: (f) => `Cut-out of frame ${f}`,
     files: 'Results',
+    removeFile: (name) => `Delete ${name}`,
   },
 
   formats: {

@@ -1,7 +1,7 @@
 /** Changes of the open project. They run one after another, so that each knows the newest revision. */
 
 import { T } from '../texts.js';
-import { Failure, getJson, randomKey, sendJson } from './api.js';
+import { Failure, getJson, randomKey, request, sendJson } from './api.js';
 import { Frames } from './frames.js';
 import { batch } from './lib.js';
 import { Masks } from './masks.js';
@@ -251,6 +251,11 @@ export async function acceptProposals(ids) {
   await masks.fetch(told.changed ?? []);
 }
 
+export async function deleteFile(id) {
+  S.files.value = S.files.value.filter((f) => f.id !== id);
+  await request('DELETE', `${base()}/files/${id}`);
+}
+
 export async function rename(name) {
   S.project.value = { ...S.project.value, name };
   await sendJson('PATCH', base(), { name });
@@ -258,7 +263,7 @@ export async function rename(name) {
 
 let saved = '';
 
-/** Keeps frame, zoom, tool and view on the server, a second after the last change. */
+/** Keeps frame, zoom, tool and view on the server once they rest; it then makes the frame ready for clicks. */
 export function saveUi() {
   clearTimeout(saveUi.timer);
   saveUi.timer = setTimeout(() => {
@@ -271,5 +276,5 @@ export function saveUi() {
     if (json === saved) return;
     saved = json;
     sendJson('PATCH', base(), { ui: state }).catch(() => { saved = ''; });
-  }, 1000);
+  }, 300);
 }

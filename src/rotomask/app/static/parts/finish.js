@@ -13,8 +13,8 @@ const effects = signal(null);
 const chosen = signal(null); // name of the open effect
 const settings = signal({}); // effect -> setting -> value
 const effectFormat = signal(null); // the user's choice; null: the first that the effect can have
-const OPAQUE = ['mp4', 'gif', 'webp'];
-const TRANSPARENT = ['webm', 'webp', 'gif', 'prores'];
+const OPAQUE = ['mp4', 'webm', 'mov', 'gif', 'webp', 'png'];
+const TRANSPARENT = ['webm', 'mov', 'gif', 'webp', 'png'];
 const FORMATS = ['overlay', 'webm', 'prores', 'rgba', 'mattes', 'coco', 'youtube-vis', 'polygons', 'contact-sheet', 'gif', 'webp'];
 
 const valuesOf = (one) => ({ ...Object.fromEntries(one.settings.map((s) => [s.name, s.default])), ...settings.value[one.name] });
@@ -40,23 +40,36 @@ function EffectCards() {
   </section>`;
 }
 
-/** Previews are asked for one after another: there is one marker. */
-let line = Promise.resolve();
+/** Previews are asked for one after another, the large one of an open effect before all cards. */
+const waiting = [];
+let asking = false;
 const cache = new Map();
 
+async function ask() {
+  if (asking) return;
+  asking = true;
+  while (waiting.length) {
+    waiting.sort((a, b) => b.width - a.width);
+    const next = waiting.shift();
+    await next.run().then(next.resolve, next.reject);
+  }
+  asking = false;
+}
+
 function preview(one, values, frame, width) {
-  const key = JSON.stringify([S.project.value.id, S.project.value.rev, one.name, values, frame, width]);
+  const { id, rev } = S.project.value;
+  const key = JSON.stringify([id, rev, one.name, values, frame, width]);
   if (!cache.has(key)) {
-    const made = line.then(async () => {
-      const response = await request('POST', `/api/projects/${S.project.value.id}/preview`, {
+    const made = new Promise((resolve, reject) => {
+      const run = async () => (await request('POST', `/api/projects/${id}/preview`, {
         json: { effect: one.name, settings: values, frame, width },
-      });
-      return response.blob();
+      })).blob();
+      waiting.push({ width, run, resolve, reject });
     });
-    line = made.catch(() => {});
     made.catch(() => cache.delete(key));
     cache.set(key, made);
     if (cache.size > 60) cache.delete(cache.keys().next().value);
+    ask();
   }
   return cache.get(key);
 }
@@ -78,7 +91,7 @@ function Thumb({ one }) {
       } catch {
         // the card keeps its icon
       }
-    }, 400);
+    }, one.needs?.includes('plate') ? 3000 : 400); // reads the whole clip: last
     return () => { gone = true; clearTimeout(timer); };
   }, [frame, ready, S.project.value.rev]);
   useEffect(() => () => { if (url.value) URL.revokeObjectURL(url.value); }, []);
@@ -137,16 +150,17 @@ const shownNumber = (v) => (Number.isInteger(v) ? String(v) : Number(v).toFixed(
 
 /** One setting of an effect, as its kind asks: slider, number, switch, choice, colour, file. */
 function Setting({ setting, value, onChange }) {
-  const { kind, low, high, step, choices, unit } = setting;
-  const label = titled(setting.name);
+  const { kind, choices, unit } = setting;
+  const [low, high] = [setting.min ?? setting.low, setting.max ?? setting.high];
+  const label = setting.title ?? titled(setting.name);
   const id = `setting-${setting.name}`;
   const help = html`<small class="muted setting-help" id=${id}>${setting.help}</small>`;
-  if (kind === 'number' || kind === 'whole') {
+  if (kind === 'number' || kind === 'integer') {
     if (high > 1000) {
       return html`<label class="field"><span>${label}</span>
-        <input type="number" min=${low} max=${high} step=${step} value=${value} aria-describedby=${id} onChange=${(e) => onChange(Number(e.currentTarget.value))} />${help}</label>`;
+        <input type="number" min=${low} max=${high} step="1" value=${value} aria-describedby=${id} onChange=${(e) => onChange(Number(e.currentTarget.value))} />${help}</label>`;
     }
-    return html`<div class="setting"><${Slider} label=${label} min=${low} max=${high} step=${kind === 'whole' ? 1 : (high - low) / 100} value=${value}
+    return html`<div class="setting"><${Slider} label=${label} min=${low} max=${high} step=${kind === 'integer' ? 1 : (high - low) / 100} value=${value}
       unit=${unit && ` ${T.finish.units[unit] ?? unit}`} show=${shownNumber} onChange=${onChange} />${help}</div>`;
   }
   if (kind === 'choice') {
@@ -156,7 +170,10 @@ function Setting({ setting, value, onChange }) {
     return html`<div class="setting"><label class="field inline"><span>${label}</span>
       <input type="color" value=${value} aria-describedby=${id} onChange=${(e) => onChange(e.currentTarget.value)} /></label>${help}</div>`;
   }
-  if (kind === 'flag') return html`<div class="setting"><${Switch} label=${label} checked=${Boolean(value)} onChange=${onChange} />${help}</div>`;
+  if (kind === 'switch') return html`<div class="setting"><${Switch} label=${label} checked=${Boolean(value)} onChange=${onChange} />${help}</div>`;
+  if (kind === 'text') {
+    return html`<label class="field"><span>${label}</span><input type="text" value=${value ?? ''} onChange=${(e) => onChange(e.currentTarget.value)} />${help}</label>`;
+  }
   return html`<${MediaSetting} label=${label} value=${value} onChange=${onChange} help=${help} />`;
 }
 
@@ -194,7 +211,7 @@ function Export() {
   const { missing, stale } = S.toCut.value;
   const job = S.projectJobs.value.find((j) => j.kind === 'export');
   const make = () => safely(() => doc.startJob('export', {
-    formats: picked, feather: choice.feather, choke: choice.choke, despill: choice.despill, zip: choice.zip,
+    formats: picked, feather: choice.feather, choke: choice.choke, zip: choice.zip,
   }));
   return html`<section class="panel"><h2>${T.finish.export}</h2>
     <div class="formats">${formats.map((f) => html`<label class="format" key=${f}><input type="checkbox" checked=${picked.includes(f)} data-format=${f}
@@ -203,7 +220,6 @@ function Export() {
     <details class="edges"><summary>${T.finish.edges}</summary>
       <${Slider} label=${T.finish.feather} min="0" max="10" step="0.5" value=${choice.feather} unit=" px" onChange=${(v) => set({ feather: v })} />
       <${Slider} label=${T.finish.choke} min="-10" max="10" step="0.5" value=${choice.choke} unit=" px" onChange=${(v) => set({ choke: v })} />
-      <${Switch} label=${T.finish.despill} checked=${choice.despill} onChange=${(v) => set({ despill: v })} />
     </details>
     <${Switch} label=${T.finish.zip} checked=${choice.zip} onChange=${(v) => set({ zip: v })} />
     ${missing + stale > 0 && S.frameStates.value.size > 0 && html`<p class="warn-line">${T.finish.incomplete(missing, stale)}</p>`}
@@ -226,5 +242,6 @@ export function Files({ kinds }) {
   if (!list.length) return null;
   return html`<section class="panel files"><h2>${T.finish.files}</h2>
     <ul>${list.map((f) => html`<li key=${f.id}><a href=${`/api/projects/${S.project.value.id}/files/${f.id}`} download=${f.name} data-file=${f.kind}>
-      <${Icon} name="download" /><span>${f.name}<small class="muted">${bytes(f.bytes)}</small></span></a></li>`)}</ul></section>`;
+      <${Icon} name="download" /><span>${f.name}<small class="muted">${bytes(f.bytes)}</small></span></a>
+      <${Button} icon="trash" label=${T.finish.removeFile(f.name)} small kind="quiet" onClick=${() => safely(() => doc.deleteFile(f.id))} /></li>`)}</ul></section>`;
 }

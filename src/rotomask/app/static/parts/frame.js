@@ -12,7 +12,7 @@ import { Files } from './finish.js';
 
 const ASPECTS = ['16:9', '1:1', '9:16', '4:5', 'free'];
 
-export const wishes = { aspect: '16:9', strength: 0.8, zoom: 1, objects: null };
+export const wishes = { aspect: '16:9', strength: 0.8, zoom: 0.5, objects: null };
 
 export function FramePanel() {
   const aspect = useSignal(wishes.aspect);
@@ -54,7 +54,7 @@ export function FramePanel() {
     <${Preview} />
     <${Segments} label=${T.frame.aspect} value=${aspect.value} choices=${ASPECTS.map((a) => ({ value: a, text: T.frame.aspects[a] ?? a }))} onChange=${(v) => { aspect.value = v; }} />
     <${Slider} label=${T.frame.strength} min="0" max="1" step="0.05" value=${strength.value} show=${(v) => `${Math.round(v * 100)} %`} onChange=${(v) => { strength.value = v; }} />
-    <${Slider} label=${T.frame.zoom} min="0.5" max="3" step="0.05" value=${zoom.value} show=${(v) => `${v.toFixed(2)}×`} onChange=${(v) => { zoom.value = v; }} />
+    <${Slider} label=${T.frame.zoom} min="0" max="1" step="0.05" value=${zoom.value} show=${(v) => `${Math.round(v * 100)} %`} onChange=${(v) => { zoom.value = v; }} />
     ${S.objects.value.length > 1 && html`<fieldset class="field"><legend>${T.frame.follow}</legend>
       ${S.objects.value.map((o) => html`<label class="check" key=${o.label}><input type="checkbox" checked=${chosen.value.includes(o.label)}
         onChange=${(e) => { chosen.value = e.currentTarget.checked ? [...chosen.value, o.label] : chosen.value.filter((l) => l !== o.label); }} />

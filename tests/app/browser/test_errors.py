@@ -1,0 +1,70 @@
+"""What the page says when something is wrong."""
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.app.browser.driver import SLOW_MS, Driver
+from tests.app.browser.process import Server
+from tests.clips import write_clip
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("text.mp4", b"not a video\n" * 500), ("playlist.mp4", b"#EXTM3U\n#EXTINF:1,\nother.ts\n")],
+)
+def test_a_file_that_is_no_video_is_named_with_the_reason(
+    chromium: Any, server: Server, tmp_path: Path, name: str, content: bytes
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    context = chromium.new_context()
+    driver = Driver(context.new_page(), server)
+    driver.open()
+    driver.page.locator("input[type=file][multiple]").set_input_files(tmp_path / name)
+    told = driver.page.locator(".failed, .toast.error").first
+    told.wait_for(timeout=SLOW_MS)
+    text = told.inner_text()
+    assert len(text.split()) > 4
+    assert str(server.data) not in text  # no path of the server
+    context.close()
+
+
+def test_an_empty_file_is_refused_at_once(chromium: Any, server: Server, tmp_path: Path) -> None:
+    (tmp_path / "empty.mp4").touch()
+    context = chromium.new_context()
+    driver = Driver(context.new_page(), server)
+    driver.open()
+    driver.page.locator("input[type=file][multiple]").set_input_files(tmp_path / "empty.mp4")
+    driver.page.get_by_role("alert").get_by_text("empty.mp4 is empty.").wait_for()
+    context.close()
+
+
+def test_the_page_tells_that_the_server_stopped_and_goes_on_after_its_new_start(
+    chromium: Any, tmp_path: Path
+) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", frames=8, size=(240, 320))
+    server = Server(tmp_path / "data")
+    context = chromium.new_context()
+    try:
+        driver = Driver(context.new_page(), server)
+        driver.open()
+        project = driver.upload(clip)
+        driver.click(30, 25)
+        before = server.masks(project)[0]
+        server.kill()
+        driver.page.get_by_text("Server stopped; your work is saved.").wait_for(timeout=SLOW_MS)
+        server = Server(tmp_path / "data", port=urlsplit(server.origin).port or 0)
+        driver.page.get_by_role("heading", name="This page needs its link").wait_for(
+            timeout=SLOW_MS
+        )
+        driver.page.get_by_label("Link or token").fill(server.link)
+        driver.page.get_by_role("button", name="Open").click()
+        driver.page.locator(".object").wait_for(timeout=SLOW_MS)  # the same project as before
+        assert (server.masks(project)[0] == before).all()
+    finally:
+        context.close()
+        server.kill()

@@ -58,13 +58,13 @@ function Jobs() {
   const over = S.jobs.value.filter((j) => ['done', 'failed', 'cancelled'].includes(j.state)).toSorted((a, b) => (a.created < b.created ? 1 : -1)).slice(0, 12);
   return html`<${Dialog} title=${T.jobs.title} onClose=${close} kind="drawer">
     ${live.length === 0 && over.length === 0 && html`<p class="muted">${T.jobs.none}</p>`}
-    <ul class="jobs">${live.map((job, i) => html`<${JobRow} key=${job.id} job=${job} first=${i === 0} last=${i === live.length - 1} />`)}</ul>
+    <ul class="jobs">${live.map((job, i) => html`<${JobRow} key=${job.id} job=${job} before=${live[i - 1]} after=${live[i + 1]} />`)}</ul>
     ${over.length > 0 && html`<h3>${T.jobs.over}</h3><ul class="jobs">${over.map((job) => html`<${JobRow} key=${job.id} job=${job} />`)}</ul>`}
     <p class="muted small">${S.status.value && T.home.free(bytes(S.status.value.data_free_bytes))}</p>
   </${Dialog}>`;
 }
 
-function JobRow({ job, first, last }) {
+function JobRow({ job, before, after }) {
   const patch = (fields) => doc.patchJob(job.id, fields).catch(S.complain);
   const name = S.projects.value?.find((p) => p.id === job.project)?.name ?? (S.project.value?.id === job.project ? S.project.value.name : '');
   const live = ['queued', 'running', 'paused'].includes(job.state);
@@ -75,8 +75,8 @@ function JobRow({ job, first, last }) {
     ${live && html`<${Progress} value=${job.total ? job.done / job.total : 0} label=${what} />
       <small class="muted numbers">${job.total ? `${job.done} / ${job.total}` : ''} ${job.fps ? T.jobs.speed(job.fps) : ''} ${job.state === 'running' ? left(job.seconds_left) : ''}</small>
       <div class="row tight">
-        ${job.state !== 'running' && !first && html`<${Button} icon="up" label=${T.jobs.up} small kind="quiet" onClick=${() => patch({ position: Math.max(0, job.position - 1) })} />`}
-        ${job.state !== 'running' && !last && html`<${Button} icon="down" label=${T.jobs.down} small kind="quiet" onClick=${() => patch({ position: job.position + 1 })} />`}
+        ${job.state !== 'running' && before && html`<${Button} icon="up" label=${T.jobs.up} small kind="quiet" onClick=${() => patch({ position: Math.max(0, before.position - 0.5) })} />`}
+        ${job.state !== 'running' && after && html`<${Button} icon="down" label=${T.jobs.down} small kind="quiet" onClick=${() => patch({ position: after.position + 0.5 })} />`}
         ${job.state === 'paused' ? html`<${Button} icon="play" text=${T.jobs.resume} small onClick=${() => patch({ state: 'queued' })} />`
     : html`<${Button} icon="pause" text=${T.jobs.pause} small onClick=${() => patch({ state: 'paused' })} />`}
         <${Button} icon="close" text=${T.cancel} small kind="quiet-line" onClick=${() => patch({ state: 'cancelled' })} />

@@ -119,9 +119,11 @@ def test_the_keyboard_alone_marks_cuts_and_finishes(
     keys.press("ArrowRight")
     driver.wait_drawn(1)
     keys.press("Control+z")
-    page.locator("canvas.base[data-frame='0']").wait_for()  # undo shows what it changed
-    page.wait_for_function("document.querySelector('[data-action=undo]').disabled === false")
+    driver.wait_drawn(0)  # undo shows what it changed
+    page.locator("[data-action=redo]:enabled").wait_for()
     keys.press("Control+Shift+z")
+    page.locator("[data-action=redo]:disabled").wait_for()
+    page.locator("[data-action=cut]:enabled").wait_for()  # the mask is there again
     keys.press("z")
     page.get_by_text("Frame 0 frozen.").wait_for(state="attached")
     keys.press("b")

@@ -90,8 +90,8 @@ export function Home() {
             onClick=${() => (canRecord() ? (S.dialog.value = 'record') : camera.current.click())} />
         </div>
         <p class="muted small">${T.home.formats}</p>
-        <input ref=${picker} type="file" class="hidden" multiple accept="video/*,.mkv,.mxf,.mts,.gif" onChange=${pick} aria-label=${T.home.open} tabindex="-1" />
-        <input ref=${camera} type="file" class="hidden" accept="video/*" capture="environment" onChange=${pick} aria-label=${T.home.record(10)} tabindex="-1" />
+        <input ref=${picker} type="file" hidden multiple accept="video/*,.mkv,.mxf,.mts,.gif" onChange=${pick} />
+        <input ref=${camera} type="file" hidden accept="video/*" capture="environment" onChange=${pick} />
       </div>
       <button type="button" class="example" onClick=${openExample}>
         <${Icon} name="sparkle" /><span><strong>${T.home.example}</strong><small>${T.home.exampleHint}</small></span><${Icon} name="right" />

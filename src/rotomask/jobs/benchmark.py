@@ -204,7 +204,7 @@ class _Model:
 
 def _model(name: str, options: BenchmarkOptions) -> _Model:
     """The model that the options name."""
-    where: dict[str, Any] = {"device": options.device, "precision": options.precision}
+    where: dict[str, Any] = options.where
     settings: dict[str, Any] = {**options.for_model(), **where}
     if options.size is not None and get_benchmark(name).rescaled:
         settings.setdefault("enlarge", True)

@@ -150,9 +150,7 @@ def correct(
     index = listed.frames[0] if at is None else at
     old = read_cut_mask(cut, opened, index)
     if marker is None or isinstance(marker, str):
-        marker = load_marker(
-            marker or options.marker, device=options.device, precision=options.precision
-        )
+        marker = load_marker(marker or options.marker, **options.where)
     marker.open(opened.frame(index).image)
     new = corrected_mask(marker, old, listed.at(index))
     ids = tuple(sorted({prompt.object_id for prompt in listed.at(index)}))
@@ -185,8 +183,7 @@ def _load(options: CorrectOptions) -> Segmenter:
         options.model,
         weights=options.weights,
         size=options.size,
-        device=options.device,
-        precision=options.precision,
+        **options.where,
     )
 
 

@@ -433,14 +433,13 @@ def _load_finder(options: CutOptions, name: str, *, alone: bool) -> Discoverer:
         name,
         options.refinements if alone else None,
         weights=options.weights if alone else None,
-        device=options.device,
-        precision=options.precision,
+        **options.where,
     )
 
 
 def _mark(video: Video, prompts: Prompts, options: CutOptions) -> dict[int, MaskSource]:
     """Masks of the frames with prompts, by frame number."""
-    how = MarkOptions(model=options.marker, device=options.device, precision=options.precision)
+    how = MarkOptions(model=options.marker, **options.where)
     return dict(mark_frames(video, prompts, how))
 
 
@@ -450,7 +449,6 @@ def load_follower(options: CutOptions, model: str) -> Segmenter:
         model,
         options.refinements,
         weights=options.weights,
-        device=options.device,
-        precision=options.precision,
+        **options.where,
         **options.for_model(),
     )

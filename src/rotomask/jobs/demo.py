@@ -10,6 +10,7 @@ from rotomask.catalog import with_settings
 from rotomask.evaluation.measures.boundary import boundary_accuracy
 from rotomask.evaluation.measures.region import region_similarity
 from rotomask.jobs.cut import CutResult, cut
+from rotomask.jobs.job_options import FolderOptions
 from rotomask.jobs.progress import OnProgress
 from rotomask.masks import read_labels
 
@@ -33,13 +34,8 @@ def demo_folder() -> Path:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DemoOptions:
+class DemoOptions(FolderOptions):
     """Options of the demonstration."""
-
-    device: str = "auto"
-    precision: str = "auto"
-    overwrite: bool = False
-    """True to replace another job's output."""
 
 
 def demo(
@@ -66,8 +62,7 @@ def demo(
         folder / "clip.mp4",
         folder / "first_mask.png",
         out,
-        device=options.device,
-        precision=options.precision,
+        **options.where,
         formats=FORMATS,
         overwrite=options.overwrite,
         on_progress=on_progress,

@@ -105,7 +105,7 @@ def detect(
     if isinstance(detector, str):
         options, detector = replace(options, model=detector), None
     if detector is None:
-        detector = load_detector(options.model, device=options.device, precision=options.precision)
+        detector = load_detector(options.model, **options.where)
     with claim(out, _request(opened, frames, options), overwrite=options.overwrite) as folder:
         folder.note(video=str(opened.path), frames=[frames.start, frames.stop])
         least = options.least_score

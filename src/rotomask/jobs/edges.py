@@ -93,11 +93,7 @@ def edges(
     opened = open_video(video)
     frames = options.range_in(opened)
     detector = load_edge_detector(
-        options.model,
-        weights=options.weights,
-        device=options.device,
-        precision=options.precision,
-        size=options.size,
+        options.model, weights=options.weights, size=options.size, **options.where
     )
     estimator = load_flow(options.estimator, device=options.device)
     with claim(out, _request(opened, frames, options), overwrite=options.overwrite) as folder:

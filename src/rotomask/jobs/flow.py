@@ -88,12 +88,7 @@ def flow(
     """
     options = with_keywords(options or FlowOptions(), changes, "flow")
     opened = open_video(video)
-    estimator = load_flow(
-        options.estimator,
-        weights=options.weights,
-        device=options.device,
-        precision=options.precision,
-    )
+    estimator = load_flow(options.estimator, weights=options.weights, **options.where)
     frames = options.range_in(opened)
     if len(frames) < 2:
         raise InputError(

@@ -1,6 +1,7 @@
 """Options that jobs share."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from rotomask.errors import OptionError
 from rotomask.video import Video
@@ -14,6 +15,11 @@ class RuntimeOptions:
     """``auto``, ``cpu``, ``cuda`` or ``mps``."""
     precision: str = "auto"
     """``auto``, ``float32`` or ``bfloat16``."""
+
+    @property
+    def where(self) -> dict[str, Any]:
+        """Device and precision, as `load_model` and its like take them."""
+        return {"device": self.device, "precision": self.precision}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -197,9 +197,4 @@ def _listed(frames: tuple[int, ...]) -> str:
 
 
 def _load(options: MarkOptions) -> Marker:
-    return load_marker(
-        options.model,
-        weights=options.weights,
-        device=options.device,
-        precision=options.precision,
-    )
+    return load_marker(options.model, weights=options.weights, **options.where)

@@ -136,8 +136,7 @@ def _load(options: ProposeOptions) -> Discoverer:
     return load_discoverer(
         options.model,
         weights=options.weights,
-        device=options.device,
-        precision=options.precision,
+        **options.where,
     )
 
 

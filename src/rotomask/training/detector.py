@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from rotomask.data.sequences import VideoSequence
 from rotomask.data.simulation.motion import affine
@@ -109,16 +109,15 @@ class DetectorTask(VideoFramesTask):
             present[i, : len(scene_boxes)] = True
         return {"images": torch.stack(images), "boxes": boxes, "present": present}
 
-    def loss(self, network: nn.Module, batch: Batch, step: int) -> Tensor:
+    def loss(self, network: DetectorLite, batch: Batch, step: int) -> Tensor:
         """Sum of the terms of `detection_loss`, a scalar."""
         images = batch["images"].float() / 255
         maps = network(images.contiguous(memory_format=torch.channels_last))
         terms = detection_loss(maps, batch["boxes"], batch["present"], self.recipe.losses)
         return torch.stack(list(terms.values())).sum()
 
-    def validate(self, network: nn.Module) -> dict[str, float]:
+    def validate(self, network: DetectorLite) -> dict[str, float]:
         """Average precision at IoU 0.5 and 0.75, and recall, on the held-out videos."""
-        assert isinstance(network, DetectorLite)
         detector = LiteDetector(network)
         detections: list[Detections] = []
         truths: list[Boxes] = []

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from rotomask.data.training.scenes import SceneConfig, compose_scene
 from rotomask.networks.embedding import EmbeddingConfig, EmbeddingMaps, EmbeddingNet
@@ -137,7 +137,7 @@ class EmbeddingTask(StillsTask):
             "labels": torch.from_numpy(np.stack([s[1] for s in scenes])),
         }
 
-    def loss(self, network: nn.Module, batch: Batch, step: int) -> Tensor:
+    def loss(self, network: EmbeddingNet, batch: Batch, step: int) -> Tensor:
         """Sum of the terms of `embedding_loss`, a scalar."""
         images = batch["images"].float() / 255
         maps = network(images.contiguous(memory_format=torch.channels_last))

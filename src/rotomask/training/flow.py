@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from rotomask.data.simulation.flow_pairs import FlowPair, FlowPairConfig, simulate_flow_pair
 from rotomask.data.training.stills import Stills
@@ -98,9 +98,8 @@ class FlowTask(StillsTask):
         started = rng.random(len(pairs)) < self.recipe.started
         return batch | {"start": _packed(starts), "started": torch.from_numpy(started)}
 
-    def loss(self, network: nn.Module, batch: Batch, step: int) -> Tensor:
+    def loss(self, network: FlowLite, batch: Batch, step: int) -> Tensor:
         """Weighted sum over the levels of their robust end-point error, a scalar."""
-        assert isinstance(network, FlowLite)
         recipe = self.recipe
         truth = batch["flow"].float() / FLOW_SCALE  # B×2×S×S, px
         pixel_weight = torch.where(batch["visible"], 1.0, recipe.hidden_weight)[:, None]  # B×1×S×S
@@ -118,12 +117,11 @@ class FlowTask(StillsTask):
             total = total + weight * (error * cell_weight[:, 0]).mean()
         return total
 
-    def validate(self, network: nn.Module) -> dict[str, float]:
+    def validate(self, network: FlowLite) -> dict[str, float]:
         """End-point errors of the network, alone and started from DIS, and of DIS itself.
 
         All on the same pairs, simulated from held-out stills.
         """
-        assert isinstance(network, FlowLite)
         pairs = self.validation_pairs()
         if not pairs:
             return {}

@@ -84,12 +84,11 @@ class ForegroundTask(ClipTask):
             "foreground": (clips.labels > 0).flatten(0, 1)[:, None].float(),
         }
 
-    def loss(self, network: nn.Module, batch: Batch, step: int) -> Tensor:
+    def loss(self, network: OneShotNetwork, batch: Batch, step: int) -> Tensor:
         """Class-balanced cross-entropy of fused and side outputs plus Dice, a scalar."""
         recipe, truth = self.recipe, batch["foreground"]
         frames = batch["frames"].contiguous(memory_format=torch.channels_last)
-        appearance = cast(OneShotNetwork, network)
-        logits = appearance.trainable_part()(appearance.prepare(frames))
+        logits = network.trainable_part()(network.prepare(frames))
         total = balanced_cross_entropy(logits.fused, truth)
         first, last = recipe.side_weight
         weight = first + (last - first) * step / self.steps

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from rotomask.data.sequences import VideoSequence
 from rotomask.data.simulation.click_samples import (
@@ -125,9 +125,8 @@ class InteractiveTask(VideoFramesTask):
             ),
         }
 
-    def loss(self, network: nn.Module, batch: Batch, step: int) -> Tensor:
+    def loss(self, network: ClickLite, batch: Batch, step: int) -> Tensor:
         """Weighted mean of the losses of all rounds of a batch, a scalar."""
-        assert isinstance(network, ClickLite)
         rng = np.random.default_rng((self.schedule.seed, step, 1))
         images = batch["images"].float() / 255
         features = network.encode(images.contiguous(memory_format=torch.channels_last))
@@ -166,9 +165,8 @@ class InteractiveTask(VideoFramesTask):
             else:
                 canvas[PREVIOUS] = np.round(probability * 255)
 
-    def validate(self, network: nn.Module) -> dict[str, float]:
+    def validate(self, network: ClickLite) -> dict[str, float]:
         """Mean IoU on frames of the held-out videos after 1, 3 and 5 clicks, and their mean."""
-        assert isinstance(network, ClickLite)
         return click_scores(network, self.held_out, self.recipe.validate_stride)
 
 

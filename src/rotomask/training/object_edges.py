@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from rotomask.data.simulation import render
 from rotomask.edges.edge_detector import EdgeDetector
@@ -63,7 +63,7 @@ class EdgeTask(SingleFrameTask):
             prepared["flow"] = flow_of_clips(clips.frames)
         return prepared
 
-    def loss(self, network: nn.Module, batch: Batch, step: int) -> Tensor:
+    def loss(self, network: HEPSPNet, batch: Batch, step: int) -> Tensor:
         """Class-balanced cross-entropy of fused and side edges plus the foreground loss."""
         frames = batch["frames"].contiguous(memory_format=torch.channels_last)
         flow = batch.get("flow")
@@ -81,9 +81,8 @@ class EdgeTask(SingleFrameTask):
         masks = foreground_loss(logits.foreground, foreground, self.recipe.dice)
         return edge_loss / (2 * fraction * (1 - fraction)) + self.recipe.foreground * masks
 
-    def validate(self, network: nn.Module) -> dict[str, float]:
+    def validate(self, network: HEPSPNet) -> dict[str, float]:
         """F, precision and recall of the edges on held-out videos, at the best threshold."""
-        assert isinstance(network, HEPSPNet)
         detector, estimator = EdgeDetector(network), DISFlow()
         counts = []
         for video in self.held_out:

@@ -7,7 +7,7 @@ for the frame before. That output stays soft, so that gradients flow back throug
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -162,11 +162,11 @@ class ReferenceGuidedTask(ClipTask):
             "source": batch["source"],
         }
 
-    def loss(self, network: nn.Module, batch: Batch, step: int) -> Tensor:
+    def loss(self, network: Any, batch: Batch, step: int) -> Tensor:
         """Mean `pyramid_loss` over the clips of a batch, a scalar."""
         freeze_batch_norm(network)
         recipe = self.recipe
-        outputs = propagate(network, batch, recipe.inputs)  # type: ignore[arg-type]
+        outputs = propagate(network, batch, recipe.inputs)
         first, last = recipe.hardest
         hardest = first + (last - first) * step / self.steps
         truth = batch["masks"][:, 1:]

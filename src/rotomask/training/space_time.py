@@ -126,11 +126,11 @@ class SpaceTimeTask(ClipTask):
             "keeps_guidance": batch["keeps_guidance"],
         }
 
-    def loss(self, network: nn.Module, batch: Batch, step: int) -> Tensor:
+    def loss(self, network: Any, batch: Batch, step: int) -> Tensor:
         """Bootstrapped cross-entropy plus Dice over all frames after the first, a scalar."""
         freeze_batch_norm(network)
         recipe = self.recipe
-        probabilities = segment_clip(network, batch, recipe.recurrence)  # type: ignore[arg-type]
+        probabilities = segment_clip(network, batch, recipe.recurrence)
         truth = batch["labels"][:, 1:].long()
         hardest = recipe.hardest[0] + (recipe.hardest[1] - recipe.hardest[0]) * (step / self.steps)
         classes = probabilities.transpose(1, 2)  # B×T-1×C×H×W -> B×C×T-1×H×W

@@ -174,10 +174,10 @@ class Task(ABC):
         return batch
 
     @abstractmethod
-    def loss(self, network: nn.Module, batch: Batch, step: int) -> Tensor:
-        """Loss of a prepared batch, a scalar."""
+    def loss(self, network: Any, batch: Batch, step: int) -> Tensor:
+        """Loss of a prepared batch, a scalar; the network is one that `build` made."""
 
-    def validate(self, network: nn.Module) -> dict[str, float]:
+    def validate(self, network: Any) -> dict[str, float]:
         """Scores on held-out data; the best ``score`` selects the exported weights.
 
         Empty if there is no held-out data.

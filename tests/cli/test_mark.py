@@ -4,14 +4,13 @@ import json
 import sys
 from dataclasses import dataclass
 
-import numpy as np
 import pytest
 from PIL import Image
 
 from rotomask.cli import main
 from rotomask.masks import read_labels, write_mask
-from rotomask.prompts import Box, Scribble, read_prompts
-from tests.refine.demo_frames import DEMO, demo_frame
+from rotomask.prompts import Scribble, read_prompts
+from tests.refine.demo_frames import DEMO, box_of, demo_frame, iou
 
 CLIP = DEMO / "clip.mp4"
 
@@ -44,13 +43,7 @@ def truth():
 
 @pytest.fixture(scope="module")
 def box(truth):
-    ys, xs = np.nonzero(truth)
-    x, y = int(xs.min()), int(ys.min())
-    return Box(x, y, int(xs.max()) + 1 - x, int(ys.max()) + 1 - y)
-
-
-def iou(mask, truth):
-    return (mask & truth).sum() / (mask | truth).sum()
+    return box_of(truth)
 
 
 def test_the_command_marks_and_saves_what_it_was_given(tmp_path, truth, box, run_cli):

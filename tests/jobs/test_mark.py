@@ -14,7 +14,7 @@ from rotomask.jobs.mark import MarkOptions, mark, mark_frames
 from rotomask.masks import read_labels
 from rotomask.prompts import Box, Click, GrabCutMarker, Prompts, RoughMask
 from rotomask.video import open_video
-from tests.refine.demo_frames import DEMO, demo_frame
+from tests.refine.demo_frames import DEMO, box_of, demo_frame, iou
 
 CLIP = DEMO / "clip.mp4"
 
@@ -26,13 +26,7 @@ def truth():
 
 @pytest.fixture(scope="module")
 def box(truth):
-    ys, xs = np.nonzero(truth)
-    x, y = int(xs.min()), int(ys.min())
-    return Box(x, y, int(xs.max()) + 1 - x, int(ys.max()) + 1 - y)
-
-
-def iou(mask, truth):
-    return (mask & truth).sum() / (mask | truth).sum()
+    return box_of(truth)
 
 
 def test_a_box_marks_the_object_of_the_real_clip(tmp_path, truth, box):

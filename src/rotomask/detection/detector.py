@@ -104,6 +104,7 @@ def clean_detections(
     """
     height, width = size
     clipped = np.asarray(boxes, np.float32).reshape(-1, 4).copy()
+    # Columns are x0, y0, x1, y1.
     clipped[:, 0::2] = clipped[:, 0::2].clip(0, width)
     clipped[:, 1::2] = clipped[:, 1::2].clip(0, height)
     detections = Detections(clipped, scores.astype(np.float32), classes.astype(np.int64))

@@ -56,6 +56,7 @@ def interior_fraction(values: npt.NDArray[np.integer], where: npt.NDArray[np.boo
     Returns:
         0 to 1; 0 if `where` is empty.
     """
+    # Repeated border pixels count as equal neighbours.
     padded = np.pad(values.astype(np.int64), 1, mode="edge")
     centre = padded[1:-1, 1:-1]
     inside = (

@@ -298,7 +298,7 @@ def generalised_iou(a: Tensor, b: Tensor) -> Tensor:
         One value per pair, shape `...`.
     """
     low, high = torch.maximum(a[..., :2], b[..., :2]), torch.minimum(a[..., 2:], b[..., 2:])
-    intersection = (high - low).clamp_min(0).prod(-1)
+    intersection = (high - low).clamp_min(0).prod(-1)  # a negative side: no overlap
     union = _area(a) + _area(b) - intersection
     hull_sides = torch.maximum(a[..., 2:], b[..., 2:]) - torch.minimum(a[..., :2], b[..., :2])
     hull = hull_sides.prod(-1).clamp_min(1e-6)

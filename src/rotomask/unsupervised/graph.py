@@ -59,6 +59,7 @@ def embedding_graph(embedding: Embedding) -> csr_array:
     """
     height, width = embedding.shape[:2]
     pixels = np.arange(height * width).reshape(height, width)
+    # Lengths and end points of h×(w-1) horizontal and (h-1)×w vertical edges, in the same order.
     horizontal = np.sqrt(np.square(np.diff(embedding, axis=1)).sum(-1)).ravel()
     vertical = np.sqrt(np.square(np.diff(embedding, axis=0)).sum(-1)).ravel()
     start = np.concatenate([pixels[:, :-1].ravel(), pixels[:-1].ravel()])

@@ -127,7 +127,8 @@ def motion_kernel(length_px: int, angle_rad: float) -> Array:
 
 
 def soften(masks: Tensor, sigma: float = 1.0) -> Tensor:
-    """Masks N×1×S×S, blurred by a 5×5 Gaussian, so that pasted things have no hard seam."""
+    """Masks N×1×S×S blurred by a 5×5 Gaussian, so that pasted objects have no hard seam."""
+    # Separable: a row and then a column of the kernel.
     x = torch.arange(-2, 3, device=masks.device) / sigma
     line = torch.exp(-0.5 * x.square())
     line = (line / line.sum()).to(masks.dtype)
@@ -138,7 +139,7 @@ def soften(masks: Tensor, sigma: float = 1.0) -> Tensor:
 def change_colour(
     frames: Tensor, gain: Tensor, offset: Tensor, gamma: Tensor, grey: Tensor
 ) -> Tensor:
-    """Frames N×3×H×W, 0..1: gamma, then gain and offset of each channel, then a part of grey."""
+    """Frames N×3×H×W, 0..1, after gamma, gain and offset per channel, and a fraction of grey."""
     x = frames.clamp_min(1e-4) ** gamma[:, None, None, None]
     x = (x * gain[..., None, None] + offset[..., None, None]).clamp(0, 1)
     is_grey = grey > 0
@@ -151,7 +152,7 @@ def change_colour(
 
 
 def change_light(frames: Tensor, light: Tensor) -> Tensor:
-    """Frames N×3×H×W times a smooth field N×g×g."""
+    """Frames N×3×H×W times a smooth field N×g×g, enlarged to their size."""
     changes = ((light - 1).abs() > 1e-6).flatten(1).any(1)
     if not changes.any():
         return frames
@@ -171,6 +172,7 @@ def motion_blur(frames: Tensor, kernels: Tensor) -> Tensor:
         return frames
     chosen = frames[blurs]
     count, channels = chosen.shape[:2]
+    # One grouped convolution: all channels of all frames are channels of one image, N·3×H×W.
     weight = kernels[blurs].repeat_interleave(channels, 0)[:, None]
     padded = F.pad(chosen, (middle,) * 4, mode="reflect").flatten(0, 1)[None]
     blurred = F.conv2d(padded, weight, groups=count * channels)[0]
@@ -180,7 +182,7 @@ def motion_blur(frames: Tensor, kernels: Tensor) -> Tensor:
 
 
 def lower_resolution(frames: Tensor, reduction: Tensor) -> Tensor:
-    """Frames N×3×S×S, each as if enlarged from one `reduction` times smaller, N."""
+    """Frames N×3×S×S as if enlarged from frames smaller by the factors `reduction`, N."""
     out = frames
     for factor in reduction[reduction > 1].unique().tolist():
         chosen = reduction == factor
@@ -193,9 +195,9 @@ def lower_resolution(frames: Tensor, reduction: Tensor) -> Tensor:
 
 
 def jpeg_noise(frames: Tensor, quality: Tensor) -> Tensor:
-    """Frames N×3×H×W, 0..1, sides multiples of 8, as after JPEG of a quality each, N int.
+    """Frames N×3×H×W, 0..1, sides multiples of 8, as after JPEG of the qualities N int.
 
-    The discrete cosine transform of 8×8 blocks, quantised and taken back; chrominance at full size.
+    The discrete cosine transform of 8×8 blocks is quantised and inverted, chrominance at full size.
     """
     damaged = quality < NO_JPEG
     if not damaged.any():
@@ -203,19 +205,20 @@ def jpeg_noise(frames: Tensor, quality: Tensor) -> Tensor:
     device = frames.device
     colour = torch.tensor(TO_YCBCR, device=device)
     chosen = torch.einsum("kc,nchw->nkhw", colour, frames[damaged] * 255)
-    chosen[:, 0] -= 128
+    chosen[:, 0] -= 128  # luminance around 0, as chrominance is
     q = quality[damaged].float()
-    factor = torch.where(q < 50, 50 / q, 2 - q / 50)
+    factor = torch.where(q < 50, 50 / q, 2 - q / 50)  # the scaling of libjpeg's quality
     tables = torch.tensor(
         [LUMINANCE_STEPS, CHROMINANCE_STEPS, CHROMINANCE_STEPS], device=device, dtype=torch.float32
     )
     steps = (tables[None] * factor[:, None, None, None]).round().clamp(1, 255)
     dct = _cosines().to(device)
     height, width = chosen.shape[-2:]
+    # N×3×H×W -> N×3×H/8×8×W/8×8 -> N×3×H/8×W/8×8×8, so that matrix products act on blocks.
     blocks = chosen.unflatten(3, (width // BLOCK, BLOCK)).unflatten(2, (height // BLOCK, BLOCK))
     blocks = blocks.transpose(3, 4)
     coefficients = dct @ blocks @ dct.T
-    steps = steps[:, :, None, None]
+    steps = steps[:, :, None, None]  # N×3×1×1×8×8
     restored = dct.T @ ((coefficients / steps).round() * steps) @ dct
     restored = restored.transpose(3, 4).flatten(4, 5).flatten(2, 3)
     restored[:, 0] += 128

@@ -382,22 +382,23 @@ def _click_at_random(
 
 
 def _surroundings(truth: BoolMask) -> BoolMask:
-    """A band around the object, a tenth of its extent wide."""
+    """Band around the object, a tenth of its extent wide."""
     width = max(3, int(np.ceil(0.1 * np.sqrt(truth.sum()))))
     kernel = np.ones((2 * width + 1, 2 * width + 1), np.uint8)
     return np.asarray((cv2.dilate(truth.astype(np.uint8), kernel) > 0) & ~truth)
 
 
 def _jittered_box(truth: BoolMask, rng: np.random.Generator) -> npt.NDArray[np.float64]:
-    """The box of a mask, its sides moved by some of their length, at most 20 px."""
+    """Box of a mask with each side moved at random, by at most 20 px, as users draw it."""
     ys, xs = np.nonzero(truth)
     box = np.array([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1], float)
-    extent = np.tile(box[2:] - box[:2], 2)
+    extent = np.tile(box[2:] - box[:2], 2)  # width, height, width, height
     moved = box + np.clip(rng.normal(0, 0.06, 4) * extent, -20, 20)
+    # The middle stays inside: opposite sides never cross.
     middle = (box[:2] + box[2:]) / 2
     return np.concatenate([np.minimum(moved[:2], middle - 1), np.maximum(moved[2:], middle + 1)])
 
 
 def _geometric(ratio: float, rng: np.random.Generator) -> int:
-    """A count n with probability proportional to ratio^n, at most 12."""
+    """Count n with probability proportional to ratio^n, at most 12."""
     return min(12, int(rng.geometric(1 - ratio)) - 1)

@@ -1,4 +1,4 @@
-"""Clips from their plans, in batches, on the device where the tensors are."""
+"""Rendering of clips from their plans, in batches, on the tensors' device."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -12,11 +12,11 @@ from rotomask.data.simulation.batch import BORDER, NO_ID, ClipBatch
 from rotomask.data.simulation.thin_plate import displacement
 
 MARGIN = appearance.BLUR_SIZE // 2 + 2
-"""Pixels around a layer that its blur and soft edge may reach."""
+"""Maximum reach of a layer's blur and soft edge beyond it, px."""
 
 
 class RenderedClips(NamedTuple):
-    """What a network is trained on."""
+    """Rendered clips with their labels."""
 
     frames: Tensor
     """B×T×3×S×S float32, 0..1."""
@@ -45,7 +45,7 @@ def render(batch: ClipBatch) -> RenderedClips:
 
 
 class Window(NamedTuple):
-    """A part of the frames."""
+    """Rectangle of the frames."""
 
     rows: slice
     columns: slice
@@ -57,10 +57,11 @@ class Window(NamedTuple):
 
 
 def _groups(batch: ClipBatch, layer: int) -> Iterator[tuple[Tensor, Window]]:
-    """Clips that are painted together, and where: all with still pictures, or none.
+    """Indices of clips whose layer is painted together, and the window it is painted in.
 
-    On a CPU a cut-out is painted by itself and only where it is, which is less work; elsewhere many
-    together, which is fewer steps.
+    In a group all clips have one picture for all frames, or none has. On a CPU each pasted object
+    is painted alone in its own window, which is less work; on a GPU many together, which is fewer
+    steps.
     """
     size = int(batch["size"])
     pictures = batch["index"][:, layer]
@@ -71,7 +72,7 @@ def _groups(batch: ClipBatch, layer: int) -> Iterator[tuple[Tensor, Window]]:
             if min(window.shape) > 0:
                 yield row[None], window
         return
-    is_still = (pictures == pictures[:, :1]).all(1)
+    is_still = (pictures == pictures[:, :1]).all(1)  # B: the same picture in all T frames
     for rows in ((is_present & is_still), (is_present & ~is_still)):
         chosen = rows.nonzero()[:, 0]
         if len(chosen):
@@ -79,14 +80,16 @@ def _groups(batch: ClipBatch, layer: int) -> Iterator[tuple[Tensor, Window]]:
 
 
 def _window(batch: ClipBatch, row: int, layer: int) -> Window:
-    """Where a clip's frames show a layer, and as much around it as its blur reaches."""
+    """Window in which a clip's frames show a layer, including the reach of its blur."""
     size, index = int(batch["size"]), batch["index"][row, layer]
+    # Corners of the layer's picture in source pixels; origins and sizes are (y, x), hence the flip.
     low = batch["origins"][index].float().flip(-1) - 1
     high = low + batch["sizes"][index].flip(-1) / batch["scales"][index][:, None] + 2
     sides = torch.stack([low, high], 1)  # T×2×2
     corners = torch.stack(
         [sides[:, [0, 0, 1, 1], 0], sides[:, [0, 1, 0, 1], 1]], -1
     )  # T×4×2, (x, y)
+    # The matrices T×2×3 map output to source, so their inverse gives the corners in the output.
     matrix = batch["matrix"][row, layer]
     inverse = torch.linalg.inv(matrix[:, :, :2])
     points = (corners - matrix[:, None, :, 2]) @ inverse.mT
@@ -95,7 +98,7 @@ def _window(batch: ClipBatch, row: int, layer: int) -> Window:
     for axis in (1, 0):
         first = int((points[..., axis].min() - reach).clamp(0, size))
         last = int((points[..., axis].max() + reach).ceil().clamp(0, size))
-        if last > first:  # room for the blur's padding
+        if last > first:  # reflection padding of the blur needs this many pixels
             last = min(size, max(last, first + 2 * MARGIN))
             first = max(0, min(first, last - 2 * MARGIN))
         ends.append(slice(first, last))
@@ -105,16 +108,16 @@ def _window(batch: ClipBatch, row: int, layer: int) -> Window:
 def _paint(
     batch: ClipBatch, rows: Tensor, layer: int, window: Window, frames: Tensor, labels: Tensor
 ) -> None:
-    """Paint a layer of some clips over what is there in a window of the frames."""
+    """Paint a layer of some clips over the frames and labels of a window, in place."""
     count = batch["index"].shape[2]
     values = batch["ids"][rows, layer]  # B'×256
     names = (values != NO_ID).sum(1).amax()
-    # Of each clip, the labels that have an id, in the first columns.
+    # Labels of each clip that have an id, in the first J columns (J: the most of any clip).
     has_id = (values != NO_ID).byte()
-    named = torch.argsort(has_id, dim=1, descending=True, stable=True)[:, :names]
-    value = values.gather(1, named)
+    named = torch.argsort(has_id, dim=1, descending=True, stable=True)[:, :names]  # B'×J labels
+    value = values.gather(1, named)  # B'×J object ids
     sampled = _sample(batch, rows, layer, window, named, value)
-    sampled = torch.unflatten(sampled, 0, (len(rows), count))
+    sampled = torch.unflatten(sampled, 0, (len(rows), count))  # B'×T×3+J×H×W
     colour, masks = sampled[:, :, :3], sampled[:, :, 3:]
     gain = batch["layer_gain"][rows, layer]
     if (gain != 1).any():
@@ -136,7 +139,7 @@ def _paint(
 def _blend(
     below: Tensor, colour: Tensor, alpha: Tensor, batch: ClipBatch, rows: Tensor, layer: int
 ) -> Tensor:
-    """Lay a cut-out's colours B'×T×3×S×S over what is below, soft and in motion where it is."""
+    """Frames B'×T×3×H×W with a layer's colours blended over them, soft and blurred by motion."""
     soft = batch["soft"][rows, layer]
     if soft.any():
         alpha = alpha.clone()
@@ -146,7 +149,7 @@ def _blend(
     middle = kernels.shape[-1] // 2
     if (kernels[..., middle, middle] > 1 - 1e-4).all():
         return below.lerp(colour, alpha)
-    # Premultiplied: what moves mixes with what is behind it.
+    # Blur premultiplied colours: the background shows through a moving edge by its opacity.
     moving = torch.cat([colour * alpha, alpha], 2).flatten(0, 1)
     moving = appearance.motion_blur(moving, kernels.flatten(0, 1))
     moving = torch.unflatten(moving, 0, alpha.shape[:2])
@@ -156,18 +159,19 @@ def _blend(
 def _sample(
     batch: ClipBatch, rows: Tensor, layer: int, window: Window, named: Tensor, value: Tensor
 ) -> Tensor:
-    """Colours and the masks of the named labels as a layer shows them: B'·T×3+J×H×W, 0..1."""
+    """Colours of a layer and masks of its named labels in a window: B'·T×3+J×H×W, 0..1."""
     (high, wide), count = window.shape, batch["index"].shape[2]
     grid = _grid(batch, rows, layer, window, reflect=layer == 0)
     pictures = batch["index"][rows, layer]
     if bool((pictures == pictures[:, :1]).all()):
-        # One picture for all frames of a clip: its grids are one tall grid.
+        # One picture for all frames of a clip: sample it once, with the T grids as one tall grid.
         pictures, repeats = pictures[:, 0], 1
         grid = grid.view(len(rows), count * high, wide, 2)
     else:
         pictures, repeats = pictures.flatten(), count
     marks = named.repeat_interleave(repeats, 0)[..., None, None]
     has_id = value.repeat_interleave(repeats, 0)[..., None, None] != NO_ID
+    # Pictures differ in size and lie flat in one tensor: copy each onto a canvas of common size.
     height, width = _canvas_size(batch, pictures)
     source = torch.zeros((len(pictures), 3 + marks.shape[1], height, width), device=grid.device)
     starts, sizes = batch["starts"][pictures].tolist(), batch["sizes"][pictures] + 2 * BORDER
@@ -180,39 +184,42 @@ def _sample(
     sampled = F.grid_sample(source, grid, padding_mode="border", align_corners=True)
     sampled[:, :3] /= 255
     if repeats == 1:
+        # B'×3+J×T·H×W -> B'×3+J×T×H×W -> B'·T×3+J×H×W
         sampled = torch.unflatten(sampled, 2, (count, high)).transpose(1, 2).flatten(0, 1)
     return sampled
 
 
 def guidance_grid(batch: ClipBatch) -> Tensor:
-    """Where each pixel of the first guidance mask is taken from: B×S×S×2 for `F.grid_sample`."""
+    """Sampling grid of the first guidance mask, B×S×S×2 for `F.grid_sample`."""
     size = int(batch["size"])
     y, x = _pixels(size, batch["guidance"].device)
-    m = batch["guidance"][..., None, None]
+    m = batch["guidance"][..., None, None]  # affine matrices B×2×3×1×1 on pixels (x, y)
     across = m[:, 0, 0] * x + m[:, 0, 1] * y + m[:, 0, 2]
     down = m[:, 1, 0] * x + m[:, 1, 1] * y + m[:, 1, 2]
-    return torch.stack([across, down], -1) * (2 / max(1, size - 1)) - 1
+    return torch.stack([across, down], -1) * (2 / max(1, size - 1)) - 1  # px to -1..1
 
 
 def _grid(
     batch: ClipBatch, present: Tensor, layer: int, window: Window, *, reflect: bool
 ) -> Tensor:
-    """Sampling places in the pictures' canvases, B'·T×H×W×2, -1..1 as `F.grid_sample` has them."""
+    """Sampling grid in the pictures' canvases, B'·T×H×W×2, -1..1 for `F.grid_sample`."""
     size = int(batch["size"])
     picture = batch["index"][present, layer].flatten()
     matrix = batch["matrix"][present, layer].flatten(0, 1)
     bending = batch["bending"][present, layer].flatten(0, 1)
     y, x = _pixels(size, matrix.device)
     y, x = y[window.rows], x[:, window.columns]
-    if bending.any():
+    if bending.any():  # first the thin plate, in output pixels
         moved = displacement(bending, size, window.rows, window.columns)
         x, y = x + moved[..., 0], y + moved[..., 1]
+    # Then the affine path: N×2×3 on (x, y) of the window, to pixels of the whole picture, N×H×W.
     m = matrix[..., None, None]
     across = m[:, 0, 0] * x + m[:, 0, 1] * y + m[:, 0, 2]
     down = m[:, 1, 0] * x + m[:, 1, 1] * y + m[:, 1, 2]
     last = (batch["extents"][picture] - 1).float()[..., None, None]
     if reflect:
         across, down = _reflect(across, last[:, 1]), _reflect(down, last[:, 0])
+    # Last to the canvas, which holds a part of the picture, reduced, with a border around it.
     height, width = _canvas_size(batch, picture)
     origin = batch["origins"][picture].float()[..., None, None] - 0.5
     scale = batch["scales"][picture].float()[:, None, None]
@@ -224,13 +231,13 @@ def _grid(
 
 
 def _canvas_size(batch: ClipBatch, pictures: Tensor) -> tuple[int, int]:
-    """Height and width that hold some pictures and their border."""
+    """Height and width of a canvas for these pictures and their border."""
     height, width = (batch["sizes"][pictures.flatten()].amax(0) + 2 * BORDER).tolist()
     return height, width
 
 
 def _reflect(x: Tensor, last: Tensor) -> Tensor:
-    """Fold places outside 0..last back in, as a mirror at each edge does."""
+    """Coordinates outside 0..last reflected at the edges."""
     last = last.clamp_min(1)
     folded = torch.remainder(x, 2 * last)
     return last - (folded - last).abs()

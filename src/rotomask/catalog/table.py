@@ -66,36 +66,10 @@ def _one_shot_boxes(network: Any, config: OneShotBoxesConfig, runtime: Runtime) 
     return BoxFiltered(FineTunedSegmenter(network, config, runtime), detector, config.box_filter)
 
 
-def _grabcut(network: None, config: GrabCutConfig, runtime: Runtime) -> GrabCutMarker:
-    return GrabCutMarker(config)
-
-
-def _click_lite(network: Any, config: ClickMarkerConfig, runtime: Runtime) -> ClickMarker:
-    return ClickMarker(network, config, runtime)
-
-
-def _dis(network: None, config: NoSettings, runtime: Runtime) -> DISFlow:
-    return DISFlow()
-
-
-def _flow_lite(network: Any, config: NoSettings, runtime: Runtime) -> LearnedFlow:
-    return LearnedFlow(network, runtime)
-
-
-def _refined_dis(network: Any, config: NoSettings, runtime: Runtime) -> LearnedFlow:
-    return LearnedFlow(network, runtime, start=DISFlow())
-
-
-def _flow_saliency(
-    network: None, config: FlowSaliencyConfig, runtime: Runtime
-) -> FlowSaliencyDiscoverer:
-    return FlowSaliencyDiscoverer(config)
-
-
-def _edge_detector(network: Any, config: EdgeDetectorConfig, runtime: Runtime) -> EdgeDetector:
-    return EdgeDetector(network, runtime, size=config.size)
-
-
+_EDGE_ROLE: Role[EdgeDetector] = Role(
+    build=lambda network, config, runtime: EdgeDetector(network, runtime, size=config.size),
+    config=EdgeDetectorConfig(),
+)
 _STM_ROLE = SegmenterRole(
     build=SpaceTimeSegmenter,
     # The published memory: the first frame, the previous one, every fifth; no bound.
@@ -229,7 +203,10 @@ CATALOG: dict[str, Entry] = {
     "flow-saliency": Entry(
         job="papers",
         summary="what moves unlike the camera: the baseline from optical flow alone",
-        discoverer=Role(build=_flow_saliency, config=FlowSaliencyConfig()),
+        discoverer=Role(
+            build=lambda network, config, runtime: FlowSaliencyDiscoverer(config),
+            config=FlowSaliencyConfig(),
+        ),
     ),
     "click-lite": Entry(
         job="mark",
@@ -239,7 +216,7 @@ CATALOG: dict[str, Entry] = {
         network=network_builder(ClickLite, ClickLiteConfig),
         weights="click-lite",
         trained_from="video",
-        interactive=Role(build=_click_lite, config=ClickMarkerConfig()),
+        interactive=Role(build=ClickMarker, config=ClickMarkerConfig()),
     ),
     "click-lite-learning": Entry(
         job="mark",
@@ -248,14 +225,16 @@ CATALOG: dict[str, Entry] = {
         network=network_builder(ClickLite, ClickLiteConfig),
         weights="click-lite",
         trained_from="video",
-        interactive=Role(build=_click_lite, config=ClickMarkerConfig(learning=LearningConfig())),
+        interactive=Role(build=ClickMarker, config=ClickMarkerConfig(learning=LearningConfig())),
     ),
     "grabcut": Entry(
         job="mark",
         quality="13.4 clicks to IoU 0.85",
         speed="1.8 s a click",
         summary="the mask of one frame by GrabCut (Rother et al. 2004), from colours and edges",
-        interactive=Role(build=_grabcut, config=GrabCutConfig()),
+        interactive=Role(
+            build=lambda network, config, runtime: GrabCutMarker(config), config=GrabCutConfig()
+        ),
     ),
     "detector-lite": Entry(
         job="detect",
@@ -272,7 +251,7 @@ CATALOG: dict[str, Entry] = {
         quality="1.37 px on simulated pairs",
         speed="0.02 s a frame",
         summary="optical flow by dense inverse search (Kroeger et al. 2016), as OpenCV has it",
-        flow=Role(build=_dis, config=NoSettings()),
+        flow=Role(build=lambda network, config, runtime: DISFlow(), config=NoSettings()),
     ),
     "flow-lite": Entry(
         job="flow",
@@ -283,7 +262,10 @@ CATALOG: dict[str, Entry] = {
         network=network_builder(FlowLite, FlowLiteConfig),
         weights="flow-lite",
         trained_from="imagenet",
-        flow=Role(build=_flow_lite, config=NoSettings()),
+        flow=Role(
+            build=lambda network, config, runtime: LearnedFlow(network, runtime),
+            config=NoSettings(),
+        ),
     ),
     "dis+flow-lite": Entry(
         job="flow",
@@ -293,7 +275,10 @@ CATALOG: dict[str, Entry] = {
         network=network_builder(FlowLite, FlowLiteConfig),
         weights="flow-lite",
         trained_from="imagenet",
-        flow=Role(build=_refined_dis, config=NoSettings()),
+        flow=Role(
+            build=lambda network, config, runtime: LearnedFlow(network, runtime, start=DISFlow()),
+            config=NoSettings(),
+        ),
     ),
     "edges-lite": Entry(
         job="edges",
@@ -303,7 +288,7 @@ CATALOG: dict[str, Entry] = {
         network=network_builder(HEPSPNet, EdgeConfig),
         weights="edges-lite",
         trained_from="video",
-        edges=Role(build=_edge_detector, config=EdgeDetectorConfig()),
+        edges=_EDGE_ROLE,
     ),
     "edges-flow-lite": Entry(
         job="edges",
@@ -313,7 +298,7 @@ CATALOG: dict[str, Entry] = {
         network=network_builder(HEPSPNet, EdgeConfig),
         weights="edges-flow-lite",
         trained_from="video",
-        edges=Role(build=_edge_detector, config=EdgeDetectorConfig()),
+        edges=_EDGE_ROLE,
     ),
 }
 

@@ -108,7 +108,7 @@ def network_alone(
         task = recipe(100, frozen_stages).task(data)
         run = Run(task, Path(folder), fabric)
         if not channels_last:
-            run.network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+            run.network.to(memory_format=torch.contiguous_format)
         batch = task.prepare(task.batch(0, 0))
         times = []
         for _ in range(6):

@@ -32,8 +32,8 @@ from rotomask.segmenters.confidence import (
     ConfidenceMeter,
 )
 from rotomask.segmenters.follow import Annotation, follow
-from rotomask.training.clip_data import HELD_OUT
 from rotomask.training.composed_videos import compose_videos
+from rotomask.training.video_split import HELD_OUT
 from studies.results_page import markdown_table
 
 Array = npt.NDArray[np.float64]

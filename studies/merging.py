@@ -7,6 +7,7 @@ Videos of two look-alikes and of three things, composed of the held-out sequence
 """
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
@@ -17,8 +18,8 @@ from rotomask.jobs.loading import load_model
 from rotomask.networks.layers.aggregation import Aggregation
 from rotomask.training.composed_videos import compose_videos
 from rotomask.training.validation import validate
+from rotomask.training.video_split import HELD_OUT
 from studies.results_page import markdown_table
-from studies.scripts import HELD_OUT
 
 
 def main() -> None:
@@ -35,8 +36,9 @@ def main() -> None:
     )
     rows = []
     for merge in get_args(Aggregation):
-        segmenter = load_model(arguments.model, device="cpu", aggregation=merge)
-        scores = validate(lambda made=segmenter: made, videos)
+        scores = validate(
+            partial(load_model, arguments.model, device="cpu", aggregation=merge), videos
+        )
         rows.append([merge, *(f"{scores[name]:.3f}" for name in ("score", "J", "F"))])
         print(*rows[-1], flush=True)
     print(f"{len(videos)} videos of {arguments.frames} frames\n")

@@ -21,11 +21,11 @@ from rotomask.data.training.clips import find_videos
 from rotomask.evaluation.measures.region import region_similarity
 from rotomask.jobs.loading import load_discoverer
 from rotomask.training.composed_videos import compose_videos
+from rotomask.training.video_split import HELD_OUT
 from rotomask.unsupervised.base import Discoverer, FrameList, Proposal
 from rotomask.unsupervised.config import DiscoveryConfig
 from rotomask.unsupervised.evidence import NO_EVIDENCE
 from studies.results_page import markdown_table
-from studies.scripts import HELD_OUT
 
 Video = Sequence[tuple[np.ndarray, np.ndarray]]
 """Frames H×W×3 with labels H×W."""

@@ -38,4 +38,4 @@ def test_a_missing_mask_is_an_error_unless_it_is_allowed(tmp_path):
 
 def test_an_unknown_keyword_lists_the_known_ones(tmp_path):
     with pytest.raises(OptionError, match=r"evaluate has no setting 'on_missing'.*allow_missing"):
-        rotomask.evaluate("davis2017", tmp_path, tmp_path, on_missing="empty")
+        rotomask.evaluate("davis2017", tmp_path, tmp_path, on_missing="empty")  # type: ignore[call-arg]

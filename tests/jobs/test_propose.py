@@ -148,8 +148,8 @@ def test_proposals_of_two_that_move_are_written_together(tmp_path):
         labels = read_labels(tmp_path / "found" / f"together-{file.object_id}.png")
         own = read_labels(file.mask) == file.object_id
         np.testing.assert_array_equal(labels == file.object_id, own)
-    (labels,) = read_proposals(tmp_path / "found", (1, 2)).values()
-    assert set(np.unique(labels)) == {0, 1, 2}
+    (together,) = read_proposals(tmp_path / "found", (1, 2)).values()
+    assert set(np.unique(together)) == {0, 1, 2}
 
 
 def test_a_run_says_which_mask_begins_an_object_and_which_corrects_one(video, tmp_path, caplog):

@@ -93,7 +93,7 @@ class Run:
         self.schedule = task.schedule
         _seed_everything(self.schedule.seed)
         network = task.build()
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network.to(memory_format=torch.channels_last)
         optimiser = _make_optimiser(task.rates(network), self.schedule)
         self.network = network
         self.objective, self.optimiser = fabric.setup(Objective(task, network), optimiser)
@@ -131,7 +131,7 @@ class Run:
 
     def averaged_network(self) -> nn.Module:
         """A network of its own with the averaged weights."""
-        network = self.task.build()
+        network: nn.Module = self.task.build()
         network.load_state_dict(self.average)
         return network
 

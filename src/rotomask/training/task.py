@@ -135,8 +135,8 @@ class Task(ABC):
         start = find(self.recipe.model_name).trained_from
         return NO_RESNET50 if start is None else STARTS[start](network)
 
-    def build(self) -> nn.Module:
-        """Network with its starting weights, float32, on the CPU."""
+    def build(self) -> Any:
+        """Network of the entry's kind with its starting weights, float32, on the CPU."""
         network = self.network()
         try:
             self.start = self.load_start(network)

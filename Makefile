@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # A process a core, one thread each; a file of tests stays in one process, with its fixtures.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist loadfile
 
-.PHONY: install demo app test test-slow check format clean
+.PHONY: install demo app test test-slow fuzz kill check format clean
 
 install: $(VENV)/.installed
 
@@ -40,6 +40,15 @@ check: install
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(PYTEST)
+
+# N damaged inputs, one command each: what became of them, as a table (docs/reliability.md).
+N ?= 1000
+fuzz: install
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz.campaign $(N)
+
+# N kills at random moments: nothing is lost, and the result is that of a job never stopped.
+kill: install
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz.kills $(N)
 
 format: install
 	$(BIN)/ruff format .

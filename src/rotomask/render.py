@@ -22,6 +22,9 @@ _EDGE_SIGMA_PX = 0.7
 _BLEED_SIGMA_PX = 3.0
 """Blur that extends the object's colours under and beyond its soft edge."""
 
+_BAND = 256
+"""Rows that are blended at once."""
+
 BRIGHT_COLOURS: tuple[Colour, ...] = (
     *((255, 64, 64), (64, 230, 64), (80, 140, 255), (255, 225, 50), (255, 80, 255)),
     *((60, 235, 235), (255, 150, 40), (255, 255, 255)),
@@ -74,13 +77,20 @@ def overlay(
             inside = _eroded(mask, width)
             dilated = cv2.dilate(mask, np.ones((3, 3), np.uint8)).astype(np.uint8, copy=False)
             halo = _smooth(dilated)
-            # From the outside in: a thin dark halo, so that the outline shows on any background;
-            # the opaque outline; the tint.
-            blend = _mix(crop, np.zeros(3, np.float32), (halo - soft).clip(0) * np.float32(0.5))
-            blend = _mix(blend, colour, (soft - inside).clip(0))
-            crop[:] = _mix(blend, colour, inside * opacity).round().astype(np.uint8)
-        else:
-            crop[:] = _mix(crop, colour, soft * opacity).round().astype(np.uint8)
+        # In bands: blending takes twelve times the memory of the pixels, 300 MB for 4K.
+        for top in range(0, len(crop), _BAND):
+            rows = slice(top, top + _BAND)
+            blend: npt.NDArray[np.generic] = crop[rows]
+            if width > 0:
+                # From the outside in: a thin dark halo, so that the outline shows on any
+                # background; the opaque outline; the tint.
+                dark = (halo[rows] - soft[rows]).clip(0) * np.float32(0.5)
+                blend = _mix(blend, np.zeros(3, np.float32), dark)
+                blend = _mix(blend, colour, (soft[rows] - inside[rows]).clip(0))
+                tinted = inside[rows]
+            else:
+                tinted = soft[rows]
+            crop[rows] = _mix(blend, colour, tinted * opacity).round().astype(np.uint8)
     return picture
 
 
@@ -195,26 +205,43 @@ def cutout(image: Pixels, alpha: Pixels, *, despill: bool = False) -> Pixels:
     result = np.zeros((*alpha.shape, 4), np.uint8)
     if not alpha.any():
         return result
-    box = _box_around(alpha, margin=math.ceil(4 * _BLEED_SIGMA_PX))
-    crop, opacity = image[box].astype(np.float32), alpha[box].astype(np.float32)[..., None] / 255
+    reach = math.ceil(4 * _BLEED_SIGMA_PX)  # OpenCV cuts the blur off there
+    box = _box_around(alpha, margin=reach)
+    inside, opacity, colours = image[box], alpha[box], result[box]
+    own = None
+    if despill:
+        own = foreground_colours(inside, opacity.astype(np.float32) / 255)
+    for top in range(0, len(inside), _BAND):  # floats of a 4K frame take 600 MB
+        first, bottom = max(0, top - reach), min(len(inside), top + _BAND)
+        rows = slice(first, bottom + reach)
+        part = None if own is None else own[rows]
+        extended = _extended_colours(inside[rows], opacity[rows], part)
+        colours[top:bottom, :, :3] = extended[top - first : bottom - first]
+    result[..., 3] = alpha
+    return result
+
+
+def _extended_colours(image: Pixels, alpha: Pixels, own: Pixels | None) -> Pixels:
+    """Colours of the object, extended under and beyond its soft edge: h×w×3 uint8.
+
+    Args:
+        image: h×w×3 uint8 RGB.
+        alpha: h×w uint8.
+        own: The object's colours without the background's, h×w×3; None: those of the image.
+    """
+    crop, opacity = image.astype(np.float32), alpha.astype(np.float32)[..., None] / 255
     # Normalized convolution: the blurred colours of the opaque pixels over the blurred mask of
     # these pixels is their weighted mean, with no weight on the background. h×w×3 over h×w×1.
-    opaque = (alpha[box] >= 250).astype(np.float32)
+    opaque = (alpha >= 250).astype(np.float32)
     weight = cv2.GaussianBlur(opaque, (0, 0), _BLEED_SIGMA_PX)[..., None]
     weighted = cv2.GaussianBlur(crop * opaque[..., None], (0, 0), _BLEED_SIGMA_PX)
     near = weight > 1e-3  # a thin object may have no opaque pixel near: keep its own colours
     extended = np.where(near, weighted / np.maximum(weight, 1e-3), crop * (opacity > 0))
-    own = crop
-    if despill:
-        own = foreground_colours(image[box], np.asarray(opacity[..., 0], np.float32)).astype(
-            np.float32
-        )
-    colours = own * opacity + extended * (1 - opacity)
-    if despill:  # they are the object's wherever it is seen at all
-        colours = np.where(opacity > 0, own, colours)
-    result[(*box, slice(0, 3))] = colours.clip(0, 255).round().astype(np.uint8)
-    result[..., 3] = alpha
-    return result
+    pure = crop if own is None else own.astype(np.float32)
+    colours = pure * opacity + extended * (1 - opacity)
+    if own is not None:  # they are the object's wherever it is seen at all
+        colours = np.where(opacity > 0, pure, colours)
+    return colours.clip(0, 255).round().astype(np.uint8)
 
 
 def contact_sheet(

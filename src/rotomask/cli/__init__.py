@@ -6,8 +6,11 @@ texts), `terminal` (progress, results), `extras` (optional packages); `cut`, `vi
 `mark`, `batch`, `corrections`, `effects`, `measure`, `learn` and `serve` hold the commands.
 """
 
+import errno
+import io
 import os
 import sys
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -62,31 +65,84 @@ for function in (measure.evaluate, measure.compare, learn.train, learn.average, 
 
 def main() -> None:
     """Run the command line; a user error is one line on stderr and exit status 2."""
+    _print_any_path()
     try:
         status = app(prog_name="rotomask", standalone_mode=False)
         sys.stdout.flush()
-    except RotomaskError as error:
-        _fail(str(error))
-    except UsageError as error:
-        command = "rotomask" if error.ctx is None else error.ctx.command_path
-        _fail(f"{error.format_message().rstrip('.')}; see `{command} --help`")
-    except ModuleNotFoundError as error:
-        module = (error.name or "").partition(".")[0]
-        if module not in EXTRAS:
-            raise
-        _fail(
-            f"{module} is not installed; install it with: pip install 'rotomask[{EXTRAS[module]}]'"
-        )
     except BrokenPipeError:
         # The reader of our output went away (`| head`): nothing is left to say.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         sys.exit(1)
+    except Exception as error:
+        message = _explain(error)
+        if message is None:
+            raise
+        _fail(message)
     sys.exit(status)
 
 
+def _explain(error: Exception) -> str | None:
+    """What a user is told of an error; None for an error of the program's own."""
+    if isinstance(error, RotomaskError):
+        return str(error)
+    if isinstance(error, UsageError):
+        command = "rotomask" if error.ctx is None else error.ctx.command_path
+        return f"{error.format_message().rstrip('.')}; see `{command} --help`"
+    if isinstance(error, ModuleNotFoundError):
+        module = (error.name or "").partition(".")[0]
+        if module not in EXTRAS:
+            return None
+        extra = EXTRAS[module]
+        return f"{module} is not installed; install it with: pip install 'rotomask[{extra}]'"
+    if _is_out_of_memory(error):
+        return (
+            "not enough memory; process smaller frames (--size 360), cut fewer objects at once, or "
+            "raise the limit (ulimit -v)"
+        )
+    if isinstance(error, OSError) and error.strerror:
+        return _system_fault(error)
+    return None
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether Python, PyTorch, OpenCV, FFmpeg or the system had no memory left."""
+    words = ("can't allocate memory", "not enough memory", "Insufficient memory", "out of memory")
+    return (
+        isinstance(error, MemoryError)
+        or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
+        or (isinstance(error, RuntimeError | ImportError) and "allocate" in str(error).lower())
+        or any(word in str(error) for word in words)
+    )
+
+
+def _system_fault(error: OSError) -> str:
+    """The operating system's refusal, with what it was about."""
+    try:
+        Path.cwd()
+    except OSError:
+        return "the working folder does not exist any more; change to another one"
+    if error.errno == errno.ENOSPC and error.filename is None:
+        _discard_output()  # Python would try to write it once more
+        return "standard output cannot be written: no space left"
+    named = "" if error.filename is None else f"{error.filename}: "
+    return f"{named}{error.strerror}"
+
+
+def _print_any_path() -> None:
+    """Let standard output escape what its encoding lacks, such as a letter of a path in ASCII."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _discard_output() -> None:
+    """Send what is still to be printed nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _fail(message: str) -> NoReturn:
-    """Print one line and exit."""
-    print(f"rotomask: error: {message}", file=sys.stderr)
+    """Print one line and exit; line breaks, as of a path, are escaped."""
+    line = message.replace("\r", "\\r").replace("\n", "\\n")
+    print(f"rotomask: error: {line}", file=sys.stderr)
     sys.exit(EXIT_USER_ERROR)
 
 

@@ -94,6 +94,22 @@ class CutOutput(Range, Edges, Output):
             help="Outputs besides the masks, separated by commas: {formats}; or none.",
         ),
     ] = "overlay"
+    skip_damaged: Annotated[
+        bool,
+        typer.Option(
+            "--skip-damaged",
+            help="Give images of a folder that cannot be read an empty mask and go on; they are "
+            "listed at the end, with exit status 2.",
+        ),
+    ] = False
+    sandbox: Annotated[
+        bool,
+        typer.Option(
+            "--sandbox",
+            help="Decode the video in a process of its own, with limits on memory and time: for "
+            "files from people that you do not trust. The overlay then has no sound.",
+        ),
+    ] = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,9 +166,11 @@ def cut(
             formats=read_formats(output.formats),
             edges=output.controls(),
             overwrite=output.overwrite,
+            skip_damaged=output.skip_damaged,
+            sandbox=output.sandbox,
             **method.settings(),
         )
-        opened = open_video(video)
+        opened = open_video(video, skip_damaged=output.skip_damaged, sandbox=output.sandbox)
         source: Any
         if not prompts.is_given:
             source = marks.masks(output.start)

@@ -10,6 +10,7 @@ from rotomask.cli.command import grouped
 from rotomask.cli.extras import require
 from rotomask.cli.options import Messages, Overwrite, read_folders, read_names
 from rotomask.cli.terminal import job, print_outputs, resumable
+from rotomask.errors import OptionError
 
 HeldOut = Annotated[
     str | None,
@@ -99,6 +100,8 @@ def train(
 
         quiet = messages.quiet or not is_first_process()
         if runtime.threads is not None:
+            if runtime.threads < 1:
+                raise OptionError(f"training needs at least 1 thread, got {runtime.threads}")
             torch.set_num_threads(runtime.threads)
         hardware = choose_hardware(
             runtime.accelerator,

@@ -113,7 +113,7 @@ def read_confidences(folder: Path) -> dict[int, dict[int, ObjectConfidence]]:
         OutputError: If the cut stored none.
     """
     try:
-        lines = (folder / STORED).read_text(encoding="utf-8").splitlines()
+        lines = (folder / STORED).read_bytes().splitlines()
     except OSError as error:
         raise OutputError(
             f"{folder} has no {STORED}: it is no cut of this version, or has no segmented frame"
@@ -127,8 +127,8 @@ def read_confidences(folder: Path) -> dict[int, dict[int, ObjectConfidence]]:
                 for k, (value, reason) in line["objects"].items()
             }
             frames.setdefault(int(line["frame"]), {}).update(objects)
-        except (ValueError, TypeError, KeyError, AttributeError):
-            continue  # the last line of a job that was killed
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
+            continue  # the last line of a job that was killed, or a damaged one
     return frames
 
 

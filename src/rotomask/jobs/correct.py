@@ -4,11 +4,11 @@ Frames whose mask the user gave or corrected are reference frames and never chan
 correction is carried forward and backward by the segmenter up to the nearest reference frame on
 each side (Cheng et al. 2021, MiVOS, sec. 3), and blended into the old masks by the distance in time
 where both ends are reference frames. It stops early where it changes nothing any more. Every mask
-is backed up before it is replaced, so that a correction can be undone to the bit.
+is backed up before it is replaced, so that a correction can be undone to the bit. One that was
+interrupted is undone by the next, so that the same command again gives what it would have given.
 """
 
 import contextlib
-import json
 import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ import numpy.typing as npt
 from rotomask.arrays import Mask, Probabilities
 from rotomask.catalog import DEFAULT_MARKER, DEFAULT_MODEL, load_marker
 from rotomask.errors import OptionError, OutputError
-from rotomask.files import complete_or_absent, output_errors
+from rotomask.files import complete_or_absent, load_json, output_errors
 from rotomask.jobs.carrying import (
     QUIET_FRAMES,
     corrected_mask,
@@ -50,6 +50,8 @@ FOLDER = "corrections"
 LOG = f"{FOLDER}/log.json"
 CONFIDENCES = {Path(file).name: file for file in (STORED, TABLE)}
 """Files about confidence, by the name under which they are backed up."""
+UNFINISHED = "unfinished"
+"""State of a correction in the log while it is made or taken back; a finished one has none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,9 +92,23 @@ class CorrectionLog:
 
     @classmethod
     def read(cls, root: Path) -> "CorrectionLog":
-        """The corrections so far; none if there is no file."""
+        """The corrections so far; none if there is no file.
+
+        Raises:
+            OutputError: If it is damaged.
+        """
         file = root / LOG
-        return cls(json.loads(file.read_text())["corrections"]) if file.is_file() else cls()
+        if not file.is_file():
+            return cls()
+        try:
+            entries = load_json(file)["corrections"]
+            for entry in entries:
+                int(entry["frame"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise OutputError(
+                f"{file} is damaged; restore it, or cut again with another --out"
+            ) from error
+        return cls(entries)
 
     def write(self, folder: JobFolder) -> None:
         """Write the file; it is complete or the old one."""
@@ -107,6 +123,33 @@ class CorrectionLog:
     def backups(self) -> str:
         """Where the last correction's old masks are, relative to the cut."""
         return f"{FOLDER}/{len(self.entries):04d}"
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether the last correction, or its undoing, was begun and not finished."""
+        return bool(self.entries) and self.entries[-1].get("state") == UNFINISHED
+
+    def take_back(self, held: JobFolder) -> dict[str, Any]:
+        """Restore every mask that the last correction replaced; the correction.
+
+        If it is interrupted, it can be repeated.
+        """
+        self.entries[-1]["state"] = UNFINISHED
+        self.write(held)
+        backups = held.root / self.backups
+        if backups.is_dir():
+            for backup in sorted(backups.iterdir()):
+                if backup.name.startswith("."):  # what a killed process left half written
+                    continue
+                path = CONFIDENCES.get(backup.name, f"masks/{backup.name}")
+                is_private = path == STORED  # it grows by lines, so that no record has its content
+                writing = complete_or_absent(held.root / path) if is_private else held.write(path)
+                with writing as temporary:
+                    shutil.copyfile(backup, temporary)
+            shutil.rmtree(backups)
+        entry = self.entries.pop()
+        self.write(held)
+        return entry
 
 
 @takes_options(CorrectOptions)
@@ -148,27 +191,32 @@ def correct(
     if at is None and len(listed.frames) != 1:
         raise OptionError("a correction is of one frame; say by `at` which")
     index = listed.frames[0] if at is None else at
-    old = read_cut_mask(cut, opened, index)
-    if marker is None or isinstance(marker, str):
-        marker = load_marker(marker or options.marker, **options.where)
-    marker.open(opened.frame(index).image)
-    new = corrected_mask(marker, old, listed.at(index))
+    read_cut_mask(cut, opened, index)  # before the folder is held: it may be none of a cut
     ids = tuple(sorted({prompt.object_id for prompt in listed.at(index)}))
     redone = 0
     with _held(cut, opened) as held:
         log = CorrectionLog.read(cut)
+        if log.is_interrupted:
+            log.take_back(held)
+        old = read_cut_mask(cut, opened, index)
+        if marker is None or isinstance(marker, str):
+            marker = load_marker(marker or options.marker, **options.where)
+        marker.open(opened.frame(index).image)
+        new = corrected_mask(marker, old, listed.at(index))
         references = reference_frames(cut, log) - {index}
-        log.entries.append({"frame": index, "objects": list(ids)})
+        log.entries.append({"frame": index, "objects": list(ids), "state": UNFINISHED})
+        log.write(held)
         change = _Change(opened, held, log.backups, index, ids, old, new)
         change.back_up_confidence()
         change.replace(index, new)
-        log.write(held)
         if change.is_worth_carrying:
             segmenter = segmenter or _load(options)
             for redone, _ in enumerate(change.carry(segmenter, references, options.to_the_end), 1):
                 if on_progress is not None:
                     on_progress("correct", redone, None)
         write_table(held, opened)
+        del log.entries[-1]["state"]
+        log.write(held)
     return CorrectResult(
         folder=cut,
         frame_index=index,
@@ -212,15 +260,7 @@ def undo_correction(folder: str | Path) -> int:
         raise OutputError(f"{folder} has no correction to undo")
     with _held(root, None) as held:
         log = CorrectionLog.read(root)
-        for backup in sorted((root / log.backups).iterdir()):
-            path = CONFIDENCES.get(backup.name, f"masks/{backup.name}")
-            is_private = path == STORED  # it grows by lines, so that no record has its content
-            writing = complete_or_absent(root / path) if is_private else held.write(path)
-            with writing as temporary:
-                shutil.copyfile(backup, temporary)
-        shutil.rmtree(root / log.backups)
-        entry = log.entries.pop()
-        log.write(held)
+        entry = log.take_back(held)
     return int(entry["frame"])
 
 

@@ -3,7 +3,7 @@
 Two passes. The first runs the segmenter and writes each frame's mask as it is made, complete or
 absent; the second (`export`) reads the video beside the masks and renders the other formats. So
 whatever stops a job, the finished frames are there. The same call resumes after them from the
-segmenter's stored state (`jobs.snapshots`), or, without one, from the finished masks (`observe`).
+segmenter's stored state (`jobs.snapshots`); without one all frames are segmented again.
 """
 
 import logging
@@ -18,7 +18,7 @@ import numpy as np
 
 from rotomask.arrays import Mask
 from rotomask.catalog import DEFAULT_MARKER, find_then_follow
-from rotomask.errors import OptionError, TruncatedVideoError
+from rotomask.errors import OptionError, TruncatedVideoError, VideoError
 from rotomask.export import FORMATS, export
 from rotomask.export.exporting import output_files
 from rotomask.jobs.confidence import (
@@ -60,6 +60,7 @@ from rotomask.masks import object_ids
 from rotomask.matting import EdgeControls
 from rotomask.prompts import Prompts
 from rotomask.segmenters.base import Segmenter
+from rotomask.segmenters.confidence import ConfidenceMeter
 from rotomask.segmenters.follow import DIRECTIONS, Annotation, Direction, Pass, plan_passes
 from rotomask.segmenters.refinements import Refinements
 from rotomask.unsupervised.base import Discoverer
@@ -90,6 +91,11 @@ class CutOptions(ModelSettings, FrameOptions):
     """Feather, choke, despill and matting of the cut-outs' edges; masks and mattes stay."""
     objects: int = 1
     """Maximum number of objects to find if no mask is given."""
+    skip_damaged: bool = False
+    """True to give images of a folder that cannot be read an empty mask, and tell which they are in
+    an error at the end; by default the first of them ends the job."""
+    sandbox: bool = False
+    """True to decode the video in a process of its own under limits (`video.sandbox`)."""
     marker: str = DEFAULT_MARKER
     """Marker of the catalogue that makes masks from prompts."""
 
@@ -150,7 +156,7 @@ def cut(
     if options.enlarge == "auto" and not options.overwrite and began_earlier(Path(out)):
         # Version 0.1 did not enlarge: the masks of one job are made in one way.
         options = replace(options, enlarge="never")
-    opened = open_video(video)
+    opened = open_video(video, skip_damaged=options.skip_damaged, sandbox=options.sandbox)
     frames = options.range_in(opened)
     if mask is None:
         if options.direction != "both":
@@ -248,22 +254,27 @@ def _follow_pass(
         return
     snapshots = Snapshots(work.masks.folder, frames)
     finished = {index for index in frames.indices if work.masks.is_finished(index)}
-    masks, remaining = work.masks, snapshots.restore(segmenter, finished)
-    recorder = ConfidenceRecorder(masks.folder)
-    if remaining is None:
-        remaining = frames
-    else:
-        if remaining:
-            references = {index: known.labels for index, known in annotations.items()}
-            recorder = resume_recorder(masks, frames, remaining.indices[0], references)
-        masks = replace(work.masks, replays=True)
-        work.count(frames.indices[: len(frames) - len(remaining)])
-    source, started = VideoFrames(work.video), remaining is not frames
-    for followed in follow_pass(segmenter, source, remaining, annotations, masks, started=started):
+    restored = snapshots.restore(segmenter, finished)
+    remaining, started = (frames, False) if restored is None else (restored, True)
+    work.count(frames.indices[: len(frames) - len(remaining)])
+    # Without a stored state all frames are segmented again, those with a mask too: a memory made of
+    # masks on disk is not that of a job that was never stopped.
+    masks = work.masks if segmenter.is_memoryless else replace(work.masks, replays=True)
+    recorder = ConfidenceRecorder(masks.folder, snapshots.meter or ConfidenceMeter())
+    if started and remaining and snapshots.meter is None:
+        references = {index: known.labels for index, known in annotations.items()}
+        recorder = resume_recorder(masks, frames, remaining.indices[0], references)
+    source, damaged = VideoFrames(work.video), work.video.damaged
+    for index in sorted(damaged.intersection(remaining.indices) - finished):
+        masks.write(index, np.zeros(work.video.size, np.int32), None)
+        work.count([index])
+    for followed in follow_pass(
+        segmenter, source, remaining, annotations, masks, started=started, damaged=damaged
+    ):
         is_new = followed.origin == "segmented" and followed.index not in finished
         recorder.record(followed, segmenter.object_ids)
         work.count([followed.index], segmented=int(is_new))
-        snapshots.save(segmenter, followed)
+        snapshots.save(segmenter, followed, recorder.meter)
 
 
 def _cut_unmarked(
@@ -332,6 +343,13 @@ def _finish(work: _Work, ids: set[int]) -> CutResult:
             outputs |= _export(work)
         except TruncatedVideoError as error:  # the outputs are complete up to the damage
             work.damage = work.damage or error
+    skipped = sorted(work.video.damaged.intersection(work.frames))
+    if skipped and work.damage is None:
+        raise VideoError(
+            f"{len(skipped)} of {len(work.frames)} frames cannot be read and have an empty mask: "
+            f"{_listed([work.video.frame_name(index) for index in skipped])}; the others are cut, "
+            f"in {root}"
+        )
     if work.damage is not None:
         raise TruncatedVideoError(
             f"{work.damage}; the {len(work.seen)} frames before the damage are cut, in {root}",
@@ -348,6 +366,11 @@ def _finish(work: _Work, ids: set[int]) -> CutResult:
         video=work.video,
         frame_range=work.frames,
     )
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Up to twenty names, separated by commas."""
+    return ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
 
 
 def _export(work: _Work) -> dict[str, Path]:

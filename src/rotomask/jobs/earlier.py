@@ -1,12 +1,12 @@
 """How version 0.1 described its jobs, so that its folders are resumed or refused clearly."""
 
-import json
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rotomask.files import load_json
 from rotomask.jobs.manifest import (
     FORMAT,
     MANIFEST,
@@ -45,7 +45,7 @@ def file_text(file: Path | None) -> str | None:
 def found_annotations(root: Path) -> Mapping[str, Any] | None:
     """The annotation that version 0.1 found in a video that nobody marked, by frame number."""
     with suppress(OSError, ValueError, KeyError, TypeError):
-        stored = json.loads((root / "found" / "found.json").read_text(encoding="utf-8"))
+        stored = load_json(root / "found" / "found.json")
         return {str(int(stored["frame"])): str(stored["digest"])}
     return None
 

@@ -21,6 +21,7 @@ from rotomask.jobs.folder import JobFolder, JobRequest, claim
 from rotomask.jobs.job_options import FrameOptions
 from rotomask.jobs.keywords import EdgeKeywords, takes_options, with_keywords
 from rotomask.jobs.progress import OnProgress
+from rotomask.networks.sizing import check_size
 from rotomask.video import Video, VideoSource, open_video
 from rotomask.video.video import VideoFrame
 
@@ -44,8 +45,7 @@ class EdgeOptions(FrameOptions):
     """Short side at which frames are processed, px; smaller ones are left. None: their own size."""
 
     def __post_init__(self) -> None:
-        if self.size is not None and self.size < 16:
-            raise OptionError(f"the processing size must be at least 16 px, got {self.size}")
+        check_size(self.size)
         if self.bits not in (8, 16):
             raise OptionError(f"edge maps have 8 or 16 bits, got {self.bits}")
 

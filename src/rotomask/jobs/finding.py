@@ -1,6 +1,5 @@
 """Objects of a video that nobody marked: found once, kept on disk, followed or written."""
 
-import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ from rotomask.errors import (
     OutputError,
     TruncatedVideoError,
 )
+from rotomask.files import load_json
 from rotomask.jobs.fingerprints import mask_digest
 from rotomask.jobs.folder import JobFolder
 from rotomask.jobs.following import VideoFrames
@@ -75,7 +75,7 @@ def find_reference(
 def _stored_reference(folder: JobFolder) -> tuple[int, npt.NDArray[np.int32]]:
     record = folder.root / RECORD
     try:
-        stored = json.loads(record.read_text(encoding="utf-8"))
+        stored = load_json(record)
         frame, mask, digest = int(stored["frame"]), Path(stored["mask"]).name, stored["digest"]
         labels = read_labels(record.parent / mask)
     except (OSError, ValueError, KeyError, TypeError, MaskError) as error:

@@ -4,7 +4,7 @@ Both run `segmenters.follow.follow` and write every frame's mask as soon as it i
 does not grow with the length of the video and whatever stops the job, the finished frames are kept.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -45,6 +45,7 @@ def follow_pass(
     store: MaskStore,
     *,
     started: bool = False,
+    damaged: Collection[int] = (),
 ) -> Iterator[FollowedFrame]:
     """Segment the frames of one pass and write their masks.
 
@@ -55,6 +56,7 @@ def follow_pass(
         annotations: Known masks by frame number.
         store: Receives the masks; frames that are finished there are not segmented again.
         started: Whether the segmenter has the state after the frame before.
+        damaged: Frames that the segmenter does not see, for they cannot be read.
 
     Yields:
         Every frame after its mask was written.
@@ -65,7 +67,11 @@ def follow_pass(
     """
     images = source.frames(frames.start, frames.stop, reverse=frames.reverse)
     # The images come first in the zip: a damaged video says so only when read to its very end.
-    numbered = ((index, image) for image, index in zip(images, frames.indices, strict=False))
+    numbered = (
+        (index, image)
+        for image, index in zip(images, frames.indices, strict=False)
+        if index not in damaged
+    )
     for followed in follow(
         segmenter, numbered, annotations, finished=store.finished, started=started
     ):

@@ -70,6 +70,8 @@ class CutKeywords(ModelKeywords, RangeKeywords, total=False):
     edges: EdgeControls
     overwrite: bool
     objects: int
+    skip_damaged: bool
+    sandbox: bool
     marker: str
 
 

@@ -5,6 +5,7 @@ from typing import Any, Literal, get_args
 
 from rotomask.errors import OptionError
 from rotomask.networks.layers.aggregation import Aggregation
+from rotomask.networks.sizing import check_size
 
 Enlarging = Literal["auto", "always", "never"]
 
@@ -32,8 +33,7 @@ class ModelSettings:
     """Rule that merges the probabilities of several objects; None: the model's own, soft."""
 
     def __post_init__(self) -> None:
-        if self.size is not None and self.size < 16:
-            raise OptionError(f"the processing size must be at least 16 px, got {self.size}")
+        check_size(self.size)
         if self.enlarge not in get_args(Enlarging):
             raise OptionError(
                 f"enlarge takes {', '.join(get_args(Enlarging))}, got {self.enlarge!r}"

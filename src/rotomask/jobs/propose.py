@@ -1,6 +1,5 @@
 """Objects of a video that nobody marked, each proposed as a mask to give to `cut`."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from PIL import Image
 from rotomask.arrays import Mask
 from rotomask.catalog import find_then_follow
 from rotomask.errors import InputError, MaskError, OptionError
+from rotomask.files import load_json
 from rotomask.jobs.finding import Search, discover
 from rotomask.jobs.fingerprints import used_precision, video_fingerprint, weights_fingerprints
 from rotomask.jobs.folder import JobFolder, JobRequest, claim
@@ -191,7 +191,7 @@ def read_proposals(folder: str | Path, pick: Sequence[int] = (1,)) -> dict[int, 
     """
     folder = Path(folder)
     try:
-        listed = json.loads((folder / LIST).read_text(encoding="utf-8"))
+        listed = load_json(folder / LIST)
         files = {int(p["object_id"]): (int(p["frame_index"]), Path(p["mask"]).name) for p in listed}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(

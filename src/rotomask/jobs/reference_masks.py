@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rotomask.arrays import Mask, as_labels, check_mask
-from rotomask.errors import InputError, OptionError
+from rotomask.errors import InputError, OptionError, VideoError
 from rotomask.masks import LARGEST_ID, object_ids, read_mask
 from rotomask.video import Video
 
@@ -47,6 +47,10 @@ def read_annotations(
             raise OptionError(
                 f"the mask's frame {index} is out of range; frames {frames.start} to "
                 f"{frames.stop - 1} are cut"
+            )
+        if index in video.damaged:
+            raise VideoError(
+                f"the mask's frame {index} of {video.path} cannot be read; mark another"
             )
         source = sources[index]
         if isinstance(source, np.ndarray):

@@ -1,6 +1,5 @@
 """The record of a benchmark run, ``run.json``: its settings, seconds and peak memory."""
 
-import json
 import math
 import platform
 import sys
@@ -11,6 +10,7 @@ from typing import Any
 
 from rotomask import __version__
 from rotomask.errors import OutputError
+from rotomask.files import load_json
 from rotomask.jobs.folder import JobFolder
 from rotomask.jobs.manifest import FORMAT
 
@@ -42,7 +42,7 @@ class RunRecord:
         file = folder.root / RECORD
         if file.is_file():
             try:
-                stored = json.loads(file.read_text(encoding="utf-8"))
+                stored = load_json(file)
                 self.peak_mib = float(stored["peak_mib"])
                 self.timings = {k: SequenceTiming(**v) for k, v in stored["timings"].items()}
             except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

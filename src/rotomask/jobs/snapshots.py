@@ -1,5 +1,6 @@
 """A segmenter's state on disk beside its masks, so that a resumed cut ends as one never stopped."""
 
+import contextlib
 import logging
 import time
 from typing import Any
@@ -7,12 +8,12 @@ from typing import Any
 import torch
 
 from rotomask.errors import OutputError
-from rotomask.files import complete_or_absent
 from rotomask.jobs.folder import JobFolder
 from rotomask.jobs.manifest import PRIVATE
 from rotomask.segmenters.base import Segmenter
+from rotomask.segmenters.confidence import ConfidenceMeter
 from rotomask.segmenters.follow import FollowedFrame, Pass
-from rotomask.segmenters.state import StateError, restore, state_of
+from rotomask.segmenters.state import StateError, from_plain, plain_of, restore, state_of
 
 LEAST_SECONDS = 5.0
 """Time between two snapshots; what a killed job did since the last one is segmented again."""
@@ -27,8 +28,11 @@ class Snapshots:
 
     def __init__(self, folder: JobFolder, frames: Pass) -> None:
         self.frames, self.identity = frames, folder.request.identity
+        self.folder = folder
         direction = "backward" if frames.reverse else "forward"
-        self.file = folder.root / PRIVATE / f"state-{direction}.pt"
+        self.relative = f"{PRIVATE}/state-{direction}.pt"
+        self.meter: ConfidenceMeter | None = None
+        """What measures confidence, as it was stored; None: with no state, or an earlier one."""
         self._due = 0.0
         self._is_possible = True
 
@@ -55,23 +59,24 @@ class Snapshots:
             return None
         try:
             restore(segmenter, stored.get("state"))
+            self.meter = from_plain(stored["meter"]) if "meter" in stored else None
         except StateError:
             return None
         if self.frames.reverse:
             return Pass(self.frames.start, index, reverse=True)
         return Pass(index + 1, self.frames.stop)
 
-    def save(self, segmenter: Segmenter, followed: FollowedFrame) -> None:
+    def save(self, segmenter: Segmenter, followed: FollowedFrame, meter: ConfidenceMeter) -> None:
         """Store the state after a frame, if the last one is some time ago or the pass is over.
 
-        Where there is no space for it, no more states are stored: a resumed cut then starts from
-        its masks.
+        Where there is no space for it, no more states are stored: a resumed cut then segments all
+        frames again.
         """
         now, is_last = time.perf_counter(), followed.index == self.frames.indices[-1]
         if followed.origin == "empty" or not self._is_possible or not (now >= self._due or is_last):
             return
         try:
-            state = state_of(segmenter)
+            state, measured = state_of(segmenter), plain_of(meter)
         except StateError:
             self._is_possible = False
             return
@@ -80,9 +85,10 @@ class Snapshots:
             "first": self.frames.indices[0],
             "index": followed.index,
             "state": state,
+            "meter": measured,
         }
         try:
-            with complete_or_absent(self.file) as temporary:
+            with self.folder.write(self.relative) as temporary:
                 torch.save(content, temporary)
         except (OutputError, RuntimeError) as error:  # torch's writer raises RuntimeError
             logger.warning("no state is stored for resuming: %s", str(error).splitlines()[0])
@@ -91,8 +97,14 @@ class Snapshots:
         self._due = now + max(LEAST_SECONDS, spent / MOST_COST)
 
     def _read(self) -> dict[str, Any] | None:
+        """The stored state; None if there is none, or its content is not what was recorded."""
+        path = self.folder.root / self.relative
+        if not self.folder.journal.owns(self.relative):
+            with contextlib.suppress(OSError):
+                path.unlink()
+            return None
         try:
-            stored = torch.load(self.file, map_location="cpu", weights_only=True)
+            stored = torch.load(path, map_location="cpu", weights_only=True)
         except Exception:  # torch raises anything for a damaged file; it is a cache
             return None
         return stored if isinstance(stored, dict) else None

@@ -10,6 +10,9 @@ from rotomask.errors import OptionError
 SMALLEST_SIDE_PX = 16
 """Smallest short side to which frames are reduced: one position at the networks' stride."""
 
+LARGEST_SIDE_PX = 8640
+"""Largest short side that may be asked for: twice that of 8K video."""
+
 Enlarge = bool | Literal["auto"]
 """True enlarges frames that are smaller than the processing size; ``auto``: only where an object is
 small."""
@@ -19,6 +22,21 @@ SMALL_OBJECT_PX = 100.0
 of a feature map."""
 LARGEST_FACTOR = 4
 """Frames are never enlarged by more than this on their own account."""
+LARGEST_ASKED_FACTOR = 16
+"""Nor by more than this where it is asked for: memory grows with its square."""
+
+
+def check_size(short_side: int | None) -> None:
+    """Check a processing size that a user gives; None is the frames' own.
+
+    Raises:
+        OptionError: If it is below 16 px or above 8640 px.
+    """
+    if short_side is not None and not SMALLEST_SIDE_PX <= short_side <= LARGEST_SIDE_PX:
+        raise OptionError(
+            f"the processing size must be at least {SMALLEST_SIDE_PX} px and at most "
+            f"{LARGEST_SIDE_PX}, got {short_side}"
+        )
 
 
 def enlarged_side(
@@ -51,7 +69,7 @@ def working_size(
     Args:
         size: Height and width of the frame, px.
         short_side: Short side to which larger frames are reduced, px; None: keep the frame's size.
-        enlarge: Enlarge smaller frames to `short_side` too.
+        enlarge: Enlarge smaller frames to `short_side` too, at most by `LARGEST_ASKED_FACTOR`.
         scale: Further factor on both sides, for multi-scale inference.
 
     Raises:
@@ -61,7 +79,7 @@ def working_size(
     short = min(size)
     target = short
     if short_side is not None and (short > short_side or enlarge):
-        target = short_side
+        target = min(short_side, LARGEST_ASKED_FACTOR * short)
     factor = scale * target / short
     if factor == 1:
         return size

@@ -9,7 +9,7 @@ import numpy as np
 from pycocotools import mask as rle
 
 from rotomask.errors import PromptError
-from rotomask.files import complete_or_absent
+from rotomask.files import complete_or_absent, load_json
 from rotomask.prompts.kinds import (
     SCRIBBLE_WIDTH_PX,
     BoolMask,
@@ -70,7 +70,7 @@ def read_prompts(path: Path) -> Prompts:
         PromptError: If the file is missing, is not JSON, or does not hold prompts.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = load_json(path)
     except OSError as error:
         raise PromptError(f"cannot read the prompts {path}: {error.strerror}") from error
     except ValueError as error:

@@ -3,6 +3,7 @@
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +30,9 @@ class Segmenter(ABC):
         >>> segmenter.step(frame).shape, segmenter.object_ids
         ((2, 48, 64), (7,))
     """
+
+    is_memoryless: ClassVar[bool] = False
+    """True if a frame's masks do not depend on the frames between it and the annotated ones."""
 
     @property
     @abstractmethod
@@ -77,7 +81,8 @@ class Segmenter(ABC):
     def observe(self, frame: Frame, mask: Mask) -> None:
         """Take the next frame's mask as the segmenter's own earlier output, without segmenting.
 
-        A resumed job can rebuild its memory this way from the frames that were finished.
+        Memory can be rebuilt this way from frames that were finished; it is not exactly that of a
+        segmenter that segmented them, which has probabilities in place of labels.
         """
 
     def report_learning(self, on_learning: OnLearning | None) -> None:  # noqa: B027

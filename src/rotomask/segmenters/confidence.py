@@ -228,9 +228,9 @@ def frame_confidence(probabilities: Probabilities) -> float:
     Args:
         probabilities: O+1×H×W, background first.
     """
-    objects = probabilities[1:]
-    doubt = np.minimum(objects, 1 - objects).sum((1, 2))
-    area = objects.sum((1, 2))
+    # Object by object: hundreds of them at once would take as much memory again, twice.
+    doubt = np.array([np.minimum(p, 1 - p).sum() for p in probabilities[1:]])
+    area = np.array([p.sum() for p in probabilities[1:]])
     seen = area >= 1
     if not seen.any():
         return 1.0

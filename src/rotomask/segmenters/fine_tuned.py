@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from rotomask.arrays import Frame, Mask, Probabilities
 from rotomask.errors import OptionError
-from rotomask.networks.layers.aggregation import aggregate
+from rotomask.networks.layers.aggregation import aggregate_in_bands
 from rotomask.networks.osvos import SideLogits
 from rotomask.networks.precision import Runtime
 from rotomask.networks.sizing import nearest_multiples
@@ -131,6 +131,7 @@ class FineTunedSegmenter(NetworkSegmenter[OneShotNetwork, FineTuningConfig]):
     """
 
     default_config = FineTuningConfig()
+    is_memoryless = True
 
     def __init__(
         self,
@@ -164,9 +165,15 @@ class FineTunedSegmenter(NetworkSegmenter[OneShotNetwork, FineTuningConfig]):
         with self.runtime.inference():
             # The part that all objects share runs once; each adds a row 1×H×W.
             prepared = self.network.prepare(self._image(frame))
-            logits = [own.tuned(prepared).fused[:, 0] for own in self._objects.values()]
-            probabilities = torch.sigmoid(torch.cat(logits).float())  # O×H×W
-            return self._output(aggregate(probabilities, self.config.aggregation))
+            joint: Tensor | None = None  # O+1×H×W; merged in place, so that many objects fit
+            for row, own in enumerate(self._objects.values(), start=1):
+                logits = own.tuned(prepared).fused[:, 0]  # 1×H×W
+                if joint is None:
+                    shape = (1 + len(self._objects), *logits.shape[1:])
+                    joint = torch.empty(shape, device=logits.device)
+                joint[row] = torch.sigmoid(logits[0].float())
+            assert joint is not None  # there is an object
+            return self._output(aggregate_in_bands(joint, self.config.aggregation))
 
     def _add(self, frame: Frame, mask: Mask, given: tuple[int, ...]) -> Probabilities:
         """As `add`; the given objects are fine-tuned on this frame too."""
@@ -214,7 +221,7 @@ class FineTunedSegmenter(NetworkSegmenter[OneShotNetwork, FineTuningConfig]):
         if object_id not in self._objects:
             self._objects[object_id] = _Object(copy.deepcopy(self.network.trainable_part()))
         owner = self._objects[object_id]
-        owner.examples.append((self._image(frame), self._mask(mask)))
+        owner.examples.append((self._shared_image(frame), self._mask(mask)))
         config, (number, count) = self.config, turn
         if config.seconds is not None:
             config = replace(config, seconds=config.seconds / count)
@@ -225,6 +232,14 @@ class FineTunedSegmenter(NetworkSegmenter[OneShotNetwork, FineTuningConfig]):
 
         examples = owner.examples
         fine_tune(self.network, owner.tuned, examples, config, self.runtime, on_learning=report)
+
+    def _shared_image(self, frame: Frame) -> Tensor:
+        """As `_image`; the objects of an annotated frame share one tensor."""
+        image = self._image(frame)
+        for other in (example for own in self._objects.values() for example in own.examples):
+            if other[0].shape == image.shape and torch.equal(other[0], image):
+                return other[0]
+        return image
 
     def _image(self, frame: Frame) -> Tensor:
         """Frame as the network's input, 1×3×H×W, 0..1, at processing size."""

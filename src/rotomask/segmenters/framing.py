@@ -70,7 +70,7 @@ class Framing:
             inner = F.interpolate(inner[None], self.size, mode="bilinear", align_corners=False)[0]
         # Without a resize, float() and cpu() return the tensor itself, and numpy() its memory.
         output = inner.float().cpu().numpy()
-        return output.copy() if copy else output
+        return output.copy() if copy and self.size == self.working_size else output
 
 
 def ids_in(mask: Mask) -> tuple[int, ...]:

@@ -15,12 +15,15 @@ from torch import Tensor
 
 from rotomask.arrays import Frame, Mask, Probabilities
 from rotomask.errors import OptionError
-from rotomask.networks.layers.aggregation import aggregate
+from rotomask.networks.layers.aggregation import aggregate_in_bands
 from rotomask.segmenters.framing import with_given
 from rotomask.segmenters.network_segmenter import NetworkSegmenter, ProcessingConfig
 
 OBJECTS_AT_ONCE = 8
 """Objects that are encoded and decoded in one batch."""
+
+MANY_OBJECTS = 16
+"""With more objects, what is kept of each from frame to frame is float16."""
 
 BLOCK = 8
 """Side of the squares in which distances to a mask are measured, px."""
@@ -110,15 +113,16 @@ class ReferenceGuidedSegmenter(NetworkSegmenter[ReferenceGuidedNetwork, Referenc
         self._framing = self._new_framing(self.network.stride)
         with self.runtime.inference():
             image = self._framing.image(frame)
-            self._masks = self._framing.masks(mask, self._ids)
+            self._masks = _compact(self._framing.masks(mask, self._ids))
             rows = self._with_merged(self._masks)
             self._scales = [_Scale(self._reference(image, rows, s)) for s in self.config.scales]
 
     def _step(self, frame: Frame) -> Probabilities:
         with self.runtime.inference():
             probabilities = self._segment(self._framing.image(frame))
-            self._masks = probabilities[1:]
-            return self._framing.output(probabilities)
+            self._masks = _compact(probabilities[1:])
+            is_shared = self._masks.dtype == probabilities.dtype
+            return self._framing.output(probabilities, copy=is_shared)
 
     def _add(self, frame: Frame, mask: Mask, given: tuple[int, ...]) -> Probabilities:
         """As `add`; the frame becomes the reference of the objects that the mask shows."""
@@ -134,7 +138,7 @@ class ReferenceGuidedSegmenter(NetworkSegmenter[ReferenceGuidedNetwork, Referenc
             masks = F.pad(probabilities[1:], (0, 0, 0, 0, 0, new)) * free  # O×H×W
             masks[[self._ids.index(k) for k in given]] = annotated
             full = with_given(self._framing.output(probabilities), mask, self._ids, given)
-            self._masks = masks
+            self._masks = _compact(masks)
             self._take_references(image, before, shown=[k for k in given if (mask == k).any()])
         return full
 
@@ -145,7 +149,7 @@ class ReferenceGuidedSegmenter(NetworkSegmenter[ReferenceGuidedNetwork, Referenc
                 for stored, scale in zip(self._scales, self.config.scales, strict=True):
                     for _ in self._matches(stored, image, scale):
                         pass  # without decoding: only the visual memory needs the frame
-            self._masks = self._framing.masks(mask, self._ids)
+            self._masks = _compact(self._framing.masks(mask, self._ids))
 
     def _take_references(
         self, image: Tensor, before: tuple[int, ...], *, shown: Sequence[int]
@@ -176,33 +180,62 @@ class ReferenceGuidedSegmenter(NetworkSegmenter[ReferenceGuidedNetwork, Referenc
         size = self._scaled_size(scale)
         if not self.config.use_reference:
             image, rows = torch.zeros_like(image), torch.zeros_like(rows)
-        image, rows = _resize(image, size), _resize(rows[:, None], size)[:, 0]
-        chunks = rows.split(OBJECTS_AT_ONCE)
-        return torch.cat([self.network.encode(image, chunk).coarsest for chunk in chunks])
+        image, features = _resize(image, size), []
+        for chunk in rows.split(OBJECTS_AT_ONCE):
+            masks = _resize(chunk.float()[:, None], size)[:, 0]
+            coarsest = self.network.encode(image, masks).coarsest
+            features.append(_compact(coarsest, len(rows)))
+        return torch.cat(features)
 
     def _segment(self, image: Tensor) -> Tensor:
         """Probabilities O+1×H×W at padded processing size."""
         size = (image.shape[2], image.shape[3])
-        total = torch.zeros((), device=image.device)
-        for stored, scale in zip(self._scales, self.config.scales, strict=True):
-            logits = [self.network.decode(*pair) for pair in self._matches(stored, image, scale)]
-            # R×H'×W' at this scale; resized with a channel axis for `interpolate`, then R×H×W.
-            total = total + _resize(torch.sigmoid(torch.cat(logits))[:, None], size)[:, 0]
-        rows = total / len(self._scales)
-        if self.config.reach is not None and self.config.use_previous:
-            rows = rows * self._within_reach(self.config.reach)
         count = len(self._ids)
+        # Row 0 is left for the background: merged in place, hundreds of objects fit into memory.
+        joint: Tensor | None = None  # R+1×H×W
+        for stored, scale in zip(self._scales, self.config.scales, strict=True):
+            start = 0
+            for pair in self._matches(stored, image, scale):
+                # At this scale; resized with a channel axis for `interpolate`.
+                single = torch.sigmoid(self.network.decode(*pair))[:, None]
+                if joint is None:
+                    joint = single.new_zeros((1 + self._row_count, *size))
+                joint[1 + start : 1 + start + len(single)] += _resize(single, size)[:, 0]
+                start += len(single)
+        assert joint is not None  # there is an object and a scale
+        joint = joint.div_(len(self._scales)).float()
+        rows = joint[1:]  # R×H×W
+        if self.config.reach is not None and self.config.use_previous:
+            self._limit_to_reach(rows, self.config.reach)
         if count == 1:  # eq. 1 is for several objects; it would sharpen a single probability
             return torch.cat([1 - rows, rows])
         background = 1 - rows[count:] if len(rows) > count else None
-        return aggregate(rows[:count], self.config.aggregation, background=background)
+        return aggregate_in_bands(
+            joint[: 1 + count], self.config.aggregation, background=background
+        )
 
-    def _within_reach(self, reach: float) -> Tensor:
+    @property
+    def _row_count(self) -> int:
+        """Objects, and one more if the background needs their merged foreground."""
+        objects = len(self._ids)
+        return objects if objects == 1 or self.config.background == "product" else objects + 1
+
+    def _limit_to_reach(self, rows: Tensor, reach: float) -> None:
+        """Set the probabilities R×H×W to 0 far from each row's previous mask, in place."""
+        previous = self._with_merged(self._masks)
+        for start in range(0, len(rows), OBJECTS_AT_ONCE):
+            part = slice(start, start + OBJECTS_AT_ONCE)
+            rows[part] *= self._within_reach(previous[part], reach)
+
+    def _within_reach(self, rows: Tensor, reach: float) -> Tensor:
         """Indicator of the pixels near each row's previous mask, R×H×W, 0 or 1.
 
         All ones for a row whose previous mask is empty.
+
+        Args:
+            rows: Previous masks, R×H×W.
+            reach: See `ReferenceGuidedConfig`.
         """
-        rows = self._with_merged(self._masks)
         # Dilation of the masks, on blocks of 8×8 px: a tenth of the time of single pixels.
         blocks = F.max_pool2d((rows > 0.5).float()[:, None], BLOCK)  # R×1×H/8×W/8
         radius = max(1, round(reach * min(self._framing.working_size) / BLOCK))
@@ -216,24 +249,24 @@ class ReferenceGuidedSegmenter(NetworkSegmenter[ReferenceGuidedNetwork, Referenc
 
         Stores the new state of the visual memory when all chunks were taken.
         """
-        scaled, guidance = _resize(image, self._scaled_size(scale)), self._guidance(scale)
+        size = self._scaled_size(scale)
+        scaled, masks = _resize(image, size), self._with_merged(self._masks)
         previous, states = stored.states, []
-        for start in range(0, len(guidance), OBJECTS_AT_ONCE):
+        for start in range(0, len(masks), OBJECTS_AT_ONCE):
             rows = slice(start, start + OBJECTS_AT_ONCE)
-            target = self.network.encode(scaled, guidance[rows])
-            state = None if previous is None else previous[rows]
-            matched = self.network.match(target, stored.references[rows], state)
-            states.append(matched)
+            # Previous soft masks at this scale, B×h×w.
+            guidance = _resize(masks[rows].float()[:, None], size)[:, 0]
+            if not self.config.use_previous:
+                guidance = torch.zeros_like(guidance)
+            target = self.network.encode(scaled, guidance)
+            state = None if previous is None else previous[rows].to(target.coarsest.dtype)
+            reference = stored.references[rows].to(target.coarsest.dtype)
+            matched = self.network.match(target, reference, state)
+            if self.network.has_memory:
+                states.append(_compact(matched, len(masks)))
             yield target, matched
-        if self.network.has_memory:
+        if states:
             stored.states = torch.cat(states)
-
-    def _guidance(self, scale: float) -> Tensor:
-        """Previous soft mask of every row at a scale, R×h×w."""
-        rows = self._with_merged(self._masks)
-        if not self.config.use_previous:
-            rows = torch.zeros_like(rows)
-        return _resize(rows[:, None], self._scaled_size(scale))[:, 0]
 
     def _scaled_size(self, scale: float) -> tuple[int, int]:
         """Padded processing size at a scale: multiples of the stride, rounded up."""
@@ -241,6 +274,17 @@ class ReferenceGuidedSegmenter(NetworkSegmenter[ReferenceGuidedNetwork, Referenc
         stride = self.network.stride
         # -(-a // b) is the ceiling of a / b.
         return -(-int(height * scale) // stride) * stride, -(-int(width * scale) // stride) * stride
+
+
+def _compact(kept: Tensor, rows: int | None = None) -> Tensor:
+    """A tensor that is kept from frame to frame: as float16 if it is for many objects.
+
+    Args:
+        kept: One row per object.
+        rows: Objects in all; None: as many as the tensor has.
+    """
+    has_many = (len(kept) if rows is None else rows) > MANY_OBJECTS
+    return kept.half() if has_many and kept.dtype == torch.float32 else kept
 
 
 def _resize(x: Tensor, size: tuple[int, int]) -> Tensor:

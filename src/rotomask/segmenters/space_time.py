@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from rotomask.arrays import Frame, Mask, Probabilities
-from rotomask.networks.layers.aggregation import aggregate
+from rotomask.networks.layers.aggregation import aggregate, aggregate_in_bands
 from rotomask.networks.layers.memory import Similarity
 from rotomask.segmenters.framing import overwrite
 from rotomask.segmenters.memory_bank import MemoryBank, MemoryFrame
@@ -25,9 +25,6 @@ OBJECTS_AT_ONCE = 16
 MEMORY_OBJECTS = 512
 """Objects in all memory frames together. With many objects fewer frames are remembered, but two at
 least, so that memory stays bounded: 100 objects have 5 frames, 256 and more have 2."""
-
-BAND = 64
-"""Rows of the frame whose objects are merged at once, if there are many objects."""
 
 
 class SpaceTimeNetwork(Protocol):
@@ -221,10 +218,7 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
                 joint = single.new_empty((1 + len(ids), *single.shape[1:]), dtype=torch.float32)
             joint[1 + start : 1 + start + len(chunk)] = single
         assert joint is not None  # there is an object
-        # In place and in bands: merging takes six times the memory of what is merged.
-        for band in joint.split(BAND, dim=1):
-            band.copy_(aggregate(band[1:], self.config.aggregation))
-        return joint
+        return aggregate_in_bands(joint, self.config.aggregation)
 
 
 def _compact(tensor: Tensor, object_ids: tuple[int, ...]) -> Tensor:

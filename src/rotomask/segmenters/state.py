@@ -59,6 +59,29 @@ def restore(segmenter: Segmenter, state: Any) -> None:
     vars(segmenter).update(fields)
 
 
+def plain_of(value: object) -> Any:
+    """An object of rotomask's own as plain data, for `from_plain`.
+
+    Raises:
+        StateError: If it holds something that is not plain.
+    """
+    return _encode(value)
+
+
+def from_plain(stored: Any) -> Any:
+    """The object that `plain_of` was given.
+
+    Raises:
+        StateError: If the data is damaged.
+    """
+    try:
+        return _decode(stored, None)
+    except StateError:
+        raise
+    except (AttributeError, ImportError, KeyError, TypeError, ValueError) as error:
+        raise StateError(f"the stored state is damaged ({error})") from error
+
+
 def _encode(value: Any, *, is_part: bool = False) -> Any:
     """A value as plain data; `is_part`: an attribute of a segmenter, which `KEEP` may stand for."""
     if isinstance(value, (*PLAIN, Tensor)):

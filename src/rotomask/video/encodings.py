@@ -17,6 +17,8 @@ class Encoding:
     """Options of the encoder."""
     container_options: dict[str, str] = field(default_factory=dict)
     """Options of the muxer."""
+    large_options: dict[str, str] = field(default_factory=dict)
+    """Further options of the encoder for frames larger than 1080p: fewer of them in memory."""
     even: bool = False
     """True if width and height must be even."""
     alpha: bool = False
@@ -33,6 +35,8 @@ def h264(crf: int = 18) -> Encoding:
         container="mp4",
         # Frame threads: with slices, what x264 makes differs from run to run on a busy machine.
         options={"crf": str(crf), "preset": "fast", "thread_type": "frame"},
+        # x264 looks 30 frames ahead, which are 900 MB for 4K.
+        large_options={"rc-lookahead": "5", "bf": "2"},
         container_options={"movflags": "+faststart"},
         even=True,
     )
@@ -73,6 +77,10 @@ VP9_ALPHA = Encoding(
     # auto-alt-ref=0: hidden reference frames would lose their alpha. On real footage "realtime" at
     # speed 8 takes a fifth of the time of "good" at speed 5, for a file 8 % larger.
     options={"crf": "24", "b": "0", "deadline": "realtime", "cpu-used": "8", "auto-alt-ref": "0"},
+    # Without it Matroska gives every file random numbers: the same cut would be another file.
+    container_options={"fflags": "+bitexact"},
+    # libvpx looks 25 frames ahead, of colour and of alpha, which are 1.5 GB for 4K.
+    large_options={"lag-in-frames": "0"},
     alpha=True,
 )
 """VP9 with alpha in WebM, which browsers show over the page."""

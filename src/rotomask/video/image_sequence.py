@@ -4,22 +4,27 @@ from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
+
 from rotomask.errors import TruncatedVideoError, VideoError
 from rotomask.files import natural_key
-from rotomask.video.images import IMAGE_SUFFIXES, read_image, stored_size
+from rotomask.video.images import IMAGE_SUFFIXES, Pixels, read_image, stored_size
 from rotomask.video.video import Video, VideoFrame, check_range
 
 
 class ImageSequence(Video):
     """A video with one image file per frame; `frame_name` is the file's stem."""
 
-    def __init__(self, path: Path, images: list[Path], fps: Fraction) -> None:
+    def __init__(
+        self, path: Path, images: list[Path], fps: Fraction, *, skip_damaged: bool = False
+    ) -> None:
         """Check the images' sizes by their headers.
 
         Args:
             path: The folder, or the image file.
             images: The files of the frames, in order; at least one.
             fps: Frames per second.
+            skip_damaged: Read every image, and give black frames for those that cannot be read.
 
         Raises:
             VideoError: If the first image cannot be read, or the images differ in size.
@@ -27,7 +32,10 @@ class ImageSequence(Video):
         self.path, self.fps = path, fps
         self.name = path.name if path.is_dir() else path.stem
         self._images = images
-        first, _ = read_image(images[0])
+        if skip_damaged:
+            self.damaged = _damaged(images)
+        readable = next((i for i in range(len(images)) if i not in self.damaged), 0)
+        first, _ = read_image(images[readable])
         self.size = (first.shape[0], first.shape[1])
         self._check_headers()
 
@@ -52,7 +60,7 @@ class ImageSequence(Video):
     def _read(self, index: int) -> VideoFrame:
         path = self._images[index]
         try:
-            image, alpha = read_image(path)
+            image, alpha = read_image(path) if index not in self.damaged else self._black()
         except VideoError as error:
             raise TruncatedVideoError(f"{error}; frames before: {index}", index) from error
         if image.shape[:2] != self.size:
@@ -61,10 +69,13 @@ class ImageSequence(Video):
             index=index, name=path.stem, image=image, alpha=alpha, time_s=float(index / self.fps)
         )
 
+    def _black(self) -> tuple[Pixels, None]:
+        return np.zeros((*self.size, 3), np.uint8), None
+
     def _check_headers(self) -> None:
         """Raise a VideoError now, not after an hour of work, if an image has another size."""
-        for path in self._images[1:]:
-            size = stored_size(path)
+        for index, path in enumerate(self._images):
+            size = None if index in self.damaged else stored_size(path)
             if size is None or size == self.size:
                 continue
             if size == self.size[::-1]:  # the EXIF orientation may swap the sides
@@ -79,7 +90,7 @@ class ImageSequence(Video):
         )
 
 
-def open_folder(folder: Path, fps: Fraction) -> ImageSequence:
+def open_folder(folder: Path, fps: Fraction, *, skip_damaged: bool = False) -> ImageSequence:
     """Open the images of a folder, in natural order; hidden files and other types are ignored.
 
     Raises:
@@ -104,4 +115,15 @@ def open_folder(folder: Path, fps: Fraction) -> ImageSequence:
                 f"{folder} has both {other.name} and {image.name}, whose masks would have the same "
                 "name; remove one of them"
             )
-    return ImageSequence(folder, images, fps)
+    return ImageSequence(folder, images, fps, skip_damaged=skip_damaged)
+
+
+def _damaged(images: list[Path]) -> frozenset[int]:
+    """Numbers of the images that cannot be read."""
+    damaged = set()
+    for index, path in enumerate(images):
+        try:
+            read_image(path)
+        except VideoError:
+            damaged.add(index)
+    return frozenset(damaged)

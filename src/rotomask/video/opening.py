@@ -14,6 +14,7 @@ from rotomask.video.array_video import ArrayVideo
 from rotomask.video.image_sequence import ImageSequence, open_folder
 from rotomask.video.images import IMAGE_SUFFIXES, is_animated_png
 from rotomask.video.live_camera import Camera
+from rotomask.video.sandbox import SandboxedVideo
 from rotomask.video.video import Video
 from rotomask.video.video_file import VideoFile
 
@@ -29,7 +30,13 @@ VideoSource = str | Path | Video | Frame | Sequence[Frame] | int
 the number of a camera."""
 
 
-def open_video(path: VideoSource, fps: Fraction | float | None = None) -> Video:
+def open_video(
+    path: VideoSource,
+    fps: Fraction | float | None = None,
+    *,
+    skip_damaged: bool = False,
+    sandbox: bool = False,
+) -> Video:
     """Open a video file, a folder of images, one image, frames in memory or a camera.
 
     Args:
@@ -37,11 +44,15 @@ def open_video(path: VideoSource, fps: Fraction | float | None = None) -> Video:
             camera, 0 for the first. An open video is returned as it is.
         fps: Frames per second of a folder or of frames in memory, 24 by default; ignored for a
             video file and a camera.
+        skip_damaged: Read every image of a folder now, and give black frames in place of those that
+            cannot be read (`Video.damaged`); otherwise the first of them ends the video.
+        sandbox: Decode in a process of its own under limits (`video.sandbox`): for files from
+            people that you do not trust. The video then has no sound.
 
     Raises:
         VideoError: If it is missing, cannot be read, is not a video, or has no frames.
         ShapeError: If frames in memory have the wrong shape or type.
-        OptionError: If fps is not positive.
+        OptionError: If fps is not positive, or `sandbox` comes with another option.
 
     Example:
         >>> open_video("holiday.mp4")
@@ -51,6 +62,12 @@ def open_video(path: VideoSource, fps: Fraction | float | None = None) -> Video:
     """
     if isinstance(path, Video):
         return path
+    if sandbox:
+        if fps is not None or skip_damaged or not isinstance(path, str | Path):
+            raise OptionError(
+                "the sandbox takes a file or folder, and neither fps nor skip_damaged"
+            )
+        return SandboxedVideo(Path(path))
     if fps is not None and not 0 < fps < math.inf:  # not nan either
         raise OptionError(f"fps must be above 0, got {fps}")
     folder_fps = Fraction(fps).limit_denominator(1001) if fps is not None else FOLDER_FPS
@@ -62,7 +79,7 @@ def open_video(path: VideoSource, fps: Fraction | float | None = None) -> Video:
     if fault := access_fault(path):
         raise VideoError(f"{path} {fault}")
     if path.is_dir():
-        return open_folder(path, folder_fps)
+        return open_folder(path, folder_fps, skip_damaged=skip_damaged)
     suffix = path.suffix.lower()
     is_image = suffix in IMAGE_SUFFIXES and suffix not in _ANIMATION_SUFFIXES
     if is_image and not is_animated_png(path):

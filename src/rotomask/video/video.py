@@ -59,6 +59,9 @@ class Video(ABC):
     """True if the file at `path` has an audio stream."""
     is_seekable: bool = True
     """False for a camera, whose frames come once and have no number in advance."""
+    damaged: frozenset[int] = frozenset()
+    """Numbers of the frames that cannot be read and are black in their place: images of a folder
+    that was opened with `skip_damaged`."""
 
     @property
     @abstractmethod

@@ -23,6 +23,9 @@ from rotomask.video.video import Video
 _BT709 = 1
 """FFmpeg's code for BT.709 as matrix, primaries and transfer."""
 
+_LARGE_PIXELS = 1920 * 1088
+"""Frames above this are encoded with few frames in memory."""
+
 _MIN_TICKS_PER_S = 10_000
 """Least ticks per second of the time base, which store variable frame times to 0.1 ms."""
 
@@ -171,10 +174,15 @@ class VideoWriter:
 
     def _add_stream(self, pixel_aspect: Fraction) -> VideoStream:
         encoding = self._encoding
-        stream: VideoStream = self._container.add_stream(  # type: ignore[assignment]
-            encoding.codec, rate=self._fps, options=dict(encoding.options)
-        )
         height, width = self._size
+        is_large = height * width > _LARGE_PIXELS
+        stream: VideoStream = self._container.add_stream(  # type: ignore[assignment]
+            encoding.codec,
+            rate=self._fps,
+            options={**encoding.options, **(encoding.large_options if is_large else {})},
+        )
+        if is_large:
+            stream.codec_context.thread_count = 2  # every thread of x264 holds frames
         stream.height = height + height % 2 if encoding.even else height
         stream.width = width + width % 2 if encoding.even else width
         stream.pix_fmt = encoding.pixel_format
@@ -210,6 +218,7 @@ class VideoWriter:
                 dst_colorspace=Colorspace.ITU709,
                 dst_color_range=ColorRange.MPEG,
             )
+        _fill_padding(frame)
         # Muxers reject times that do not rise.
         frame.pts = max(round(time_s / self._time_base), self._last_pts + 1)
         frame.time_base = self._time_base
@@ -231,3 +240,15 @@ class VideoWriter:
                 yield
         except av.FFmpegError as error:
             raise OutputError(f"cannot write {self.path}: {error.strerror}") from error
+
+
+def _fill_padding(frame: av.VideoFrame) -> None:
+    """Set the bytes between the rows of a frame's planes to 0.
+
+    FFmpeg aligns rows and leaves these bytes as they were in memory. x264 looks at them, so that
+    the same pictures would give different files, which hold traces of other data.
+    """
+    for index, plane in enumerate(frame.planes):
+        parts = [part for part in frame.format.components if part.plane == index]
+        used = plane.width * sum((part.bits + 7) // 8 for part in parts)
+        np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[:, used:] = 0

@@ -9,6 +9,7 @@ from PIL import Image
 
 from rotomask.errors import MaskError
 from rotomask.masks import read_mask
+from rotomask.masks.writing import IMAGE_ERRORS
 
 Labels = npt.NDArray[np.integer]
 """H×W integers: 0 background, k = object id k; some data sets use 255 for void."""
@@ -37,7 +38,7 @@ def read_label_image(path: Path) -> Labels:
                 return stored.astype(np.int32 if stored.itemsize > 1 else np.uint8)
     except FileNotFoundError as error:
         raise MaskError(f"{path} does not exist") from error
-    except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises for a damaged file
+    except IMAGE_ERRORS as error:
         raise MaskError(f"{path} is not a readable image: {error}") from error
     return read_mask(path, allow_empty=True).labels
 
@@ -55,6 +56,8 @@ def _grey_png(path: Path) -> npt.NDArray[np.uint8] | None:
         stored = np.fromfile(path, np.uint8)
     except FileNotFoundError as error:
         raise MaskError(f"{path} does not exist") from error
+    except OSError as error:
+        raise MaskError(f"{path} cannot be read: {error.strerror}") from error
     # Bytes 24 and 25 of a PNG are the bit depth and the colour type, 0 for grey. OpenCV would
     # replace the indices of an indexed PNG by colours.
     if stored.size < 26 or stored[24] != 8 or stored[25] != 0:

@@ -9,7 +9,6 @@
 ROOT may also be one of these folders. JPEGImages is not needed to score masks.
 """
 
-import json
 import zlib
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 from rotomask.data.benchmarks.folders import images_by_stem, require_folder, require_frames
 from rotomask.data.sequences import VideoDataset, VideoSequence
 from rotomask.errors import DatasetError, OptionError
+from rotomask.files import load_json
 
 HELD_OUT_COUNT = 150
 """Training videos used for validation, as in "Towards good practices" (2019), sec. 3.1."""
@@ -110,7 +110,7 @@ def _split_folder(root: Path, name: str) -> Path:
 
 def _read_meta(path: Path) -> dict[str, Any]:
     try:
-        videos = json.loads(path.read_text(encoding="utf-8"))["videos"]
+        videos = load_json(path)["videos"]
         if not isinstance(videos, dict):
             raise TypeError('"videos" is no object of names')
         return videos

@@ -58,3 +58,29 @@ def aggregate(
     if method not in ("soft", "winner-take-all"):
         raise OptionError(f"unknown aggregation {method!r}; use soft, winner-take-all or naive")
     return torch.softmax(torch.logit(joint), dim=axis)
+
+
+def aggregate_in_bands(
+    joint: Tensor,
+    method: Aggregation = "soft",
+    *,
+    background: Tensor | None = None,
+    rows: int = 64,
+) -> Tensor:
+    """As `aggregate`, in place: merging takes six times the memory of what is merged.
+
+    Args:
+        joint: O+1×H×W, float32; rows 1.. are the objects' own probabilities, 0 to 1. It is
+            overwritten by the result.
+        method: The way of merging.
+        background: The background's probability, 1×H×W; see `aggregate`.
+        rows: Rows of the frame that are merged at once.
+
+    Returns:
+        `joint`.
+    """
+    for top in range(0, joint.shape[1], rows):
+        band = joint[:, top : top + rows]
+        own = None if background is None else background[:, top : top + rows]
+        band.copy_(aggregate(band[1:], method, background=own))
+    return joint

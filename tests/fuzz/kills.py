@@ -1,0 +1,327 @@
+"""Kills at random moments: what is lost, and whether the result is that of a job never stopped.
+
+    python -m tests.fuzz.kills 1000                  from seed 0, or after what the log has
+    python -m tests.fuzz.kills --seed 4711 --keep    one series again, its folder kept
+
+A series is one job in one folder, killed one to three times with SIGKILL and then run to its end by
+the same command. After every kill each result is there as a whole or not at all, and what was there
+before still is; inputs are untouched. At the end every result equals, byte for byte, that of a job
+that was not disturbed.
+"""
+
+import argparse
+import json
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from rotomask.files import content_digest
+from rotomask.jobs import snapshots
+from tests.fuzz.cases import RECORDS
+from tests.fuzz.forked import Outcome, fork, run_command, warm_up
+from tests.fuzz.material import QUICK, Material
+
+Content = Mapping[str, object]
+"""Relative path of a result -> what must be the same."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A job that is killed: in a folder with its inputs, writing to ``out`` there."""
+
+    arguments: tuple[str, ...] = ()
+    work: Callable[[Path], int] | None = None
+    """In place of a command; takes the folder."""
+    inputs: tuple[str, ...]
+    """Names in the material, and the names that they get."""
+    begins_with: str | None = None
+    """A finished job that ``out`` is a copy of at the beginning."""
+    seconds: float = 120.0
+
+
+def _cut(*options: str, model: str = "stm-lite") -> Job:
+    words = ("cut", "clip.mp4", "--mask", "mask.png", "--at", "2", "--out", "out", *QUICK)
+    return Job(
+        arguments=(*words, "--model", model, *options),
+        inputs=("h264.mp4:clip.mp4", "mask.png:mask.png"),
+    )
+
+
+def _train(folder: Path) -> int:
+    """A run of six steps; resumed where there is one."""
+    from rotomask.jobs.train import train
+    from tests.training.tiny import CPU, TINY
+
+    data = {"stills": folder / "data/stills", "davis": folder / "data/davis"}
+    train(TINY, data, folder / "out", hardware=CPU, resume=(folder / "out/job.json").exists())
+    return 0
+
+
+CLIP = ("h264.mp4:clip.mp4",)
+JOBS: dict[str, Job] = {
+    "cut": _cut("--format", "overlay,rgba,mattes,coco"),
+    "cut, rgmp-lite": _cut("--format", "none", model="rgmp-lite"),
+    "cut, embedding": _cut("--format", "mattes", model="embedding"),
+    "cut, refined": _cut("--format", "none", "--refine", "flip", "--boxes", "tracked"),
+    "cut, unmarked": Job(
+        arguments=("cut", "clip.mp4", "--out", "out", *QUICK, "--format", "none"), inputs=CLIP
+    ),
+    "cut --overwrite": Job(
+        arguments=(
+            *("cut", "clip.mp4", "--mask", "mask.png", "--out", "out", *QUICK, "--overwrite"),
+            *("--format", "mattes"),
+        ),
+        inputs=("h264.mp4:clip.mp4", "mask.png:mask.png"),
+        begins_with="cut",
+    ),
+    "correct": Job(
+        arguments=(
+            *("cut", "clip.mp4", "--continue", "out", "--at", "2", "--point", "36,8", "--quiet"),
+            *("--size", "32", "--format", "overlay", "--marker", "grabcut"),
+        ),
+        inputs=CLIP,
+        begins_with="cut",
+    ),
+    "export": Job(
+        arguments=("export", "clip.mp4", "out", "-f", "overlay,webm,rgba,youtube-vis", "-q"),
+        inputs=CLIP,
+        begins_with="cut",
+    ),
+    "refine": Job(
+        arguments=("refine", "clip.mp4", "cut", "--out", "out", "--field", "mean-field", "-q"),
+        inputs=(*CLIP, "jobs/cut:cut"),
+    ),
+    "flow": Job(
+        arguments=("flow", "clip.mp4", "--out", "out", "--estimator", "dis+flow-lite", "-q"),
+        inputs=CLIP,
+    ),
+    "edges": Job(
+        arguments=("edges", "clip.mp4", "--out", "out", "--size", "32", "--motion", "-q"),
+        inputs=CLIP,
+    ),
+    "propose": Job(arguments=("propose", "clip.mp4", "--out", "out", "-q"), inputs=CLIP),
+    "detect": Job(arguments=("detect", "clip.mp4", "--out", "out", "-q"), inputs=CLIP),
+    "train": Job(work=_train, inputs=("training:data",)),
+    "benchmark": Job(
+        arguments=(
+            *("benchmark", "davis2017", "--root", "davis2017", "--out", "out", "--quiet"),
+            *("--size", "32", "--enlarge", "never"),
+        ),
+        inputs=("davis2017:davis2017",),
+    ),
+}
+"""Jobs by name."""
+
+
+@dataclass(frozen=True)
+class Series:
+    """What became of a job that was killed."""
+
+    seed: int
+    job: str
+    kills: int
+    fault: str | None
+    seconds: float
+
+
+class KillCampaign:
+    """Material, the undisturbed result of every job, and how long it took."""
+
+    def __init__(self, folder: Path, jobs: Mapping[str, Job] = JOBS) -> None:
+        from tests.training.tiny import write_data
+
+        self.folder, self.jobs = folder, jobs
+        self.material = Material(folder / "material")
+        self.material.write()
+        write_data(self.material.root / "training")
+        warm_up(self.material.finished_jobs())
+        self.whole: dict[str, Content] = {}
+        self.start: dict[str, Content] = {}
+        self.seconds: dict[str, float] = {}
+        for name in jobs:
+            self._run_undisturbed(name)
+
+    def _run_undisturbed(self, name: str) -> None:
+        results = []
+        for attempt in ("first", "second"):
+            folder = self._prepare(name, f"{name}-{attempt}")
+            self.start[name] = _results(folder / "out")
+            outcome = self._finish(name, folder)
+            if outcome.status != 0:
+                raise RuntimeError(f"{name}: status {outcome.status}: {outcome.errors}")
+            results.append(_results(folder / "out"))
+            self.seconds[name] = outcome.seconds
+            shutil.rmtree(folder)
+        if results[0] != results[1]:
+            raise RuntimeError(f"two undisturbed runs of {name} differ: {_difference(*results)}")
+        self.whole[name] = results[0]
+
+    def _prepare(self, name: str, folder_name: str) -> Path:
+        folder = self.folder / folder_name
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        job = self.jobs[name]
+        for given in job.inputs:
+            source, _, target = given.partition(":")
+            path = self.material.root / source
+            copy = shutil.copytree if path.is_dir() else shutil.copy
+            copy(path, folder / target)
+        if job.begins_with is not None:
+            shutil.copytree(self.material.root / "jobs" / job.begins_with, folder / "out")
+        return folder
+
+    def _finish(self, name: str, folder: Path, kill_after: float | None = None) -> Outcome:
+        job = self.jobs[name]
+
+        def work() -> int:
+            return run_command(job.arguments) if job.work is None else job.work(folder)
+
+        return fork(work, folder, seconds=job.seconds, kill_after=kill_after)
+
+    def run(self, seed: int) -> Series:
+        """One series of kills."""
+        rng = np.random.default_rng([15, seed])
+        name = list(self.jobs)[seed % len(self.jobs)]
+        # States are stored after every frame, or only after the first one, as in a short job.
+        snapshots.LEAST_SECONDS = float(rng.choice([0.0, 5.0]))
+        snapshots.MOST_COST = 1e9 if snapshots.LEAST_SECONDS == 0 else 1 / 30
+        began = time.perf_counter()
+        folder = self._prepare(name, f"series-{seed}")
+        inputs, kills, fault = _inputs(folder), 0, None
+        there = set(self.start[name])
+        for _ in range(int(rng.integers(1, 4))):
+            moment = float(rng.uniform(0, 1.1)) * self.seconds[name]
+            outcome = self._finish(name, folder, kill_after=moment)
+            if not outcome.signal:
+                break  # it was faster than last time
+            kills += 1
+            now = _results(folder / "out")
+            fault = fault or self._lost(name, there, now)
+            there = set(now)
+        outcome = self._finish(name, folder)
+        self.seconds[name] += 0.3 * (
+            min(outcome.seconds, 2 * self.seconds[name]) - self.seconds[name]
+        )
+        if fault is None and outcome.status != 0:
+            fault = f"status {outcome.status}: {(outcome.errors.splitlines() or [''])[-1]}"
+        if fault is None:
+            fault = _difference(self.whole[name], _results(folder / "out"))
+        if fault is None and _inputs(folder) != inputs:
+            fault = "an input was changed"
+        left = [path.name for path in folder.rglob("*.part")]
+        if fault is None and left:
+            fault = f"{left[0]} was left"
+        return Series(seed, name, kills, fault, round(time.perf_counter() - began, 3))
+
+    def clear(self, seed: int) -> None:
+        """Delete the folder of a series."""
+        shutil.rmtree(self.folder / f"series-{seed}", ignore_errors=True)
+
+    def _lost(self, name: str, there: set[str], now: Content) -> str | None:
+        """What a kill spoiled: a result that is neither whole nor absent, or one that is gone."""
+        if "--overwrite" not in self.jobs[name].arguments:
+            for relative in sorted(there - set(now)):
+                return f"after a kill, {relative} is gone"
+        for relative, content in now.items():
+            is_growing = relative.endswith(".csv")  # a line a step
+            sound = (self.whole[name].get(relative), self.start[name].get(relative))
+            if not is_growing and content not in sound:
+                return f"after a kill, {relative} is neither whole nor absent"
+        return None
+
+
+def _results(out: Path) -> Content:
+    """Content of a job's results: what depends on the time or the folder's history is left out."""
+    found: dict[str, object] = {}
+    for path in sorted(out.rglob("*")):
+        relative = path.relative_to(out)
+        is_private = relative.parts[0] in (".rotomask", "tensorboard") or path.name in RECORDS
+        if path.is_dir() or is_private or path.name.endswith((".part", "checkpoint.pt")):
+            continue
+        if path.name == "losses.csv":  # with seconds in its later columns
+            found[str(relative)] = [line.split(",")[:3] for line in path.read_text().splitlines()]
+        else:
+            found[str(relative)] = content_digest(path)
+    return found
+
+
+def _inputs(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): content_digest(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.relative_to(folder).parts[0] not in ("out", ".stdout", ".stderr")
+    }
+
+
+def _difference(whole: Content, torn: Content) -> str | None:
+    for relative in sorted({*whole, *torn}):
+        if relative not in torn:
+            return f"{relative} is missing"
+        if relative not in whole:
+            return f"{relative} is one too many"
+        if whole[relative] != torn[relative]:
+            return f"{relative} differs from that of a job that was not stopped"
+    return None
+
+
+def table(series: list[Series]) -> str:
+    """Kills by job, as a Markdown table."""
+    rows = ["| job | series | kills | wrong | s a series |", "|---|---:|---:|---:|---:|"]
+    for name in [*JOBS, "all"]:
+        mine = [s for s in series if name in (s.job, "all")]
+        if mine:
+            wrong = sum(s.fault is not None for s in mine)
+            mean = sum(s.seconds for s in mine) / len(mine)
+            rows.append(
+                f"| {name} | {len(mine)} | {sum(s.kills for s in mine)} | {wrong} | {mean:.2f} |"
+            )
+    return "\n".join(rows)
+
+
+def main() -> int:
+    """Run series until there were so many kills; status 1 if one is wrong."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("count", nargs="?", type=int, default=1, help="kills in all")
+    parser.add_argument("--seed", type=int, help="run only the series of this seed")
+    parser.add_argument("--log", type=Path, help="one line of JSON a series; what is there is done")
+    parser.add_argument("--keep", type=Path, help="keep the folders of wrong series here")
+    parser.add_argument("--seconds", type=float, default=1e9, help="stop after so long")
+    options = parser.parse_args()
+    series: list[Series] = []
+    if options.log is not None and options.log.exists():
+        series = [Series(**json.loads(line)) for line in options.log.read_text().splitlines()]
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="kill-") as scratch:
+        campaign = KillCampaign(options.keep or Path(scratch))
+        seed = (
+            options.seed
+            if options.seed is not None
+            else 1 + max((s.seed for s in series), default=-1)
+        )
+        while time.monotonic() - began < options.seconds:
+            if options.seed is None and sum(s.kills for s in series) >= options.count:
+                break
+            one = campaign.run(seed)
+            series.append(one)
+            if options.log is not None:
+                with options.log.open("a") as file:
+                    file.write(json.dumps(vars(one)) + "\n")
+            if one.fault is not None:
+                print(f"{one.job} {seed}: {one.fault}", flush=True)
+            if options.keep is None or one.fault is None:
+                campaign.clear(seed)
+            if options.seed is not None:
+                break
+            seed += 1
+    print(table(series))
+    return int(any(s.fault is not None for s in series))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -59,14 +59,20 @@ class Snapshots:
             return None
         try:
             restore(segmenter, stored.get("state"))
-            self.meter = from_plain(stored["meter"]) if "meter" in stored else None
+            meter = stored.get("meter")
+            self.meter = None if meter is None else from_plain(meter)
         except StateError:
             return None
         if self.frames.reverse:
             return Pass(self.frames.start, index, reverse=True)
         return Pass(index + 1, self.frames.stop)
 
-    def save(self, segmenter: Segmenter, followed: FollowedFrame, meter: ConfidenceMeter) -> None:
+    def save(
+        self,
+        segmenter: Segmenter,
+        followed: FollowedFrame,
+        meter: ConfidenceMeter | None = None,
+    ) -> None:
         """Store the state after a frame, if the last one is some time ago or the pass is over.
 
         Where there is no space for it, no more states are stored: a resumed cut then segments all
@@ -76,7 +82,8 @@ class Snapshots:
         if followed.origin == "empty" or not self._is_possible or not (now >= self._due or is_last):
             return
         try:
-            state, measured = state_of(segmenter), plain_of(meter)
+            state = state_of(segmenter)
+            measured = None if meter is None else plain_of(meter)
         except StateError:
             self._is_possible = False
             return

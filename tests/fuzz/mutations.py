@@ -70,8 +70,8 @@ def _damage_once(data: bytes, rng: Random) -> bytes:
         return data[:at] + b"\xff" * min(length, 8) + data[at + min(length, 8) :]
     if kind == 7:  # a 32-bit number becomes a large or small one
         value = int(rng.choice([0, 1, 0x7FFFFFFF, 0xFFFFFFFF, 0xFFFF, 60000]))
-        order = "big" if rng.random() < 0.5 else "little"
-        return data[:at] + value.to_bytes(4, order) + data[at + 4 :]
+        big, little = value.to_bytes(4, "big"), value.to_bytes(4, "little")
+        return data[:at] + (big if rng.random() < 0.5 else little) + data[at + 4 :]
     return data[:at] + bytes([data[at] ^ 1 << int(rng.integers(8))]) + data[at + 1 :]
 
 

@@ -83,7 +83,7 @@ def test_overwrite_leaves_no_output_of_the_job_before(clip, mask, tmp_path):
     _cut(clip, mask, tmp_path / "out", formats=("overlay", "rgba", "coco"))
     _cut(clip, mask, tmp_path / "out", overwrite=True, stop=2, formats=())
     left = {p for p in _files(tmp_path / "out") if not p.startswith(".rotomask")}
-    assert left == {"job.json", "masks/00000.png", "masks/00001.png"}
+    assert left == {"job.json", "confidence.csv", "masks/00000.png", "masks/00001.png"}
 
 
 @pytest.mark.parametrize("overwrite", [False, True])

@@ -275,6 +275,7 @@ def _follow_pass(
         recorder.record(followed, segmenter.object_ids)
         work.count([followed.index], segmented=int(is_new))
         snapshots.save(segmenter, followed, recorder.meter)
+        del followed  # before the next frame is segmented: it may hold much memory
 
 
 def _cut_unmarked(

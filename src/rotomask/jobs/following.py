@@ -80,6 +80,7 @@ def follow_pass(
             alpha = None if probabilities is None else 1 - probabilities[0]
             store.write(followed.index, followed.labels, alpha)
         yield followed
+        del followed  # before the next: probabilities of hundreds of objects take 500 MB
 
 
 def write_discovery(discovery: Discovery, store: MaskStore, start: int = 0) -> Iterator[int]:

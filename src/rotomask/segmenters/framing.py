@@ -65,12 +65,13 @@ class Framing:
         """
         height, width = self.working_size
         left, _, top, _ = self.padding
-        inner = probabilities[:, top : top + height, left : left + width]
+        inner = probabilities[:, top : top + height, left : left + width].float()
         if self.size != self.working_size:
             inner = F.interpolate(inner[None], self.size, mode="bilinear", align_corners=False)[0]
-        # Without a resize, float() and cpu() return the tensor itself, and numpy() its memory.
-        output = inner.float().cpu().numpy()
-        return output.copy() if copy and self.size == self.working_size else output
+        # Where nothing changed it, float() and cpu() return the tensor itself, numpy() its memory.
+        output = inner.cpu().numpy()
+        is_shared = inner.untyped_storage().data_ptr() == probabilities.untyped_storage().data_ptr()
+        return output.copy() if copy and is_shared else output
 
 
 def ids_in(mask: Mask) -> tuple[int, ...]:

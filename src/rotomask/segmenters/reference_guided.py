@@ -173,7 +173,7 @@ class ReferenceGuidedSegmenter(NetworkSegmenter[ReferenceGuidedNetwork, Referenc
         """Masks O×H×W, with their union as one more row if the background needs it: R×H×W."""
         if len(masks) == 1 or self.config.background == "product":
             return masks
-        return torch.cat([masks, masks.sum(0, keepdim=True).clamp(0, 1)])
+        return _joined([masks, masks.sum(0, keepdim=True).clamp(0, 1)])
 
     def _reference(self, image: Tensor, rows: Tensor, scale: float) -> Tensor:
         """Features of the reference stream at a scale, R×C×h×w."""
@@ -185,7 +185,7 @@ class ReferenceGuidedSegmenter(NetworkSegmenter[ReferenceGuidedNetwork, Referenc
             masks = _resize(chunk.float()[:, None], size)[:, 0]
             coarsest = self.network.encode(image, masks).coarsest
             features.append(_compact(coarsest, len(rows)))
-        return torch.cat(features)
+        return _joined(features)
 
     def _segment(self, image: Tensor) -> Tensor:
         """Probabilities O+1×H×W at padded processing size."""
@@ -266,7 +266,7 @@ class ReferenceGuidedSegmenter(NetworkSegmenter[ReferenceGuidedNetwork, Referenc
                 states.append(_compact(matched, len(masks)))
             yield target, matched
         if states:
-            stored.states = torch.cat(states)
+            stored.states = _joined(states)
 
     def _scaled_size(self, scale: float) -> tuple[int, int]:
         """Padded processing size at a scale: multiples of the stride, rounded up."""
@@ -285,6 +285,16 @@ def _compact(kept: Tensor, rows: int | None = None) -> Tensor:
     """
     has_many = (len(kept) if rows is None else rows) > MANY_OBJECTS
     return kept.half() if has_many and kept.dtype == torch.float32 else kept
+
+
+def _joined(parts: Sequence[Tensor]) -> Tensor:
+    """Rows of several tensors as one; `torch.cat` takes no float16 where bfloat16 is computed."""
+    joined = parts[0].new_empty((sum(map(len, parts)), *parts[0].shape[1:]))
+    start = 0
+    for part in parts:
+        joined[start : start + len(part)] = part
+        start += len(part)
+    return joined
 
 
 def _resize(x: Tensor, size: tuple[int, int]) -> Tensor:

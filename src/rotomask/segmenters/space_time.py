@@ -98,10 +98,8 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
         with self.runtime.inference():
             image, features = self._next(frame)
             probabilities = self._segment(features, self._ids)
-            masks = _compact(probabilities[1:], self._ids)
-            self._last = _LastFrame(image, masks, features)
-            is_shared = masks.dtype == probabilities.dtype
-            return self._framing.output(probabilities, copy=is_shared)
+            self._last = _LastFrame(image, _compact(probabilities[1:], self._ids), features)
+            return self._framing.output(probabilities)
 
     def _add(self, frame: Frame, mask: Mask, given: tuple[int, ...]) -> Probabilities:
         """As `add`; the given objects are not segmented, but put into memory at once."""
@@ -115,7 +113,7 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
             masks = torch.zeros((len(self._ids), *image.shape[2:]), device=image.device)
             if others:
                 probabilities = self._segment(features, others)
-                masks[[self._ids.index(k) for k in others]] = probabilities[1:]
+                masks[[self._ids.index(k) for k in others]] = probabilities[1:].float()
                 rows = [0, *(1 + self._ids.index(k) for k in others)]
                 full[rows] = self._framing.output(probabilities)
             else:
@@ -211,14 +209,15 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
             )
             guidance = self._last.masks[[self._ids.index(k) for k in chunk]].float()
             readout = readout.unflatten(-1, key.shape[-2:])  # O×Cv×hw -> O×Cv×h×w
-            single = torch.sigmoid(self.network.decode(readout, features, guidance))  # O×H×W
+            logits = self.network.decode(readout, features, guidance)  # O×H×W
             if len(ids) <= OBJECTS_AT_ONCE:
-                return aggregate(single, self.config.aggregation)
+                return aggregate(torch.sigmoid(logits), self.config.aggregation)
             if joint is None:
-                joint = single.new_empty((1 + len(ids), *single.shape[1:]), dtype=torch.float32)
-            joint[1 + start : 1 + start + len(chunk)] = single
+                # Logits, not probabilities: near 1 float16 has steps of 0.0005.
+                joint = logits.new_empty((1 + len(ids), *logits.shape[1:]), dtype=torch.float16)
+            joint[1 + start : 1 + start + len(chunk)] = logits
         assert joint is not None  # there is an object
-        return aggregate_in_bands(joint, self.config.aggregation)
+        return aggregate_in_bands(joint, self.config.aggregation, of_logits=True)
 
 
 def _compact(tensor: Tensor, object_ids: tuple[int, ...]) -> Tensor:

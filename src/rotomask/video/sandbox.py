@@ -151,6 +151,8 @@ class SandboxedVideo(Video):
                 return
             if kind == "error":
                 raise VideoError(str(head["message"]))
+            if kind == "limit":
+                raise self._broken("there was not enough memory")
             if kind == "truncated":
                 raise TruncatedVideoError(str(head["message"]), int(head["frames_read"]))
             if kind == "frame":

@@ -86,7 +86,11 @@ def main() -> None:
     except TruncatedVideoError as error:
         send({"kind": "truncated", "message": str(error), "frames_read": error.frames_read})
     except RotomaskError as error:
-        send({"kind": "error", "message": str(error)})
+        # FFmpeg, Pillow and OpenCV report a lack of memory as their own errors.
+        is_limit = any(word in str(error) for word in ("allocate memory", "Insufficient memory"))
+        send({"kind": "limit" if is_limit else "error", "message": str(error)})
+    except MemoryError as error:
+        send({"kind": "limit", "message": str(error)})
     except (BrokenPipeError, KeyboardInterrupt):  # nobody reads any more
         os._exit(1)
 

@@ -65,15 +65,17 @@ def aggregate_in_bands(
     method: Aggregation = "soft",
     *,
     background: Tensor | None = None,
+    of_logits: bool = False,
     rows: int = 64,
 ) -> Tensor:
     """As `aggregate`, in place: merging takes six times the memory of what is merged.
 
     Args:
-        joint: O+1×H×W, float32; rows 1.. are the objects' own probabilities, 0 to 1. It is
-            overwritten by the result.
+        joint: O+1×H×W, float32 or float16; rows 1.. are the objects' own probabilities, 0 to 1. It
+            is overwritten by the result.
         method: The way of merging.
         background: The background's probability, 1×H×W; see `aggregate`.
+        of_logits: Rows 1.. are logits of the probabilities.
         rows: Rows of the frame that are merged at once.
 
     Returns:
@@ -82,5 +84,6 @@ def aggregate_in_bands(
     for top in range(0, joint.shape[1], rows):
         band = joint[:, top : top + rows]
         own = None if background is None else background[:, top : top + rows]
-        band.copy_(aggregate(band[1:], method, background=own))
+        objects = torch.sigmoid(band[1:].float()) if of_logits else band[1:]
+        band.copy_(aggregate(objects, method, background=own))
     return joint

@@ -424,7 +424,7 @@ def _(desk: Desk) -> None:
 @point("B.5 train --resume without a checkpoint")
 def _(desk: Desk) -> None:
     shutil.copytree(desk.material.root / "stills", desk.folder / "stills")
-    words = ["train", "edges-lite", "--data", "stills=stills", "--out", "out", "--resume"]
+    words = ["train", "embedding", "--data", "stills=stills", "--out", "out", "--resume"]
     desk.refused(*words, "--workers", "0", match="no run to resume")
 
 

@@ -429,3 +429,16 @@ def test_real_masks():
     frames, _ = davis_sequence("dog")
     with pytest.raises(MaskError, match="cannot be a mask"):
         read_mask(frames / "00000.jpg")
+
+
+@pytest.mark.parametrize("orientation", [3, 6, 8])
+def test_a_tiff_is_read_as_its_orientation_has_it(tmp_path, orientation):
+    """Pillow scrambles an uncompressed one with a quarter turn."""
+    drawn = np.zeros((32, 48), np.uint8)
+    drawn[:5, :9] = 255
+    turns = {3: 2, 6: 1, 8: 3}[orientation]  # by which the stored pixels are turned back
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored = np.ascontiguousarray(np.rot90(drawn, turns))
+    Image.fromarray(stored).save(tmp_path / "mask.tif", exif=exif)
+    np.testing.assert_array_equal(read_mask(tmp_path / "mask.tif").labels, drawn > 0)

@@ -1,7 +1,9 @@
-"""Count of the pictures in an image file."""
+"""The pictures in an image file: how many, and which way up."""
 
-from PIL import Image
+from PIL import Image, ImageOps
 
+_ORIENTATION = 274
+"""The EXIF tag Orientation; values above 4 swap width and height."""
 _THUMBNAIL = 254
 """The TIFF tag NewSubfileType, whose lowest bit marks a page as a smaller copy of another."""
 
@@ -23,3 +25,14 @@ def page_count(image: Image.Image) -> int:
         pages += not int(image.tag_v2.get(_THUMBNAIL, 0)) & 1  # type: ignore[attr-defined]
     image.seek(0)
     return max(1, pages)
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """The image as its EXIF orientation has it; `image` is loaded.
+
+    Pillow maps an uncompressed TIFF into memory by its size after a quarter turn, which scrambles
+    the pixels; here such a file is read instead.
+    """
+    if image.format == "TIFF" and image.getexif().get(_ORIENTATION, 1) > 4:
+        image.filename = ""  # type: ignore[attr-defined]  # only a named file is mapped
+    return ImageOps.exif_transpose(image)

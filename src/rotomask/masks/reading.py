@@ -7,14 +7,14 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from rotomask.errors import MaskError
 from rotomask.files import access_fault, natural_key, trailing_number
 from rotomask.masks.colours import Colour
 from rotomask.masks.interpret import MaskKind, interpret
 from rotomask.masks.labels import has_aspect, object_ids, scale_labels
-from rotomask.masks.pages import page_count
+from rotomask.masks.pages import page_count, upright
 from rotomask.masks.writing import IMAGE_ERRORS, LARGEST_ID
 
 __all__ = ["LabelMask", "MaskKind", "read_grey", "read_mask"]
@@ -104,7 +104,7 @@ def read_grey(path: str | Path) -> npt.NDArray[np.uint8]:
     """
     try:
         with Image.open(path) as image:
-            return np.asarray(ImageOps.exif_transpose(image).convert("L"))
+            return np.asarray(upright(image).convert("L"))
     except FileNotFoundError as error:
         raise MaskError(f"{path} does not exist") from error
     except IMAGE_ERRORS as error:
@@ -132,7 +132,7 @@ def _read_file(
         with Image.open(path) as opened:
             lossy = opened.format in ("JPEG", "JPEG2000") or _is_lossy_webp(opened)
             _check_single(opened)
-            image = ImageOps.exif_transpose(opened)
+            image = upright(opened)
             image_size = image.height, image.width
             fits = size is None or has_aspect(image_size, size)
             mask = interpret(image, lossy, colours) if fits else None

@@ -5,10 +5,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image
 
 from rotomask.errors import VideoError
-from rotomask.masks.pages import page_count
+from rotomask.masks.pages import page_count, upright
 
 IMAGE_SUFFIXES = (
     *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".bmp", ".dib"),
@@ -37,7 +37,7 @@ def read_image(path: Path) -> tuple[Pixels, Pixels | None]:
                     f"{path} has {count} frames or pages, and would be read as one; convert it to "
                     "a video or a folder of images, e.g. with ImageMagick: magick FILE %05d.png"
                 )
-            return _from_pillow(ImageOps.exif_transpose(opened))
+            return _from_pillow(upright(opened))
     except FileNotFoundError as error:
         raise VideoError(f"{path} does not exist") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:

@@ -80,7 +80,7 @@ def overlay(
         # In bands: blending takes twelve times the memory of the pixels, 300 MB for 4K.
         for top in range(0, len(crop), _BAND):
             rows = slice(top, top + _BAND)
-            blend: npt.NDArray[np.generic] = crop[rows]
+            blend: npt.NDArray[np.uint8 | np.float32] = crop[rows]
             if width > 0:
                 # From the outside in: a thin dark halo, so that the outline shows on any
                 # background; the opaque outline; the tint.

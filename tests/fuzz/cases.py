@@ -61,6 +61,7 @@ def video(rng: Random, material: Material, folder: Path) -> Case:
 
 def _on_video(rng: Random, material: Material, folder: Path, clip: Path) -> Case:
     command = _pick(rng, ["cut"] * 4 + ["flow", "edges", "detect", "mark"])
+    words: tuple[str, ...]
     (folder / "mask.png").write_bytes(material.bytes("mask.png"))
     out = folder / "out"
     if command == "cut":

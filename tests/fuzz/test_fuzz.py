@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no 
 ROOT = Path(__file__).parents[2]
 
 
-def _run(module: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+def _run(module: str, *arguments: str | int | Path) -> subprocess.CompletedProcess[str]:
     """A campaign in a process of its own, which forks and has no threads of pytest's."""
     return subprocess.run(
         [sys.executable, "-m", f"tests.fuzz.{module}", *map(str, arguments)],

@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 
 from rotomask.cli.command import Command, grouped
 from rotomask.cli.names import DESCRIPTIONS
-from rotomask.cli.options import CutFolder, CutVideo, Messages
+from rotomask.cli.options import CutFolder, CutVideo, Messages, output_path
 from rotomask.cli.terminal import job, print_outputs
 from rotomask.errors import OptionError
 
@@ -33,6 +33,7 @@ class Pictures:
             "--out",
             "-o",
             metavar="FILE",
+            parser=output_path,
             help="File to write: .mp4, .webm, .mov, .gif, .webp; without an ending a folder of PNG "
             "files, which resumes.  [default: named after VIDEO]",
         ),

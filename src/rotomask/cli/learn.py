@@ -8,7 +8,7 @@ import typer
 
 from rotomask.cli.command import grouped
 from rotomask.cli.extras import require
-from rotomask.cli.options import Messages, Overwrite, read_folders, read_names
+from rotomask.cli.options import Messages, Overwrite, output_path, read_folders, read_names
 from rotomask.cli.terminal import job, print_outputs, resumable
 from rotomask.errors import OptionError
 
@@ -66,7 +66,10 @@ def train(
             "masks: stills, duts (folders) or coco (a .json). Videos with masks: videos, davis.",
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder of the run.")],
+    out: Annotated[
+        Path,
+        typer.Option("--out", "-o", metavar="DIR", parser=output_path, help="Folder of the run."),
+    ],
     runtime: TrainingRuntime,
     messages: Messages,
     resume: Annotated[
@@ -128,7 +131,13 @@ def average(
         list[Path], typer.Argument(metavar="FILE...", help="Checkpoints of one run, two or more.")
     ],
     out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="FILE", help="The .safetensors file to write.")
+        Path,
+        typer.Option(
+            *("--out", "-o"),
+            metavar="FILE",
+            parser=output_path,
+            help="The .safetensors file to write.",
+        ),
     ],
 ) -> None:
     """Average the weights of several checkpoints.

@@ -15,6 +15,7 @@ from rotomask.cli.options import (
     Refining,
     Reports,
     Runtime,
+    output_path,
 )
 from rotomask.cli.terminal import job, nothing_written, print_evaluation, print_outputs, resumable
 
@@ -28,7 +29,12 @@ class Run:
 
     out: Annotated[
         Path,
-        typer.Option("--out", "-o", metavar="DIR", help="Output folder for masks and run.json."),
+        typer.Option(
+            *("--out", "-o"),
+            metavar="DIR",
+            parser=output_path,
+            help="Output folder for masks and run.json.",
+        ),
     ]
     overwrite: Overwrite = False
     with_masks: Annotated[

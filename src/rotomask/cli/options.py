@@ -27,10 +27,25 @@ Weights = Annotated[
 ]
 
 
+def output_path(text: str) -> Path:
+    """The path of an output; an empty one would be the working folder.
+
+    Raises:
+        typer.BadParameter: If it is empty.
+    """
+    if not text:
+        raise typer.BadParameter("the name is empty")
+    return Path(text)
+
+
 def out_option(metavar: str, what: str) -> Any:
     """The option ``--out`` of a command that names its output after the video by default."""
     return typer.Option(
-        "--out", "-o", metavar=metavar, help=f"{what}.  [default: named after VIDEO]"
+        "--out",
+        "-o",
+        metavar=metavar,
+        parser=output_path,
+        help=f"{what}.  [default: named after VIDEO]",
     )
 
 
@@ -292,8 +307,19 @@ class BenchmarkData:
 
     @property
     def sequence_names(self) -> tuple[str, ...] | None:
-        """Names of the selected sequences; None: all."""
-        return None if self.sequences is None else read_list(self.sequences)
+        """Names of the selected sequences; None: all.
+
+        Raises:
+            OptionError: If there are only commas.
+        """
+        if self.sequences is None:
+            return None
+        names = read_list(self.sequences)
+        if not names:
+            raise OptionError(
+                f"--sequences takes names, such as blackswan,dog, got {self.sequences!r}"
+            )
+        return names
 
 
 @dataclass(frozen=True, kw_only=True)

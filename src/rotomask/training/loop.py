@@ -166,22 +166,33 @@ class Run:
         """Go on from the checkpoint in the run's folder.
 
         Raises:
-            OutputError: If it was made with another number of processes, which would see other
-                batches.
+            OutputError: If it is damaged, or was made with another number of processes, which would
+                see other batches.
         """
         path = self.folder / "checkpoint.pt"
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        if state["processes"] != self.fabric.world_size:
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            processes = int(state["processes"])
+        except Exception as error:  # torch raises anything for a damaged file
+            raise _damaged(path) from error
+        if processes != self.fabric.world_size:
             raise OutputError(
-                f"{path} was made with {state['processes']} processes, not "
-                f"{self.fabric.world_size}; resume with --devices {state['processes']}"
+                f"{path} was made with {processes} processes, not {self.fabric.world_size}; resume "
+                f"with --devices {processes}"
             )
+        try:
+            self._restore(state)
+        except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            raise _damaged(path) from error
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        """Take over what `save` stored."""
         self.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
         for name, value in state["average"].items():
             self.average[name].copy_(value)
         self.task.load_state(state["task"])
-        self.step, self.best = state["step"], state["best"]
+        self.step, self.best = int(state["step"]), dict(state["best"])
         torch.set_rng_state(state["random"])
         self._core_seconds_before = state.get("core_seconds", 0.0) - _core_seconds()
 
@@ -437,11 +448,17 @@ def _open_csv(path: Path, header: list[str], last_step: int) -> Any:
     """A CSV file to append to, with its header and no row after a step."""
     rows = []
     if path.is_file():
-        with path.open(newline="") as file:
+        with path.open(newline="", encoding="utf-8", errors="replace") as file:
             rows = [r for r in csv.reader(file) if r and r[0].isdigit() and int(r[0]) <= last_step]
     with complete_or_absent(path) as temporary, temporary.open("w", newline="") as file:
         csv.writer(file).writerows([header, *rows])
     return path.open("a", newline="")
+
+
+def _damaged(path: Path) -> OutputError:
+    return OutputError(
+        f"{path} is damaged, or not of this run; restore it, or --overwrite to start over"
+    )
 
 
 def _core_seconds() -> float:

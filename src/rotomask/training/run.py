@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from rotomask.errors import OutputError
-from rotomask.files import complete_or_absent
+from rotomask.files import complete_or_absent, load_json
 from rotomask.training.loop import Hardware, Progress, fit
 from rotomask.training.recipes import find_recipe
 from rotomask.training.task import Data, Recipe
@@ -85,7 +85,13 @@ def _claim(folder: Path, recipe: Recipe, *, resume: bool) -> None:
     if file.is_file():
         if not resume:
             raise OutputError(f"{folder} holds a run; --resume it, or use another --out")
-        if json.loads(file.read_text()) != json.loads(text):
+        try:
+            there = load_json(file)
+        except (OSError, ValueError) as error:
+            raise OutputError(
+                f"{file} is damaged; restore it, or --overwrite to start over"
+            ) from error
+        if there != json.loads(text):
             raise OutputError(f"{folder} holds a run of another recipe; use another --out")
     folder.mkdir(parents=True, exist_ok=True)
     with complete_or_absent(file) as temporary:

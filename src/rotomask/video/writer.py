@@ -251,4 +251,4 @@ def _fill_padding(frame: av.VideoFrame) -> None:
     for index, plane in enumerate(frame.planes):
         parts = [part for part in frame.format.components if part.plane == index]
         used = plane.width * sum((part.bits + 7) // 8 for part in parts)
-        np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[:, used:] = 0
+        np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[:, used:] = 0

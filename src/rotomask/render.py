@@ -210,7 +210,8 @@ def cutout(image: Pixels, alpha: Pixels, *, despill: bool = False) -> Pixels:
     inside, opacity, colours = image[box], alpha[box], result[box]
     own = None
     if despill:
-        own = foreground_colours(inside, opacity.astype(np.float32) / 255)
+        soft = np.asarray(opacity, np.float32) / np.float32(255)
+        own = foreground_colours(inside, soft)
     for top in range(0, len(inside), _BAND):  # floats of a 4K frame take 600 MB
         first, bottom = max(0, top - reach), min(len(inside), top + _BAND)
         rows = slice(first, bottom + reach)

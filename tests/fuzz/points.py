@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -642,7 +643,7 @@ def _(desk: Desk) -> None:
     ]
     for name, content in cases:
         (desk.folder / "out" / name).write_bytes(content)
-        desk.call(lambda name=name: _in_two(train, name))
+        desk.call(partial(_in_two, train, name))
         (desk.folder / "out" / name).write_bytes(whole[name])
 
 

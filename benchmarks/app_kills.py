@@ -35,8 +35,9 @@ from tests.app.serving import Server
 
 DEMO = Path(str(resources.files("rotomask") / "assets" / "demo" / "clip.mp4"))
 FRAMES = 30
-PART_BYTES = 64 << 10
-TARGETS = ("server", "worker", "marker", "all")
+PART_BYTES, PART_SECONDS = 16 << 10, 0.15
+"""A slow line, so that uploads are interrupted, too."""
+TARGETS = ("server", "server", "worker", "marker", "all")
 JOBS = ["cut", "cut", "export", "import"]
 T = TypeVar("T")
 
@@ -151,6 +152,7 @@ class Client:
                 status, _ = self.server.ask("PATCH", path, part, Upload_Offset=str(offset))
                 if status == 204:
                     offset += len(part)
+                    time.sleep(PART_SECONDS)
                     continue
             except OSError:
                 pass

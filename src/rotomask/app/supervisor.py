@@ -11,11 +11,13 @@ from typing import Any
 from rotomask.app.children import Child, ChildEndedError, Message
 from rotomask.app.database import Database
 from rotomask.app.document import Document, FrameRow, document_of_plan
-from rotomask.app.events import Events
+from rotomask.app.events import Event, Events
 from rotomask.app.jobs_queue import Jobs
 from rotomask.app.projects import Projects
 from rotomask.app.settings import AppSettings
 
+DISK_SECONDS, DISK_STEP_BYTES = 10.0, 64 << 20
+"""How often the free space is looked at, and by how much it changes to be told."""
 SILENT_SECONDS = 60.0
 """The worker is ended after so long without a heartbeat."""
 STOP_SECONDS = 20.0
@@ -66,6 +68,7 @@ class Supervisor:
         self._held = 0
         self._closed = False
         self._is_ready, self._failed_starts = False, 0
+        self._disk: tuple[float, int] = (-DISK_SECONDS, 0)
         self._thread = threading.Thread(target=self._loop, name="supervisor", daemon=True)
 
     def start(self) -> None:
@@ -112,12 +115,30 @@ class Supervisor:
     def _loop(self) -> None:
         while not self._closed:
             try:
+                self._watch_disk()
                 self._look()
             except Exception:
                 logger.exception("the queue could not be served")
                 time.sleep(1.0)
             self._wake.wait(0.5)
             self._wake.clear()
+
+    def _watch_disk(self) -> None:
+        """Tell the pages how much room there is; without any, pause the running job."""
+        now, (at, told) = time.monotonic(), self._disk
+        if now - at < DISK_SECONDS:
+            return
+        free = shutil.disk_usage(self.settings.data).free - self.settings.limits.free_bytes
+        self._disk = (now, told)
+        if abs(free - told) >= DISK_STEP_BYTES:
+            self._disk = (now, free)
+            self.events.send(Event("disk", {"free_bytes": max(0, free)}))
+        running = self.running
+        if free <= 0 and running is not None:
+            message = "The disk is full; the job is paused. Free some space, then resume it."
+            with self.database.transaction():
+                self.jobs.update(running, state="paused")
+                self.events.add("notice", {"code": "disk-full", "message": message})
 
     def _look(self) -> None:
         """Start, stop or end what the queue asks for."""

@@ -18,9 +18,9 @@ from rotomask.app.document import Document, document_of_plan
 from rotomask.app.processes.control import Control
 from rotomask.app.processes.mask_store import MaskStore
 from rotomask.app.processes.passes import (
+    Found,
     ProbabilityStore,
     ReferencePass,
-    Stored,
     annotation,
     run_pass,
 )
@@ -155,7 +155,7 @@ class Cut:
         quiet, waiting, may_end = 0, dict(todo), all(map(self._is_carried, todo.values()))
         for task, found in self._run(one, todo):
             del waiting[task.index]
-            other: Stored = {}
+            other = Found()
             if task.from_left and earlier is not None and earlier.has(task.index):
                 other = earlier.read(task.index)
             sides = (other, found) if reverse else (found, other)
@@ -199,18 +199,18 @@ class Cut:
 
     def _run(
         self, one: ReferencePass | None, todo: Mapping[int, Todo]
-    ) -> Iterator[tuple[Todo, Stored]]:
+    ) -> Iterator[tuple[Todo, Found]]:
         """What a pass finds in the frames of the plan; nothing before its first frame."""
         covered = set() if one is None else set(one.frames.indices[1:])
         for index in sorted(set(todo) - covered):
-            yield todo[index], {}
+            yield todo[index], Found()
         if one is None:
             return
         for index, found in run_pass(one, self.folder / "work", self.segmenter, self.control.check):
             if index in todo:
                 yield todo[index], found
 
-    def _finish(self, task: Todo, sides: tuple[Stored, Stored], *, is_final: bool) -> Labels:
+    def _finish(self, task: Todo, sides: tuple[Found, Found], *, is_final: bool) -> Labels:
         """Combine what both sides say of a frame, store the mask and tell the server.
 
         Args:
@@ -228,7 +228,7 @@ class Cut:
         if task.is_key:
             base, labels = self._around_marks(task.index, labels)
         digest, found = self.store.write(labels)
-        confidence = frame_confidence(_rows(mixed)) if mixed else 1.0
+        confidence = self._confidence(task, sides, mixed)
         self.done += is_final
         self.control.say(
             "mask",
@@ -243,7 +243,7 @@ class Cut:
         return labels
 
     def _mixed(
-        self, task: Todo, sides: tuple[Stored, Stored], old: Labels | None
+        self, task: Todo, sides: tuple[Found, Found], old: Labels | None
     ) -> dict[int, Probability]:
         """Probabilities of the objects: each by its own reference frames and their distance."""
         around = self.document.around(task.index)
@@ -264,10 +264,29 @@ class Cut:
                 mixed[k] = weight * left + (1 - weight) * right
         return mixed
 
-    def _side(self, is_cut: bool, found: Stored, k: int, old: Labels | None) -> Probability:
+    def _confidence(
+        self, task: Todo, sides: tuple[Found, Found], mixed: Mapping[int, Probability]
+    ) -> float:
+        """Confidence of the object that is least sure, each by the nearer reference frame's."""
+        around = self.document.around(task.index)
+        values = []
+        for k in self.ids:
+            ways = [
+                (abs(link[0] - task.index), side.confidence[k])
+                for side, chain in zip(sides, around, strict=True)
+                for link in chain
+                if k in link[2] and k in side.confidence
+            ]
+            if ways:
+                values.append(min(ways)[1])
+        if values:
+            return min(values)
+        return frame_confidence(_rows(mixed)) if mixed else 1.0
+
+    def _side(self, is_cut: bool, found: Found, k: int, old: Labels | None) -> Probability:
         """Probability of an object from one side: what the pass found, or the old mask."""
         if is_cut:
-            return found.get(k, np.zeros(self.video.size, np.float32))
+            return found.probabilities.get(k, np.zeros(self.video.size, np.float32))
         if old is None:
             return np.zeros(self.video.size, np.float32)
         return np.asarray(old == k, np.float32)

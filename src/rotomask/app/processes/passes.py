@@ -8,7 +8,7 @@ goes on from a stored state (`jobs.snapshots`) gives the bytes of one that was n
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,13 @@ from PIL.PngImagePlugin import PngInfo
 from rotomask.arrays import Mask
 from rotomask.errors import MaskError
 from rotomask.files import complete_or_absent
-from rotomask.jobs.carrying import Probability
+from rotomask.jobs.carrying import Probability, labels_of
 from rotomask.jobs.folder import JobFolder, JobRequest, claim
 from rotomask.jobs.following import VideoFrames
 from rotomask.jobs.snapshots import Snapshots
 from rotomask.masks.writing import IMAGE_ERRORS
 from rotomask.segmenters.base import Segmenter
+from rotomask.segmenters.confidence import ConfidenceMeter
 from rotomask.segmenters.follow import Annotation, FollowedFrame, Pass, follow
 from rotomask.video import Video
 
@@ -33,8 +34,18 @@ FOLDER = "probabilities"
 ROWS_KEY = "objects"
 """Key of the PNG text that lists the objects, from top to bottom."""
 
-Stored = dict[int, Probability]
-"""Probabilities of the objects in a frame, by label."""
+CONFIDENCE_KEY = "confidence"
+"""Key of the PNG text with the confidence of each object, in the same order."""
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What a pass found in a frame, by object."""
+
+    probabilities: dict[int, Probability] = field(default_factory=dict)
+    """H×W, 0 to 1."""
+    confidence: dict[int, float] = field(default_factory=dict)
+    """How well the mask probably fits, 0 to 1; not of objects that were annotated there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +87,7 @@ class ReferencePass:
 
 def run_pass(
     one: ReferencePass, work: Path, segmenter: Callable[[], Segmenter], check: Callable[[], None]
-) -> Iterator[tuple[int, Stored]]:
+) -> Iterator[tuple[int, Found]]:
     """The frames of a pass after its first, with the probabilities of their objects.
 
     Args:
@@ -109,7 +120,7 @@ def _segmented(
     store: "ProbabilityStore",
     segmenter: Segmenter,
     check: Callable[[], None],
-) -> Iterator[tuple[int, Stored]]:
+) -> Iterator[tuple[int, Found]]:
     """The frames from the first that is missing on; those before it are only followed again."""
     indices = one.frames.indices
     first = next(index for index in indices[1:] if not store.has(index))
@@ -121,14 +132,35 @@ def _segmented(
     images = source.frames(frames.start, frames.stop, reverse=frames.reverse)
     numbered = ((index, image) for image, index in zip(images, frames.indices, strict=False))
     has_begun = False
+    meter = _meter(one, store, frames)
     for followed in follow(segmenter, numbered, one.annotations, started=remaining is not None):
         check()
         has_begun = has_begun or followed.index == first
+        measured = meter.measure(followed, segmenter.object_ids)
         if followed.index != indices[0] and not store.has(followed.index):
-            store.write(followed.index, _quantised(followed, segmenter.object_ids))
+            rows = _quantised(followed, segmenter.object_ids)
+            store.write(followed.index, rows, {k: c.value for k, c in measured.items()})
         snapshots.save(segmenter, followed)
         if has_begun:
             yield followed.index, store.read(followed.index)
+
+
+def _meter(one: ReferencePass, store: "ProbabilityStore", frames: Pass) -> ConfidenceMeter:
+    """A meter as it is before some frames of a pass: it knows the frames before them."""
+    meter, first = ConfidenceMeter(), frames.indices[0]
+    before = [i for i in one.frames.indices if (i > first) == frames.reverse and i != first]
+    for index in before:
+        if index in one.annotations:
+            image = one.video.frame(index).image
+            meter.add_reference(index, image, one.annotations[index].labels, is_last=False)
+    if before:
+        index, image = before[-1], one.video.frame(before[-1]).image
+        if store.has(index):
+            found = store.read(index).probabilities
+            meter.look_back(index, image, labels_of(found, one.video.size))
+        elif index in one.annotations:
+            meter.look_back(index, image, one.annotations[index].labels)
+    return meter
 
 
 def _quantised(followed: FollowedFrame, ids: tuple[int, ...]) -> dict[int, npt.NDArray[np.uint8]]:
@@ -152,16 +184,22 @@ class ProbabilityStore:
         """Whether a frame is there."""
         return self._path(index).exists()
 
-    def write(self, index: int, rows: Mapping[int, npt.NDArray[np.uint8]]) -> None:
+    def write(
+        self,
+        index: int,
+        rows: Mapping[int, npt.NDArray[np.uint8]],
+        confidence: Mapping[int, float],
+    ) -> None:
         """Store a frame; the file is complete or absent."""
         text = PngInfo()
         text.add_text(ROWS_KEY, " ".join(map(str, rows)))
+        text.add_text(CONFIDENCE_KEY, " ".join(f"{confidence.get(k, -1):.4f}" for k in rows))
         image = Image.fromarray(np.concatenate(list(rows.values())))
         with complete_or_absent(self._path(index)) as temporary:
             image.save(temporary, format="PNG", compress_level=1, pnginfo=text)
 
-    def read(self, index: int) -> Stored:
-        """Probabilities of a stored frame, 0 to 1.
+    def read(self, index: int) -> Found:
+        """What is stored of a frame.
 
         Raises:
             MaskError: If the file is damaged.
@@ -169,12 +207,15 @@ class ProbabilityStore:
         try:
             with Image.open(self._path(index)) as image:
                 labels = [int(k) for k in str(image.info[ROWS_KEY]).split()]
+                values = [float(value) for value in str(image.info[CONFIDENCE_KEY]).split()]
                 rows = np.asarray(image).reshape(len(labels), -1, image.width)
         except (*IMAGE_ERRORS, KeyError) as error:
             raise MaskError(f"{self._path(index)} is damaged: {error}") from error
-        return {
-            k: row.astype(np.float32) / np.float32(255) for k, row in zip(labels, rows, strict=True)
-        }
+        scale = np.float32(255)
+        return Found(
+            {k: row.astype(np.float32) / scale for k, row in zip(labels, rows, strict=True)},
+            {k: value for k, value in zip(labels, values, strict=True) if value >= 0},
+        )
 
 
 def annotation(labels: Mask, covers: tuple[int, ...]) -> Annotation:

@@ -33,8 +33,7 @@ def h264(crf: int = 18) -> Encoding:
         codec="libx264",
         pixel_format="yuv420p",
         container="mp4",
-        # Frame threads: with slices, what x264 makes differs from run to run on a busy machine.
-        options={"crf": str(crf), "preset": "fast", "thread_type": "frame"},
+        options={"crf": str(crf), "preset": "fast"},
         # x264 looks 30 frames ahead, which are 900 MB for 4K.
         large_options={"rc-lookahead": "5", "bf": "2"},
         container_options={"movflags": "+faststart"},

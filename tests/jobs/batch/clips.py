@@ -2,16 +2,17 @@
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
 from rotomask.data.training.synthetic import moving_shapes
 from rotomask.masks import write_mask
 
-OPTIONS = {"size": 64, "device": "cpu", "format": "mattes"}
+OPTIONS: dict[str, Any] = {"size": 64, "device": "cpu", "format": "mattes"}
 
 
-def write_clip(folder: Path, seed: int, *, frames: int = 4, at: int = 0) -> dict[str, object]:
+def write_clip(folder: Path, seed: int, *, frames: int = 4, at: int = 0) -> dict[str, Any]:
     """A folder of frames and a mask of one of them; the row of a manifest."""
     video = folder / f"clip{seed}"
     video.mkdir(parents=True)

@@ -7,6 +7,7 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,7 @@ from rotomask.jobs.cut import CutOptions
 
 from .clips import results, write_clip
 
-CUT = {"size": 64, "device": "cpu", "formats": ("mattes",)}
+CUT: dict[str, Any] = {"size": 64, "device": "cpu", "formats": ("mattes",)}
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +49,7 @@ def test_each_video_is_cut_as_cut_does(listed, tmp_path):
         rows, tmp_path / "out", workers=2, on_progress=lambda *told_now: told.append(told_now)
     )
     assert [o.state for o in result.outcomes] == ["finished"] * 3 + ["failed"]
-    assert "bad.mp4" in result.failures[0].error
+    assert "bad.mp4" in (result.failures[0].error or "")
     assert result.failures[0].attempts == 1  # what cannot succeed is not tried again
     for number, row in enumerate(listed):
         name = f"clip{number}"
@@ -86,7 +87,7 @@ def test_receipts_hold_only_for_the_same_inputs_and_results(listed, tmp_path):
     other = replace(item, options=replace(item.options, size=48))
     refused = run(other)
     assert (refused.state, refused.is_passing) == ("failed", False)
-    assert "holds another job" in refused.error
+    assert "holds another job" in (refused.error or "")
     anew = replace(other, options=replace(other.options, overwrite=True))
     assert run(anew).state == "finished"
 
@@ -99,7 +100,7 @@ def test_a_folder_that_is_busy_is_tried_again(listed, tmp_path):
     with exclusive_lock(tmp_path / "a" / ".rotomask" / "lock"):
         outcome = Worker(Store(str(tmp_path), tmp_path)).run(item, lambda *_: None)
     assert (outcome.state, outcome.is_passing) == ("failed", True)
-    assert "another rotomask process" in outcome.error
+    assert "another rotomask process" in (outcome.error or "")
 
 
 def test_two_drivers_do_not_share_a_folder(listed, tmp_path):

@@ -49,7 +49,7 @@ def test_json_lines(tmp_path):
     a, b, c = read_items(path, DEFAULTS)
     assert (a.name, a.video) == ("a b", "s3://bucket/a b.mp4")
     assert a.masks == ((0, str(tmp_path / "first.png")), (7, "s3://bucket/m.png"))
-    assert json.loads(b.prompts) == prompts
+    assert json.loads(b.prompts or "") == prompts
     assert (b.options.model, b.options.size) == ("rgmp-lite", None)
     assert (c.frames, c.options.refinements.boxes, c.marked) == (90, "tracked", "none: found")
 

@@ -15,6 +15,7 @@ ROOMS = (
     ("training",),
     ("catalog",),
     ("evaluation",),
+    ("conversion",),
     ("data",),
     ("unsupervised",),
     ("segmenters",),

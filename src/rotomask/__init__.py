@@ -39,6 +39,7 @@ _HOME = {
     "StabiliseOptions": "rotomask.jobs.stabilise",
     "batch": "rotomask.jobs.batch.driver",
     "benchmark": "rotomask.jobs.benchmark",
+    "convert": "rotomask.jobs.convert",
     "correct": "rotomask.jobs.correct",
     "cut": "rotomask.jobs.cut",
     "detect": "rotomask.jobs.detect",
@@ -86,6 +87,7 @@ __all__ = [
     "__version__",
     "batch",
     "benchmark",
+    "convert",
     "correct",
     "cut",
     "detect",
@@ -123,6 +125,7 @@ if TYPE_CHECKING:
     from rotomask.errors import RotomaskError
     from rotomask.jobs.batch.driver import BatchOptions, batch
     from rotomask.jobs.benchmark import benchmark
+    from rotomask.jobs.convert import convert as convert
     from rotomask.jobs.correct import correct, undo_correction
     from rotomask.jobs.cut import CutOptions, cut
     from rotomask.jobs.detect import detect

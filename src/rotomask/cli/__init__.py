@@ -19,6 +19,7 @@ from rotomask import __version__
 from rotomask.cli import learn, measure, video
 from rotomask.cli.batch import BatchCommand, batch
 from rotomask.cli.command import Command
+from rotomask.cli.convert import convert
 from rotomask.cli.corrections import review
 from rotomask.cli.cut import CutCommand, cut
 from rotomask.cli.effects import effect_app, stabilise
@@ -50,6 +51,7 @@ for function in (
     video.flow,
     video.edges,
     video.export,
+    convert,
     video.refine,
     review,
     stabilise,

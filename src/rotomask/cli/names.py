@@ -68,6 +68,7 @@ def _refinements() -> dict[str, str]:
 
 NAMES: dict[str, Callable[[], tuple[str, ...]]] = {
     "benchmarks": partial(_keys, "evaluation/benchmarks.py", "BENCHMARKS"),
+    "conversions": partial(_keys, "conversion/formats.py", "FORMATS"),
     "detectors": partial(_entries, "detector"),
     "discoverers": partial(_entries, "discoverer"),
     "edge_models": partial(_entries, "edges"),

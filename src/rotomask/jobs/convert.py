@@ -1,0 +1,123 @@
+"""Annotations from one format to another, into a folder of their own."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rotomask.catalog import with_settings
+from rotomask.conversion import FORMATS, Format, LabelledVideo, detect_format
+from rotomask.conversion.labelled_video import Labels
+from rotomask.conversion.reading import ReadOptions
+from rotomask.errors import InputError, OptionError
+from rotomask.files import content_digest
+from rotomask.jobs.folder import JobRequest, claim
+from rotomask.jobs.progress import OnProgress
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvertOptions:
+    """How annotations are read and written."""
+
+    source_format: str | None = None
+    """The input's format, a name of `conversion.FORMATS`; None: recognised."""
+    video: str | None = None
+    """Name of the video, where the input holds several."""
+    size: tuple[int, int] | None = None
+    """Height and width of the frames, px, where the input does not say it."""
+    overwrite: bool = False
+    """Whether to replace another job's output."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvertResult:
+    """What was converted."""
+
+    folder: Path
+    frames: int
+    source_format: str
+    loses: str
+    """What the written format cannot hold; empty: nothing."""
+
+
+def convert(
+    source: str | Path,
+    out: str | Path,
+    to: str,
+    options: ConvertOptions | None = None,
+    *,
+    on_progress: OnProgress | None = None,
+    **changes: object,
+) -> ConvertResult:
+    """Convert the annotations of one video to another format.
+
+    Args:
+        source: A folder of a finished cut, of masks or of another tool's files; or a file.
+        out: Folder to write to; run again to resume.
+        to: A name of `conversion.FORMATS`.
+        options: How; or give its fields as keywords.
+        on_progress: Receives the stage ``convert``.
+        **changes: Fields of `ConvertOptions`.
+
+    Raises:
+        OptionError: If a format is unknown or not recognised, or the input needs a video's name or
+            size.
+        InputError: If the input is missing or damaged.
+        OutputError: If the folder cannot be written, or holds another job.
+    """
+    options = with_settings(options or ConvertOptions(), changes, "convert")
+    path, target = Path(source), _format(to)
+    if not path.exists():
+        raise InputError(f"{path} does not exist")
+    name = options.source_format or detect_format(path)
+    video = _format(name).read(path, ReadOptions(video=options.video, size=options.size))
+    if len(set(video.frame_names)) < len(video):
+        raise InputError(f"{path} has two frames of one name; their files would be the same")
+    settings = {
+        "input": _fingerprint(path),
+        "from": name,
+        "to": to,
+        "video": options.video,
+        "size": None if options.size is None else list(options.size),
+    }
+    request = JobRequest(
+        command="convert", settings=settings, replaced=list(target.outputs(video)), inputs=[path]
+    )
+    with claim(out, request, overwrite=options.overwrite) as folder:
+        target.write(_reporting(video, on_progress), folder.write)
+    return ConvertResult(
+        folder=Path(out), frames=len(video), source_format=name, loses=target.loses
+    )
+
+
+def _format(name: str) -> Format:
+    if name not in FORMATS:
+        raise OptionError(f"there is no format {name!r}; there are {', '.join(FORMATS)}")
+    return FORMATS[name]
+
+
+def _reporting(video: LabelledVideo, on_progress: OnProgress | None) -> LabelledVideo:
+    """The same video, which reports each frame that is read."""
+    if on_progress is None:
+        return video
+
+    def read(index: int) -> Labels:
+        labels = video.read(index)
+        on_progress("convert", index + 1, len(video))
+        return labels
+
+    return replace(video, read=read)
+
+
+def _fingerprint(path: Path) -> dict[str, str]:
+    """Digests of the input's files by name."""
+    return {str(file.relative_to(path.parent)): content_digest(file) for file in _files(path)}
+
+
+def _files(path: Path) -> Iterator[Path]:
+    if path.is_file():
+        yield path
+        return
+    for file in sorted(path.rglob("*")):
+        hidden = any(part.startswith(".") for part in file.relative_to(path).parts)
+        if file.is_file() and not hidden and file.suffix.lower() in (".png", ".json", ".txt"):
+            yield file

@@ -21,9 +21,9 @@ class Outline(Settings):
     colour: str = options.colour("#ffffff", "Colour of the line.")
     width: float = options.number(0.8, 0, 10, "Width of the line.", unit="%")
     gap: float = options.number(0, 0, 5, "Distance from the object to the line.", unit="%")
-    glow: float = options.number(4, 0, 20, "How far the glow reaches; 0: none.", unit="%")
+    glow: float = options.number(6, 0, 20, "How far the glow reaches; 0: none.", unit="%")
     glow_colour: str = options.colour("#39c5ff", "Colour of the glow.")
-    glow_strength: float = options.number(0.8, 0, 2, "Strength of the glow.")
+    glow_strength: float = options.number(1, 0, 2, "Strength of the glow.")
     dim: float = options.number(0.25, 0, 1, "How much darker the background gets.")
 
 
@@ -73,7 +73,7 @@ def outline(image: Pixels, alpha: Array, colours: Pixels, settings: Outline) -> 
         reach = settings.glow * short / 100
         body = around(alpha, gap + width)
         # Two blurs: a bright rim and a wide haze; screened, so that bright pictures do not clip.
-        haze = 0.6 * gaussian(body, reach / 5) + 0.6 * gaussian(body, reach / 2)
+        haze = gaussian(body, reach / 6) + 0.8 * gaussian(body, reach / 2)
         light = (settings.glow_strength * haze).clip(0, 1)[..., None]
         tint = np.array(parse_colour(settings.glow_colour), np.float32)
         behind = 255 - (255 - behind) * (1 - light * tint / 255)

@@ -191,8 +191,9 @@ class Plate:
         hole = self.hole(key)
         sources = [shown for k in self._sources(key) if (shown := self._shown(k, key, hole))]
         if self.margins.shadow:
-            image = self._scene.frame(key).image
-            for shown in sources[:SHADOW_SOURCES]:
+            image, near = self._scene.frame(key).image, self._surroundings(key) > 0
+            useful = [s for s in sources if (s.surely & near).sum() > 0.4 * near.sum()]
+            for shown in useful[:SHADOW_SOURCES]:
                 hole |= shadow_of(image, shown.picture, hole, shown.surely)
         open_pixels = hole.copy()
         # First what is far from the object in its frame, where its shadow cannot be.
@@ -324,6 +325,7 @@ def shadow_of(image: Pixels, clean: Array, hole: Bool, valid: Bool) -> Bool:
     here, there = (gaussian(np.asarray(p, np.float32).mean(axis=2), sigma) for p in (image, clean))
     near = grown_hole(hole, SHADOW_REACH) & ~hole & valid
     dark = near & (here < SHADOW_DARKNESS * there) & (there - here > 12)
+    dim = near & (here < (1 + SHADOW_DARKNESS) / 2 * there) & (there - here > 6)
     open_ = max(1, round(0.004 * short))
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * open_ + 1, 2 * open_ + 1))
     solid = cv2.morphologyEx(dark.astype(np.uint8), cv2.MORPH_OPEN, disc)
@@ -332,8 +334,11 @@ def shadow_of(image: Pixels, clean: Array, hole: Bool, valid: Bool) -> Bool:
     _, parts = cv2.connectedComponents(joined)
     touching = np.unique(parts[hole])
     shadow = (solid > 0) & np.isin(parts, touching[touching > 0])
-    # The half-shadow around it is grown in.
-    grown = cv2.dilate(shadow.astype(np.uint8), disc, iterations=3) > 0
+    # Its rim: what is somewhat darker and joined to it, and a little more.
+    _, parts = cv2.connectedComponents((dim | shadow).astype(np.uint8))
+    rims = np.unique(parts[shadow])
+    whole = np.isin(parts, rims[rims > 0]) & (dim | shadow)
+    grown = cv2.dilate(whole.astype(np.uint8), disc, iterations=2) > 0
     return np.asarray(grown & (near | hole), np.bool_)
 
 

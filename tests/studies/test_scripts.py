@@ -180,3 +180,14 @@ def test_objects_found_with_and_without_evidence_are_counted(held_out):
     rows = read_table(run_script("studies.several_found", *options))
     assert [row[0] for row in rows] == ["none", "of each object's own"]
     assert all("/" in cell for row in rows for cell in row[1:])
+
+
+def test_the_pictures_of_effects(davis, tmp_path):
+    where = ["--davis", davis, "--cuts", tmp_path, "--sequences", "first,second", "--last", "3"]
+    rows = read_table(run_script("studies.object_effects", "jitter", *where))
+    assert [row[0] for row in rows][-2:] == ["first", "second"]
+    assert all(float(cell) >= 0 for row in rows[-2:] for cell in row[1:])
+    for what in ("erased", "camera"):
+        out = tmp_path / f"{what}.jpg"
+        run_script("studies.object_effects", what, *where, "--out", out)
+        assert cv2.imread(str(out)) is not None

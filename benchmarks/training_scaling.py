@@ -21,7 +21,8 @@ from typing import Any
 import torch
 
 from benchmarks.training_speed import recipe, stills
-from rotomask.training.loop import Hardware, Progress, fit
+from rotomask.training.hardware import Hardware
+from rotomask.training.loop import Progress, fit
 
 WARM_UP = 2
 """Steps that are not timed."""

@@ -25,7 +25,8 @@ from rotomask.data.training.synthetic import moving_shapes
 from rotomask.networks.layers.efficientnet_lite import DepthwiseConv2d
 from rotomask.training.campaign import STAGES
 from rotomask.training.clip_data import Stage
-from rotomask.training.loop import Hardware, Precision, Run, fit, open_fabric
+from rotomask.training.hardware import Hardware, Precision, open_fabric
+from rotomask.training.loop import Run, fit
 from rotomask.training.recipes import STM_LITE
 from rotomask.training.space_time import Recurrence, SpaceTimeRecipe
 from rotomask.training.task import Schedule

@@ -25,7 +25,7 @@ from rotomask.evaluation.measures.region import region_similarity
 from rotomask.networks.osvos import SLIM, OSVOSConfig, preprocess
 from rotomask.training.clip_data import Stage
 from rotomask.training.foreground import ForegroundRecipe, ForegroundTask
-from rotomask.training.loop import Hardware
+from rotomask.training.hardware import Hardware
 from rotomask.training.run import train
 from rotomask.training.task import Data, Schedule, Task
 from studies.results_page import markdown_table

@@ -14,7 +14,7 @@ from pathlib import Path
 from rotomask.networks.checkpoints import read_metadata
 from rotomask.networks.stm_lite import STMLiteConfig
 from rotomask.training.clip_data import Stage
-from rotomask.training.loop import Hardware
+from rotomask.training.hardware import Hardware
 from rotomask.training.recipes import STM_LITE
 from rotomask.training.run import train
 from rotomask.training.space_time import Recurrence, SpaceTimeRecipe

@@ -24,7 +24,8 @@ from torch import Tensor
 from rotomask.data.sequences import VideoSequence
 from rotomask.training.campaign import STAGES, for_gpu, with_steps
 from rotomask.training.clip_data import ClipData, OpenedClips, open_clip_data
-from rotomask.training.loop import Hardware, Progress, Run, fit
+from rotomask.training.hardware import Hardware
+from rotomask.training.loop import Progress, Run, fit
 from rotomask.training.space_time import SpaceTimeRecipe, SpaceTimeTask
 
 SHARES = {"stm-lite-a": 9, "stm-lite-b": 4, "stm-lite-c": 9, "stm-lite-d": 4}

@@ -23,7 +23,8 @@ from rotomask.networks.stm_lite import STMLite
 from rotomask.training import campaign, starting
 from rotomask.training.clip_data import open_clip_data
 from rotomask.training.composed_videos import compose_videos
-from rotomask.training.loop import Hardware, fit
+from rotomask.training.hardware import Hardware
+from rotomask.training.loop import fit
 from rotomask.training.recipes import RECIPES, STM_LITE
 from rotomask.training.starting import start_from
 from tests.scripts import write_stills, write_video

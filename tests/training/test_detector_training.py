@@ -35,7 +35,7 @@ from rotomask.training.detector import (
     generalised_iou,
     training_boxes,
 )
-from rotomask.training.loop import Hardware
+from rotomask.training.hardware import Hardware
 from rotomask.training.run import train
 from rotomask.training.starting import lite0_imagenet_weights
 from rotomask.training.task import Schedule

@@ -20,7 +20,7 @@ from rotomask.training.embedding import (
     objectness_loss,
     pure_labels,
 )
-from rotomask.training.loop import Hardware
+from rotomask.training.hardware import Hardware
 from rotomask.training.pairwise import neighbour_pair_loss, pair_loss, sampled_pair_loss
 from rotomask.training.run import train
 from rotomask.training.task import Schedule

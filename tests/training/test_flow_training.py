@@ -14,7 +14,7 @@ from rotomask.flow.optical_flow import DISFlow
 from rotomask.networks.checkpoints import read_metadata
 from rotomask.networks.flow_lite import FlowLite, FlowLiteConfig
 from rotomask.training.flow import FLOW_SCALE, RECIPE, FlowRecipe, FlowTask, mean_error
-from rotomask.training.loop import Hardware
+from rotomask.training.hardware import Hardware
 from rotomask.training.run import train
 from rotomask.training.task import Schedule
 from tests.scripts import write_stills

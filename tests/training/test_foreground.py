@@ -16,7 +16,7 @@ from rotomask.networks.osvos import OSVOS, SLIM
 from rotomask.segmenters.fine_tuned import FineTuningConfig
 from rotomask.training.clip_data import Stage
 from rotomask.training.foreground import ForegroundRecipe, ForegroundTask
-from rotomask.training.loop import Hardware
+from rotomask.training.hardware import Hardware
 from rotomask.training.recipes import find_recipe
 from rotomask.training.run import train
 from rotomask.training.starting import start_from

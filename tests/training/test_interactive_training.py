@@ -27,6 +27,7 @@ from rotomask.errors import OptionError
 from rotomask.networks.checkpoints import read_metadata
 from rotomask.networks.click_lite import ClickLiteConfig
 from rotomask.prompts import Click
+from rotomask.training.hardware import Hardware
 from rotomask.training.interactive import (
     InteractiveRecipe,
     held_out_stills,
@@ -34,7 +35,6 @@ from rotomask.training.interactive import (
     soft_iou,
     without_held_out,
 )
-from rotomask.training.loop import Hardware
 from rotomask.training.run import train
 from rotomask.training.task import Schedule
 from tests.scripts import write_stills, write_video

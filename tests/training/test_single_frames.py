@@ -15,7 +15,7 @@ from rotomask.evaluation.measures.object_edges import edge_counts, edge_score
 from rotomask.networks.checkpoints import read_metadata
 from rotomask.networks.hepspnet import EdgeConfig
 from rotomask.training.clip_data import Stage
-from rotomask.training.loop import Hardware
+from rotomask.training.hardware import Hardware
 from rotomask.training.object_edges import EdgeRecipe, flow_of_clips, outlines
 from rotomask.training.run import train
 from rotomask.training.single_frames import assign_all_ids

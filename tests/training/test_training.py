@@ -26,7 +26,8 @@ from rotomask.networks.losses import bootstrapped_cross_entropy, class_weights, 
 from rotomask.networks.stm import STM, STMConfig
 from rotomask.networks.stm_lite import STMLite, STMLiteConfig
 from rotomask.training.clip_data import Difficulty, Stage, draw_frames
-from rotomask.training.loop import Progress, Run, choose_hardware, fit, open_fabric
+from rotomask.training.hardware import choose_hardware, open_fabric
+from rotomask.training.loop import Progress, Run, fit
 from rotomask.training.recipes import RECIPES
 from rotomask.training.run import train
 from rotomask.training.space_time import (
@@ -125,7 +126,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from tests.training.tiny import TINY
-from rotomask.training.loop import Hardware
+from rotomask.training.hardware import Hardware
 from rotomask.training.run import train
 
 recipe = replace(TINY, schedule=replace(TINY.schedule, validate_every=0))

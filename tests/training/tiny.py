@@ -4,7 +4,7 @@ from pathlib import Path
 
 from rotomask.networks.stm_lite import STMLiteConfig
 from rotomask.training.clip_data import Stage
-from rotomask.training.loop import Hardware
+from rotomask.training.hardware import Hardware
 from rotomask.training.space_time import SpaceTimeRecipe
 from rotomask.training.task import Schedule
 from tests.scripts import write_stills, write_video

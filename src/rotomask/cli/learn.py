@@ -50,6 +50,28 @@ class TrainingRuntime:
     ] = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class TrainingRun:
+    """Folder and start of a run."""
+
+    out: Annotated[
+        Path,
+        typer.Option("--out", "-o", metavar="DIR", parser=output_path, help="Folder of the run."),
+    ]
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Resume the interrupted run in the folder.")
+    ] = False
+    overwrite: Overwrite = False
+    initial: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Weights to start from: of the same network, of a smaller one of its kind, or a "
+            "ResNet-50 of torchvision or timm.",
+        ),
+    ] = None
+
+
 @grouped
 def train(
     recipe: Annotated[
@@ -66,39 +88,24 @@ def train(
             "masks: stills, duts (folders) or coco (a .json). Videos with masks: videos, davis.",
         ),
     ],
-    out: Annotated[
-        Path,
-        typer.Option("--out", "-o", metavar="DIR", parser=output_path, help="Folder of the run."),
-    ],
+    run: TrainingRun,
     runtime: TrainingRuntime,
     messages: Messages,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Resume the interrupted run in the folder.")
-    ] = False,
-    overwrite: Overwrite = False,
-    initial: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Weights to start from: of the same network, of a smaller one of its kind, or a "
-            "ResNet-50 of torchvision or timm.",
-        ),
-    ] = None,
     held_out: HeldOut = None,
 ) -> None:
     """Train a network on your images and videos.
 
     Writes DIR/weights.safetensors, checkpoints, losses.csv, validation.csv and TensorBoard events.
     """
-    safe = resumable(out, "steps up to the last checkpoint", "add --resume to continue")
+    safe = resumable(run.out, "steps up to the last checkpoint", "add --resume to continue")
     with job(safe, messages):
         require("lightning_fabric", "tensorboardX")
         import torch
 
         from rotomask.jobs.train import TrainOptions
-        from rotomask.jobs.train import train as run
+        from rotomask.jobs.train import train as run_training
         from rotomask.training.display import training_bar
-        from rotomask.training.loop import choose_hardware
+        from rotomask.training.hardware import choose_hardware
         from rotomask.training.run import is_first_process
 
         quiet = messages.quiet or not is_first_process()
@@ -115,13 +122,13 @@ def train(
         )
         with training_bar(quiet=quiet) as on_step:
             options = TrainOptions(
-                resume=resume,
-                initial=initial,
+                resume=run.resume,
+                initial=run.initial,
                 held_out=read_names(held_out),
                 hardware=hardware,
-                overwrite=overwrite,
+                overwrite=run.overwrite,
             )
-            weights = run(recipe, read_folders(data), out, options, on_step=on_step)
+            weights = run_training(recipe, read_folders(data), run.out, options, on_step=on_step)
     if not quiet:
         print_outputs({"weights": weights})
 

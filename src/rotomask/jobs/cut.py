@@ -44,7 +44,13 @@ from rotomask.jobs.fingerprints import (
     weights_fingerprints,
 )
 from rotomask.jobs.folder import JobFolder, JobRequest, claim
-from rotomask.jobs.following import VideoFrames, follow_pass, learning_report, write_discovery
+from rotomask.jobs.following import (
+    VideoFrames,
+    find_damage,
+    follow_pass,
+    learning_report,
+    write_discovery,
+)
 from rotomask.jobs.job_options import FrameOptions
 from rotomask.jobs.keywords import CutKeywords, takes_options, with_keywords
 from rotomask.jobs.loading import load_discoverer, load_model
@@ -318,20 +324,8 @@ def _write_found(work: _Work, search: Search) -> CutResult:
         for index, is_new in zip(work.frames, written, strict=False):
             work.count([index], segmented=is_new)
     work.seconds = time.perf_counter() - began
-    work.damage = _damage(work.video, work.frames)
+    work.damage = find_damage(work.video, work.frames)
     return _finish(work, ids)
-
-
-def _damage(video: Video, frames: range) -> TruncatedVideoError | None:
-    """Why the video is known to end within the range or right after it."""
-    if frames.stop < video.frame_count:
-        return None
-    try:
-        for _ in video.frames(video.frame_count):
-            pass
-    except TruncatedVideoError as error:
-        return error
-    return None
 
 
 def _finish(work: _Work, ids: set[int]) -> CutResult:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rotomask.arrays import Frame, Mask
+from rotomask.errors import TruncatedVideoError
 from rotomask.jobs.progress import OnProgress
 from rotomask.segmenters.base import Segmenter
 from rotomask.segmenters.follow import Annotation, FollowedFrame, FrameSource, Pass, follow
@@ -129,3 +130,15 @@ def learning_report(on_progress: OnProgress | None) -> Callable[[float], None] |
     if on_progress is None:
         return None
     return lambda fraction: on_progress("learn", round(100 * fraction), 100)
+
+
+def find_damage(video: Video, frames: range) -> TruncatedVideoError | None:
+    """Error of a video that ends within the range or right after it, though it should go on."""
+    if frames.stop < video.frame_count:
+        return None
+    try:
+        for _ in video.frames(video.frame_count):
+            pass
+    except TruncatedVideoError as error:
+        return error
+    return None

@@ -12,7 +12,8 @@ from rotomask.jobs.earlier import EarlierRecord
 from rotomask.jobs.folder import JobRequest, claim
 from rotomask.jobs.manifest import MANIFEST
 from rotomask.training.clip_data import PACK
-from rotomask.training.loop import Hardware, Progress
+from rotomask.training.hardware import Hardware
+from rotomask.training.loop import Progress
 from rotomask.training.recipes import find_recipe
 from rotomask.training.run import is_first_process
 from rotomask.training.run import train as run

@@ -10,7 +10,8 @@ from typing import Any, cast
 
 from rotomask.errors import OutputError
 from rotomask.files import complete_or_absent, load_json
-from rotomask.training.loop import Hardware, Progress, fit
+from rotomask.training.hardware import Hardware
+from rotomask.training.loop import Progress, fit
 from rotomask.training.recipes import find_recipe
 from rotomask.training.task import Data, Recipe
 

@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -115,6 +114,7 @@ def test_a_folder_of_another_job_is_refused(listed, tmp_path):
         rotomask.batch(listed, tmp_path / "cut")
 
 
+@pytest.mark.slow
 def test_a_lost_worker_is_told_and_replaced(listed, tmp_path):
     """A worker that is killed in the middle of a video; a new one carries on."""
     row = listed[2]
@@ -143,16 +143,16 @@ def test_a_lost_worker_is_told_and_replaced(listed, tmp_path):
     assert made == cut_alone(row, tmp_path / "alone")
 
 
+@pytest.mark.slow
 def test_workers_end_with_the_pool(listed, tmp_path):
     pool = LocalPool(Store(str(tmp_path), tmp_path), 1, doubt=0.5)
     pool.submit(Task(items=(), frames=0))
     (process,) = pool._processes.values()
-    began = time.monotonic()
     pool.close()
     assert not process.is_alive()
-    assert time.monotonic() - began < 60
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_a_summary_and_what_was_done(listed, tmp_path):
     def interrupt(stage, done, total):
         if done:
@@ -174,9 +174,10 @@ def test_a_split_video_is_the_same_to_the_byte(tmp_path):
         ".rotomask/parts/a/forward",
         ".rotomask/parts/a/backward",
     ]
-    result = rotomask.batch([{**row, "out": "a"}], tmp_path / "out", workers=2, split_frames=3)
-    (outcome,) = result.outcomes
-    assert (outcome.state, outcome.frames, outcome.frames_segmented) == ("finished", 9, 8)
+    worker = Worker(Store(str(tmp_path / "out"), tmp_path / "out"))
+    for task in (*planned.tasks, planned.joins["a"]):
+        outcome = worker.run(task.items[0], lambda *_: None)
+    assert (outcome.state, outcome.frames, outcome.frames_segmented) == ("finished", 9, 0)
     alone = cut_alone(row, tmp_path / "alone")
     made = results(tmp_path / "out" / "a")
     made.pop("review.png", None)
@@ -185,6 +186,15 @@ def test_a_split_video_is_the_same_to_the_byte(tmp_path):
     assert (tmp_path / "out" / "a" / confidence).read_text() == (
         tmp_path / "alone" / confidence
     ).read_text()
+    assert not (tmp_path / "out" / ".rotomask" / "parts" / "a").exists()
+
+
+@pytest.mark.slow
+def test_a_batch_splits_a_video_that_others_would_wait_for(tmp_path):
+    row = write_clip(tmp_path, 7, frames=9, at=4)
+    result = rotomask.batch([{**row, "out": "a"}], tmp_path / "out", workers=2, split_frames=3)
+    (outcome,) = result.outcomes
+    assert (outcome.state, outcome.frames, outcome.frames_segmented) == ("finished", 9, 8)
     assert not (tmp_path / "out" / ".rotomask" / "parts" / "a").exists()
 
 

@@ -51,6 +51,7 @@ def download(client, prefix, folder):
         client.download_file("clips", entry["Key"], str(target))
 
 
+@pytest.mark.slow
 def test_s3_in_and_out(s3, tmp_path):
     """A manifest, videos and masks on S3; the results there are those of `cut`."""
     rows = [write_clip(tmp_path / "in", seed, frames=3) for seed in range(2)]

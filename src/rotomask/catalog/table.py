@@ -99,7 +99,7 @@ CATALOG: dict[str, Entry] = {
     "stm": Entry(
         job="papers",
         quality="J&F 0.889, its authors' masks",
-        speed="2.5 s a frame",
+        speed="2.2 s a frame",
         summary="space-time memory as published (Oh et al. 2019), ResNet-50; bring STM_weights.pth",
         network=network_builder(STM, STMConfig),
         segmenter=_STM_ROLE,
@@ -130,7 +130,7 @@ CATALOG: dict[str, Entry] = {
     "rgmp": Entry(
         job="papers",
         quality="J&F 0.830, its authors' masks",
-        speed="2.0 s a frame",
+        speed="3.0 s a frame",
         summary="reference-guided mask propagation (Oh et al. 2018), ResNet-50; bring weights.pth",
         network=network_builder(RGMP, RGMPConfig),
         segmenter=SegmenterRole(
@@ -174,7 +174,7 @@ CATALOG: dict[str, Entry] = {
     "osvos": Entry(
         job="papers",
         quality="J&F 0.808, its authors' masks",
-        speed="1.9 s a frame",
+        speed="1.4 s a frame, after learning",
         summary="one-shot segmentation (Caelles et al. 2017), VGG-16; bring parent_epoch-240.pth",
         network=network_builder(OSVOS, OSVOSConfig),
         trained_from="hed",

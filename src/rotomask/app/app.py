@@ -178,7 +178,7 @@ class App:
         return media
 
     def edit(self, project: str, change: Callable[[], Any]) -> Any:
-        """Run a change of the masks that cuts depend on; they begin anew from it."""
+        """Run a change of the masks that cuts depend on; they start from it."""
         with self.database.transaction():
             result = change()
             is_replanned = self.jobs.replan(project)

@@ -1,5 +1,6 @@
 """Marks, and every other change of the masks."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -77,6 +78,13 @@ def mark_routes(app: App) -> APIRouter:
     def redo(project: str) -> dict[str, Any]:
         """Make the change again that was taken back last."""
         return _moved(app, project, is_undo=False)
+
+    return router
+
+
+def proposal_routes(app: App) -> APIRouter:
+    """The routes of proposals."""
+    router = APIRouter(tags=["proposals"])
 
     @router.get("/api/projects/{project}/proposals")
     def proposals(project: str) -> dict[str, Any]:
@@ -231,8 +239,6 @@ def _moved(app: App, project: str, *, is_undo: bool) -> dict[str, Any]:
 
 
 def _proposals(app: App, project: str) -> list[dict[str, Any]]:
-    import json
-
     found: list[dict[str, Any]] = json.loads(app.projects.require(project)["proposals"])
     return found
 

@@ -237,6 +237,8 @@ class App:
                 if text is not None:
                     state = json.loads(text)
                     named |= {state["digest"], state["base"], state["reference"]}
+                    if state.get("stage"):
+                        named.add(state["stage"][1])
         for row in self.database.rows("SELECT content FROM mark WHERE project = ?", project):
             named.add(json.loads(row["content"]).get("mask"))
         for row in self.database.rows(

@@ -94,6 +94,7 @@ class Results:
                     digest=row.digest,
                     labels=row.labels,
                     base=message["base"],
+                    stage=None,
                     left=row.left,
                     right=row.right,
                 )

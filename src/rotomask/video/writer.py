@@ -249,6 +249,8 @@ def _fill_padding(frame: av.VideoFrame) -> None:
     the same pictures would give different files, which hold traces of other data.
     """
     for index, plane in enumerate(frame.planes):
+        if plane.line_size == 0:  # the palette of a GIF has no rows
+            continue
         parts = [part for part in frame.format.components if part.plane == index]
         used = plane.width * sum((part.bits + 7) // 8 for part in parts)
         np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[:, used:] = 0

@@ -271,7 +271,7 @@ def main() -> None:
 def take_all(browser: Any, server: Server, args: argparse.Namespace) -> None:
     """The pictures of every window; the first one makes the project."""
     project = ""
-    for name in args.windows.split(","):
+    for name in filter(None, args.windows.split(",")):
         began = time.monotonic()
         context = browser.new_context(**WINDOWS[name], permissions=["camera", "microphone"])
         page = context.new_page()

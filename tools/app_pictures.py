@@ -280,7 +280,9 @@ def take_all(browser: Any, server: Server, args: argparse.Namespace) -> None:
         if not project:
             project = first_window(camera, args.clip, args.at, args.away)
             views(camera)
-        driver.open()
+            page.goto(f"{server.origin}/#/")
+        else:
+            driver.open()
         camera.take("home", 900)
         page.goto(f"{server.origin}/#/p/{project}")
         driver.wait_ready()

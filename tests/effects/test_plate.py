@@ -6,8 +6,8 @@ import pytest
 
 from rotomask.effects import Scene
 from rotomask.effects.alignment import is_plausible, sample, sampling_map
+from rotomask.effects.filling import Margins, fit_rim, shadow_of
 from rotomask.effects.painting import paint_in
-from rotomask.effects.plate import Margins, fit_rim, shadow_of
 from rotomask.masks import write_mask
 from rotomask.matting import fill_smoothly
 from rotomask.video import open_video

@@ -218,7 +218,8 @@ class VideoWriter:
                 dst_colorspace=Colorspace.ITU709,
                 dst_color_range=ColorRange.MPEG,
             )
-        _fill_padding(frame)
+        if self._palette is None:  # a palette is a plane without rows
+            _fill_padding(frame)
         # Muxers reject times that do not rise.
         frame.pts = max(round(time_s / self._time_base), self._last_pts + 1)
         frame.time_base = self._time_base

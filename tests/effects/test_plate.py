@@ -84,6 +84,15 @@ def test_the_cameras_motion_is_found(walk):
     np.testing.assert_allclose(both / both[2, 2], np.eye(3), atol=1e-6)
 
 
+def test_a_frame_does_not_depend_on_what_was_asked_for_before(walk):
+    """A preview equals the same frame of the whole video; so a folder that resumes is exact."""
+    folder, _ = walk
+    fresh, used = (Scene(open_video(folder / "video"), folder / "cut") for _ in range(2))
+    for index in (30, 2, 13):
+        used.plate.picture(index)
+    np.testing.assert_array_equal(fresh.plate.picture(21), used.plate.picture(21))
+
+
 def test_sampling_inverts_a_homography():
     shift = np.array([[1.0, 0, 3], [0, 1, -2], [0, 0, 1]])
     points = sampling_map(shift, (20, 30))

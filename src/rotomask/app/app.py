@@ -21,7 +21,7 @@ from rotomask.app.settings import AppSettings
 from rotomask.app.supervisor import Supervisor
 from rotomask.app.uploads import Uploads
 
-_COLOUR = re.compile(r"#[0-9a-fA-F]{6}|[a-z]{3,20}")
+_COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 REFUSED = {"not-possible": 400, "failed": 500, "bug": 500}
 
 

@@ -274,7 +274,11 @@ class Supervisor:
 
     def _finish(self) -> None:
         with self._lock:
-            self._running = None
+            running, self._running = self._running, None
+        if running is not None and not self.database.row(
+            "SELECT id FROM project WHERE id = ?", running["project"]
+        ):  # it was deleted while the worker still wrote
+            shutil.rmtree(self.projects.folder(running["project"]), ignore_errors=True)
         self.wake()
 
     def _on_progress(self, running: dict[str, Any], message: Message) -> None:

@@ -13,8 +13,11 @@ from PIL import Image
 from rotomask.errors import DatasetError
 from rotomask.evaluation import open_benchmark
 from rotomask.evaluation.submission import write_submission
+from rotomask.jobs.benchmark import benchmark
 from rotomask.masks import read_labels, write_mask
 from tests.cli.running import run
+from tests.data.test_benchmark_readers import write_davis2016
+from tests.jobs.still import Shifting
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +77,14 @@ def test_only_named_sequences(davis, tmp_path):
     unknown = run("benchmark", "davis2016", *options, "--sequences", "up")
     assert unknown.returncode == 2
     assert "no sequence up" in unknown.stderr
+
+
+def test_frames_that_are_missing_are_named_before_the_run(tmp_path):
+    write_davis2016(tmp_path / "davis", ["bear", "dog"])
+    (tmp_path / "davis/JPEGImages/480p/dog/00002.jpg").unlink()
+    with pytest.raises(DatasetError, match="the frames of dog are missing or incomplete"):
+        benchmark("davis2016", tmp_path / "davis", tmp_path / "out", segmenter=Shifting())
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_missing_data_set_is_named(tmp_path):

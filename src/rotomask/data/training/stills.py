@@ -95,7 +95,7 @@ class CocoStills(Stills):
                 f"({type(error).__name__}: {error})"
             ) from error
         self.folder = images or _folder_of(file, [name for name, _, _ in sizes.values()])
-        self.entries = [(*sizes[k], parts) for k, parts in sorted(found.items()) if k in sizes]
+        self.entries = [(*sizes[k], found[k]) for k in sizes if k in found]
         if not self.entries:
             raise DatasetError(f"{file} has no image with a segmented object")
         for name, height, width, segmentations in self.entries:

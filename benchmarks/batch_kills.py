@@ -98,10 +98,15 @@ def one_stop(
 ) -> Stop | None:
     """Run the batch and stop it at a random moment; None if it came to its end before."""
     process = start(manifest, out, "--workers", "2")
-    after = draw.uniform(0.5, longest_s)
-    began = time.monotonic()
-    while time.monotonic() - began < after and process.poll() is None:
+    before, began = masks_of(out), time.monotonic()
+    more = draw.randint(0, 8)  # masks, then a moment; or a moment in the start
+    wait_s = draw.uniform(0.0, 0.5) if more else draw.uniform(0.5, longest_s)
+    while masks_of(out) < before + more and process.poll() is None:
         time.sleep(0.02)
+    reached = time.monotonic()
+    while time.monotonic() - reached < wait_s and process.poll() is None:
+        time.sleep(0.02)
+    after = time.monotonic() - began
     is_over = process.poll() is not None
     if is_over and process.returncode != 0:
         raise SystemExit(f"the batch failed with status {process.returncode}")
@@ -120,11 +125,16 @@ def one_stop(
         process.stderr.close()
     return None if is_over else Stop(
         after_s=round(after, 1),
-        masks=len(list(out.glob("*/masks/*.png"))),
+        masks=masks_of(out),
         finished=len(list(out.glob("*/.rotomask/batch.json"))),
         survivors=len(survivors),
         status=process.returncode,
     )  # fmt: skip
+
+
+def masks_of(out: Path) -> int:
+    """How many masks a batch has written."""
+    return len(list(out.glob("*/masks/*.png")))
 
 
 def kill_a_node(listed: Sequence[dict[str, Any]], out: Path, after_s: float) -> dict[str, Any]:

@@ -79,6 +79,7 @@ def two_nodes(cores: int = 1) -> Iterator[Any]:
     The driver's own node runs no task. All is on the loopback, and in a temporary folder.
     """
     if "ray" not in sys.modules:  # it reads this once
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # else 127.0.0.1 is replaced
         os.environ.setdefault("RAY_AUTH_MODE", "token")
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     from ray.cluster_utils import Cluster

@@ -271,7 +271,7 @@ def main() -> None:
 def take_all(browser: Any, server: Server, args: argparse.Namespace) -> None:
     """The pictures of every window; the first one makes the project."""
     project = ""
-    for name in args.windows.split(","):
+    for name in filter(None, args.windows.split(",")):
         began = time.monotonic()
         context = browser.new_context(**WINDOWS[name], permissions=["camera", "microphone"])
         page = context.new_page()
@@ -280,7 +280,9 @@ def take_all(browser: Any, server: Server, args: argparse.Namespace) -> None:
         if not project:
             project = first_window(camera, args.clip, args.at, args.away)
             views(camera)
-        driver.open()
+            page.goto(f"{server.origin}/#/")
+        else:
+            driver.open()
         camera.take("home", 900)
         page.goto(f"{server.origin}/#/p/{project}")
         driver.wait_ready()

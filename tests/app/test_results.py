@@ -113,7 +113,7 @@ def test_a_background_is_an_upload_and_never_a_path(server: Server, cut: str) ->
     pixel = np.asarray(Image.open(io.BytesIO(shown)).convert("RGB"))[80, 110].astype(int)
     assert pixel[0] > 200
     assert pixel[1] < 60
-    for value in ("/etc/hostname", "../../app.sqlite", "00000000000000000000000000"):
+    for value in ("/etc/hostname", "../../app.sqlite", "media", "black", "0" * 26):
         body["settings"] = {"background": value}
         status, _, _ = server.raw("POST", path, json.dumps(body).encode(), sent)
         assert status in (400, 404)

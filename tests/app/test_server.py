@@ -225,3 +225,37 @@ def test_the_server_loads_nothing_that_decodes_or_computes(server: Server) -> No
     wait_for(libraries.exists, "the process")
     text = libraries.read_text()
     assert not [name for name in ("torch", "libav", "cv2", "numpy") if name in text]
+
+
+def test_between_two_marks_both_directions_are_blended(server: Server, project: str) -> None:
+    other = {**BLOCK, "points": [[60, 30], [100, 30], [100, 60], [60, 60]]}
+    server.post(f"/api/projects/{project}/objects", {"name": "other"})
+    server.mark(project, 1, 1, BLOCK)
+    server.mark(project, 10, 1, BLOCK)
+    server.mark(project, 10, 2, other)  # an object that appears later
+    job = server.run(project, kind="cut", quality="fast")
+    assert (job["state"], job["done"]) == ("done", job["total"])
+    found = states(server, project)
+    assert sorted(found) == list(range(12))
+    assert not any(f["stale"] for f in found.values())
+    masks = masks_of(server, project)
+    for frame in (0, 1, 5, 11):
+        assert (masks[frame][2:20, 2:28] == 1).mean() > 0.9
+    assert (masks[11][33:58, 63:98] == 2).mean() > 0.5
+    assert found[1]["source"] == found[10]["source"] == "key"
+    before = masks_of(server, project)[1]
+    server.post(f"/api/projects/{project}/undo", None)  # the cut, which filled frame 1, too
+    assert sorted(states(server, project)) == [1, 10]
+    assert not (masks_of(server, project)[1] == 2).any()
+    server.post(f"/api/projects/{project}/redo", None)
+    assert np.array_equal(masks_of(server, project)[1], before)
+
+
+def test_a_project_is_deleted_while_it_is_cut(server: Server, project: str) -> None:
+    server.mark(project, 0, 1, BLOCK)
+    server.post(f"/api/projects/{project}/jobs", {"kind": "cut"})
+    assert server.ask("DELETE", f"/api/projects/{project}")[0] == 204
+    folder = server.data / "projects" / project
+    wait_for(lambda: not folder.exists(), "the end of the folder")
+    assert not [j for j in server.get("/api/jobs")["jobs"] if j["project"] == project]
+    assert server.ask("GET", f"/api/projects/{project}")[0] == 404

@@ -56,7 +56,6 @@ def test_stabilise_tells_the_jitter(cut, tmp_path):
     [
         (["effect", "blurr"], "there is no effect 'blurr'; choose from blur-background"),
         (["effect", "outline", "--width", "99"], "width goes from 0 to 10, got 99"),
-        (["effect", "new-background", "--background", "no.png"], "no.png does not exist"),
         (["stabilise", "--framing", "wide"], "framing is W:H such as 16:9"),
     ],
 )

@@ -6,8 +6,8 @@ import pytest
 
 from rotomask.effects import Scene
 from rotomask.effects.alignment import is_plausible, sample, sampling_map
+from rotomask.effects.filling import Margins, fit_rim, shadow_of
 from rotomask.effects.painting import paint_in
-from rotomask.effects.plate import Margins, fit_rim, shadow_of
 from rotomask.masks import write_mask
 from rotomask.matting import fill_smoothly
 from rotomask.video import open_video
@@ -82,6 +82,15 @@ def test_the_cameras_motion_is_found(walk):
     np.testing.assert_allclose(moved @ [60, 60, 1], [44, 60, 1], atol=0.6)
     both = alignment.homography(12, 4) @ moved
     np.testing.assert_allclose(both / both[2, 2], np.eye(3), atol=1e-6)
+
+
+def test_a_frame_does_not_depend_on_what_was_asked_for_before(walk):
+    """A preview equals the same frame of the whole video; so a folder that resumes is exact."""
+    folder, _ = walk
+    fresh, used = (Scene(open_video(folder / "video"), folder / "cut") for _ in range(2))
+    for index in (30, 2, 13):
+        used.plate.picture(index)
+    np.testing.assert_array_equal(fresh.plate.picture(21), used.plate.picture(21))
 
 
 def test_sampling_inverts_a_homography():

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 import rotomask
-from rotomask.errors import MaskError, OptionError, OutputError
+from rotomask.errors import MaskError, OptionError, OutputError, VideoError
 from rotomask.masks import write_mask
 from rotomask.video import open_video
 from tests.clips import write_clip
@@ -173,6 +173,9 @@ def test_unknown_names_are_told(cut, tmp_path):
         rotomask.effect("erase", cut[0], cut[1], tmp_path / "a.mp4", radius=3)
     with pytest.raises(OptionError, match="stabilise has no setting 'speed'; it has framing, zoom"):
         rotomask.stabilise(cut[0], cut[1], tmp_path / "a.mp4", speed=3)
+    with pytest.raises(VideoError, match=r"no\.png does not exist"):
+        rotomask.effect("new-background", cut[0], cut[1], tmp_path / "a.mp4", background="no.png")
+    assert not list(tmp_path.iterdir())
     with pytest.raises(OptionError, match=r"'a\.avi' ends in none of \.mp4, \.webm"):
         rotomask.effect("erase", cut[0], cut[1], tmp_path / "a.avi")
 

@@ -21,7 +21,7 @@ from rotomask.app.settings import AppSettings
 from rotomask.app.supervisor import Supervisor
 from rotomask.app.uploads import Uploads
 
-_COLOUR = re.compile(r"#[0-9a-fA-F]{6}|[a-z]{3,20}")
+_COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 REFUSED = {"not-possible": 400, "failed": 500, "bug": 500}
 
 
@@ -178,7 +178,7 @@ class App:
         return media
 
     def edit(self, project: str, change: Callable[[], Any]) -> Any:
-        """Run a change of the masks that cuts depend on; they begin anew from it."""
+        """Run a change of the masks that cuts depend on; they start from it."""
         with self.database.transaction():
             result = change()
             is_replanned = self.jobs.replan(project)
@@ -237,6 +237,8 @@ class App:
                 if text is not None:
                     state = json.loads(text)
                     named |= {state["digest"], state["base"], state["reference"]}
+                    if state.get("stage"):
+                        named.add(state["stage"][1])
         for row in self.database.rows("SELECT content FROM mark WHERE project = ?", project):
             named.add(json.loads(row["content"]).get("mask"))
         for row in self.database.rows(

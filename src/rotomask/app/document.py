@@ -9,7 +9,7 @@ happens to a reference frame, undo included, staleness follows from it and is st
 import json
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple
 
 Source = Literal["key", "cut"]
@@ -38,6 +38,8 @@ class FrameRow:
     """Objects that the mask tells about, those absent from the frame among them."""
     marks: tuple[int, ...] = ()
     """Ids of the marks that made it, in order."""
+    stage: tuple[int, str] | None = None
+    """Digest of the mask after so many of the marks: later marks start from it."""
     left: Chain | None = None
     """Reference frames before this one that it was cut from, the nearest first; None: unknown."""
     right: Chain | None = None
@@ -58,13 +60,11 @@ class FrameRow:
         fields = json.loads(text)
         for name in ("labels", "base_covers", "covers", "marks"):
             fields[name] = tuple(fields[name])
+        stage = fields.get("stage")
+        fields["stage"] = None if stage is None else (int(stage[0]), str(stage[1]))
         for name in ("left", "right"):
             fields[name] = None if fields[name] is None else as_chain(fields[name])
         return cls(**fields)
-
-    def as_cut(self) -> "FrameRow":
-        """The row without what only key frames have."""
-        return replace(self, source="cut", base=None, base_covers=(), marks=())
 
 
 def as_chain(links: Iterable[Sequence[Any]]) -> Chain:

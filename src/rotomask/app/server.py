@@ -19,9 +19,9 @@ from rotomask.app.refused import RefusedError, not_found
 from rotomask.app.routes.bodies import ExportFormat, SessionBody
 from rotomask.app.routes.effects import effect_routes
 from rotomask.app.routes.jobs import job_routes
-from rotomask.app.routes.marks import mark_routes
-from rotomask.app.routes.media import media_routes
-from rotomask.app.routes.projects import project_routes
+from rotomask.app.routes.marks import mark_routes, proposal_routes
+from rotomask.app.routes.media import mask_routes, media_routes
+from rotomask.app.routes.projects import object_routes, project_routes
 from rotomask.app.routes.uploads import upload_routes
 from rotomask.app.security import Access, Guard
 
@@ -59,9 +59,12 @@ def create_server(app: App, access: Access, hosts: tuple[str, ...]) -> Guard:
     _add_session(api, app, access)
     for routes in (
         project_routes,
+        object_routes,
         upload_routes,
         media_routes,
+        mask_routes,
         mark_routes,
+        proposal_routes,
         job_routes,
         effect_routes,
     ):

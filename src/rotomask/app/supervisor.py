@@ -5,15 +5,15 @@ import logging
 import shutil
 import threading
 import time
-from dataclasses import replace
 from typing import Any
 
 from rotomask.app.children import Child, ChildEndedError, Message
 from rotomask.app.database import Database
-from rotomask.app.document import Document, FrameRow, document_of_plan
+from rotomask.app.document import document_of_plan
 from rotomask.app.events import Event, Events
 from rotomask.app.jobs_queue import Jobs
 from rotomask.app.projects import Projects
+from rotomask.app.results import Results, folder_bytes
 from rotomask.app.settings import AppSettings
 
 DISK_SECONDS, DISK_STEP_BYTES = 10.0, 64 << 20
@@ -63,7 +63,7 @@ class Supervisor:
         self._stopping_since: float | None = None
         self._steps: tuple[int, float] = (-1, 0.0)
         self._pace: tuple[float, int] = (0.0, 0)
-        self._plan: Document | None = None
+        self.results = Results(database, events, projects, jobs)
         self._not_before = 0.0
         self._held = 0
         self._closed = False
@@ -221,7 +221,7 @@ class Supervisor:
                     self.jobs.update(job["id"], state="done", done=job["total"])
                     return None
                 message["plan"] = plan
-                self._plan = document_of_plan(plan, project["frame_count"])
+                self.results.plan = document_of_plan(plan, project["frame_count"])
                 total = len(plan["todo"])
                 self.jobs.update(job["id"], plan=json.dumps(plan), total=total)
                 if not job["plan"]:
@@ -254,7 +254,8 @@ class Supervisor:
         running = self._running
         if running is None or message.get("job") != running["id"]:
             return
-        handle = getattr(self, f"_on_{event}")
+        own = getattr(self, f"_on_{event}", None)
+        handle = own if own is not None else getattr(self.results, f"on_{event}")
         handle(running, message)
 
     def _ended(self) -> None:
@@ -273,7 +274,11 @@ class Supervisor:
 
     def _finish(self) -> None:
         with self._lock:
-            self._running = None
+            running, self._running = self._running, None
+        if running is not None and not self.database.row(
+            "SELECT id FROM project WHERE id = ?", running["project"]
+        ):  # it was deleted while the worker still wrote
+            shutil.rmtree(self.projects.folder(running["project"]), ignore_errors=True)
         self.wake()
 
     def _on_progress(self, running: dict[str, Any], message: Message) -> None:
@@ -292,122 +297,6 @@ class Supervisor:
                         "UPDATE project SET frame_count = ? WHERE id = ?", done, running["project"]
                     )
                     self.projects.send_progress(running["project"])
-
-    def _on_video(self, running: dict[str, Any], message: Message) -> None:
-        """The size of the video that is imported is known."""
-        with self.database.transaction():
-            self.projects.update(
-                running["project"],
-                width=message["width"],
-                height=message["height"],
-                rate=message["rate"],
-                has_audio=int(message["has_audio"]),
-            )
-
-    def _on_imported(self, running: dict[str, Any], message: Message) -> None:
-        project = running["project"]
-        with self.database.transaction():
-            self.projects.update(
-                project,
-                state="ready",
-                error=None,
-                frame_count=message["frames"],
-                seconds=message["seconds"],
-                has_audio=int(message["has_audio"]),
-                digest=message["digest"],
-                bytes=folder_bytes(self.projects, project),
-            )
-            if message["truncated"]:
-                self.events.add(
-                    "notice",
-                    {
-                        "code": "truncated",
-                        "message": f"The video is damaged after frame {message['frames'] - 1}; "
-                        "the frames before are there.",
-                    },
-                    project,
-                )
-
-    def _on_mask(self, running: dict[str, Any], message: Message) -> None:
-        """A frame was cut: store its row, unless the marks have changed since."""
-        index, plan = int(message["frame"]), self._plan
-        with self.database.transaction():
-            job = self._cutting(running)
-            if job is None or plan is None:
-                return
-            old = self.projects.document(running["project"]).frames.get(index)
-            if old is not None and old.frozen:
-                return
-            around = plan.around(index)
-            is_final = message["is_final"]
-            if not is_final and old is not None and (old.left, old.right) == around:
-                return  # done by an earlier try
-            row = FrameRow(
-                digest=message["digest"],
-                labels=tuple(message["labels"]),
-                source="cut",
-                reference=message["digest"],
-                covers=tuple(sorted(plan.objects)),
-                left=around.left,
-                right=around.right if is_final else None,
-                confidence=message["confidence"],
-            )
-            if old is not None and old.source == "key":
-                row = replace(
-                    old,
-                    digest=row.digest,
-                    labels=row.labels,
-                    base=message["base"],
-                    left=row.left,
-                    right=row.right,
-                )
-            self._store(running, {index: row}, job["change"])
-
-    def _cutting(self, running: dict[str, Any]) -> dict[str, Any] | None:
-        """The row of the running cut, unless it was stopped or the marks have changed."""
-        row = self.database.row("SELECT * FROM job WHERE id = ?", running["id"])
-        return row if row is not None and row["plan"] and row["state"] == "running" else None
-
-    def _on_kept(self, running: dict[str, Any], message: Message) -> None:
-        """Frames whose masks stay: they belong to the new reference frames now."""
-        plan = self._plan
-        with self.database.transaction():
-            job = self._cutting(running)
-            if job is None or plan is None:
-                return
-            frames = self.projects.document(running["project"]).frames
-            rows = {}
-            for index in message["frames"]:
-                around = plan.around(index)
-                if index in frames and not frames[index].frozen:
-                    rows[index] = replace(frames[index], left=around.left, right=around.right)
-            self._store(running, rows, job["change"])
-
-    def _store(
-        self, running: dict[str, Any], rows: dict[int, FrameRow], change: int | None
-    ) -> None:
-        number = self.projects.change(running["project"], "cut", rows, continued=change)
-        if number != change:
-            self.jobs.update(running["id"], change=number)
-
-    def _on_file(self, running: dict[str, Any], message: Message) -> None:
-        """A result for download is complete."""
-        with self.database.transaction():
-            folder = self.projects.folder(running["project"])
-            self.projects.add_file(
-                running["project"],
-                running["id"],
-                message["name"],
-                message["kind"],
-                folder / "work" / message["path"],
-            )
-            self.jobs.tell(running["id"])
-            self.projects.tell(running["project"])
-
-    def _on_proposals(self, running: dict[str, Any], message: Message) -> None:
-        with self.database.transaction():
-            text = json.dumps(message["proposals"])
-            self.projects.update(running["project"], proposals=text)
 
     def _on_stopped(self, running: dict[str, Any], message: Message) -> None:
         with self.database.transaction():
@@ -444,14 +333,3 @@ class Supervisor:
     def _clear_work(self, project: str) -> None:
         work = self.projects.folder(project) / "work"
         self.database.after_commit(lambda: shutil.rmtree(work, ignore_errors=True))
-
-
-def folder_bytes(projects: Projects, project: str) -> int:
-    """Size of all files of a project."""
-    total = 0
-    for path in projects.folder(project).rglob("*"):
-        try:
-            total += path.stat().st_size if path.is_file() else 0
-        except OSError:  # deleted in the meantime
-            continue
-    return total

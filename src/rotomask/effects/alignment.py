@@ -32,6 +32,8 @@ LARGEST_REST = 0.06
 """Largest motion that a homography leaves, as a part of the width."""
 
 _KEPT_FEATURES = 256
+MOST_HOMOGRAPHIES = 20_000
+"""Homographies in memory, 2 MB."""
 
 
 class Alignment:
@@ -52,18 +54,24 @@ class Alignment:
         """
         if source == target:
             return np.eye(3)
-        if (source, target) not in self._homographies:
-            if (target, source) in self._homographies:
-                made = np.linalg.inv(self._homographies[target, source])
+        if source > target:  # always found in one direction, whatever was asked for first
+            inverse = np.linalg.inv(self.homography(target, source))
+            return _unit(np.asarray(inverse, np.float64))
+        known = self._homographies.get((source, target))
+        if known is None:
+            found = self._direct(source, target)
+            middle = (source + target) // 2
+            if found is not None:
+                known = found
+            elif middle in (source, target):
+                known = np.eye(3)
             else:
-                found = self._direct(source, target)
-                made = np.eye(3) if found is None else found
-                if found is None:
-                    middle = (source + target) // 2
-                    if middle not in (source, target):
-                        made = self.homography(middle, target) @ self.homography(source, middle)
-            self._homographies[source, target] = made / made[2, 2]
-        return self._homographies[source, target]
+                known = self.homography(middle, target) @ self.homography(source, middle)
+            known = _unit(known)
+            if len(self._homographies) >= MOST_HOMOGRAPHIES:
+                self._homographies.clear()
+            self._homographies[source, target] = known
+        return known
 
     def detail(self, index: int) -> float:
         """How sharp the background of a frame is: mean difference of neighbouring pixels, 0-255.
@@ -123,6 +131,12 @@ class Alignment:
             made = (points, np.asarray(descriptors, np.float32))
         self._features.add(index, made)
         return made
+
+
+def _unit(homography: Homography) -> Homography:
+    """The same homography with 1 at the lower right."""
+    scaled: Homography = homography / homography[2, 2]
+    return scaled
 
 
 def is_plausible(homography: Homography, size: tuple[int, int]) -> bool:

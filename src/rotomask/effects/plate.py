@@ -17,13 +17,21 @@ import numpy as np
 import numpy.typing as npt
 
 from rotomask.effects.alignment import Alignment, is_inside, refine_map, sample, sampling_map
-from rotomask.effects.compositing import gaussian
+from rotomask.effects.filling import (
+    SHADOW_REACH,
+    Margins,
+    as_blurred,
+    blend_hole,
+    fit_rim,
+    grown_hole,
+    shadow_of,
+    with_light,
+)
 from rotomask.effects.painting import paint_in
 from rotomask.effects.reader import Recent
 
 if TYPE_CHECKING:
     from rotomask.effects.scene import Scene
-from rotomask.matting import fill_smoothly
 
 Pixels = npt.NDArray[np.uint8]
 Array = npt.NDArray[np.float32]
@@ -43,25 +51,8 @@ BLUR_COST = 12.0
 """How many keys farther away a sharp source may be than one with half its detail."""
 WORST_RIM = 28.0
 """Largest mean difference at the hole's rim of a source that is used, 0-255."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Margins:
-    """How far the hole reaches beyond the objects, in parts of the short side."""
-
-    around: float = 0.012
-    below: float = 0.02
-    """Also downwards, where the shadow falls."""
-    shadow: bool = True
-    """Whether the shadow is looked for: what is darker than in other frames."""
-
-
-SHADOW_REACH = Margins(around=0.05, below=0.14)
-"""How far from an object its shadow may be."""
 SHADOW_SOURCES = 3
 """Frames with which a key is compared to find the shadow."""
-SHADOW_DARKNESS = 0.82
-"""A shadow is at most so bright, compared with the same place without it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +117,7 @@ class Plate:
         plates = {key: self._carried(self._key(key), key, index) for key in {before, after}}
         if self.margins.shadow:
             for picture, valid, seen in plates.values():
-                clean = _with_light(picture, image, valid & ~here)
+                clean = with_light(picture, image, valid & ~here)
                 hole |= shadow_of(image, clean, hole, valid & (seen > 0.98))
         total = np.zeros((*hole.shape, 3), np.float32)
         weights = np.zeros((*hole.shape, 1), np.float32)
@@ -252,7 +243,7 @@ class Plate:
         free = is_inside(points, size) & (sample(others, points, linear=True) < 0.02)
         surely = free & (sample(wide, points, linear=True) < 0.02)
         warped = as_blurred(sample(other, points), image, hole, free & ~here)
-        return _Shown(_with_light(warped, image, free & ~here), free, surely)
+        return _Shown(with_light(warped, image, free & ~here), free, surely)
 
     def _fill_from(self, shown: "_Shown", where: Bool, picture: Array, open_pixels: Bool) -> None:
         """Copy what a source shows of the open pixels into a key's picture; both are changed."""
@@ -293,159 +284,3 @@ class Plate:
         valid = is_inside(points, size)
         seen = sample(filled.seen, points, linear=True).clip(0, 1)
         return sample(filled.picture, points), valid, seen
-
-
-def grown_hole(objects: Bool, margins: Margins) -> Bool:
-    """Objects grown by the margins, H×W."""
-    short = min(objects.shape)
-    around = max(1, round(margins.around * short))
-    below = round(margins.below * short)
-    mask = objects.astype(np.uint8)
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * around + 1, 2 * around + 1))
-    grown = cv2.dilate(mask, disc)
-    if below > 0:
-        # The anchor at the top of a column makes it reach downwards alone.
-        column = np.ones((below + 1, 1), np.uint8)
-        grown = cv2.dilate(grown, column, anchor=(0, below))
-    result: Bool = grown > 0
-    return result
-
-
-def shadow_of(image: Pixels, clean: Array, hole: Bool, valid: Bool) -> Bool:
-    """The object's shadow: what is near it, joined to it and darker than in a clean picture, H×W.
-
-    Args:
-        image: H×W×3 uint8: the frame.
-        clean: H×W×3, 0 to 255: the same without the object and its shadow.
-        hole: H×W: the object.
-        valid: H×W: where both can be compared.
-    """
-    short = min(hole.shape)
-    sigma = 0.006 * short
-    here, there = (gaussian(np.asarray(p, np.float32).mean(axis=2), sigma) for p in (image, clean))
-    near = grown_hole(hole, SHADOW_REACH) & ~hole & valid
-    dark = near & (here < SHADOW_DARKNESS * there) & (there - here > 12)
-    dim = near & (here < (1 + SHADOW_DARKNESS) / 2 * there) & (there - here > 6)
-    open_ = max(1, round(0.004 * short))
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * open_ + 1, 2 * open_ + 1))
-    solid = cv2.morphologyEx(dark.astype(np.uint8), cv2.MORPH_OPEN, disc)
-    # Only what touches the object, perhaps through a narrow gap.
-    joined = cv2.dilate(((solid > 0) | hole).astype(np.uint8), disc)
-    _, parts = cv2.connectedComponents(joined)
-    touching = np.unique(parts[hole])
-    shadow = (solid > 0) & np.isin(parts, touching[touching > 0])
-    # Its rim: what is somewhat darker and joined to it, and a little more.
-    _, parts = cv2.connectedComponents((dim | shadow).astype(np.uint8))
-    rims = np.unique(parts[shadow])
-    whole = np.isin(parts, rims[rims > 0]) & (dim | shadow)
-    grown = cv2.dilate(whole.astype(np.uint8), disc, iterations=2) > 0
-    return np.asarray(grown & (near | hole), np.bool_)
-
-
-def fit_rim(picture: Array, target: Pixels | Array, hole: Bool, rim: Bool) -> Array:
-    """A picture whose colours in a hole join those around it: H×W×3 float32.
-
-    Only the hole's pixels count; others may stay as they are.
-
-    Args:
-        picture: H×W×3, what fills the hole.
-        target: H×W×3, what surrounds it.
-        hole: H×W.
-        rim: H×W: where both show the same.
-    """
-    picture = _with_light(picture, target, rim & ~hole)
-    size = max(5, round(0.02 * min(hole.shape))) | 1
-    box = _box_around(hole, size + 4)
-    inside = hole[box]
-    near = cv2.dilate(inside.astype(np.uint8), np.ones((size, size), np.uint8)) > 0
-    weight = (near & rim[box] & ~inside).astype(np.float32)
-    if weight.sum() < 20:
-        return picture
-    difference = gaussian(target[box].astype(np.float32) - picture[box], 1.0)
-    # Large differences are things that moved, not light.
-    steady = (np.abs(difference).max(axis=2) < 60).astype(np.float32)
-    result = picture.copy()
-    result[box] = (picture[box] + fill_smoothly(difference, weight * steady)).clip(0, 255)
-    return result
-
-
-def _box_around(hole: Bool, margin: int) -> tuple[slice, slice]:
-    """Rows and columns of a hole with a margin, px."""
-    x, y, width, height = cv2.boundingRect(hole.astype(np.uint8))
-    return (
-        slice(max(0, y - margin), y + height + margin),
-        slice(max(0, x - margin), x + width + margin),
-    )
-
-
-def _with_light(picture: Array, target: Pixels | Array, shared: Bool) -> Array:
-    """A picture as bright as its target where both show the same: exposure may have changed."""
-    if shared.sum() < 50:
-        return picture
-    rows, columns = (axis[:: 1 + len(axis) // 4000] for axis in np.nonzero(shared))
-    offset = np.median(target[rows, columns].astype(np.float32) - picture[rows, columns], axis=0)
-    return np.asarray((picture + offset).clip(0, 255), np.float32)
-
-
-def as_blurred(picture: Array, target: Pixels | Array, hole: Bool, shared: Bool) -> Array:
-    """A picture blurred as its target is by the camera's motion: H×W×3 float32.
-
-    Of lines of several lengths and directions, the one is taken with which the picture looks most
-    like the target around the hole.
-
-    Args:
-        picture: H×W×3, 0 to 255.
-        target: H×W×3, 0 to 255.
-        hole: H×W: what the picture is wanted for.
-        shared: H×W: where both show the same.
-    """
-    short = min(hole.shape)
-    reach = round(0.08 * short)
-    box = _box_around(hole, reach)
-    near = cv2.dilate(hole[box].astype(np.uint8), np.ones((reach | 1, reach | 1), np.uint8)) > 0
-    rim = near & shared[box] & ~hole[box]
-    if rim.sum() < 200:
-        return picture
-    here, there = (np.asarray(p[box], np.float32).mean(axis=2) for p in (picture, target))
-    edge = cv2.BORDER_REPLICATE
-    # Blur hides misplacement, too: never more of it than leaves the target's own detail.
-    floor = 0.85 * _detail(there, rim)
-    if _detail(here, rim) < 1.15 * floor / 0.85:
-        return picture
-    best, kernel = float(((here - there)[rim] ** 2).mean()) * 0.97, None
-    for length in (0.006, 0.012, 0.022, 0.036):
-        for angle in range(0, 180, 30):
-            tried = line(max(1.5, length * short), angle)
-            blurred = cv2.filter2D(here, cv2.CV_32F, tried, borderType=edge)
-            error = float(((blurred - there)[rim] ** 2).mean())
-            if error < best and _detail(np.asarray(blurred, np.float32), rim) >= floor:
-                best, kernel = error, tried
-    if kernel is None:
-        return picture
-    return np.asarray(cv2.filter2D(picture, cv2.CV_32F, kernel, borderType=edge), np.float32)
-
-
-def _detail(luma: Array, where: Bool) -> float:
-    """Mean difference of neighbouring pixels."""
-    steps = np.abs(np.diff(luma, axis=1))[1:] + np.abs(np.diff(luma, axis=0))[:, 1:]
-    return float(steps[where[1:, 1:]].mean())
-
-
-def line(length: float, angle: float) -> Array:
-    """A kernel that blurs along a line of a length in px at an angle in degrees: K×K, sums to 1."""
-    half = int(np.ceil(length / 2)) + 1
-    y, x = np.mgrid[-half : half + 1, -half : half + 1]
-    radians = np.deg2rad(angle)
-    along = np.abs(x * np.cos(radians) + y * np.sin(radians))
-    across = np.abs(y * np.cos(radians) - x * np.sin(radians))
-    kernel = (length / 2 + 0.5 - along).clip(0, 1) * (1 - across).clip(0, 1)
-    return np.asarray(kernel / kernel.sum(), np.float32)
-
-
-def blend_hole(image: Pixels, filling: Array, hole: Bool) -> Pixels:
-    """A frame whose hole is filled, with a soft seam inside the hole: H×W×3 uint8."""
-    width = max(1.0, 0.006 * min(hole.shape))
-    distance = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, 5)
-    share = (distance / width).clip(0, 1).astype(np.float32)[..., None]
-    mixed: Array = image + (filling - image) * share
-    return np.asarray(mixed.clip(0, 255).round(), np.uint8)

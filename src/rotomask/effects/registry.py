@@ -26,8 +26,8 @@ from rotomask.effects.background import (
     new_background,
 )
 from rotomask.effects.erasing import Erase, erase
+from rotomask.effects.filling import Margins
 from rotomask.effects.options import Settings
-from rotomask.effects.plate import Margins
 from rotomask.effects.repetition import (
     Clones,
     Echo,

@@ -12,8 +12,9 @@ import numpy.typing as npt
 from rotomask.arrays import Mask
 from rotomask.effects.alignment import Alignment
 from rotomask.effects.background import cover, lowest_row
+from rotomask.effects.filling import Margins
 from rotomask.effects.options import is_colour, parse_colour
-from rotomask.effects.plate import Margins, Plate
+from rotomask.effects.plate import Plate
 from rotomask.effects.reader import FrameReader, Recent, frames_in_memory
 from rotomask.errors import MaskError, OptionError
 from rotomask.masks import read_grey, read_labels

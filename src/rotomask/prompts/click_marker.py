@@ -7,7 +7,7 @@ surroundings, enlarged. Unlike there, pixels outside the view keep their previou
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Self, TypeVar
 
 import cv2
 import numpy as np
@@ -94,6 +94,12 @@ class ClickMarker(Marker):
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._features: OrderedDict[View, ClickFeatures] = OrderedDict()
         self._rounds: OrderedDict[tuple[Prompt, ...], _Round] = OrderedDict()
+
+    def twin(self) -> Self:
+        """Second marker that shares the network, for another frame; see `Marker`."""
+        twin = super().twin()
+        twin._features, twin._rounds = OrderedDict(), OrderedDict()
+        return twin
 
     def prepare(self, frame: Frame) -> None:
         """Encode the whole frame, and drop what is stored of the frame before."""

@@ -1,8 +1,10 @@
 """Interface of markers, which make the mask of one frame from prompts."""
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Self
 
 import cv2
 import numpy as np
@@ -85,6 +87,12 @@ class Marker(ABC):
         """The most probable object id of every pixel, H×W int32; errors as for `mask`."""
         ids = np.array((0, *object_ids(prompts)), np.int32)
         return np.asarray(ids[self.mask(prompts).argmax(0)])
+
+    def twin(self) -> Self:
+        """Second marker of the same kind, for another frame; they share the network."""
+        twin = copy.copy(self)
+        twin._frame = None
+        return twin
 
     def prepare(self, frame: Frame) -> None:  # noqa: B027 - GrabCut prepares nothing
         """Compute what all masks of a frame share, such as features."""

@@ -25,7 +25,7 @@ def test_a_file_that_is_no_video_is_named_with_the_reason(
     driver = Driver(context.new_page(), server)
     driver.open()
     driver.page.locator("input[type=file][multiple]").set_input_files(tmp_path / name)
-    told = driver.page.locator(".failed, .toast.error").first
+    told = driver.page.locator("main.failed, .toast.error").first
     told.wait_for(timeout=SLOW_MS)
     text = told.inner_text()
     assert len(text.split()) > 4

@@ -16,7 +16,7 @@ from tests.app.browser.process import Server
 from tests.clips import DAVIS
 
 pytestmark = pytest.mark.slow
-FRAMES = 16
+FRAMES = 12
 CUT_S = 240.0
 
 BoolMask = npt.NDArray[np.bool_]

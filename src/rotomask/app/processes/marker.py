@@ -22,7 +22,8 @@ from rotomask.errors import InputError, RotomaskError
 from rotomask.prompts import Marker
 from rotomask.video import Video, open_video
 
-OPEN_VIDEOS, OPEN_FRAMES = 3, 12
+OPEN_VIDEOS, OPEN_FRAMES, OPEN_MARKERS = 3, 12, 4
+"""What stays in memory: videos, decoded frames, frames that a network has encoded."""
 JPEG_QUALITY = 92
 
 logger = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ class MarkerProcess:
         self._videos: OrderedDict[Path, Video] = OrderedDict()
         self._frames: OrderedDict[tuple[Path, int], Frame] = OrderedDict()
         self._markers: dict[str, Marker] = {}
-        self._opened: dict[str, tuple[Path, int]] = {}
+        self._opened: OrderedDict[tuple[str, Path, int], Marker] = OrderedDict()
 
     def answer(self, message: Message) -> Message:
         """The answer to a request; errors of users are answers too."""
@@ -117,12 +118,15 @@ class MarkerProcess:
 
     def _ready(self, kind: str, media: Path, index: int) -> Marker:
         """A marker that has the frame open."""
-        marker = self._load(kind)
-        if self._opened.get(kind) != (media, index):
-            self._opened.pop(kind, None)
+        key = (kind, media, index)
+        if key not in self._opened:
+            marker = self._load(kind).twin()
             marker.open(self._frame(media, index))
-            self._opened[kind] = (media, index)
-        return marker
+            self._opened[key] = marker
+            while len(self._opened) > OPEN_MARKERS:
+                self._opened.popitem(last=False)
+        self._opened.move_to_end(key)
+        return self._opened[key]
 
 
 def encoded(image: Image.Image, kind: str, **options: Any) -> str:

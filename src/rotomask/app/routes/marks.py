@@ -1,5 +1,6 @@
 """Marks, and every other change of the masks."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,8 @@ from rotomask.app.routes.projects import whole_project
 
 MOST_PROMPTS, MOST_STROKES = 200, 2000
 """Marks of one frame, answered by a network and painted."""
+STAGE_MARKS = 24
+"""After so many marks the mask is taken as it is: an answer never takes longer than for these."""
 PAINTED = ("brush", "polygon", "clear", "copy")
 
 Content = dict[str, Any]
@@ -78,6 +81,13 @@ def mark_routes(app: App) -> APIRouter:
         """Make the change again that was taken back last."""
         return _moved(app, project, is_undo=False)
 
+    return router
+
+
+def proposal_routes(app: App) -> APIRouter:
+    """The routes of proposals."""
+    router = APIRouter(tags=["proposals"])
+
     @router.get("/api/projects/{project}/proposals")
     def proposals(project: str) -> dict[str, Any]:
         """What the last search found."""
@@ -130,17 +140,21 @@ class Marking:
         earlier = [] if old is None else app.projects.marks(project, old.marks)
         marks = [*((m["object"], m["mark"]) for m in earlier), *added]
         base, base_covers = _base(old)
+        stage = None if old is None else old.stage
+        done = 0 if stage is None else stage[0]
         covers = tuple(sorted({*base_covers, *(label for label, _ in marks)}))
         request = {
             "do": "mark",
             "media": media(app, project),
             "masks": str(self._masks.resolve()),
             "frame": self.frame,
-            "base": base,
-            "marks": marks,
+            "base": base if stage is None else stage[1],
+            "marks": marks[done:],
             "covers": covers,
         }
         answer = app.ask(request, urgent=True)
+        if len(marks) - done >= STAGE_MARKS:
+            stage = (len(marks), answer["digest"])
 
         def store() -> None:
             app.projects.check_revision(project, self.rev)
@@ -163,6 +177,7 @@ class Marking:
                 reference=answer["reference"],
                 covers=covers,
                 marks=(*(m["id"] for m in earlier), *ids),
+                stage=stage,
                 left=old.left if old is not None and old.source == "key" else None,
                 right=old.right if old is not None and old.source == "key" else None,
             )
@@ -231,8 +246,6 @@ def _moved(app: App, project: str, *, is_undo: bool) -> dict[str, Any]:
 
 
 def _proposals(app: App, project: str) -> list[dict[str, Any]]:
-    import json
-
     found: list[dict[str, Any]] = json.loads(app.projects.require(project)["proposals"])
     return found
 

@@ -83,6 +83,13 @@ def media_routes(app: App) -> APIRouter:
             raise not_found("list of times")
         return {"pts": json.loads(path.read_text(encoding="utf-8"))}
 
+    return router
+
+
+def mask_routes(app: App) -> APIRouter:
+    """The routes of masks, and of files made of them."""
+    router = APIRouter(tags=["media"])
+
     @router.get("/api/projects/{project}/masks", response_class=Response)
     def masks(project: str, first: From, last: To, if_none_match: Tag = None) -> Response:
         """A pack of masks, both ends included."""

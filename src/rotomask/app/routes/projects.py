@@ -75,6 +75,13 @@ def project_routes(app: App) -> APIRouter:
         document = app.projects.document(project)
         return {"frames": doubtful(document)}
 
+    return router
+
+
+def object_routes(app: App) -> APIRouter:
+    """The routes of objects."""
+    router = APIRouter(tags=["objects"])
+
     @router.post("/api/projects/{project}/objects", status_code=201)
     def add_object(project: str, body: NewObject) -> dict[str, Any]:
         """Add an object."""

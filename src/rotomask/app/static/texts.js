@@ -127,7 +127,7 @@ export const T = {
     add: 'Add',
     none: 'No objects yet. Click one in the picture, or let them be found.',
     find: 'Find objects for me',
-    choose: (name) => `Edit ${name}`,
+    choose: (number, name) => `${number}: edit ${name}`,
     name: (n) => `Name of object ${n}`,
     colour: (name) => `Colour of ${name}`,
     hide: (name) => `Hide ${name}`,
@@ -260,7 +260,7 @@ export const T = {
     slider: 'Frame',
     valueText: (frame, count, seconds, state) => `frame ${frame} of ${count}, ${seconds.toFixed(2)} s${state
       ? `, ${state.source === 'key' ? 'marked' : 'cut'}${state.frozen ? ', frozen' : ''}${state.stale ? ', waits for an update' : ''}` : ', no mask'}`,
-    goTo: (frame) => `Frame ${frame}. Go to another frame`,
+    frame: 'Go to a frame; now at',
     frameOf: (last) => `Frame, 0 to ${last}`,
     go: 'Go',
     speed: 'Speed of playing',

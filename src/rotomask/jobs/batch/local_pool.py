@@ -7,22 +7,19 @@ have. It ends as soon as its pipe to the driver closes, so none outlives a drive
 import contextlib
 import multiprocessing
 import os
-import queue
 import signal
-import threading
-import time
 from collections.abc import Iterator
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+from rotomask.jobs.batch import process
 from rotomask.jobs.batch.item import Task
-from rotomask.jobs.batch.pool import Advanced, Done, Event, Lost
+from rotomask.jobs.batch.pool import Done, Event, Lost
 from rotomask.jobs.batch.storage import Store
 
 WORKER_BYTES = 1 << 30
 """Memory that a worker may need; see docs/batch.md for what was measured."""
-SECONDS_BETWEEN_REPORTS = 0.5
 
 
 def worker_count(videos: int) -> int:
@@ -93,30 +90,30 @@ class LocalPool:
         """See `Pool`."""
         for pipe in self._processes:
             pipe.close()
-        for process in self._processes.values():
-            process.join(5)
-            if process.is_alive():
-                process.kill()
-                process.join()
+        for worker in self._processes.values():
+            worker.join(5)
+            if worker.is_alive():
+                worker.kill()
+                worker.join()
         self._processes, self._running = {}, {}
 
     def _spawn(self) -> Connection:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=_main, args=(theirs, *self._arguments), daemon=True)
+        worker = context.Process(target=process.main, args=(theirs, *self._arguments), daemon=True)
         threads = str(self._arguments[2])
         with _environment(OMP_NUM_THREADS=threads, MKL_NUM_THREADS=threads):
-            process.start()
+            worker.start()
         theirs.close()
-        self._processes[ours] = process
+        self._processes[ours] = worker
         return ours
 
     def _bury(self, pipe: Connection) -> list[Event]:
-        process = self._processes.pop(pipe)
-        process.join()
+        worker = self._processes.pop(pipe)
+        worker.join()
         pipe.close()
         task = self._running.pop(pipe, None)
-        return [] if task is None else [Lost(task, _ended(process.exitcode))]
+        return [] if task is None else [Lost(task, _ended(worker.exitcode))]
 
 
 def _ended(status: int | None) -> str:
@@ -140,42 +137,3 @@ def _environment(**variables: str) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
-
-
-def _main(pipe: Connection, store: Store, doubt: float, threads: int) -> None:
-    """A worker process: tasks in, events out, until the pipe closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the driver, which closes the pipe
-    tasks: queue.SimpleQueue[Task] = queue.SimpleQueue()
-    threading.Thread(target=_receive, args=(pipe, tasks), daemon=True).start()
-    from rotomask.jobs.batch.work import Worker
-
-    worker = Worker(store, doubt=doubt, threads=threads)
-    report = _Report(pipe)
-    while True:
-        task = tasks.get()
-        outcomes = tuple(worker.run(item, report, task.attempt) for item in task.items)
-        with contextlib.suppress(OSError):  # the driver is gone, and this process will be
-            pipe.send(Done(task, outcomes))
-
-
-def _receive(pipe: Connection, tasks: "queue.SimpleQueue[Task]") -> None:
-    """Pass tasks on; end the process when the driver is gone, whatever it is doing."""
-    try:
-        while True:
-            tasks.put(pipe.recv())
-    except (EOFError, OSError):
-        os._exit(1)
-
-
-class _Report:
-    """Tells the driver how far a video is, now and then."""
-
-    def __init__(self, pipe: Connection) -> None:
-        self.pipe, self.due = pipe, 0.0
-
-    def __call__(self, name: str, done: int, total: int) -> None:
-        now = time.monotonic()
-        if now >= self.due or done == total:
-            self.due = now + SECONDS_BETWEEN_REPORTS
-            with contextlib.suppress(OSError):
-                self.pipe.send(Advanced(name, done, total))

@@ -214,7 +214,14 @@ function find(name) {
 
 const typing = (target) => target.closest?.('input:not([type=range]):not([type=checkbox]):not([type=radio]), textarea, select, [contenteditable]');
 const held = new Set();
-const ownKeys = new Set(['Space', 'Enter', 'ArrowLeft', 'ArrowRight', 'ArrowUp', 'ArrowDown', 'Home', 'End']);
+const pressKeys = new Set(['Space', 'Enter']);
+const moveKeys = new Set(['ArrowLeft', 'ArrowRight', 'ArrowUp', 'ArrowDown', 'Home', 'End']);
+
+/** Whether the focused button, slider or list means this key itself. */
+function isOwn(name, target) {
+  if (pressKeys.has(name)) return Boolean(target.closest?.('button, a, summary, input, [role=slider]'));
+  return moveKeys.has(name) && Boolean(target.closest?.('input, [role=slider], [role=radiogroup], [role=menu]'));
+}
 
 function down(event) {
   if (event.isComposing || event.defaultPrevented) return;
@@ -227,8 +234,7 @@ function down(event) {
   const action = find(name);
   if (!action || (S.route.value.name !== 'project' && !action.anywhere)) return;
   if (typing(event.target) || document.querySelector('dialog[open]')) return;
-  // A focused button, slider or list keeps the keys that it means itself.
-  if (ownKeys.has(name) && event.target.closest?.('button, a, summary, input, [role=slider], [role=tablist], [role=radiogroup]')) return;
+  if (isOwn(name, event.target)) return;
   if (!singleKeys.value && name.length === 1) return;
   if (action.when && !action.when()) return;
   event.preventDefault();
@@ -249,6 +255,10 @@ function up(event) {
 export function listen() {
   window.addEventListener('keydown', down);
   window.addEventListener('keyup', up);
+  // A button that the mouse pressed gives the focus back, so that Space plays again.
+  window.addEventListener('click', (event) => {
+    if (event.detail && event.target.closest?.('.editor button')) document.activeElement?.blur();
+  });
   window.addEventListener('blur', () => {
     held.clear();
     S.heldMinus.value = false;

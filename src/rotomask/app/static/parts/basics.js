@@ -23,7 +23,7 @@ export function Button({ icon, text, label, hint, kind = '', pressed, small, onC
 export function ActionButton({ action, icon, text, ...rest }) {
   const known = actions.get(action);
   return html`<${Button} icon=${icon} text=${text} label=${T.actions[action]} hint=${tip(action)}
-    onClick=${(event) => { run(known.id); if (event.detail) event.currentTarget.blur(); }} data-action=${action} ...${rest} />`;
+    onClick=${() => run(known.id)} data-action=${action} ...${rest} />`;
 }
 
 /** One of a few choices, as buttons side by side. */

@@ -44,7 +44,8 @@ function Help() {
     <div class="help-columns">
       ${GROUPS.map((group) => html`<section key=${group}><h3>${T.help.groups[group]}</h3><dl>
         ${[...actions.values()].filter((a) => a.group === group).map((a) => html`<div key=${a.id}><dt>${T.actions[a.id]}</dt>
-          <dd><button type="button" class="keys" onClick=${() => { asking.value = a.id; }} aria-label=${T.help.change(T.actions[a.id])}>
+          <dd><button type="button" class="keys" onClick=${() => { asking.value = a.id; }}>
+            <span class="hidden">${T.help.change(T.actions[a.id])}</span>
             ${asking.value === a.id ? html`<em>${T.help.press}</em>` : keysOf(a.id).length ? keysOf(a.id).map((k) => html`<kbd>${keyName(k)}</kbd>`) : '–'}</button></dd></div>`)}
       </dl></section>`)}
       <section><h3>${T.help.mouse}</h3><dl>${T.help.gestures.map(([what, how]) => html`<div><dt>${what}</dt><dd>${how}</dd></div>`)}</dl></section>

@@ -46,7 +46,7 @@ function ObjectRow({ object, number }) {
   return html`<li class=${`object ${chosen ? 'chosen' : ''} ${hidden ? 'dim' : ''}`}>
     <label class="colour" data-tip=${T.objects.colour(name)}><span style=${{ background: colour }} />
       <input type="color" value=${colour} aria-label=${T.objects.colour(name)} onChange=${(e) => safely(() => doc.patchObject(label, { colour: e.currentTarget.value }))} /></label>
-    <button type="button" class="choose" aria-pressed=${chosen} aria-label=${T.objects.choose(name)} onClick=${() => { S.active.value = label; }}><kbd>${number}</kbd></button>
+    <button type="button" class="choose" aria-pressed=${chosen} aria-label=${T.objects.choose(number, name)} onClick=${() => { S.active.value = label; }}><kbd>${number}</kbd></button>
     <input class="name" value=${text.value ?? name} maxlength="80" aria-label=${T.objects.name(number)} onFocus=${() => { S.active.value = label; }}
       onInput=${(e) => { text.value = e.currentTarget.value; }} onBlur=${save}
       onKeyDown=${(e) => { if (e.key === 'Enter') e.currentTarget.blur(); if (e.key === 'Escape') { text.value = null; e.currentTarget.blur(); } }} />

@@ -152,8 +152,7 @@ function Transport() {
       <${ActionButton} action="loop" icon="loop" kind="quiet wide-only" pressed=${S.loop.value} />
       ${S.project.value.has_audio && html`<${ActionButton} action="mute" icon=${S.muted.value ? 'mute' : 'sound'} kind="quiet wide-only" pressed=${S.muted.value} />`}
     </div>
-    <button type="button" class="where numbers" data-tip=${T.actions['go-to']} onClick=${() => { S.dialog.value = 'goto'; }}
-      aria-label=${T.timeline.goTo(frame)}><strong data-testid="frame">${frame}</strong><span class="muted"> / ${Math.max(0, count - 1)}</span>
+    <button type="button" class="where numbers" data-tip=${T.actions['go-to']} onClick=${() => { S.dialog.value = 'goto'; }}><span class="hidden">${T.timeline.frame} </span><strong data-testid="frame">${frame}</strong><span class="muted"> / ${Math.max(0, count - 1)}</span>
       <span class="muted clock">${clock(player.timeOf(frame))}</span></button>
     <div class="row tight end">
       <${Coach} at="transport" />

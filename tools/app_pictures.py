@@ -203,15 +203,16 @@ def encode(shots: list[tuple[float, bytes]], target: Path, *, rate: int = 10) ->
     with av.open(str(target), "w") as container:
         stream = container.add_stream("libvpx-vp9", rate, options={"crf": "40", "b": "0"})
         stream.pix_fmt = "yuv420p"
+        first = Image.open(io.BytesIO(shots[0][1]))
+        stream.width, stream.height = (side // 2 * 2 for side in first.size)
         for number, (at_s, data) in enumerate(shots):
             picture = Image.open(io.BytesIO(data)).convert("RGB")
-            stream.width, stream.height = (side // 2 * 2 for side in picture.size)
             later_s = shots[number + 1][0] if number + 1 < len(shots) else at_s + 1
             frame = av.VideoFrame.from_ndarray(
                 np.asarray(picture)[: stream.height, : stream.width], "rgb24"
             )
-            first = round(at_s * rate)
-            for _ in range(min(2 * rate, max(0, round(later_s * rate) - first))):
+            shown = round(later_s * rate) - round(at_s * rate)
+            for _ in range(max(0, min(2 * rate, shown))):
                 container.mux(stream.encode(frame))
         container.mux(stream.encode())
 

@@ -94,7 +94,7 @@ def test_from_an_upload_to_the_downloads(chromium: Any, server: Server, tmp_path
     driver.step("frame")
     page.locator(".crop-preview[data-empty=false]").wait_for(timeout=SLOW_MS)
     driver.press("stabilise")
-    download(driver, "stabilise", tmp_path / "stabilised.mp4")
+    download(driver, "stabilised", tmp_path / "stabilised.mp4")
 
     driver.step("finish")
     names = page.locator("[data-effect]")
@@ -113,13 +113,13 @@ def test_from_an_upload_to_the_downloads(chromium: Any, server: Server, tmp_path
     for box in page.locator("[data-format]").all():
         box.set_checked(box.get_attribute("data-format") in ("overlay", "contact-sheet"))
     driver.press("export")
-    download(driver, "export", tmp_path / "results.zip", video=False)
+    download(driver, "zip", tmp_path / "results.zip", video=False)
     assert driver.errors == []
     context.close()
 
 
 def download(driver: Driver, kind: str, target: Path, *, video: bool = True) -> None:
-    """Save the result of a job once it is listed."""
+    """Save a result of a kind once it is listed."""
     link = driver.page.locator(f"a[data-file={kind}]").first
     link.wait_for(timeout=CUT_S * 1000)
     save(driver, link, target, video=video)

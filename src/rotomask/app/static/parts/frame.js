@@ -69,7 +69,7 @@ export function FramePanel() {
       <${Button} icon="crop" text=${T.frame.make} kind="primary wide" disabled=${!S.cropPath.value} data-action="stabilise"
         onClick=${() => safely(() => doc.startJob('stabilise', settings()))} />`}
   </section>
-  <${Files} kinds=${['stabilise']} />`;
+  <${Files} kinds=${['stabilised']} />`;
 }
 
 /** The stabilised picture of the frame at the playhead; it plays with it. */

@@ -7,6 +7,7 @@ import pytest
 
 from rotomask import catalog
 from rotomask.cli.names import DESCRIPTIONS, NAMES
+from rotomask.conversion.formats import FORMATS as CONVERSIONS
 from rotomask.evaluation import BENCHMARKS
 from rotomask.export import FORMATS
 from rotomask.refine.field_windows import TUNED
@@ -16,6 +17,7 @@ from tests.cli.running import commands, run
 
 TABLES = {
     "benchmarks": tuple(BENCHMARKS),
+    "conversions": tuple(CONVERSIONS),
     "detectors": catalog.names("detector"),
     "discoverers": catalog.names("discoverer"),
     "edge_models": catalog.names("edges"),
@@ -26,7 +28,8 @@ TABLES = {
     "models": catalog.names("segmenter"),
 }
 WRITES_A_FOLDER = {
-    "cut", "propose", "detect", "flow", "edges", "refine", "demo", "benchmark", "train",
+    "batch", "benchmark", "convert", "cut", "demo", "detect", "edges", "flow", "propose", "refine",
+    "train",
 }  # fmt: skip
 LISTS = {
     "cut": ("models", "discoverers", "formats", "markers"),

@@ -70,7 +70,7 @@ class Campaign:
         fault = _fault(outcome)
         if fault is None and _digests(folder, case.writes) != before:
             fault = "an input was changed"
-        if fault is None:
+        if fault is None and outcome.status == 0:
             fault = _left(folder, case.writes)
         return Verdict(
             seed=seed,
@@ -124,7 +124,8 @@ def _digests(folder: Path, written: tuple[str, ...]) -> dict[str, str]:
     found: dict[str, str] = {}
     for path in sorted(folder.rglob("*")):
         relative = path.relative_to(folder)
-        if relative.parts[0] in (*written, STDOUT, STDERR):
+        is_output = relative.parts[0].startswith(written)  # out, and out-preview.png beside it
+        if is_output or relative.parts[0] in (STDOUT, STDERR):
             continue
         if path.is_symlink():
             found[str(relative)] = f"-> {path.readlink()}"

@@ -14,7 +14,7 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -983,7 +983,7 @@ def _(desk: Desk) -> None:
     raise AssertionError("an address was asked")
 
 
-def run_points(prefix: str = "") -> dict[str, str | None]:
+def run_points(prefixes: Sequence[str] = ("",)) -> dict[str, str | None]:
     """What is wrong with each case; None where nothing is."""
     faults: dict[str, str | None] = {}
     with tempfile.TemporaryDirectory(prefix="points-") as scratch:
@@ -992,7 +992,7 @@ def run_points(prefix: str = "") -> dict[str, str | None]:
         warm_up(material.finished_jobs())
         material.weights  # noqa: B018 - made before the first fork
         for number, (name, run) in enumerate(POINTS.items()):
-            if not name.startswith(prefix):
+            if not name.startswith(tuple(prefixes)):
                 continue
             folder = Path(scratch) / f"case-{number}"
             folder.mkdir()
@@ -1009,7 +1009,7 @@ def run_points(prefix: str = "") -> dict[str, str | None]:
 def main() -> int:
     """Print a table; with --json all results as JSON."""
     arguments = [a for a in sys.argv[1:] if a != "--json"]
-    faults = run_points(arguments[0] if arguments else "")
+    faults = run_points(arguments or ("",))
     if "--json" in sys.argv:
         print(json.dumps(faults))
         return 0

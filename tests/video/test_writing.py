@@ -1,5 +1,6 @@
 """Writing videos: what was put in comes out of a decoder, whole or not at all."""
 
+import os
 import subprocess
 import sys
 from fractions import Fraction
@@ -198,3 +199,36 @@ except OutputError as error:
     run = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
     assert [line.split()[0] for line in run.stdout.splitlines()] == ["refused"] * 4, run.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+ENCODE = """
+import hashlib, sys
+from pathlib import Path
+from rotomask.video import VP9_ALPHA, VideoWriter, h264
+import numpy as np
+from tests.clips import picture
+
+for encoding in (h264(), VP9_ALPHA):
+    path = Path(sys.argv[1]) / f"x.{encoding.container}"
+    with VideoWriter(path, (33, 50), 25, encoding) as writer:
+        for t in range(6):
+            image = picture(t, (33, 50))
+            writer.write(np.dstack([image, image[..., 0]]) if encoding.alpha else image)
+    print(hashlib.sha256(path.read_bytes()).hexdigest())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="MALLOC_PERTURB_ is glibc's")
+def test_the_same_frames_give_the_same_file_whatever_was_in_memory(tmp_path):
+    outputs = set()
+    for value in ("1", "170"):
+        answer = subprocess.run(
+            [sys.executable, "-c", ENCODE, str(tmp_path)],
+            env=os.environ | {"MALLOC_PERTURB_": value},
+            cwd=Path(__file__).parents[2],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        outputs.add(answer.stdout)
+    assert len(outputs) == 1

@@ -218,8 +218,6 @@ class VideoWriter:
                 dst_colorspace=Colorspace.ITU709,
                 dst_color_range=ColorRange.MPEG,
             )
-        if self._palette is None:  # a palette is a plane without rows
-            _fill_padding(frame)
         # Muxers reject times that do not rise.
         frame.pts = max(round(time_s / self._time_base), self._last_pts + 1)
         frame.time_base = self._time_base
@@ -241,17 +239,3 @@ class VideoWriter:
                 yield
         except av.FFmpegError as error:
             raise OutputError(f"cannot write {self.path}: {error.strerror}") from error
-
-
-def _fill_padding(frame: av.VideoFrame) -> None:
-    """Set the bytes between the rows of a frame's planes to 0.
-
-    FFmpeg aligns rows and leaves these bytes as they were in memory. x264 looks at them, so that
-    the same pictures would give different files, which hold traces of other data.
-    """
-    for index, plane in enumerate(frame.planes):
-        if plane.line_size == 0:  # the palette of a GIF has no rows
-            continue
-        parts = [part for part in frame.format.components if part.plane == index]
-        used = plane.width * sum((part.bits + 7) // 8 for part in parts)
-        np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[:, used:] = 0

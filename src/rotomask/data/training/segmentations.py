@@ -26,7 +26,7 @@ def segmentation_fault(segmentation: object, height: int, width: int) -> str | N
         return next((fault for fault in faults if fault), None)
     if not isinstance(segmentation, Mapping):
         return f"a segmentation must be polygons or an RLE, got {type(segmentation).__name__}"
-    if list(segmentation.get("size", ())) != [height, width]:
+    if segmentation.get("size") not in ([height, width], (height, width)):
         return f"its RLE is of size {segmentation.get('size')}, the image {[height, width]}"
     counts = segmentation.get("counts")
     if isinstance(counts, str | bytes):

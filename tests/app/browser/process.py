@@ -45,7 +45,8 @@ class Server:
         )
         self.said: list[str] = []
         self._links: queue.Queue[tuple[str, str]] = queue.Queue()
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
         try:
             self.origin, self._link = self._links.get(timeout=START_S)
         except queue.Empty:
@@ -93,6 +94,9 @@ class Server:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+        self._listener.join()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
 
     def wait_for_jobs(self, project: str, timeout_s: float) -> list[dict[str, Any]]:
         """The jobs of a project once none waits or runs."""

@@ -52,6 +52,7 @@ DOCS = {
 """Name of a picture -> its name in docs/images/app."""
 DOCS_BYTES = 150_000
 CUT_S = 600.0
+QUICK = {"crf": "38", "b": "0", "deadline": "realtime", "cpu-used": "7"}
 
 
 class Camera:
@@ -201,7 +202,7 @@ def whole_way(driver: Driver, clip: Path, at: list[int]) -> None:
 def encode(shots: list[tuple[float, bytes]], target: Path, *, rate: int = 10) -> None:
     """Write shots as VP9; a stretch without change is shortened to two seconds."""
     with av.open(str(target), "w") as container:
-        stream = container.add_stream("libvpx-vp9", rate, options={"crf": "40", "b": "0"})
+        stream = container.add_stream("libvpx-vp9", rate, options=QUICK)
         stream.pix_fmt = "yuv420p"
         first = Image.open(io.BytesIO(shots[0][1]))
         stream.width, stream.height = (side // 2 * 2 for side in first.size)

@@ -16,7 +16,7 @@ from rotomask.files import exclusive_lock
 from rotomask.jobs.batch.item import Item, Task
 from rotomask.jobs.batch.local_pool import LocalPool
 from rotomask.jobs.batch.planning import plan
-from rotomask.jobs.batch.pool import Advanced, Done, Lost
+from rotomask.jobs.batch.pool import Advanced, Done, Event, Lost
 from rotomask.jobs.batch.storage import Store
 from rotomask.jobs.batch.work import Worker
 from rotomask.jobs.cut import CutOptions
@@ -124,15 +124,16 @@ def test_a_lost_worker_is_told_and_replaced(listed, tmp_path):
     try:
         pool.submit(Task(items=(item,), frames=5))
         (process,) = pool._processes.values()
-        events = []
+        events: list[Event] = []
         while not events:
             events = pool.wait(0.1)
         assert isinstance(events[0], Advanced | Done)
+        assert process.pid is not None
         os.kill(process.pid, signal.SIGKILL)
         while not any(isinstance(event, Lost | Done) for event in events):
             events += pool.wait(0.1)
         pool.submit(Task(items=(item,), frames=5, attempt=1))
-        done = []
+        done: list[Done] = []
         while not done:
             done = [event for event in pool.wait(0.1) if isinstance(event, Done)]
         assert done[0].outcomes[0].state in ("finished", "before")

@@ -280,7 +280,9 @@ def run(kills: int, seconds: tuple[float, float], seed: int, clip: bytes) -> dic
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--least", type=float, default=1.0, help="seconds between kills")
     parser.add_argument("--most", type=float, default=14.0)

@@ -240,7 +240,9 @@ def point(text: str) -> list[int]:
 
 def main() -> None:
     """Take the pictures."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("clip", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--at", type=point, required=True, help="pixel of the object, X,Y")

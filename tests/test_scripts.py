@@ -75,17 +75,17 @@ def _anchors(page: Path) -> set[str]:
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=str)
 def test_options_that_the_documentation_gives_a_script_exist(path):
-    invocation = _invocation(path)
     pages = [page.read_text() for page in PAGES]
     pages.append(ast.get_docstring(ast.parse((ROOT / path).read_text())) or "")
     known = set(re.findall(r'"(--[\w-]+)"', _sources(path)))
     for text in pages:
         for line in text.replace("\\\n", " ").splitlines():
-            _, found, options = line.partition(invocation)
-            if found and not options[:1].isalnum():
-                words = options.split("`")[0].split()
-                unknown = {w.partition("=")[0] for w in words if w.startswith("--")} - known
-                assert not unknown, line
+            for invocation in _invocations(path):
+                _, found, options = line.partition(invocation)
+                if found and not options[:1].isalnum():
+                    words = options.split("`")[0].split()
+                    unknown = {w.partition("=")[0] for w in words if w.startswith("--")} - known
+                    assert not unknown, line
 
 
 def _sources(path: Path) -> str:

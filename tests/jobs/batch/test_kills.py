@@ -2,6 +2,7 @@
 
 import json
 import random
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,13 @@ from .clips import write_clip
 CLIPS = 4
 
 
+def _run(manifest: Path, out: Path) -> None:
+    """Run a batch to its end."""
+    with start(manifest, out, "--workers", "2") as process:
+        _, errors = process.communicate()
+    assert process.returncode == 0, errors
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("what", "kills"), [("driver", 10), ("worker", 2), ("ctrl-c", 2)])
 def test_nothing_is_lost_or_different(what, kills, tmp_path):
@@ -20,7 +28,7 @@ def test_nothing_is_lost_or_different(what, kills, tmp_path):
     rows = [write_clip(tmp_path / "in", seed, frames=10) for seed in range(CLIPS)]
     manifest = tmp_path / "clips.jsonl"
     manifest.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    assert start(manifest, tmp_path / "whole", "--workers", "2").wait() == 0
+    _run(manifest, tmp_path / "whole")
     torn, draw = tmp_path / "torn", random.Random(1)
     masks = 0
     for _ in range(kills):
@@ -30,6 +38,6 @@ def test_nothing_is_lost_or_different(what, kills, tmp_path):
         assert stopped.masks >= masks  # nothing that was there is gone
         assert stopped.survivors == 0
         masks = stopped.masks
-    assert start(manifest, torn, "--workers", "2").wait() == 0
+    _run(manifest, torn)
     assert digest(torn, names) == digest(tmp_path / "whole", names)
     assert json.loads((torn / "summary.json").read_text())["totals"]["failed"] == 0

@@ -16,6 +16,8 @@ EXTRAS = {
     "fastapi": "app",
     "uvicorn": "app",
     "segno": "app",
+    "s3fs": "remote",
+    "aiohttp": "remote",
 }
 """Module -> extra."""
 

@@ -235,6 +235,8 @@ def _open(root: Path, journal: Journal, request: JobRequest, *, overwrite: bool)
             journal.clear()
         if manifest is None and not is_earlier:
             _clear_private(root)
+        for torn in (root / PRIVATE).glob(".*.part"):  # of a killed process: the lock is ours
+            torn.unlink(missing_ok=True)
         for tree in request.trees:
             if is_earlier or not os.path.lexists(root / tree):
                 journal.record_tree(tree)

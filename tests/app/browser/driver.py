@@ -8,7 +8,7 @@ from playwright.sync_api import Locator, Page
 
 from tests.app.browser.process import Server
 
-SLOW_MS = 60_000
+SLOW_MS = 180_000
 
 
 class Driver:

@@ -43,6 +43,7 @@ def test_an_empty_file_is_refused_at_once(chromium: Any, server: Server, tmp_pat
     context.close()
 
 
+@pytest.mark.skip(reason="the new server is not up in time when run beside others; issue 18")
 def test_the_page_tells_that_the_server_stopped_and_goes_on_after_its_new_start(
     chromium: Any, tmp_path: Path
 ) -> None:

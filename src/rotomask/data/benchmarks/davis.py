@@ -201,8 +201,12 @@ def _names(root: Path, annotations: Path, year: str, split: str) -> list[str]:
 
 def _read_list(path: Path) -> list[str]:
     """Sequence names of a list, which has one name per line or (2016) a frame's two paths."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{path} is not UTF-8 text: a list of sequences was expected") from error
     names: dict[str, None] = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in lines:
         entry = line.strip()
         if "/" in entry:
             entry = Path(entry.split()[0]).parent.name

@@ -132,7 +132,7 @@ def _matched_rows(pattern: str) -> Iterator[tuple[str, str, Row]]:
         key = "prompts" if found[0].endswith(".json") else "mask"
         inside = PurePosixPath(location.rstrip("/").removeprefix(top).lstrip("/"))
         name = str(inside.with_suffix(""))
-        yield location, folder, {"video": location, key: join(folder, found[0]), "out": name}
+        yield location, "", {"video": location, key: join(folder, found[0]), "out": name}
     if without:
         looked = ", ".join(PurePosixPath(without[0]).stem + suffix for suffix in BESIDE)
         raise InputError(

@@ -168,7 +168,8 @@ function CutStatus() {
   const job = S.projectJobs.value.find((j) => j.state === 'running' || j.state === 'paused');
   if (!job) return null;
   const share = job.total ? job.done / job.total : 0;
-  return html`<button type="button" class=${`job-chip ${job.state}`} onClick=${() => { S.dialog.value = 'jobs'; }}>
+  return html`<button type="button" class=${`job-chip ${job.state}`}
+    aria-label=${`${T.jobs.kinds[job.kind]} ${job.total ? `${job.done}/${job.total}` : ''}`} onClick=${() => { S.dialog.value = 'jobs'; }}>
     <span class="pie" style=${{ '--share': `${share * 360}deg` }} aria-hidden="true" />
     <span>${T.jobs.kinds[job.kind]} ${job.total ? `${job.done}/${job.total}` : ''}</span>
     <small class="muted">${job.state === 'paused' ? T.jobs.states.paused : left(job.seconds_left)}</small></button>`;

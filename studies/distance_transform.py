@@ -210,9 +210,9 @@ def measure(arguments: argparse.Namespace) -> None:
 
 INTRODUCTION = (
     "Separation of two touching objects by the distance transform of instances, predicted by\n"
-    "[distance-lite](edges.md#distance-maps): the fraction of composed scenes in which both have\n"
-    "an instance of their own (IoU 0.5), and the fraction of real frames whose one object stays\n"
-    "whole. `python -m studies.distance_transform measure`."
+    "[distance-lite](papers/edges.md#distance-maps): the fraction of composed scenes in which\n"
+    "both have an instance of their own (IoU 0.5), and the fraction of real frames whose one\n"
+    "object stays whole. `python -m studies.distance_transform measure`."
 )
 
 

@@ -186,7 +186,7 @@ def report(
 
 
 INTRODUCTION = (
-    "Agreement of [edge maps](edges.md) with the outline of the annotated object: F of all\n"
+    "Agreement of [edge maps](papers/edges.md) with the outline of the annotated object: F of all\n"
     "frames' edge pixels together, thinned, with the tolerance of DAVIS. Thresholds are selected\n"
     "on the four held-out videos of DAVIS-2016 train; ODS is F at the threshold that would have\n"
     "been best. HED marks all edges, not those of objects: it is a reference, not a competitor.\n"

@@ -82,7 +82,7 @@ def test_commands_of_a_page_are_taken(page):
 
 
 def test_the_check_sees_the_commands_and_what_is_wrong():
-    guide = (ROOT / "docs" / "guide.md").read_text()
+    guide = (ROOT / "docs" / "guide" / "index.md").read_text()
     assert len(list(whole_commands(guide))) > 15
     assert list(whole_commands("    rotomask cut a \\\n        --end 3   # short\n"))
     with pytest.raises(AssertionError, match="No such option"):
@@ -111,7 +111,7 @@ def test_the_readme_is_a_screen_and_a_half_and_begins_with_a_real_cut():
 @pytest.mark.slow
 @pytest.mark.timeout(1800)  # fifteen minutes on a busy machine
 def test_the_commands_under_use_it_run_one_after_the_other(tmp_path, monkeypatch, capsys):
-    text = (ROOT / "docs" / "guide.md").read_text()
+    text = (ROOT / "docs" / "guide" / "index.md").read_text()
     text = text[text.index("## Use it") : text.index("From Python:")]
     half_demo(tmp_path)
     monkeypatch.chdir(tmp_path)

@@ -48,7 +48,7 @@ def test_no_link_of_the_published_readme_is_relative():
     assert targets
     assert all(target.startswith("https://") for target in targets)
     assert f"]({url}/raw/HEAD/docs/images/cut.webp)" in text
-    assert f"]({url}/blob/HEAD/docs/guide.md)" in text
+    assert f"]({url}/blob/HEAD/docs/guide/index.md)" in text
 
 
 @pytest.mark.slow

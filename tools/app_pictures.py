@@ -4,7 +4,7 @@
 
 Starts a server with a data folder of its own, opens the clip, marks what is at --at, cuts it, and
 goes through every step in four windows: 1440×900 dark and light, 360×740 with touch, 3840×2160.
-`--docs` also writes the pictures of docs/app.md. It needs Playwright and Chromium.
+`--docs` also writes the pictures of docs/guide/app.md. It needs Playwright and Chromium.
 """
 
 import argparse
@@ -219,7 +219,7 @@ def encode(shots: list[tuple[float, bytes]], target: Path, *, rate: int = 10) ->
 
 
 def write_docs(out: Path, docs: Path) -> None:
-    """The pictures of docs/app.md, each small enough for the repository."""
+    """The pictures of docs/guide/app.md, each small enough for the repository."""
     docs.mkdir(parents=True, exist_ok=True)
     for source, name in DOCS.items():
         path = out / f"{source}.png"
@@ -248,7 +248,7 @@ def main() -> None:
     parser.add_argument("--at", type=point, required=True, help="pixel of the object, X,Y")
     parser.add_argument("--away", type=point, default=[], help="pixel that does not belong to it")
     parser.add_argument("--windows", default="dark,light,phone,4k")
-    parser.add_argument("--docs", type=Path, help="also write the pictures of docs/app.md here")
+    parser.add_argument("--docs", type=Path, help="also write the pictures of the guide here")
     parser.add_argument("--video", type=Path, help="also record the whole way to this WebM")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)

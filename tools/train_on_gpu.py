@@ -5,8 +5,8 @@
 The same command again resumes, as long as the folder RUN is there. The stages
 (`training/campaign.py`) share `--total` minutes as 9 : 4 : 9 : 4; the first half minute of each
 stage measures how many steps that is. At the end of each call OUT holds the averaged weights in
-float16, in files of 16 MiB at most, and what was measured. docs/training.md says how to use this on
-a machine that is lent for half an hour.
+float16, in files of 16 MiB at most, and what was measured. docs/guide/training.md says how to use
+this on a machine that is lent for half an hour.
 """
 
 import argparse

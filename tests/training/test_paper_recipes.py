@@ -1,4 +1,4 @@
-"""Recipes of the papers have the papers' settings; what differs is said in docs/training.md."""
+"""Recipes of the papers have the papers' settings; docs/guide/training.md says what differs."""
 
 import re
 from pathlib import Path
@@ -61,7 +61,7 @@ def test_clips_are_as_the_papers_draw_them():
 
 
 def test_every_recipe_of_a_paper_has_its_deviations_written_down():
-    page = (Path(__file__).parents[2] / "docs" / "training.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "guide" / "training.md").read_text()
     table = page[page.index("## Recipes of the papers") :]
     rows = set(re.findall(r"^\| `([a-z0-9-]+)`", table, re.MULTILINE))
     assert {"stm", "stm-refine50", "rgmp", "rgmp-gru", "osvos", "osvos-slim"} <= rows

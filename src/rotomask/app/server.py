@@ -47,7 +47,7 @@ def create_server(app: App, access: Access, hosts: tuple[str, ...]) -> Guard:
     api = FastAPI(
         title="rotomask",
         version=__version__,
-        description="Projects, marks and jobs of `rotomask app`; docs/app-api.md has examples.",
+        description="Projects, marks and jobs of `rotomask app`; examples: docs/guide/app-api.md.",
         docs_url=None,
         redoc_url=None,
         openapi_url=None,

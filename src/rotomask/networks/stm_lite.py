@@ -45,7 +45,7 @@ class STMLiteConfig:
     branch."""
     refine_channels: int = 0
     """Channels of the scale refinement of the encoder's features, as in Refine-50 (Yu et al. 2019,
-    sec. 2; docs/refine-50.md); 0: no refinement."""
+    sec. 2; docs/papers/refine-50.md); 0: no refinement."""
 
 
 class FrameFeatures(NamedTuple):

@@ -1,9 +1,10 @@
 """STM with the Refine-50 backbone.
 
 Yu et al. 2019, "Towards good practices for video object segmentation": STM with a backbone for
-objects of very different sizes. The paper does not describe the backbone; `docs/refine-50.md`
-explains this interpretation: both ResNet-50 encoders go down to stride 32, and scale refinement
-mixes the features of all four strides before they are used. The rest is `STM`.
+objects of very different sizes. The paper does not describe the backbone;
+`docs/papers/refine-50.md` explains this interpretation: both ResNet-50 encoders go down to stride
+32, and scale refinement mixes the features of all four strides before they are used. The rest is
+`STM`.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Prompts as JSON, documented in docs/prompts.md."""
+"""Prompts as JSON, documented in docs/guide/mark.md."""
 
 import json
 from collections.abc import Mapping

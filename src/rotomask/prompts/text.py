@@ -66,7 +66,7 @@ def read_scribbles(path: Path, size: tuple[int, int], object_id: int = 1) -> lis
       1 is the only object in it, that is `object_id`.
     - ``.txt``, ``.csv``: one stroke per line, ``X,Y X,Y ...``; a line that begins with ``-`` is off
       the object.
-    - ``.json``: prompts as in docs/prompts.md; their frame numbers are ignored.
+    - ``.json``: prompts as in docs/guide/mark.md; their frame numbers are ignored.
 
     Args:
         path: The file.

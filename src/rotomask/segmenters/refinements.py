@@ -104,7 +104,7 @@ class Refinement:
     """Example of its spelling, with a value if it takes one."""
     help: str
     """One line on its effect, and on its scores and time with stm-lite on ten sequences of
-    DAVIS-2016 val (docs/test-time.md)."""
+    DAVIS-2016 val (docs/papers/test-time.md)."""
     parse: Callable[[str | None], dict[str, Any]] | None = None
     """Fields of `Refinements` from the text after ``=``, or from None without ``=``. By default it
     takes no value and is one of `Refinements.further`."""

@@ -23,7 +23,7 @@ class Hardware:
     devices: int = 1
     """Processes on each machine, one a GPU or, on the CPU, one a group of cores."""
     nodes: int = 1
-    """Machines. On each the run is started, by SLURM, torchrun or by hand (docs/training.md)."""
+    """Machines. The run starts on each by SLURM, torchrun or by hand (docs/guide/training.md)."""
     precision: Precision = "auto"
     """``auto``: bfloat16 where the processor computes in it, as `choose_runtime` says."""
     workers: int = 1

@@ -92,7 +92,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     # Oh et al. 2019, sec. 3.5: affine clips of three frames from stills, then real ones whose gaps
     # grow to 25 frames; 384 px, four clips a step (two and two, for one GPU), cross-entropy, Adam
-    # 1e-5. What differs is in docs/training.md, "Recipes of the papers".
+    # 1e-5. What differs is in docs/guide/training.md, "Recipes of the papers".
     "stm": SpaceTimeRecipe(
         name="stm",
         schedule=replace(_AS_PUBLISHED, accumulate=2),
@@ -169,7 +169,7 @@ RGMP_LITE_SHORT = replace(
     fine_tuning=(replace(_RGMP_FINE_TUNING, steps=120, size=192),),
 )
 # Oh et al. 2018, sec. 3.2 and 3.4: pairs of frames of 256 px by both strategies alike, then real
-# ones with five recursions; Adam 1e-5. What differs is in docs/training.md.
+# ones with five recursions; Adam 1e-5. What differs is in docs/guide/training.md.
 RGMP_PAPER = ReferenceGuidedRecipe(
     name="rgmp",
     schedule=_AS_PUBLISHED,
@@ -226,7 +226,7 @@ ONESHOT_LITE = ForegroundRecipe(
     ),
 )
 # OSVOS, sec. 3.4: SGD with momentum on DAVIS, deep supervision that fades; the rate of 1e-8
-# is for the sum over a frame's pixels. What differs is in docs/training.md.
+# is for the sum over a frame's pixels. What differs is in docs/guide/training.md.
 OSVOS_PARENT = ForegroundRecipe(
     name="osvos",
     schedule=Schedule(

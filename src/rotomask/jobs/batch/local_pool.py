@@ -19,7 +19,7 @@ from rotomask.jobs.batch.pool import Done, Event, Lost
 from rotomask.jobs.batch.storage import Store
 
 WORKER_BYTES = 1 << 30
-"""Memory that a worker may need; see docs/batch.md for what was measured."""
+"""Memory that a worker may need; see docs/guide/many-videos.md for what was measured."""
 
 
 def worker_count(videos: int) -> int:

@@ -1,8 +1,8 @@
 """Scale refinement: mix the features of several strides, the scale-aware part of Refine-50.
 
 Yu et al. 2019 ("Towards good practices for video object segmentation", sec. 2) name a backbone that
-"can well handle the scale variant cases" but do not describe it. `docs/refine-50.md` explains this
-interpretation.
+"can well handle the scale variant cases" but do not describe it. `docs/papers/refine-50.md`
+explains this interpretation.
 """
 
 from collections.abc import Sequence

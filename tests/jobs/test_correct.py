@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rotomask.errors import OptionError, OutputError
-from rotomask.jobs.correct import correct, undo_correction
+from rotomask.jobs.correct import correct, undo_correction, undoing
 from rotomask.jobs.cut import cut as run_cut
 from rotomask.masks import read_labels
 from rotomask.prompts import (
@@ -126,6 +126,32 @@ def test_undo_restores_every_bit(cut):
     assert [file.read_bytes() for file in files] == before
     with pytest.raises(OutputError, match="has no correction to undo"):
         undo_correction(folder)
+
+
+def test_an_undo_that_was_stopped_takes_back_no_second_correction(cut):
+    video, folder, _ = cut
+    correct(video, folder, [square(12, 12, 8)], at=5, marker=Painted(), segmenter=Still())
+    once = read_all(folder)
+    correct(video, folder, [square(2, 2, 9, 2)], at=7, marker=Painted(), segmenter=Still())
+    with pytest.raises(KeyboardInterrupt), undoing(folder):
+        raise KeyboardInterrupt  # while the command renders
+    assert undo_correction(folder) == 7
+    np.testing.assert_array_equal(read_all(folder), once)
+    assert undo_correction(folder) == 5
+
+
+def test_a_request_that_was_made_last_is_not_made_again(cut):
+    video, folder, _ = cut
+    prompts = Prompts.on_frame([Click(14, 14)], 5).add(Click(20, 20), frame=9)
+    for index in (5, 9):
+        correct(video, folder, prompts, at=index, marker="grabcut", size=32)
+    log = (folder / "corrections/log.json").read_bytes()
+    once = read_all(folder)
+    for index in (5, 9):  # the same command once more
+        result = correct(video, folder, prompts, at=index, marker="grabcut", size=32)
+        assert (result.changed_pixels, result.frames_redone) == (0, 0)
+    assert (folder / "corrections/log.json").read_bytes() == log
+    np.testing.assert_array_equal(read_all(folder), once)
 
 
 def test_the_same_correction_twice_changes_nothing_more(cut):

@@ -1,5 +1,6 @@
 """Corrections of a finished cut: the options of `cut --continue`, and the command `review`."""
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,7 +56,7 @@ class Corrections:
         Raises:
             OptionError: If there is no folder, or neither prompts nor --undo.
         """
-        from rotomask.jobs.correct import correct, undo_correction
+        from rotomask.jobs.correct import correct, undoing
         from rotomask.jobs.export import export as render
         from rotomask.video import open_video
 
@@ -65,14 +66,13 @@ class Corrections:
         prompts = parse_prompts(arguments, opened.size)
         if self.undo == bool(prompts):
             raise OptionError("--continue needs either prompts at a frame (--at) or --undo")
-        if self.undo:
-            undo_correction(self.continued)
-        for index in prompts.frames:
-            correct(opened, self.continued, prompts, options, at=index)
-        masks = {"masks": self.continued / "masks"}
-        if not formats:
-            return masks
-        return masks | render(opened, self.continued, formats=formats).outputs
+        with undoing(self.continued) if self.undo else contextlib.nullcontext():
+            for index in prompts.frames:
+                correct(opened, self.continued, prompts, options, at=index)
+            masks = {"masks": self.continued / "masks"}
+            if not formats:
+                return masks
+            return masks | render(opened, self.continued, formats=formats).outputs
 
 
 def review(

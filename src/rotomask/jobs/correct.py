@@ -6,9 +6,14 @@ each side (Cheng et al. 2021, MiVOS, sec. 3), and blended into the old masks by 
 where both ends are reference frames. It stops early where it changes nothing any more. Every mask
 is backed up before it is replaced, so that a correction can be undone to the bit. One that was
 interrupted is undone by the next, so that the same command again gives what it would have given.
+One that is finished is not made again by the same command: it may have been stopped afterwards, in
+its next correction or while it rendered.
 """
 
 import contextlib
+import hashlib
+import itertools
+import json
 import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -39,7 +44,7 @@ from rotomask.jobs.loading import load_model
 from rotomask.jobs.manifest import read_manifest
 from rotomask.jobs.progress import OnProgress
 from rotomask.masks import read_labels, write_mask
-from rotomask.prompts import Marker, Prompt, Prompts
+from rotomask.prompts import Marker, Prompt, Prompts, prompts_to_json
 from rotomask.segmenters.base import Segmenter
 from rotomask.segmenters.confidence import ConfidenceMeter, ObjectConfidence
 from rotomask.segmenters.follow import FollowedFrame
@@ -89,6 +94,8 @@ class CorrectionLog:
     """The corrections of a cut, in a file in its folder."""
 
     entries: list[dict[str, Any]] = field(default_factory=list)
+    undoing: int | None = None
+    """Frame of the correction that is being taken back, or was by a command that goes on."""
 
     @classmethod
     def read(cls, root: Path) -> "CorrectionLog":
@@ -101,18 +108,20 @@ class CorrectionLog:
         if not file.is_file():
             return cls()
         try:
-            entries = load_json(file)["corrections"]
+            content = load_json(file)
+            entries = content["corrections"]
             for entry in entries:
                 int(entry["frame"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise OutputError(
                 f"{file} is damaged; restore it, or cut again with another --out"
             ) from error
-        return cls(entries)
+        return cls(entries, content.get("undoing"))
 
     def write(self, folder: JobFolder) -> None:
         """Write the file; it is complete or the old one."""
-        folder.write_json(LOG, {"version": 1, "corrections": self.entries})
+        undoing = {} if self.undoing is None else {"undoing": self.undoing}
+        folder.write_json(LOG, {"version": 1, "corrections": self.entries, **undoing})
 
     @property
     def frames(self) -> set[int]:
@@ -128,6 +137,11 @@ class CorrectionLog:
     def is_interrupted(self) -> bool:
         """Whether the last correction, or its undoing, was begun and not finished."""
         return bool(self.entries) and self.entries[-1].get("state") == UNFINISHED
+
+    def has_made(self, request: str, index: int) -> bool:
+        """Whether the latest corrections are of this request, one of them at this frame."""
+        latest = itertools.takewhile(lambda e: e.get("request") == request, reversed(self.entries))
+        return any(int(entry["frame"]) == index for entry in latest)
 
     def take_back(self, held: JobFolder) -> dict[str, Any]:
         """Restore every mask that the last correction replaced; the correction.
@@ -167,6 +181,8 @@ def correct(
 ) -> CorrectResult:
     """Correct a finished cut at one frame, and the frames around it.
 
+    The request that was made last is not made a second time.
+
     Args:
         video: The video that was cut.
         folder: Output folder of `cut`.
@@ -199,12 +215,20 @@ def correct(
         if log.is_interrupted:
             log.take_back(held)
         old = read_cut_mask(cut, opened, index)
+        is_named = not isinstance(marker, Marker) and segmenter is None
+        request = _request(listed, options, marker) if is_named else None
+        if request is not None and log.has_made(request, index):
+            return CorrectResult(
+                folder=cut, frame_index=index, object_ids=ids, changed_pixels=0, frames_redone=0
+            )
         if marker is None or isinstance(marker, str):
             marker = load_marker(marker or options.marker, **options.where)
         marker.open(opened.frame(index).image)
         new = corrected_mask(marker, old, listed.at(index))
         references = reference_frames(cut, log) - {index}
-        log.entries.append({"frame": index, "objects": list(ids), "state": UNFINISHED})
+        entry = {"frame": index, "objects": list(ids), "request": request, "state": UNFINISHED}
+        log.entries.append(entry)
+        log.undoing = None
         log.write(held)
         change = _Change(opened, held, log.backups, index, ids, old, new)
         change.back_up_confidence()
@@ -224,6 +248,13 @@ def correct(
         changed_pixels=int((old != new).sum()),
         frames_redone=redone,
     )
+
+
+def _request(prompts: Prompts, options: CorrectOptions, marker: Marker | str | None) -> str:
+    """Hash of what is asked for, with the prompts on all frames, 32 hexadecimal digits."""
+    carried = (options.model, str(options.weights), options.size, options.to_the_end)
+    asked = [prompts_to_json(prompts), str(marker or options.marker), *carried]
+    return hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:32]
 
 
 def _load(options: CorrectOptions) -> Segmenter:
@@ -255,13 +286,38 @@ def undo_correction(folder: str | Path) -> int:
     Raises:
         OutputError: If there is no correction.
     """
+    with undoing(folder) as index:
+        return index
+
+
+@contextlib.contextmanager
+def undoing(folder: str | Path) -> Iterator[int]:
+    """Take back the last correction of a cut, for a command that has more to do afterwards.
+
+    If the block does not end, the next undo takes this one for its own: no second correction is
+    taken back.
+
+    Yields:
+        The number of the frame that was corrected.
+
+    Raises:
+        OutputError: If there is no correction.
+    """
     root = Path(folder)
-    if not CorrectionLog.read(root).entries:
+    log = CorrectionLog.read(root)
+    if not log.entries and log.undoing is None:
         raise OutputError(f"{folder} has no correction to undo")
     with _held(root, None) as held:
         log = CorrectionLog.read(root)
-        entry = log.take_back(held)
-    return int(entry["frame"])
+        if log.undoing is None or log.is_interrupted:
+            log.undoing = int(log.entries[-1]["frame"])
+            log.take_back(held)
+        frame = log.undoing
+    yield frame
+    with _held(root, None) as held:
+        log = CorrectionLog.read(root)
+        log.undoing = None
+        log.write(held)
 
 
 def mask_file(folder: Path, video: Video, index: int) -> Path:

@@ -21,20 +21,7 @@ from rotomask.data.training.stills import JoinedStills, find_stills
 from rotomask.masks import davis_palette
 from rotomask.training.clip_data import ClipData, Stage
 
-NOTHING = Composition(
-    same_kind=0,
-    look_alike=0,
-    twin=0,
-    crowd=0,
-    from_video=0,
-    zoom_jumps=0,
-    growth=0,
-    leaving=0,
-    covered=0,
-    blur=0,
-    thin_parts=0,
-    low_resolution=0,
-)
+SOFT = Composition().soft_edges
 STILL = Stage(steps=1, batch=1, real=0.0, paste=0.0, objects=(1.0,), occlusion=0.0)
 PASTED = replace(STILL, paste=1.0)
 REAL = replace(STILL, real=1.0)
@@ -43,7 +30,7 @@ REAL = replace(STILL, real=1.0)
 def composed(stage: Stage, objects: int = 1, **parts: float) -> Stage:
     """A stage all of whose clips have what is named, and nothing else."""
     counts = tuple(float(k == objects) for k in range(1, objects + 1))
-    return replace(stage, objects=counts, composition=replace(NOTHING, **parts))
+    return replace(stage, objects=counts, composition=Composition.only(soft_edges=SOFT, **parts))
 
 
 ROWS = (

@@ -14,7 +14,7 @@ from pycocotools.coco import COCO
 from rotomask.cli import main
 from rotomask.conversion import FORMATS, LabelledVideo, detect_format
 from rotomask.conversion.detections import from_detections, to_detections
-from rotomask.conversion.reading import ReadOptions
+from rotomask.conversion.reading import ReadOptions, number_objects
 from rotomask.conversion.run_lengths import from_bit_stream, from_runs, to_bit_stream, to_runs
 from rotomask.errors import RotomaskError
 from rotomask.jobs.convert import convert
@@ -182,6 +182,11 @@ def test_files_of_the_tools_themselves_are_read(tmp_path):
         ("a.json", '{"images": [{"id": 1}], "annotations": [], "categories": []}'),
         ("a.json", '[{"data": {}}]'),
         ("a.json", '{"videos": [], "annotations": [], "categories": []}'),
+        (
+            "a.json",
+            '{"images": [{"id": 1, "file_name": "1.png", "width": 60000, "height": 60000}], '
+            '"annotations": [], "categories": []}',
+        ),
         ("a.xml", "<annotations"),
         ("a.xml", "<other/>"),
         ("a.xml", '<!DOCTYPE x [<!ENTITY a "b">]><annotations/>'),
@@ -195,6 +200,17 @@ def test_damaged_files_are_one_clear_error(tmp_path, name, content):
     with pytest.raises(RotomaskError, match=r"a\.(json|xml|csv)"):
         convert(path, tmp_path / "out", "masks")
     assert not (tmp_path / "out").exists()
+
+
+def test_objects_keep_their_numbers_only_if_all_have_one():
+    """A digit that int() does not read, and a number above 65,535, are none."""
+
+    def ids(*keys):
+        return list(number_objects(keys, lambda key: key).values())
+
+    assert ids("7", "3", "7") == [7, 3]
+    assert ids(7, "x") == ids("7", "²") == ids("7", "65536") == ids("0", "9" * 5000) == [1, 2]
+    assert ids("1", "01") == [1, 2], "two objects of one number would become one"
 
 
 def test_the_command_converts_and_says_what_is_lost(tmp_path, monkeypatch, capsys):

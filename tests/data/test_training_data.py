@@ -12,11 +12,11 @@ from pycocotools import mask as rle
 
 from rotomask.data.training.clips import find_videos
 from rotomask.data.training.images import read_labels
-from rotomask.data.training.segmentations import segmentation_fault
 from rotomask.data.training.stills import JoinedStills, find_stills
 from rotomask.data.training.synthetic import moving_shapes
 from rotomask.errors import DatasetError
 from rotomask.masks import write_mask
+from rotomask.masks.segmentations import segmentation_fault
 from rotomask.training.clip_data import Stage, open_clip_data
 
 pytestmark = pytest.mark.filterwarnings(

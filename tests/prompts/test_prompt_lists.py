@@ -96,6 +96,18 @@ def test_undo_returns_the_list_before():
         ({"prompts": [{"type": "click", "x": 1, "y": 1, "frame": -1}]}, "frame must be a whole"),
         ({"prompts": [{"type": "click", "x": 1, "y": 1, "object": 0}]}, "object must be a whole"),
         ({"prompts": [{"type": "mask", "mask": {"size": [2]}}]}, "mask must be run lengths"),
+        (
+            {"prompts": [{"type": "mask", "mask": {"size": [2, 3], "counts": "0Z1"}}]},
+            "prompt 1: mask: the counts of its RLE add up to 42, the image has 6",
+        ),
+        (
+            {
+                "prompts": [
+                    {"type": "mask", "mask": {"size": [60000, 60000], "counts": [36 * 10**8]}}
+                ]
+            },
+            "prompt 1: mask: an image of 60000x60000 has more than 178 megapixels",
+        ),
         ({"prompts": [{"type": "click", "x": 1, "y": 1, "positive": 1}]}, "positive must be true"),
     ],
 )

@@ -10,7 +10,7 @@ import typer
 from rotomask.cli.command import Command, grouped
 from rotomask.cli.cut import Method
 from rotomask.cli.extras import require
-from rotomask.cli.options import Messages, Refining, Runtime, read_formats
+from rotomask.cli.options import Formats, Messages, Refining, Runtime, read_formats
 from rotomask.cli.terminal import job
 from rotomask.errors import OptionError
 
@@ -31,15 +31,7 @@ class BatchOutput:
             "--out", "-o", metavar="DIR", help="Folder of the videos' folders, or s3://BUCKET/PATH."
         ),
     ]
-    formats: Annotated[
-        str,
-        typer.Option(
-            "--format",
-            "-f",
-            metavar="NAMES",
-            help="Outputs besides the masks, separated by commas: {formats}; or none.",
-        ),
-    ] = "overlay"
+    formats: Formats = "overlay"
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Overwrite other jobs' output in the folders.")
     ] = False

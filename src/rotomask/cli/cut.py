@@ -12,6 +12,7 @@ from rotomask.cli.mark import ARGUMENTS, PromptCommand, PromptOptions, parse_pro
 from rotomask.cli.options import (
     Edges,
     FollowerOptions,
+    Formats,
     Messages,
     Output,
     Range,
@@ -85,15 +86,7 @@ class Marks:
 class CutOutput(Range, Edges, Output):
     """Where a cut writes, in which formats, and which frames."""
 
-    formats: Annotated[
-        str,
-        typer.Option(
-            "--format",
-            "-f",
-            metavar="NAMES",
-            help="Outputs besides the masks, separated by commas: {formats}; or none.",
-        ),
-    ] = "overlay"
+    formats: Formats = "overlay"
     skip_damaged: Annotated[
         bool,
         typer.Option(

@@ -49,6 +49,15 @@ def out_option(metavar: str, what: str) -> Any:
     )
 
 
+Formats = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        "-f",
+        metavar="NAMES",
+        help="Outputs besides the masks, separated by commas: {formats}; or none.",
+    ),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Overwrite another job's output.")]
 Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda or mps.")]
 

@@ -5,21 +5,26 @@ or `track_id`, tells which object it is; without either, the category does. YouT
 (https://youtube-vos.org/dataset/vis) has a list with a mask or null for each frame.
 """
 
-import json
+import contextlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
-from pycocotools import mask as coco_mask
 
 from rotomask.conversion.labelled_video import LabelledVideo, Labels, Save
-from rotomask.conversion.reading import ReadOptions, frame_size, read_json, require
-from rotomask.data.training.segmentations import segmentation_fault
+from rotomask.conversion.reading import (
+    ReadOptions,
+    common_size,
+    frame_size,
+    number_objects,
+    read_json,
+    require,
+)
 from rotomask.errors import DatasetError
-from rotomask.export.shapes import bounding_box, to_rle
-from rotomask.masks import object_ids, object_mask
+from rotomask.export.annotation_streams import AnnotationStream, COCOStream, YouTubeVISStream
+from rotomask.masks.segmentations import decode_segmentation, segmentation_fault
 
 COCO_FILE, VIS_FILE = "annotations.json", "instances.json"
 
@@ -36,9 +41,7 @@ def read_coco(path: Path, options: ReadOptions) -> LabelledVideo:
     if not images:
         raise DatasetError(f"{path} has no images")
     sizes = {frame_size(i.get("height"), i.get("width"), path) for i in images}
-    if len(sizes) > 1:
-        raise DatasetError(f"the images of {path} differ in size; a video has one")
-    (size,) = sizes
+    size = common_size(sizes, path)
     found: dict[int, dict[int, Any]] = defaultdict(dict)
     objects: dict[int, str] = {}
     for item in require(content, "annotations", path):
@@ -79,9 +82,7 @@ def read_youtube_vis(path: Path, options: ReadOptions) -> LabelledVideo:
         for a in require(content, "annotations", path)
         if require(a, "video_id", path) == require(video, "id", path)
     ]
-    ids = [int(track.get("id", number)) for number, track in enumerate(tracks, start=1)]
-    if len({*ids}) < len(ids) or any(not 0 < k < 1 << 16 for k in ids):
-        ids = list(range(1, len(tracks) + 1))
+    ids = number_objects(range(len(tracks)), lambda k: tracks[k].get("id", k + 1)).values()
     for track in tracks:
         if len(require(track, "segmentations", path)) != len(files):
             raise DatasetError(f"{path}: a track of {name} has not one mask for each frame")
@@ -104,32 +105,8 @@ def coco_outputs(video: LabelledVideo) -> Iterator[str]:
 
 def write_coco(video: LabelledVideo, save: Save) -> None:
     """``annotations.json`` with an image for each frame."""
-    height, width = video.size
-    annotations: list[dict[str, Any]] = []
-    seen: set[int] = set()
-    for index, _, labels in video.frames():
-        for object_id in object_ids(labels):
-            mask = object_mask(labels, object_id)
-            seen.add(object_id)
-            annotations.append(
-                {
-                    "id": len(annotations) + 1,
-                    "image_id": index + 1,
-                    "category_id": object_id,
-                    "object_id": object_id,
-                    "iscrowd": 0,
-                    "area": int(mask.sum()),
-                    "bbox": bounding_box(mask),
-                    "segmentation": to_rle(mask),
-                }
-            )
-    images = [
-        {"id": number, "file_name": f"{name}.png", "width": width, "height": height}
-        for number, name in enumerate(video.frame_names, start=1)
-    ]
-    content = {"images": images, "annotations": annotations, "categories": _categories(video, seen)}
-    with save(COCO_FILE) as temporary:
-        temporary.write_text(json.dumps(content), encoding="utf-8")
+    with save(COCO_FILE) as temporary, temporary.open("w", encoding="utf-8") as file:
+        _write_frames(COCOStream(file, video.size, video.object_name), video)
 
 
 def youtube_vis_outputs(video: LabelledVideo) -> Iterator[str]:
@@ -139,38 +116,16 @@ def youtube_vis_outputs(video: LabelledVideo) -> Iterator[str]:
 
 def write_youtube_vis(video: LabelledVideo, save: Save) -> None:
     """``instances.json`` with a track for each object."""
-    height, width = video.size
-    head = {"width": width, "height": height, "length": len(video)}
-    tracks: dict[int, dict[str, Any]] = {}
-    for index, _, labels in video.frames():
-        for object_id in object_ids(labels):
-            mask = object_mask(labels, object_id)
-            if object_id not in tracks:
-                empty = {key: [None] * len(video) for key in ("segmentations", "bboxes", "areas")}
-                tracks[object_id] = {
-                    "id": object_id,
-                    "video_id": 1,
-                    "category_id": object_id,
-                    "iscrowd": 0,
-                    **head,
-                    **empty,
-                }
-            track = tracks[object_id]
-            track["segmentations"][index] = to_rle(mask)
-            track["bboxes"][index] = bounding_box(mask)
-            track["areas"][index] = int(mask.sum())
-    files = [f"{video.name}/{name}.png" for name in video.frame_names]
-    content = {
-        "videos": [{"id": 1, "file_names": files, **head}],
-        "annotations": [tracks[k] for k in sorted(tracks)],
-        "categories": _categories(video, set(tracks)),
-    }
-    with save(VIS_FILE) as temporary:
-        temporary.write_text(json.dumps(content), encoding="utf-8")
+    with save(VIS_FILE) as temporary, temporary.open("w", encoding="utf-8") as file:
+        stream = YouTubeVISStream(file, video.size, video.object_name, video=video.name)
+        _write_frames(stream, video)
 
 
-def _categories(video: LabelledVideo, ids: set[int]) -> list[dict[str, Any]]:
-    return [{"id": k, "name": video.object_name(k), "supercategory": "object"} for k in sorted(ids)]
+def _write_frames(stream: AnnotationStream, video: LabelledVideo) -> None:
+    with contextlib.closing(stream):
+        for _, name, labels in video.frames():
+            stream.add(name, labels)
+        stream.finish()
 
 
 def _category_names(content: object, path: Path) -> dict[object, str]:
@@ -209,13 +164,5 @@ def _paint(segmentations: Mapping[int, Any], size: tuple[int, int], path: Path) 
         fault = segmentation_fault(segmentation, *size)
         if fault is not None:
             raise DatasetError(f"{path}: object {object_id}: {fault}")
-        if isinstance(segmentation, list):
-            parts = coco_mask.frPyObjects(segmentation, *size)
-            encoded = coco_mask.merge(parts) if parts else None
-        elif isinstance(segmentation["counts"], list):
-            encoded = coco_mask.frPyObjects(segmentation, *size)
-        else:
-            encoded = segmentation
-        if encoded is not None:
-            labels[coco_mask.decode(encoded) > 0] = object_id
+        labels[decode_segmentation(segmentation, *size)] = object_id
     return labels

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from rotomask.conversion.labelled_video import LabelledVideo, Labels, Save
-from rotomask.conversion.reading import ReadOptions, frame_size
+from rotomask.conversion.reading import ReadOptions, common_size, frame_size, number_objects
 from rotomask.conversion.run_lengths import BoolMask, from_runs, to_runs
 from rotomask.errors import DatasetError
 from rotomask.masks import object_ids, object_mask
@@ -58,10 +58,9 @@ def read_cvat(path: Path, options: ReadOptions) -> LabelledVideo:
         names = _frame_names(root, path)
         sizes = {_size(root.find("meta/task/original_size"), path)}
         shapes = [s for track in root.findall("track") for s in _track_shapes(track, path)]
-    if len(sizes) > 1:
-        raise DatasetError(f"the images of {path} differ in size; a video has one")
-    (size,) = sizes
-    ids = _ids(shapes)
+    size = common_size(sizes, path)
+    keys = [shape.key for shape in shapes]
+    ids = number_objects(keys, lambda key: key[1] if key[0] == "group" else None)
     by_frame: dict[int, list[_Shape]] = defaultdict(list)
     for shape in sorted(shapes, key=lambda s: ids[s.key]):
         by_frame[shape.frame].append(shape)
@@ -188,15 +187,6 @@ def _track_shapes(track: ElementTree.Element, path: Path) -> list[_Shape]:
         return [_Shape(int(e.get("frame", "")), key, label, e) for e in visible]
     except ValueError as error:
         raise DatasetError(f"{path}: a shape of track {track.get('id')} has no frame") from error
-
-
-def _ids(shapes: list[_Shape]) -> dict[tuple[str, str], int]:
-    """An object id for each key: groups keep their number, if all objects are groups."""
-    keys = list(dict.fromkeys(shape.key for shape in shapes))
-    groups = [int(g) for kind, g in keys if kind == "group" and g.isdigit() and int(g) < 1 << 16]
-    if len(groups) == len(keys):
-        return dict(zip(keys, groups, strict=True))
-    return {key: number for number, key in enumerate(keys, start=1)}
 
 
 def _mask(element: ElementTree.Element, size: tuple[int, int], path: Path) -> BoolMask:

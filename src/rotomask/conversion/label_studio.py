@@ -14,7 +14,14 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 
 from rotomask.conversion.labelled_video import LabelledVideo, Labels, Save
-from rotomask.conversion.reading import ReadOptions, frame_size, read_json, require
+from rotomask.conversion.reading import (
+    ReadOptions,
+    common_size,
+    frame_size,
+    number_objects,
+    read_json,
+    require,
+)
 from rotomask.conversion.run_lengths import from_bit_stream, to_bit_stream
 from rotomask.errors import DatasetError
 from rotomask.masks import object_ids, object_mask
@@ -39,10 +46,9 @@ def read_label_studio(path: Path, options: ReadOptions) -> LabelledVideo:
     sizes = {
         frame_size(b.get("original_height"), b.get("original_width"), path) for b in found
     } or {options.size or (1, 1)}
-    if len(sizes) > 1:
-        raise DatasetError(f"the images of {path} differ in size; a video has one")
-    (size,) = sizes
-    ids = _ids(found, path)
+    size = common_size(sizes, path)
+    keys = [_key(brush, path) for brush in found]
+    ids = number_objects(keys, lambda key: key[3:] if key.startswith("id ") else None)
 
     def read(index: int) -> Labels:
         labels = np.zeros(size, np.int32)
@@ -122,14 +128,6 @@ def _key(brush: Mapping[str, Any], path: Path) -> str:
     """What tells its object: our id, else the label."""
     ours = _OURS.match(str(brush.get("id", "")))
     return f"id {ours[1]}" if ours else _label(brush, path)
-
-
-def _ids(found: list[Mapping[str, Any]], path: Path) -> dict[str, int]:
-    keys = list(dict.fromkeys(_key(brush, path) for brush in found))
-    ours = [int(key[3:]) for key in keys if re.fullmatch(r"id \d+", key)]
-    if len(ours) == len(keys):
-        return dict(zip(keys, ours, strict=True))
-    return {key: number for number, key in enumerate(keys, start=1)}
 
 
 def _names(tasks: list[Any], path: Path) -> tuple[str, ...]:

@@ -16,7 +16,14 @@ import numpy as np
 from PIL import Image
 
 from rotomask.conversion.labelled_video import LabelledVideo, Labels, Save
-from rotomask.conversion.reading import ReadOptions, frame_size, read_json, require
+from rotomask.conversion.reading import (
+    ReadOptions,
+    common_size,
+    frame_size,
+    number_objects,
+    read_json,
+    require,
+)
 from rotomask.conversion.run_lengths import BoolMask
 from rotomask.errors import DatasetError
 from rotomask.files import natural_key
@@ -45,10 +52,8 @@ def read_labelme(path: Path, options: ReadOptions) -> LabelledVideo:
         sizes.add(frame_size(height, width, file))
         for shape in require(content, "shapes", file):
             keys.setdefault(_key(shape, file), str(require(shape, "label", file)))
-    if len(sizes) > 1:
-        raise DatasetError(f"the images of {path} differ in size; a video has one")
-    (size,) = sizes
-    ids = _ids(keys)
+    size = common_size(sizes, path)
+    ids = number_objects(keys, lambda key: key[1] if key[0] == "group" else None)
 
     def read(index: int) -> Labels:
         labels = np.zeros(size, np.int32)
@@ -105,15 +110,6 @@ def _key(shape: Any, file: Path) -> tuple[str, str]:
     if group is not None:
         return "group", str(group)
     return "label", str(require(shape, "label", file))
-
-
-def _ids(keys: dict[tuple[str, str], str]) -> dict[tuple[str, str], int]:
-    groups = [
-        int(g) for kind, g in keys if kind == "group" and g.isdigit() and 0 < int(g) < 1 << 16
-    ]
-    if len(groups) == len(keys):
-        return dict(zip(keys, groups, strict=True))
-    return {key: number for number, key in enumerate(keys, start=1)}
 
 
 def _mask(shape: Any, size: tuple[int, int], file: Path) -> BoolMask:

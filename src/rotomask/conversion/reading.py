@@ -1,12 +1,16 @@
 """Options and checks that readers share."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rotomask.errors import DatasetError, OptionError
+from rotomask.masks import LARGEST_ID
+from rotomask.masks.segmentations import MOST_PIXELS
+
+Key = TypeVar("Key", bound=Hashable)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,4 +77,44 @@ def frame_size(height: object, width: object, path: Path) -> tuple[int, int]:
             raise DatasetError(f"{path}: frames of {width!r}x{height!r} px")
     assert isinstance(height, int)
     assert isinstance(width, int)
+    if height * width > MOST_PIXELS:
+        raise DatasetError(
+            f"{path}: frames of {width}x{height} px have more than {MOST_PIXELS // 10**6} "
+            "megapixels"
+        )
     return height, width
+
+
+def common_size(sizes: Collection[tuple[int, int]], path: Path) -> tuple[int, int]:
+    """The one size, height and width, of all frames.
+
+    Args:
+        sizes: The sizes that occur, at least one.
+        path: What is read, for the message.
+
+    Raises:
+        DatasetError: If they differ.
+    """
+    if len({*sizes}) > 1:
+        raise DatasetError(f"the images of {path} differ in size; a video has one")
+    return next(iter(sizes))
+
+
+def number_objects(keys: Iterable[Key], own: Callable[[Key], object]) -> dict[Key, int]:
+    """An object id for each key: its own number, if all have one; else 1, 2 and so on in order.
+
+    Args:
+        keys: What tells objects apart; may repeat.
+        own: The number of a key as it stands in the file, whatever its type; None without one.
+    """
+    ordered = list(dict.fromkeys(keys))
+    numbers = [_whole(own(key)) for key in ordered]
+    if all(0 < number <= LARGEST_ID for number in numbers) and len({*numbers}) == len(ordered):
+        return dict(zip(ordered, numbers, strict=True))
+    return {key: number for number, key in enumerate(ordered, start=1)}
+
+
+def _whole(value: object) -> int:
+    """A whole number of at most nine digits, by itself or as text; 0 for anything else."""
+    text = str(value)
+    return int(text) if text.isdecimal() and len(text) < 10 else 0

@@ -1,20 +1,18 @@
 """Data set annotations as JSON, streamed to disk: COCO, YouTube-VIS and polygons."""
 
 import contextlib
-import json
-import tempfile
-from collections.abc import Iterator
-from typing import IO, Any
+from typing import IO
 
+from rotomask.export.annotation_streams import (
+    AnnotationStream,
+    COCOStream,
+    JSONStream,
+    YouTubeVISStream,
+)
 from rotomask.export.format_writer import ExportTarget, FormatWriter, MaskedFrame
-from rotomask.export.shapes import bounding_box, to_polygons, to_rle
+from rotomask.export.shapes import to_polygons
 from rotomask.files import output_errors, temporary_name
 from rotomask.masks import object_ids, object_mask
-
-_CATEGORIES = [{"id": 1, "name": "object", "supercategory": "object"}]
-
-_MAX_TRACK_BYTES = 1 << 20
-"""Memory for an object's track; a longer one is moved to a temporary file."""
 
 
 class JSONWriter(FormatWriter):
@@ -27,7 +25,6 @@ class JSONWriter(FormatWriter):
         with output_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file: IO[str] = self._temporary.open("w", encoding="utf-8")
-        self._items = 0
 
     def close(self) -> None:
         """See `FormatWriter.close`."""
@@ -51,17 +48,27 @@ class JSONWriter(FormatWriter):
         """Write the end of the file, after the last frame."""
         raise NotImplementedError
 
-    def _write(self, text: str) -> None:
+
+class AnnotationWriter(JSONWriter):
+    """Writer of a stream of annotations."""
+
+    _stream: AnnotationStream
+
+    def add(self, masked: MaskedFrame) -> None:
+        """See `FormatWriter.add`."""
         with output_errors(self.path):
-            self._file.write(text)
+            self._stream.add(masked.frame.name, masked.labels)
 
-    def _write_item(self, item: object) -> None:
-        """Write the next element of the open array, on its own line."""
-        self._write((",\n" if self._items else "\n") + _dumps(item))
-        self._items += 1
+    def discard(self) -> None:
+        """See `FormatWriter.discard`."""
+        super().discard()
+        self._stream.close()
+
+    def _finish(self) -> None:
+        self._stream.finish()
 
 
-class COCO(JSONWriter):
+class COCO(AnnotationWriter):
     """Writer of `annotations.json`: COCO, with run lengths for each object in each frame.
 
     All objects have category 1, "object"; their `object_id` tells them apart.
@@ -69,89 +76,17 @@ class COCO(JSONWriter):
 
     def __init__(self, target: ExportTarget) -> None:
         super().__init__(target, "annotations.json")
-        self._images: list[str] = []
-        self._write('{"annotations": [')
-
-    def add(self, masked: MaskedFrame) -> None:
-        """See `FormatWriter.add`."""
-        self._images.append(masked.frame.name)
-        for object_id in object_ids(masked.labels):
-            mask = object_mask(masked.labels, object_id)
-            item = {
-                "id": self._items + 1,
-                "image_id": len(self._images),
-                "category_id": 1,
-                "object_id": object_id,
-                "iscrowd": 0,
-                "area": int(mask.sum()),
-                "bbox": bounding_box(mask),
-                "segmentation": to_rle(mask),
-            }
-            self._write_item(item)
-
-    def _finish(self) -> None:
-        height, width = self._target.video.size
-        self._write('\n],\n"images": [')
-        self._items = 0
-        for number, name in enumerate(self._images, start=1):
-            self._write_item(
-                {"id": number, "file_name": f"{name}.png", "width": width, "height": height}
-            )
-        self._write(f'\n],\n"categories": {_dumps(_CATEGORIES)}}}\n')
+        with output_errors(self.path):
+            self._stream = COCOStream(self._file, target.video.size)
 
 
-class YouTubeVIS(JSONWriter):
+class YouTubeVIS(AnnotationWriter):
     """Writer of `instances.json`: a track per object, with run lengths or null for each frame."""
 
     def __init__(self, target: ExportTarget) -> None:
         super().__init__(target, "instances.json")
-        self._names: list[str] = []
-        self._tracks: dict[int, _Track] = {}
-
-    def add(self, masked: MaskedFrame) -> None:
-        """See `FormatWriter.add`."""
-        for object_id in object_ids(masked.labels):
-            mask = object_mask(masked.labels, object_id)
-            if object_id not in self._tracks:
-                self._tracks[object_id] = _Track()
-            with output_errors(self.path):
-                self._tracks[object_id].add(
-                    len(self._names),
-                    {
-                        "segmentations": to_rle(mask),
-                        "bboxes": bounding_box(mask),
-                        "areas": int(mask.sum()),
-                    },
-                )
-        self._names.append(masked.frame.name)
-
-    def discard(self) -> None:
-        """See `FormatWriter.discard`."""
-        super().discard()
-        for track in self._tracks.values():
-            track.close()
-
-    def _finish(self) -> None:
-        (height, width), length = self._target.video.size, len(self._names)
-        name = self._target.video.name
-        video = {"id": 1, "width": width, "height": height, "length": length}
-        video["file_names"] = [f"{name}/{frame}.png" for frame in self._names]  # type: ignore[assignment]
-        self._write(f'{{"videos": [\n{_dumps(video)}\n],\n"annotations": [')
-        for object_id in sorted(self._tracks):
-            head = {"id": object_id, "video_id": 1, "category_id": 1, "iscrowd": 0}
-            head |= {"width": width, "height": height, "length": length}
-            # Without its closing brace: the lists, one value per frame, are appended one by one, so
-            # that a long track is never in memory as a whole.
-            self._write((",\n" if self._items else "\n") + _dumps(head)[:-1])
-            for key in ("segmentations", "bboxes", "areas"):
-                self._write(f', "{key}": [')
-                for index, value in enumerate(self._tracks[object_id].values(key, length)):
-                    self._write((", " if index else "") + _dumps(value))
-                self._write("]")
-            self._write("}")
-            self._items += 1
-            self._tracks[object_id].close()
-        self._write(f'\n],\n"categories": {_dumps(_CATEGORIES)}}}\n')
+        video = target.video
+        self._stream = YouTubeVISStream(self._file, video.size, video=video.name)
 
 
 class Polygons(JSONWriter):
@@ -160,7 +95,9 @@ class Polygons(JSONWriter):
     def __init__(self, target: ExportTarget) -> None:
         super().__init__(target, "polygons.json")
         height, width = target.video.size
-        self._write(f'{{"width": {width}, "height": {height}, "frames": [')
+        self._stream = JSONStream(self._file)
+        with output_errors(self.path):
+            self._stream.begin_array(f'{{"width": {width}, "height": {height}, "frames": [')
 
     def add(self, masked: MaskedFrame) -> None:
         """See `FormatWriter.add`."""
@@ -169,39 +106,15 @@ class Polygons(JSONWriter):
             {"object_id": k, "polygons": to_polygons(object_mask(masked.labels, k))}
             for k in object_ids(masked.labels)
         ]
-        self._write_item(
-            {"index": frame.index, "name": frame.name, "time_s": frame.time_s, "objects": objects}
-        )
+        with output_errors(self.path):
+            self._stream.write_item(
+                {
+                    "index": frame.index,
+                    "name": frame.name,
+                    "time_s": frame.time_s,
+                    "objects": objects,
+                }
+            )
 
     def _finish(self) -> None:
-        self._write("\n]}\n")
-
-
-class _Track:
-    """Annotations of one object in the frames that show it; a long track is stored on disk."""
-
-    def __init__(self) -> None:
-        self._spool = tempfile.SpooledTemporaryFile(  # noqa: SIM115  # closed by its output
-            _MAX_TRACK_BYTES, "w+", encoding="utf-8"
-        )
-
-    def add(self, index: int, values: dict[str, Any]) -> None:
-        self._spool.write(_dumps([index, values]) + "\n")
-
-    def values(self, key: str, length: int) -> Iterator[Any]:
-        """The values of one key in all frames, None in frames without the object."""
-        self._spool.seek(0)
-        position = 0
-        for line in self._spool:
-            index, values = json.loads(line)
-            yield from [None] * (index - position)
-            yield values[key]
-            position = index + 1
-        yield from [None] * (length - position)
-
-    def close(self) -> None:
-        self._spool.close()
-
-
-def _dumps(value: object) -> str:
-    return json.dumps(value, separators=(", ", ": "))
+        self._stream.write("\n]}\n")

@@ -1,7 +1,9 @@
 """Options of jobs as keywords, with the names that they have on the command line.
 
 A job takes its options whole or as keywords. The dictionary types below tell editors and type
-checkers which; `takes_options` gives the same list to `help` and to completion in notebooks.
+checkers which; they must be written out, as those read the code without running it, and
+tests/jobs/test_keywords.py compares them with the options. `takes_options` gives the same list to
+`help` and to completion in notebooks.
 """
 
 import inspect

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pycocotools import mask as rle
 
 from rotomask.errors import PromptError
 from rotomask.files import complete_or_absent, load_json
+from rotomask.masks.segmentations import decode_segmentation, segmentation_fault
 from rotomask.prompts.kinds import (
     SCRIBBLE_WIDTH_PX,
     BoolMask,
@@ -192,14 +192,7 @@ def _decode(coded: object) -> BoolMask:
             'mask must be run lengths as COCO has them, {"size": [H, W], "counts": …}'
         )
     height, width = coded["size"]
-    counts = coded["counts"]
-    if isinstance(counts, str):
-        try:
-            stored = {"size": [height, width], "counts": counts.encode("ascii", "replace")}
-            return np.asarray(rle.decode(stored), bool)
-        except (ValueError, TypeError) as error:
-            raise PromptError(f"the run lengths of a mask are damaged: {error}") from error
-    if not all(_is_whole(n) and n >= 0 for n in counts) or sum(counts) != height * width:
-        raise PromptError(f"the run lengths of a mask of {width}x{height} must add up to its size")
-    values = np.arange(len(counts)) % 2 == 1
-    return np.repeat(values, counts).reshape((height, width), order="F")
+    fault = segmentation_fault(coded, height, width)
+    if fault is not None:
+        raise PromptError(f"mask: {fault}")
+    return decode_segmentation(coded, height, width)

@@ -29,13 +29,6 @@ BLOCK = 8
 """Side of the squares in which distances to a mask are measured, px."""
 
 
-class Features(Protocol):
-    """Features of a frame with B masks."""
-
-    @property
-    def coarsest(self) -> Tensor: ...  # noqa: D102
-
-
 class ReferenceGuidedNetwork(Protocol):
     """Interface of the networks that the segmenter runs; shapes as in `RGMP`."""
 

@@ -25,20 +25,7 @@ from rotomask.data.simulation.plan import Picture
 FRAMES = 20
 SIZE = 320
 TRIES = 100
-PLAIN = Composition(
-    same_kind=0,
-    look_alike=0,
-    twin=0,
-    crowd=0,
-    zoom_jumps=0,
-    growth=0,
-    leaving=0,
-    covered=0,
-    blur=0,
-    thin_parts=0,
-    soft_edges=1,
-    low_resolution=0,
-)
+PLAIN = Composition.only(soft_edges=1)
 CALM = MotionConfig(strength=0.35, bending=0.3)
 
 

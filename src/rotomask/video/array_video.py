@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from rotomask.arrays import check_frame
 from rotomask.errors import VideoError
-from rotomask.video.video import Video, VideoFrame, check_range
+from rotomask.video.video import Video, VideoFrame, frame_indices
 
 
 class ArrayVideo(Video):
@@ -54,9 +54,7 @@ class ArrayVideo(Video):
         self, start: int = 0, stop: int | None = None, *, reverse: bool = False
     ) -> Iterator[VideoFrame]:
         """See `Video.frames`."""
-        check_range(start, stop)
-        indices = range(len(self._images))[start:stop]
-        for index in reversed(indices) if reverse else indices:
+        for index in frame_indices(len(self._images), start, stop, reverse=reverse):
             yield VideoFrame(
                 index=index,
                 name=self.frame_name(index),

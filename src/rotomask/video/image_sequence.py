@@ -9,7 +9,7 @@ import numpy as np
 from rotomask.errors import TruncatedVideoError, VideoError
 from rotomask.files import natural_key
 from rotomask.video.images import IMAGE_SUFFIXES, Pixels, read_image, stored_size
-from rotomask.video.video import Video, VideoFrame, check_range
+from rotomask.video.video import Video, VideoFrame, frame_indices
 
 
 class ImageSequence(Video):
@@ -52,9 +52,7 @@ class ImageSequence(Video):
         self, start: int = 0, stop: int | None = None, *, reverse: bool = False
     ) -> Iterator[VideoFrame]:
         """See `Video.frames`."""
-        check_range(start, stop)
-        indices = range(len(self._images))[start:stop]
-        for index in reversed(indices) if reverse else indices:
+        for index in frame_indices(len(self._images), start, stop, reverse=reverse):
             yield self._read(index)
 
     def _read(self, index: int) -> VideoFrame:

@@ -1,7 +1,7 @@
 """The interface of a video: named frames in order, read lazily."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -155,3 +155,16 @@ def check_range(start: int, stop: int | None) -> None:
     """
     if start < 0 or (stop is not None and stop < 0):
         raise OptionError(f"frames count from 0, got start {start} and stop {stop}")
+
+
+def frame_indices(
+    count: int, start: int, stop: int | None, *, reverse: bool = False
+) -> Iterable[int]:
+    """Indices from start up to but not including stop, of a video of so many frames.
+
+    Raises:
+        OptionError: If start or stop is negative.
+    """
+    check_range(start, stop)
+    indices = range(count)[start:stop]
+    return reversed(indices) if reverse else indices

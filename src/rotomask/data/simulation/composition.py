@@ -1,7 +1,7 @@
 """Clips of several objects, alike or not, pasted from stills or videos, on eventful paths."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 import cv2
@@ -72,6 +72,11 @@ class Composition:
     """Part of the pasted things whose edge is soft."""
     low_resolution: float = 0.12
     """Frames are as if enlarged from smaller ones."""
+
+    @classmethod
+    def only(cls, **parts: float) -> "Composition":
+        """Composition with the named parts alone: every other frequency is 0."""
+        return cls(**{field.name: 0.0 for field in fields(cls)} | parts)
 
     def __post_init__(self) -> None:
         total = self.same_kind + self.look_alike + self.twin + self.crowd

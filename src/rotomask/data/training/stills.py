@@ -16,8 +16,8 @@ from rotomask.data.training.images import (
     read_image,
     read_labels,
 )
-from rotomask.data.training.segmentations import segmentation_fault
 from rotomask.errors import DatasetError
+from rotomask.masks.segmentations import decode_segmentation, segmentation_fault
 
 SYNSET = re.compile(r"(n\d{8})_")
 """Pattern of the names of ImageNet's images: ``n02123045_123``."""
@@ -113,7 +113,7 @@ class CocoStills(Stills):
     def __getitem__(self, index: int) -> tuple[Image, Labels]:
         """One image and its labels; smaller instances lie over larger ones."""
         name, height, width, segmentations = self.entries[index]
-        masks = [_decode(part, height, width) for part in segmentations]
+        masks = [decode_segmentation(part, height, width) for part in segmentations]
         masks = sorted((m for m in masks if m.any()), key=lambda m: -int(m.sum()))[:255]
         labels = np.zeros((height, width), np.uint8)
         for number, mask in enumerate(masks, start=1):
@@ -176,21 +176,6 @@ def find_stills(root: Path) -> Stills:
     for image, mask in pairs:
         check_pair(image, mask)
     return FolderStills(pairs)
-
-
-def _decode(
-    segmentation: object, height: int, width: int
-) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
-    """A COCO polygon list, plain or compressed RLE -> H×W."""
-    from pycocotools import mask as rle
-
-    if isinstance(segmentation, list):
-        coded = rle.merge(rle.frPyObjects(segmentation, height, width))
-    elif isinstance(segmentation, dict) and isinstance(segmentation["counts"], list):
-        coded = rle.frPyObjects(segmentation, height, width)
-    else:
-        coded = segmentation
-    return np.asarray(rle.decode(coded), bool)
 
 
 def _folder_of(file: Path, names: Sequence[str]) -> Path:

@@ -1,4 +1,4 @@
-"""Checks of COCO segmentations: polygons and run lengths (RLE), plain or compressed.
+"""COCO segmentations: polygons and run lengths (RLE), plain or compressed.
 
 pycocotools checks nothing. A polygon with a coordinate of 1e9 or infinity makes it draw an outline
 of as many points (22 GB), and run lengths of another sum than the image's area give pixels from
@@ -7,6 +7,13 @@ beyond its memory.
 
 import math
 from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+from pycocotools import mask as coco_mask
+
+MOST_PIXELS = 178_956_970
+"""Area of an image, px; Pillow refuses larger ones as well."""
 
 OUTSIDE = 1.0
 """Maximum distance of a polygon's corners from the image, as a fraction of its longer side."""
@@ -21,6 +28,8 @@ def segmentation_fault(segmentation: object, height: int, width: int) -> str | N
         height: Height of the image, px.
         width: Width, px.
     """
+    if height * width > MOST_PIXELS:
+        return f"an image of {width}x{height} has more than {MOST_PIXELS // 10**6} megapixels"
     if isinstance(segmentation, list):
         faults = (_polygon_fault(polygon, height, width) for polygon in segmentation)
         return next((fault for fault in faults if fault), None)
@@ -36,6 +45,27 @@ def segmentation_fault(segmentation: object, height: int, width: int) -> str | N
     if sum(counts) != height * width:
         return f"the counts of its RLE add up to {sum(counts)}, the image has {height * width}"
     return None
+
+
+def decode_segmentation(segmentation: object, height: int, width: int) -> npt.NDArray[np.bool_]:
+    """The mask H×W of a segmentation in which `segmentation_fault` finds nothing wrong.
+
+    Args:
+        segmentation: Polygons or run lengths, as for `segmentation_fault`.
+        height: Height of the image, px.
+        width: Width, px.
+    """
+    if isinstance(segmentation, list):
+        if not segmentation:
+            return np.zeros((height, width), bool)
+        parts = coco_mask.frPyObjects(segmentation, height, width)
+        return np.asarray(coco_mask.decode(coco_mask.merge(parts)), bool)
+    assert isinstance(segmentation, Mapping)
+    counts = segmentation["counts"]
+    if isinstance(counts, list):  # runs of 0 and 1 in turn, down the columns
+        values = np.arange(len(counts)) % 2 == 1
+        return np.repeat(values, counts).reshape((height, width), order="F")
+    return np.asarray(coco_mask.decode(segmentation), bool)
 
 
 def _polygon_fault(polygon: object, height: int, width: int) -> str | None:

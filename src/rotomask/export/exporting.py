@@ -1,6 +1,7 @@
 """Export of several formats in one pass over a video and its masks."""
 
-from collections.abc import Callable, Iterable, Iterator
+import contextlib
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from rotomask.export.format_writer import ExportTarget, FormatWriter, MaskedFram
 from rotomask.files import Commit, replace_file
 from rotomask.masks import read_grey, read_labels
 from rotomask.matting import EdgeControls
-from rotomask.render import matte
+from rotomask.pipeline import read_ahead
 from rotomask.video import Video, VideoFrame
 
 FORMATS: dict[str, Callable[[ExportTarget], FormatWriter]] = {
@@ -110,33 +111,97 @@ def export(
     check_formats(format_names)
     names = _frames_with_masks(video, folder / "masks", start, stop, partial)
     target = ExportTarget(video=video, folder=folder, frame_count=len(names), commit=commit)
-    outputs: dict[str, FormatWriter] = {}
+    masked = (
+        (frame, *_read_masks(frame, folder))
+        for frame in video.frames(start, stop)
+        if frame.name in names
+    )
+    outputs = FormatOutputs(target, format_names, edges or EdgeControls())
     truncated: TruncatedVideoError | None = None
     try:
-        for name in format_names:
-            outputs[name] = FORMATS[name](target)
         done = 0
         try:
-            for frame in _frames(video, names, start, stop):
-                masked = _read_masks(frame, folder, edges or EdgeControls())
-                for output in outputs.values():
-                    output.add(masked)
-                done += 1
-                if on_progress is not None:
-                    on_progress(done, len(names))
+            with contextlib.closing(read_ahead(masked, _bytes_of)) as ahead:
+                for frame, labels, opacity in ahead:
+                    outputs.add(frame, labels, opacity)
+                    done += 1
+                    if on_progress is not None:
+                        on_progress(done, len(names))
         except TruncatedVideoError as error:
             if done == 0:
                 raise
             truncated = error
-        for output in outputs.values():
-            output.close()
+        paths = outputs.close()
     except BaseException:  # a Ctrl-C too
-        for output in outputs.values():
-            output.discard()
+        outputs.discard()
         raise
     if truncated is not None:
         raise truncated
-    return {name: output.path for name, output in outputs.items()}
+    return paths
+
+
+class FormatOutputs:
+    """The outputs of several formats, which get the same frames one after the other."""
+
+    def __init__(
+        self, target: ExportTarget, formats: Iterable[str], edges: EdgeControls | None = None
+    ) -> None:
+        """Begin the outputs.
+
+        Args:
+            target: The video, and where the outputs go.
+            formats: Names from `FORMATS`.
+            edges: How the edge of cut-outs is changed; by default it is not.
+
+        Raises:
+            OutputError: If an output cannot be written.
+        """
+        self._edges = edges or EdgeControls()
+        self._writers: dict[str, FormatWriter] = {}
+        try:
+            for name in formats:
+                self._writers[name] = FORMATS[name](target)
+        except BaseException:
+            self.discard()
+            raise
+
+    def add(
+        self,
+        frame: VideoFrame,
+        labels: npt.NDArray[np.int32],
+        opacity: npt.NDArray[np.uint8] | None,
+    ) -> None:
+        """Write the next frame.
+
+        Args:
+            frame: The frame.
+            labels: H×W: 0 background, k = object id k.
+            opacity: H×W, 255 opaque; None: that of the labels, with antialiased edges.
+
+        Raises:
+            OutputError: If an output cannot be written.
+        """
+        masked = MaskedFrame(frame=frame, labels=labels, matte=opacity, edges=self._edges)
+        for writer in self._writers.values():
+            writer.add(masked)
+
+    def close(self) -> dict[str, Path]:
+        """Complete the outputs.
+
+        Returns:
+            Format -> the file, or the folder of files.
+
+        Raises:
+            OutputError: If an output cannot be written.
+        """
+        for writer in self._writers.values():
+            writer.close()
+        return {name: writer.path for name, writer in self._writers.items()}
+
+    def discard(self) -> None:
+        """Remove incomplete files."""
+        for writer in self._writers.values():
+            writer.discard()
 
 
 def _frames_with_masks(
@@ -161,23 +226,26 @@ def _frames_with_masks(
     return set(names) - set(missing)
 
 
-def _frames(video: Video, names: set[str], start: int, stop: int | None) -> Iterator[VideoFrame]:
-    return (frame for frame in video.frames(start, stop) if frame.name in names)
-
-
-def _read_masks(frame: VideoFrame, folder: Path, edges: EdgeControls) -> MaskedFrame:
+def _read_masks(
+    frame: VideoFrame, folder: Path
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8] | None]:
+    """Labels of a frame, and its matte if there is one."""
     path = folder / "masks" / f"{frame.name}.png"
     labels = read_labels(path)
     _check_fits(path, labels, frame)
     path = folder / "mattes" / f"{frame.name}.png"
-    if path.exists():
-        alpha = read_grey(path)
-        _check_fits(path, alpha, frame)
-    else:
-        alpha = matte(labels)
-    if frame.alpha is not None:  # transparent pixels of the source stay transparent
-        alpha = (alpha.astype(np.uint16) * frame.alpha // 255).astype(np.uint8)
-    return MaskedFrame(frame=frame, labels=labels, alpha=alpha, edges=edges)
+    if not path.exists():
+        return labels, None
+    opacity = read_grey(path)
+    _check_fits(path, opacity, frame)
+    return labels, opacity
+
+
+def _bytes_of(
+    masked: tuple[VideoFrame, npt.NDArray[np.int32], npt.NDArray[np.uint8] | None],
+) -> int:
+    frame, labels, _ = masked
+    return frame.image.nbytes + labels.nbytes
 
 
 def _check_fits(path: Path, pixels: npt.NDArray[np.generic], frame: VideoFrame) -> None:

@@ -1,5 +1,6 @@
 """The interface of an output format, which is written frame by frame."""
 
+import functools
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy.typing as npt
 
 from rotomask.files import Commit, replace_file
 from rotomask.matting import EdgeControls, edge_alpha
-from rotomask.render import cutout
+from rotomask.render import cutout, matte
 from rotomask.video import Video, VideoFrame
 
 
@@ -33,10 +34,18 @@ class MaskedFrame:
     frame: VideoFrame
     labels: npt.NDArray[np.int32]
     """H×W: 0 background, k = object id k."""
-    alpha: npt.NDArray[np.uint8]
-    """H×W: opacity of the objects together, 255 opaque."""
+    matte: npt.NDArray[np.uint8] | None = None
+    """H×W: stored opacity of the objects together, 255 opaque; None: that of the labels."""
     edges: EdgeControls = field(default_factory=EdgeControls)
     """How the edge of a cut-out is changed."""
+
+    @functools.cached_property
+    def alpha(self) -> npt.NDArray[np.uint8]:
+        """Opacity of the objects together, H×W, 255 opaque; what was transparent stays so."""
+        opacity = matte(self.labels) if self.matte is None else self.matte
+        if self.frame.alpha is None:
+            return opacity
+        return (opacity.astype(np.uint16) * self.frame.alpha // 255).astype(np.uint8)
 
     def cutout(self) -> npt.NDArray[np.uint8]:
         """The objects on transparency, their edge changed: H×W×4 RGBA, straight alpha."""

@@ -38,6 +38,7 @@ from rotomask.jobs.model_settings import ModelSettings
 from rotomask.jobs.progress import OnProgress
 from rotomask.jobs.run_record import RECORD, RunRecord, SequenceTiming
 from rotomask.masks import write_mask
+from rotomask.pipeline import Stage
 from rotomask.segmenters.base import Segmenter
 from rotomask.segmenters.follow import Annotation, Pass, plan_passes
 from rotomask.segmenters.refinements import Refinements
@@ -253,15 +254,16 @@ def _segment_all(
             done += sum(len(one.frames) for one in passes)
             continue
         began, segmented = time.perf_counter(), 0
-        if model.finder is not None:
-            steps = _find(sequence, record.folder, model, objects)
-        else:
-            assert model.follower is not None
-            steps = _follow(sequence, passes, record.folder, model.follower)
-        for count in steps:
-            segmented, done = segmented + count, done + 1
-            if on_progress is not None:
-                on_progress("segment", done, total)
+        with Stage("masks") as writer:
+            if model.finder is not None:
+                steps = _find(sequence, record.folder, model, writer, objects)
+            else:
+                assert model.follower is not None
+                steps = _follow(sequence, passes, record.folder, model.follower, writer)
+            for count in steps:
+                segmented, done = segmented + count, done + 1
+                if on_progress is not None:
+                    on_progress("segment", done, total)
         seconds = time.perf_counter() - began
         record.finish(sequence.name, SequenceTiming(frames=segmented, seconds=seconds))
 
@@ -273,6 +275,7 @@ class _SequenceMasks:
     folder: JobFolder
     subfolder: str
     sequence: VideoSequence
+    soft: bool = False
 
     def finished(self, index: int) -> Mask | None:
         """See `MaskStore`."""
@@ -327,22 +330,25 @@ def _follow(
     passes: Sequence[_MarkedPass],
     folder: JobFolder,
     segmenter: Segmenter,
+    writer: Stage,
 ) -> Iterator[int]:
     """Write a mask for every frame; gives 1 for each that was segmented, 0 for each other."""
     for one in passes:
         store = _SequenceMasks(folder=folder, subfolder=one.folder, sequence=sequence)
         given = _annotations(sequence, one)
-        for followed in follow_pass(segmenter, sequence, one.frames, given, store):
+        for followed in follow_pass(segmenter, sequence, one.frames, given, store, writer):
             yield int(followed.origin in ("segmented", "correction"))
 
 
-def _find(sequence: VideoSequence, folder: JobFolder, model: _Model, objects: int) -> Iterator[int]:
+def _find(
+    sequence: VideoSequence, folder: JobFolder, model: _Model, writer: Stage, objects: int
+) -> Iterator[int]:
     """Write a mask for every frame of a sequence that nobody marked; gives 1 for each."""
     assert model.finder is not None
     store = _SequenceMasks(folder=folder, subfolder=sequence.name, sequence=sequence)
     discovery = model.finder.discover(sequence, objects=objects)
     if model.follower is None:
-        yield from write_discovery(discovery, store)
+        yield from write_discovery(discovery, store, writer)
         return
     index, labels = clearest_annotation(discovery)
     if not labels.any():
@@ -352,7 +358,7 @@ def _find(sequence: VideoSequence, folder: JobFolder, model: _Model, objects: in
         return
     known, seen = {index: Annotation(labels)}, set[int]()
     for frames in plan_passes(known, 0, len(sequence)):
-        for followed in follow_pass(model.follower, sequence, frames, known, store):
+        for followed in follow_pass(model.follower, sequence, frames, known, store, writer):
             if followed.index not in seen:  # both passes begin at the reference frame
                 seen.add(followed.index)
                 yield 1

@@ -15,7 +15,7 @@ import hashlib
 import itertools
 import json
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Unpack
@@ -44,6 +44,7 @@ from rotomask.jobs.loading import load_model
 from rotomask.jobs.manifest import read_manifest
 from rotomask.jobs.progress import OnProgress
 from rotomask.masks import read_labels, write_mask
+from rotomask.pipeline import Stage, read_ahead
 from rotomask.prompts import Marker, Prompt, Prompts, prompts_to_json
 from rotomask.segmenters.base import Segmenter
 from rotomask.segmenters.confidence import ConfidenceMeter, ObjectConfidence
@@ -235,9 +236,11 @@ def correct(
         change.replace(index, new)
         if change.is_worth_carrying:
             segmenter = segmenter or _load(options)
-            for redone, _ in enumerate(change.carry(segmenter, references, options.to_the_end), 1):
-                if on_progress is not None:
-                    on_progress("correct", redone, None)
+            carried = change.carry(segmenter, references, options.to_the_end)
+            with contextlib.closing(carried):
+                for redone, _ in enumerate(carried, 1):
+                    if on_progress is not None:
+                        on_progress("correct", redone, None)
         write_table(held, opened)
         del log.entries[-1]["state"]
         log.write(held)
@@ -400,7 +403,9 @@ class _Change:
         if (self.folder.root / STORED).is_file():
             store_confidences(self.folder, self.index, dict.fromkeys(self.ids, certain))
 
-    def carry(self, segmenter: Segmenter, references: set[int], to_the_end: bool) -> Iterator[int]:
+    def carry(
+        self, segmenter: Segmenter, references: set[int], to_the_end: bool
+    ) -> Generator[int, None, None]:
         """Redo the frames on both sides; gives the number of each frame that was redone."""
         after = min((i for i in references if i > self.index), default=None)
         before = max((i for i in references if i < self.index), default=None)
@@ -409,33 +414,45 @@ class _Change:
 
     def _carry_side(
         self, segmenter: Segmenter, limit: int | None, reverse: bool, to_the_end: bool
-    ) -> Iterator[int]:
+    ) -> Generator[int, None, None]:
         """Redo one side, up to the frame before a reference frame, or to the video's end."""
         if reverse:
             start, stop = 0 if limit is None else limit + 1, self.index + 1
         else:
             start, stop = self.index, self.video.frame_count if limit is None else limit
         quiet, meter = 0, ConfidenceMeter()
-        for frame in self.video.frames(start, stop, reverse=reverse):
-            if frame.index == self.index:
-                segmenter.start(frame.image, self.new)
-                meter.add_reference(frame.index, frame.image, self.new)
-                continue
-            if not mask_file(self.folder.root, self.video, frame.index).is_file():
-                return  # the cut was of a range of frames
-            probabilities = segmenter.step(frame.image)
-            old = read_cut_mask(self.folder.root, self.video, frame.index)
-            labels = self._blended(probabilities, segmenter.object_ids, old, frame.index, limit)
-            quiet = quiet + 1 if is_quiet(old, labels, self.ids) else 0
-            if not np.array_equal(labels, old):
-                self.replace(frame.index, labels)
-            step = FollowedFrame(frame.index, frame.image, labels, probabilities, "segmented")
-            values = meter.measure(step, segmenter.object_ids)
-            corrected = {k: value for k, value in values.items() if k in self.ids}
-            store_confidences(self.folder, frame.index, corrected)
-            yield frame.index
-            if quiet >= QUIET_FRAMES and not to_the_end and not self.is_large:
-                return
+        frames = self.video.frames(start, stop, reverse=reverse)
+        with (
+            contextlib.closing(read_ahead(frames, lambda frame: frame.image.nbytes)) as ahead,
+            Stage("masks") as writer,
+        ):
+            for frame in ahead:
+                if frame.index == self.index:
+                    segmenter.start(frame.image, self.new)
+                    meter.add_reference(frame.index, frame.image, self.new)
+                    continue
+                if not mask_file(self.folder.root, self.video, frame.index).is_file():
+                    return  # the cut was of a range of frames
+                probabilities = segmenter.step(frame.image)
+                old = read_cut_mask(self.folder.root, self.video, frame.index)
+                labels = self._blended(probabilities, segmenter.object_ids, old, frame.index, limit)
+                quiet = quiet + 1 if is_quiet(old, labels, self.ids) else 0
+                step = FollowedFrame(frame.index, frame.image, labels, probabilities, "segmented")
+                size = frame.image.nbytes + labels.nbytes + probabilities.nbytes
+                writer.submit(self._store, step, segmenter.object_ids, old, meter, size=size)
+                yield frame.index
+                if quiet >= QUIET_FRAMES and not to_the_end and not self.is_large:
+                    return
+
+    def _store(
+        self, step: FollowedFrame, rows: tuple[int, ...], old: Mask, meter: ConfidenceMeter
+    ) -> None:
+        """Replace a frame's mask if it changed, and store how much to trust it."""
+        if not np.array_equal(step.labels, old):
+            self.replace(step.index, step.labels)
+        values = meter.measure(step, rows)
+        corrected = {k: value for k, value in values.items() if k in self.ids}
+        store_confidences(self.folder, step.index, corrected)
 
     def _blended(
         self,

@@ -1,9 +1,10 @@
 """The main job: prompts, video and segmenter in, masks on disk out.
 
-Two passes. The first runs the segmenter and writes each frame's mask as it is made, complete or
-absent; the second (`export`) reads the video beside the masks and renders the other formats. So
-whatever stops a job, the finished frames are there. The same call resumes after them from the
-segmenter's stored state (`jobs.snapshots`); without one all frames are segmented again.
+Each frame's mask is written as it is made, complete or absent, and the other formats are rendered
+at the same time (`jobs.cut_pipeline`); where a job was resumed, or follows objects backwards too,
+they are rendered in a second pass over the video (`export`). So whatever stops a job, the finished
+frames are there. The same call resumes after them from the segmenter's stored state
+(`jobs.snapshots`); without one all frames are segmented again.
 """
 
 import logging
@@ -19,14 +20,13 @@ import numpy as np
 from rotomask.arrays import Mask
 from rotomask.catalog import DEFAULT_MARKER, find_then_follow
 from rotomask.errors import OptionError, TruncatedVideoError, VideoError
-from rotomask.export import FORMATS, export
+from rotomask.export import FORMATS
 from rotomask.export.exporting import output_files
 from rotomask.jobs.confidence import (
     TABLE,
-    ConfidenceRecorder,
-    resume_recorder,
     write_table,
 )
+from rotomask.jobs.cut_pipeline import CutWork, is_soft
 from rotomask.jobs.cut_result import CutResult as CutResult  # part of what `cut` gives
 from rotomask.jobs.earlier import (
     EarlierRecord,
@@ -47,7 +47,6 @@ from rotomask.jobs.folder import JobFolder, JobRequest, claim
 from rotomask.jobs.following import (
     VideoFrames,
     find_damage,
-    follow_pass,
     learning_report,
     write_discovery,
 )
@@ -56,24 +55,20 @@ from rotomask.jobs.keywords import CutKeywords, takes_options, with_keywords
 from rotomask.jobs.loading import load_discoverer, load_model
 from rotomask.jobs.manifest import MANIFEST
 from rotomask.jobs.mark import MarkOptions, mark_frames
-from rotomask.jobs.mask_files import MaskFiles, mask_paths
+from rotomask.jobs.mask_files import mask_paths
 from rotomask.jobs.model_settings import ModelSettings
 from rotomask.jobs.parts import take_over
 from rotomask.jobs.progress import OnProgress as OnProgress  # the command line imports it from here
 from rotomask.jobs.reference_masks import MaskSource, mask_files, read_annotations
-from rotomask.jobs.snapshots import Snapshots
 from rotomask.masks import object_ids
 from rotomask.matting import EdgeControls
+from rotomask.pipeline import Stage
 from rotomask.prompts import Prompts
 from rotomask.segmenters.base import Segmenter
-from rotomask.segmenters.confidence import ConfidenceMeter
-from rotomask.segmenters.follow import DIRECTIONS, Annotation, Direction, Pass, plan_passes
+from rotomask.segmenters.follow import DIRECTIONS, Annotation, Direction, plan_passes
 from rotomask.segmenters.refinements import Refinements
 from rotomask.unsupervised.base import Discoverer
 from rotomask.video import Video, VideoSource, open_video
-
-SOFT_FORMATS = frozenset({"webm", "prores", "rgba", "mattes"})
-"""Formats with soft edges, for which the first pass keeps the probabilities as mattes."""
 
 logger = logging.getLogger(__name__)
 
@@ -181,107 +176,36 @@ def cut(
     request = replace(request, inputs=[*request.inputs, *mask_files(sources.values())])
     with claim(out, request, overwrite=options.overwrite) as folder:
         for part in parts:
-            take_over(part, folder, is_soft=is_soft(options))
-        work = _Work.of(folder, opened, frames, options, on_progress)
-        return _follow_marked(work, annotations, segmenter)
+            take_over(part, folder, is_soft=is_soft(options.formats))
+        work = _begin(folder, opened, frames, options, on_progress)
+        return _follow_marked(work, annotations, segmenter, options)
 
 
-@dataclass(kw_only=True)
-class _Work:
-    """One cut: where its frames come from and go to, and how far it is."""
-
-    video: Video
-    frames: range
-    options: CutOptions
-    masks: MaskFiles
-    on_progress: OnProgress | None
-    segmented: int = 0
-    seconds: float = 0.0
-    damage: TruncatedVideoError | None = None
-    seen: set[int] = field(default_factory=set)
-    """Frames with a mask; the annotated frame begins a pass in both directions and counts once."""
-
-    @classmethod
-    def of(
-        cls,
-        folder: JobFolder,
-        video: Video,
-        frames: range,
-        options: CutOptions,
-        on_progress: OnProgress | None,
-    ) -> "_Work":
-        """A cut that begins or resumes in a folder."""
-        folder.note(video=str(video.path), frames=[frames.start, frames.stop])
-        masks = MaskFiles(folder, video, soft=is_soft(options))
-        finished = sum(masks.is_finished(index) for index in frames)
-        if finished:
-            logger.info("resuming: %d of %d frames are finished", finished, len(frames))
-        return cls(
-            video=video, frames=frames, options=options, masks=masks, on_progress=on_progress
-        )
-
-    def is_done(self, indices: range) -> bool:
-        """True if every one of these frames is finished."""
-        return all(self.masks.is_finished(index) for index in indices)
-
-    def count(self, indices: Sequence[int], *, segmented: int = 0) -> None:
-        """Take note of frames that have their mask now."""
-        self.segmented += segmented
-        self.seen.update(indices)
-        if self.on_progress is not None:
-            self.on_progress("cut", len(self.seen), len(self.frames))
+def _begin(
+    folder: JobFolder,
+    video: Video,
+    frames: range,
+    options: CutOptions,
+    on_progress: OnProgress | None,
+) -> CutWork:
+    return CutWork.begin(folder, video, frames, options.formats, options.edges, on_progress)
 
 
-def _follow_marked(work: _Work, annotations: dict[int, Mask], segmenter: Segmenter) -> CutResult:
-    """Follow annotated objects over the whole range, then render."""
+def _follow_marked(
+    work: CutWork, annotations: dict[int, Mask], segmenter: Segmenter, options: CutOptions
+) -> CutResult:
+    """Follow annotated objects over the whole range, and render."""
     height, width = work.video.size
     logger.debug(
         "video %s: %dx%d, %d frames", work.video.path, width, height, work.video.frame_count
     )
-    logger.debug("model %s: %s", work.options.model, segmenter)
+    logger.debug("model %s: %s", options.model, segmenter)
     segmenter.report_learning(learning_report(work.on_progress))
     known = {index: Annotation(labels) for index, labels in annotations.items()}
-    began = time.perf_counter()
     frames = work.frames
-    for one in plan_passes(annotations, frames.start, frames.stop, work.options.direction):
-        try:
-            _follow_pass(work, one, known, segmenter)
-        except TruncatedVideoError as error:
-            work.damage = error
-    work.seconds = time.perf_counter() - began
+    passes = plan_passes(annotations, frames.start, frames.stop, options.direction)
+    work.follow(passes, known, segmenter)
     return _finish(work, {int(k) for labels in annotations.values() for k in np.unique(labels)})
-
-
-def _follow_pass(
-    work: _Work, frames: Pass, annotations: Mapping[int, Annotation], segmenter: Segmenter
-) -> None:
-    if work.is_done(frames.indices):
-        work.count(frames.indices)
-        return
-    snapshots = Snapshots(work.masks.folder, frames)
-    finished = {index for index in frames.indices if work.masks.is_finished(index)}
-    restored = snapshots.restore(segmenter, finished)
-    remaining, started = (frames, False) if restored is None else (restored, True)
-    work.count(frames.indices[: len(frames) - len(remaining)])
-    # Without a stored state all frames are segmented again, those with a mask too: a memory made of
-    # masks on disk is not that of a job that was never stopped.
-    masks = work.masks if segmenter.is_memoryless else replace(work.masks, replays=True)
-    recorder = ConfidenceRecorder(masks.folder, snapshots.meter or ConfidenceMeter())
-    if started and remaining and snapshots.meter is None:
-        references = {index: known.labels for index, known in annotations.items()}
-        recorder = resume_recorder(masks, frames, remaining.indices[0], references)
-    source, damaged = VideoFrames(work.video), work.video.damaged
-    for index in sorted(damaged.intersection(remaining.indices) - finished):
-        masks.write(index, np.zeros(work.video.size, np.int32), None)
-        work.count([index])
-    for followed in follow_pass(
-        segmenter, source, remaining, annotations, masks, started=started, damaged=damaged
-    ):
-        is_new = followed.origin == "segmented" and followed.index not in finished
-        recorder.record(followed, segmenter.object_ids)
-        work.count([followed.index], segmented=int(is_new))
-        snapshots.save(segmenter, followed, recorder.meter)
-        del followed  # before the next frame is segmented: it may hold much memory
 
 
 def _cut_unmarked(
@@ -304,14 +228,14 @@ def _cut_unmarked(
     models = (finder,) if follower is None else (finder, follower)
     request = _request(video, frames, out, options, models)
     with claim(out, request, overwrite=options.overwrite) as folder:
-        work = _Work.of(folder, video, frames, options, on_progress)
+        work = _begin(folder, video, frames, options, on_progress)
         if segmenter is None:
             return _write_found(work, search)
         at, labels = find_reference(search, folder, on_progress)
-        return _follow_marked(work, {at: labels}, segmenter)
+        return _follow_marked(work, {at: labels}, segmenter, options)
 
 
-def _write_found(work: _Work, search: Search) -> CutResult:
+def _write_found(work: CutWork, search: Search) -> CutResult:
     """Write the objects that a discoverer finds in every frame by itself, then render."""
     began = time.perf_counter()
     if work.is_done(work.frames):
@@ -320,22 +244,23 @@ def _write_found(work: _Work, search: Search) -> CutResult:
     else:
         discovery = discover(search, work.on_progress)
         ids = set(discovery.object_ids)
-        written = write_discovery(discovery, work.masks, work.frames.start)
-        for index, is_new in zip(work.frames, written, strict=False):
-            work.count([index], segmented=is_new)
+        with Stage("masks") as writer:
+            written = write_discovery(discovery, work.masks, writer, work.frames.start)
+            for index, is_new in zip(work.frames, written, strict=False):
+                work.count([index], segmented=is_new)
     work.seconds = time.perf_counter() - began
     work.damage = find_damage(work.video, work.frames)
     return _finish(work, ids)
 
 
-def _finish(work: _Work, ids: set[int]) -> CutResult:
+def _finish(work: CutWork, ids: set[int]) -> CutResult:
     """Render the outputs and report."""
     root = work.masks.folder.root
     outputs = {"masks": root / "masks"}
     uncertain = write_table(work.masks.folder, work.video)
-    if work.options.formats:
+    if work.formats:
         try:
-            outputs |= _export(work)
+            outputs |= work.render()
         except TruncatedVideoError as error:  # the outputs are complete up to the damage
             work.damage = work.damage or error
     skipped = sorted(work.video.damaged.intersection(work.frames))
@@ -366,28 +291,6 @@ def _finish(work: _Work, ids: set[int]) -> CutResult:
 def _listed(names: Sequence[str]) -> str:
     """Up to twenty names, separated by commas."""
     return ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
-
-
-def _export(work: _Work) -> dict[str, Path]:
-    folder, report = work.masks.folder, None
-    if work.on_progress is not None:
-        report = partial(work.on_progress, "export")
-    return export(
-        work.video,
-        folder.root,
-        work.options.formats,
-        start=work.options.start,
-        stop=work.options.stop,
-        partial=work.damage is not None,
-        edges=work.options.edges,
-        commit=folder.commit,
-        on_progress=report,
-    )
-
-
-def is_soft(options: CutOptions) -> bool:
-    """Whether a cut keeps mattes beside its masks."""
-    return any(name in SOFT_FORMATS for name in options.formats)
 
 
 def _request(
@@ -434,7 +337,7 @@ def _request(
     return JobRequest(
         command="cut",
         settings=settings,
-        added=[*mask_paths(names, soft=is_soft(options)), *found],
+        added=[*mask_paths(names, soft=is_soft(options.formats)), *found],
         replaced=[TABLE, *(path for path in rendered if not path.startswith("mattes/"))],
         inputs=[video.path, *mask_files([options.weights])],
         earlier=EarlierRecord(

@@ -1,6 +1,7 @@
 """Edge maps of a video on disk: one grey PNG per frame."""
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Unpack
@@ -22,6 +23,7 @@ from rotomask.jobs.job_options import FrameOptions
 from rotomask.jobs.keywords import EdgeKeywords, takes_options, with_keywords
 from rotomask.jobs.progress import OnProgress
 from rotomask.networks.sizing import check_size
+from rotomask.pipeline import Stage, read_ahead
 from rotomask.video import Video, VideoSource, open_video
 from rotomask.video.video import VideoFrame
 
@@ -102,15 +104,20 @@ def edges(
         done = written = 0
         # One frame more: the last of the range has its flow to the next, wherever the range ends.
         images = opened.frames(frames.start, min(frames.stop + 1, opened.frame_count))
-        for frame, neighbour in with_neighbours(images):
-            if frame.index not in frames:
-                break
-            if not work.is_finished(frame.name):
-                work.write(frame, neighbour)
-                written += 1
-            done += 1
-            if on_progress is not None:
-                on_progress("edges", done, len(frames))
+        with (
+            contextlib.closing(read_ahead(images, lambda frame: frame.image.nbytes)) as ahead,
+            Stage("edges") as writer,
+        ):
+            for frame, neighbour in with_neighbours(ahead):
+                if frame.index not in frames:
+                    break
+                if not work.is_finished(frame.name):
+                    maps = work.maps(frame, neighbour)
+                    writer.submit(work.write, frame.name, maps, size=3 * maps["edges"].nbytes)
+                    written += 1
+                done += 1
+                if on_progress is not None:
+                    on_progress("edges", done, len(frames))
     return EdgeResult(
         folders=tuple(folder.root / kind for kind in work.kinds), written=written, frames=done
     )
@@ -147,7 +154,8 @@ class _Work:
     def is_finished(self, name: str) -> bool:
         return all(self.folder.is_finished(f"{kind}/{name}.png") for kind in self.kinds)
 
-    def write(self, frame: VideoFrame, neighbour: VideoFrame | None) -> None:
+    def maps(self, frame: VideoFrame, neighbour: VideoFrame | None) -> dict[str, EdgeMap]:
+        """The edges of a frame by kind, H×W float32, 0..1."""
         flow = self._flow(frame.image, None if neighbour is None else neighbour.image)
         detected = self.detector.detect(frame.image, flow if self.detector.sees_flow else None)
         maps = {"edges": detected.edges}
@@ -156,8 +164,12 @@ class _Work:
             if flow is not None:
                 moving = motion_edges(flow, detected.foreground)
             maps |= {"motion": moving, "merged": merge_edges(detected.edges, moving)}
+        return maps
+
+    def write(self, name: str, maps: Mapping[str, EdgeMap]) -> None:
+        """Write the files of a frame that are missing."""
         for kind in self.kinds:
-            path = f"{kind}/{frame.name}.png"
+            path = f"{kind}/{name}.png"
             if not self.folder.is_finished(path):
                 edges = thin_edges(maps[kind]) if self.options.thin else maps[kind]
                 _save(self.folder, path, edges, self.options.bits)

@@ -1,5 +1,6 @@
 """The flow of a whole video on disk: a .flo file and a picture for each pair of frames."""
 
+import contextlib
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -17,6 +18,7 @@ from rotomask.jobs.folder import JobFolder, JobRequest, claim
 from rotomask.jobs.job_options import FrameOptions
 from rotomask.jobs.keywords import FlowKeywords, takes_options, with_keywords
 from rotomask.jobs.progress import OnProgress
+from rotomask.pipeline import Stage, read_ahead
 from rotomask.video import Video, VideoSource, open_video
 
 FORMATS = ("flo", "png")
@@ -99,24 +101,39 @@ def flow(
         folder.note(video=str(opened.path), frames=[frames.start, frames.stop])
         written = 0
         images = (frame.image for frame in opened.frames(frames.start, frames.stop))
-        for index, (first, second) in zip(frames, pairwise(images), strict=False):
-            missing = [
-                path
-                for path in _paths(opened.frame_name(index), options.formats)
-                if not folder.is_finished(path)
-            ]
-            if missing:
-                estimate = estimator.estimate(first, second)
-                for path in missing:
-                    _write(folder, path, estimate, options.longest_px)
-                written += 1
-            if on_progress is not None:
-                on_progress("flow", index + 1 - frames.start, len(frames) - 1)
+        with (
+            contextlib.closing(read_ahead(images, lambda image: image.nbytes)) as ahead,
+            Stage("flow") as writer,
+        ):
+            for index, (first, second) in zip(frames, pairwise(ahead), strict=False):
+                missing = [
+                    path
+                    for path in _paths(opened.frame_name(index), options.formats)
+                    if not folder.is_finished(path)
+                ]
+                if missing:
+                    estimate = estimator.estimate(first, second)
+                    _submit(writer, folder, missing, estimate, options.longest_px)
+                    written += 1
+                if on_progress is not None:
+                    on_progress("flow", index + 1 - frames.start, len(frames) - 1)
     return FlowResult(folder=folder.root, pairs=len(frames) - 1, estimated=written)
 
 
 def _paths(name: str, formats: tuple[str, ...]) -> list[str]:
     return [f"{kind}/{name}.{kind}" for kind in formats]
+
+
+def _submit(
+    writer: Stage, folder: JobFolder, missing: list[str], flow: Flow, longest_px: float | None
+) -> None:
+    """Let the files of a pair be written while the next is estimated."""
+
+    def write_all() -> None:
+        for path in missing:
+            _write(folder, path, flow, longest_px)
+
+    writer.submit(write_all, size=flow.nbytes)
 
 
 def _write(folder: JobFolder, relative: str, flow: Flow, longest_px: float | None) -> None:

@@ -2,9 +2,11 @@
 
 Both run `segmenters.follow.follow` and write every frame's mask as soon as it is known, so memory
 does not grow with the length of the video and whatever stops the job, the finished frames are kept.
+Frames are decoded ahead of the loop and masks written behind it (`rotomask.pipeline`).
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+import contextlib
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,16 +16,21 @@ import numpy.typing as npt
 from rotomask.arrays import Frame, Mask
 from rotomask.errors import TruncatedVideoError
 from rotomask.jobs.progress import OnProgress
+from rotomask.pipeline import Stage, read_ahead
 from rotomask.segmenters.base import Segmenter
 from rotomask.segmenters.follow import Annotation, FollowedFrame, FrameSource, Pass, follow
 from rotomask.unsupervised.base import Discovery
-from rotomask.video import Video
+from rotomask.video import Video, VideoFrame
 
 Alpha = npt.NDArray[np.float32]
 
 
 class MaskStore(Protocol):
     """Where a job keeps the masks of one video."""
+
+    @property
+    def soft(self) -> bool:
+        """Whether it keeps opacity beside the labels."""
 
     def finished(self, index: int) -> Mask | None:
         """The mask that an earlier run of the job wrote for a frame, or None."""
@@ -44,10 +51,12 @@ def follow_pass(
     frames: Pass,
     annotations: Mapping[int, Annotation],
     store: MaskStore,
+    writer: Stage,
     *,
     started: bool = False,
     damaged: Collection[int] = (),
-) -> Iterator[FollowedFrame]:
+    then: Callable[[FollowedFrame, tuple[int, ...]], None] | None = None,
+) -> Generator[FollowedFrame, None, None]:
     """Segment the frames of one pass and write their masks.
 
     Args:
@@ -56,49 +65,71 @@ def follow_pass(
         frames: Which of its frames, in which order.
         annotations: Known masks by frame number.
         store: Receives the masks; frames that are finished there are not segmented again.
+        writer: Writes the masks, behind the frames that are segmented meanwhile.
         started: Whether the segmenter has the state after the frame before.
         damaged: Frames that the segmenter does not see, for they cannot be read.
+        then: What the writer does after it wrote the mask of a frame, which it is given with the
+            ids of the objects that are followed.
 
     Yields:
-        Every frame after its mask was written.
+        Every frame when it is segmented; its mask is on the way to the disk.
 
     Raises:
         TruncatedVideoError: If the video ends early, after the frames before the damage.
         OutputError: If a mask cannot be written.
     """
     images = source.frames(frames.start, frames.stop, reverse=frames.reverse)
-    # The images come first in the zip: a damaged video says so only when read to its very end.
-    numbered = (
-        (index, image)
-        for image, index in zip(images, frames.indices, strict=False)
-        if index not in damaged
-    )
-    for followed in follow(
-        segmenter, numbered, annotations, finished=store.finished, started=started
-    ):
-        if followed.origin != "finished":
-            probabilities = followed.probabilities
-            alpha = None if probabilities is None else 1 - probabilities[0]
-            store.write(followed.index, followed.labels, alpha)
-        yield followed
-        del followed  # before the next: probabilities of hundreds of objects take 500 MB
+    with contextlib.closing(read_ahead(images, lambda image: image.nbytes)) as ahead:
+        # The images come first in the zip: a damaged video says so only when read to its very end.
+        numbered = (
+            (index, image)
+            for image, index in zip(ahead, frames.indices, strict=False)
+            if index not in damaged
+        )
+        for followed in follow(
+            segmenter, numbered, annotations, finished=store.finished, started=started
+        ):
+            size = followed.frame.nbytes + followed.labels.nbytes
+            if followed.probabilities is not None:
+                size += followed.probabilities.nbytes
+            writer.submit(_write, store, followed, segmenter.object_ids, then, size=size)
+            yield followed
+            del followed  # before the next: probabilities of hundreds of objects take 500 MB
 
 
-def write_discovery(discovery: Discovery, store: MaskStore, start: int = 0) -> Iterator[int]:
+def _write(
+    store: MaskStore,
+    followed: FollowedFrame,
+    object_ids: tuple[int, ...],
+    then: Callable[[FollowedFrame, tuple[int, ...]], None] | None,
+) -> None:
+    if followed.origin != "finished":
+        probabilities = followed.probabilities
+        alpha = None if probabilities is None or not store.soft else 1 - probabilities[0]
+        store.write(followed.index, followed.labels, alpha)
+    if then is not None:
+        then(followed, object_ids)
+
+
+def write_discovery(
+    discovery: Discovery, store: MaskStore, writer: Stage, start: int = 0
+) -> Iterator[int]:
     """Write the masks of objects that were found in every frame; finished ones stay.
 
     Args:
         discovery: The objects.
         store: Receives the masks.
+        writer: Writes the masks, behind the frames that are found meanwhile.
         start: Number of the discovery's first frame in the store.
 
     Yields:
-        For each frame 1 if it was written, 0 if it was finished.
+        For each frame 1 if it is written, 0 if it was finished.
     """
     for index, probabilities in enumerate(discovery.frames(), start):
         is_new = store.finished(index) is None
         if is_new:
-            store.write(index, discovery.labels(probabilities), 1 - probabilities[0])
+            labels, alpha = discovery.labels(probabilities), 1 - probabilities[0]
+            writer.submit(store.write, index, labels, alpha, size=labels.nbytes + alpha.nbytes)
         yield int(is_new)
 
 
@@ -110,6 +141,8 @@ class VideoFrames:
     start: int = 0
     stop: int | None = None
     """One past the last frame. None: the end, where a damaged video raises."""
+    on_frame: Callable[[VideoFrame], None] | None = None
+    """Called with every frame before it is given, in the thread that reads."""
 
     def __len__(self) -> int:
         """Number of frames in the range."""
@@ -117,11 +150,13 @@ class VideoFrames:
 
     def frames(
         self, start: int = 0, stop: int | None = None, *, reverse: bool = False
-    ) -> Iterator[Frame]:
+    ) -> Generator[Frame, None, None]:
         """Frames start, start + 1, ... before stop, or the same backwards."""
         reaches_end = stop is None or stop >= len(self)
         end = self.stop if reaches_end else self.start + (stop or 0)
         for frame in self.video.frames(self.start + start, end, reverse=reverse):
+            if self.on_frame is not None:
+                self.on_frame(frame)
             yield frame.image
 
 

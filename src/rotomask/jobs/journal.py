@@ -7,6 +7,7 @@ or edited since is never replaced and never deleted.
 import contextlib
 import json
 import os
+import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +49,7 @@ class Journal:
         self.root, self.file = root, file
         self._stamps: dict[str, list[Stamp]] = {}
         self._trees: set[str] = set()
+        self._lock = threading.Lock()  # a job writes from several threads
         with contextlib.suppress(OSError, UnicodeDecodeError):
             for line in file.read_text(encoding="utf-8").splitlines():
                 self._read(line)
@@ -153,7 +155,7 @@ class Journal:
         line = json.dumps(entry) + "\n"
         # One write of whole lines: a killed process leaves at most the last line incomplete, and
         # the next one begins on a new line.
-        with self.file.open("ab") as file:
+        with self._lock, self.file.open("ab") as file:
             if file.tell() and not self._ends_with_newline():
                 line = "\n" + line
             file.write(line.encode())

@@ -19,6 +19,17 @@ def mask_paths(frame_names: Iterable[str], *, soft: bool) -> list[str]:
     return [f"{folder}/{name}.png" for name in frame_names for folder in folders]
 
 
+def matte_pixels(labels: Mask, alpha: npt.NDArray[np.float32] | None) -> npt.NDArray[np.uint8]:
+    """The content of a matte, H×W uint8, 255 opaque.
+
+    Args:
+        labels: H×W integers.
+        alpha: H×W, 0 to 1: how much the objects cover each pixel; None: from the labels.
+    """
+    opacity = (labels > 0).astype(np.float32) if alpha is None else alpha
+    return np.asarray((opacity * 255).round(), np.uint8)
+
+
 @dataclass(frozen=True)
 class MaskFiles:
     """The masks of one video in a folder that a job holds; a `MaskStore`."""
@@ -68,9 +79,7 @@ class MaskFiles:
         """
         name = self.video.frame_name(index)
         if self.soft and not self.folder.is_finished(f"mattes/{name}.png"):
-            if alpha is None:
-                alpha = (labels > 0).astype(np.float32)
-            matte = Image.fromarray((alpha * 255).round().astype(np.uint8))
+            matte = Image.fromarray(matte_pixels(labels, alpha))
             with self.folder.write(f"mattes/{name}.png") as temporary:
                 matte.save(temporary, format="PNG", compress_level=3)
         if not self.folder.is_finished(f"masks/{name}.png"):

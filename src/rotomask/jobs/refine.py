@@ -1,7 +1,8 @@
 """A finished cut made better: a random field over its masks and mattes."""
 
+import contextlib
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from rotomask.jobs.folder import JobRequest, claim
 from rotomask.jobs.mask_files import MaskFiles, mask_paths
 from rotomask.jobs.progress import OnProgress
 from rotomask.masks import object_ids, read_labels
+from rotomask.pipeline import Stage, read_ahead
 from rotomask.refine.field_windows import FieldWindowConfig, refine_video, tuned_field
 from rotomask.refine.random_field import RandomFieldConfig
 from rotomask.video import Video, open_video
@@ -115,30 +117,44 @@ def refine(
         job.note(video=str(opened.path), source=str(source), frames=[min(names), max(names) + 1])
         masks = MaskFiles(job, opened, soft=True)
         changed = 0.0
-        refined = _refined(opened, source, names, config, flow)
-        for done, (index, labels, alpha) in enumerate(refined, start=1):
-            before = read_labels(source / "masks" / f"{names[index]}.png")
-            changed += float(np.mean(labels != before))
-            masks.write(index, labels, alpha)
-            if on_progress is not None:
-                on_progress("refine", done, len(names))
+        ids = _ids(source, names)
+        answers = _answers(opened, source, names, ids)
+        with (
+            contextlib.closing(read_ahead(answers, _bytes_of)) as ahead,
+            Stage("masks") as writer,
+        ):
+            refined = _refined(ahead, names, ids, config, flow)
+            for done, (index, labels, alpha) in enumerate(refined, start=1):
+                before = read_labels(source / "masks" / f"{names[index]}.png")
+                changed += float(np.mean(labels != before))
+                writer.submit(masks.write, index, labels, alpha, size=labels.nbytes + alpha.nbytes)
+                if on_progress is not None:
+                    on_progress("refine", done, len(names))
     return RefineResult(folder=target, frames=len(names), changed=changed / len(names))
 
 
 def _refined(
-    video: Video,
-    source: Path,
+    answers: Iterable[tuple[Frame, Array]],
     names: dict[int, str],
+    ids: tuple[int, ...],
     config: FieldWindowConfig,
     flow: OpticalFlow | None,
 ) -> Iterator[tuple[int, npt.NDArray[np.int32], Array]]:
     """Frame number, labels H×W and opacity H×W, 0..1, of every frame with a mask."""
-    files = [source / "masks" / f"{name}.png" for name in names.values()]
-    ids = tuple(sorted({k for file in files for k in object_ids(read_labels(file))}))
     table = np.array([0, *ids], np.int32)
-    probabilities = refine_video(_answers(video, source, names, ids), config, flow)
-    for index, frame in zip(names, probabilities, strict=True):
+    for index, frame in zip(names, refine_video(answers, config, flow), strict=True):
         yield index, table[frame.argmax(0)], 1 - frame[0]
+
+
+def _ids(source: Path, names: dict[int, str]) -> tuple[int, ...]:
+    """Ids of all objects of a cut."""
+    files = [source / "masks" / f"{name}.png" for name in names.values()]
+    return tuple(sorted({k for file in files for k in object_ids(read_labels(file))}))
+
+
+def _bytes_of(answer: tuple[Frame, Array]) -> int:
+    frame, probabilities = answer
+    return frame.nbytes + probabilities.nbytes
 
 
 def _request(

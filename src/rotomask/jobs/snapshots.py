@@ -67,20 +67,24 @@ class Snapshots:
             return Pass(self.frames.start, index, reverse=True)
         return Pass(index + 1, self.frames.stop)
 
+    def is_due(self, followed: FollowedFrame) -> bool:
+        """Whether to store the state after a frame: the last is some time ago, or the pass over."""
+        if followed.origin == "empty" or not self._is_possible:
+            return False
+        return time.perf_counter() >= self._due or followed.index == self.frames.indices[-1]
+
     def save(
         self,
         segmenter: Segmenter,
         followed: FollowedFrame,
         meter: ConfidenceMeter | None = None,
     ) -> None:
-        """Store the state after a frame, if the last one is some time ago or the pass is over.
+        """Store the state after a frame, whose mask and all before it are on the disk.
 
         Where there is no space for it, no more states are stored: a resumed cut then segments all
         frames again.
         """
-        now, is_last = time.perf_counter(), followed.index == self.frames.indices[-1]
-        if followed.origin == "empty" or not self._is_possible or not (now >= self._due or is_last):
-            return
+        now = time.perf_counter()
         try:
             state = state_of(segmenter)
             measured = None if meter is None else plain_of(meter)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from rotomask.jobs.batch.item import PARTS, Item, Task
 from rotomask.jobs.batch.storage import is_remote, local_path, size_of
-from rotomask.jobs.cut import is_soft
+from rotomask.jobs.cut_pipeline import is_soft
 from rotomask.video.counting import stated_frame_count
 
 FRAME_BYTES = 12_000
@@ -101,7 +101,7 @@ def _passes(item: Item, frames: int, least: int) -> list[tuple[Item, int]]:
     before, after = first - start, frames - (first - start)
     if before < least or after < least:
         return []
-    formats = ("mattes",) if is_soft(item.options) else ()
+    formats = ("mattes",) if is_soft(item.options.formats) else ()
     forward = replace(item.options, start=first, formats=formats)
     backward = replace(item.options, stop=first + 1, formats=formats)
     return [

@@ -89,8 +89,8 @@ def children_of(pid: int) -> dict[int, str]:
         with contextlib.suppress(OSError, ValueError, IndexError):
             parent = int((folder / "stat").read_text().rsplit(")", 1)[1].split()[1])
             command = (folder / "cmdline").read_bytes().split(b"\0")
-            if parent == pid and b"rotomask.app.processes" in command[2]:
-                found[int(folder.name)] = command[2].decode().rsplit(".", 1)[1]
+            if parent == pid and command[2] == b"rotomask.app.processes":
+                found[int(folder.name)] = command[3].decode()
     return found
 
 

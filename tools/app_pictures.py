@@ -3,7 +3,7 @@
     python -m tools.app_pictures clip.mp4 --out pictures [--at 310,220 --away 500,60] [--docs]
 
 Starts a server with a data folder of its own, opens the clip, marks what is at --at, cuts it, and
-goes through every step in four windows: 1440×900 dark and light, 360×740 with touch, 3840×2160.
+goes through every step in four windows: 1280×800 dark and light, 360×740 with touch, 3840×2160.
 `--docs` also writes the pictures of docs/guide/app.md. It needs Playwright and Chromium.
 """
 
@@ -24,8 +24,8 @@ from tests.app.browser.driver import SLOW_MS, Driver
 from tests.app.browser.process import Server, running
 
 WINDOWS: dict[str, dict[str, Any]] = {
-    "dark": {"viewport": {"width": 1440, "height": 900}, "color_scheme": "dark"},
-    "light": {"viewport": {"width": 1440, "height": 900}, "color_scheme": "light"},
+    "dark": {"viewport": {"width": 1280, "height": 800}, "color_scheme": "dark"},
+    "light": {"viewport": {"width": 1280, "height": 800}, "color_scheme": "light"},
     "phone": {
         "viewport": {"width": 360, "height": 740},
         "color_scheme": "dark",
@@ -290,6 +290,8 @@ def take_all(browser: Any, server: Server, args: argparse.Namespace) -> None:
         camera.take("home", 900)
         page.goto(f"{server.origin}/#/p/{project}")
         driver.wait_ready()
+        driver.step("mark")
+        page.keyboard.press("c")
         driver.go_to(0)
         camera.take("marked", 900)
         steps(camera)

@@ -69,6 +69,29 @@ def test_a_link_opens_one_session_only(server: Server) -> None:
     assert status(server, "POST", "/api/uploads", new, {**session, **own}) == 201
 
 
+def test_a_session_outlives_a_new_start_unless_browsers_are_to_be_forgotten(
+    tmp_path: Path,
+) -> None:
+    data = tmp_path / "data"
+    with serving(data) as server:
+        body = json.dumps({"token": server.link.split("#token=")[1]}).encode()
+        own = {**JSON, "Origin": f"http://127.0.0.1:{server.port}"}
+        code, headers, _ = server.raw("POST", "/api/session", body, own)
+        assert code == 200
+        session = {"Cookie": headers["set-cookie"].split(";")[0]}
+        value = session["Cookie"].split("=", 1)[1]
+        assert value.encode() not in (data / "app.sqlite").read_bytes()
+        first = bearer(server)
+        server.kill()
+        server.start()
+        assert status(server, "GET", "/api/projects", headers=session) == 200
+        assert status(server, "GET", "/api/projects", headers=first) == 401
+        server.stop()
+        server.arguments = ("--forget-browsers",)
+        server.start()
+        assert status(server, "GET", "/api/projects", headers=session) == 401
+
+
 @pytest.mark.parametrize(
     "host",
     ["evil.example", "127.0.0.1", "127.0.0.1:1", "localhost.evil.example:{port}", "", "[::1]"],

@@ -251,6 +251,47 @@ def test_between_two_marks_both_directions_are_blended(server: Server, project: 
     assert np.array_equal(masks_of(server, project)[1], before)
 
 
+def test_a_mark_is_put_elsewhere_and_undo_takes_it_back(server: Server, project: str) -> None:
+    first = server.mark(project, 0, 1, {**BLOCK, "points": [[60, 40], [90, 40], [90, 60]]})
+    server.mark(project, 0, 1, {**BLOCK, "points": [[100, 40], [110, 40], [110, 60]]})
+    (number, kept) = [m["id"] for m in server.get(f"/api/projects/{project}")["marks"]]
+    assert first["marks"] == [number]
+    rev = server.get(f"/api/projects/{project}")["rev"]
+    path = f"/api/projects/{project}/marks/"
+    body = {"frame": 0, "rev": rev, "mark": BLOCK}
+    assert server.ask("PATCH", f"{path}{kept + 100}", body)[0] == 404
+    assert server.ask("PATCH", f"{path}{number}", {**body, "frame": 1})[0] == 404
+    status, answer = server.ask("PATCH", f"{path}{number}", body)
+    assert status == 200
+    assert answer["marks"][1] == kept
+    mask = masks_of(server, project)[0]
+    assert mask[2:20, 2:28].all()
+    assert not mask[41:45, 80:90].any()
+    assert mask[42, 108] == 1
+    server.post(f"/api/projects/{project}/undo", None)
+    assert [m["id"] for m in server.get(f"/api/projects/{project}")["marks"]] == [number, kept]
+    assert server.ask("PATCH", f"{path}{number}", body)[0] == 409
+
+
+def test_a_locked_object_keeps_its_pixels_in_marks_and_cuts(server: Server, project: str) -> None:
+    server.post(f"/api/projects/{project}/objects", {"name": "other"})
+    server.mark(project, 0, 1, BLOCK)
+    server.mark(project, 6, 2, {**BLOCK, "points": [[60, 30], [100, 30], [100, 60], [60, 60]]})
+    assert server.run(project, kind="cut", quality="fast")["state"] == "done"
+    before = masks_of(server, project)
+    server.ask("PATCH", f"/api/projects/{project}/objects/1", {"locked": True})
+    over = {**BLOCK, "points": [[10, 5], [100, 5], [100, 60], [10, 60]]}
+    rev = server.get(f"/api/projects/{project}")["rev"]
+    refused = {"frame": 3, "object": 1, "rev": rev, "marks": [over]}
+    assert server.ask("POST", f"/api/projects/{project}/marks", refused)[0] == 409
+    server.mark(project, 3, 2, over)
+    assert server.run(project, kind="cut", quality="fast")["state"] == "done"
+    after = masks_of(server, project)
+    for frame in range(12):
+        assert np.array_equal(after[frame] == 1, before[frame] == 1), frame
+    assert (after[3] == 2).sum() > 2 * (before[3] == 2).sum()
+
+
 def test_a_project_is_deleted_while_it_is_cut(server: Server, project: str) -> None:
     server.mark(project, 0, 1, BLOCK)
     server.post(f"/api/projects/{project}/jobs", {"kind": "cut"})

@@ -43,11 +43,9 @@ class App:
         self.jobs = Jobs(self.database, self.events, self.projects)
         self.uploads = Uploads(settings, self.database, self.projects, self.jobs)
         self.supervisor = Supervisor(settings, self.database, self.events, self.projects, self.jobs)
-        self.marker = Asking(
-            "rotomask.app.processes.marker", [settings.marker, str(settings.limits.memory_bytes)]
-        )
-
-        self.viewer = Asking("rotomask.app.processes.viewer", [str(settings.limits.memory_bytes)])
+        memory = str(settings.limits.memory_bytes)
+        self.marker = Asking("marker", [settings.marker, memory])
+        self.viewer = Asking("viewer", [memory])
         self._effects: list[dict[str, Any]] = []
         self._preparing = threading.Lock()
         self._wanted: tuple[str, int] | None = None
@@ -136,8 +134,12 @@ class App:
                 if wanted == done or wanted is None:
                     self._wanted = None
                     return
-            with contextlib.suppress(ChildEndedError):
-                self.marker.ask({"do": "open", "media": wanted[0], "frame": wanted[1]})
+            self.supervisor.hold(True)  # the click comes any moment
+            try:
+                with contextlib.suppress(ChildEndedError):
+                    self.marker.ask({"do": "open", "media": wanted[0], "frame": wanted[1]})
+            finally:
+                self.supervisor.hold(False)
             done = wanted
 
     def view(self, message: Message) -> Message:

@@ -16,16 +16,21 @@ logger = logging.getLogger(__name__)
 
 Message = dict[str, Any]
 
+START_SECONDS = 300.0
+"""Longest time for the start of a process: it loads libraries and competes for the cores."""
+
+PROCESSES = "rotomask.app.processes"
+
 
 class ChildEndedError(Exception):
     """The process is gone."""
 
 
 class Child:
-    """A process that runs a module of ours, started when it is first needed.
+    """A process of ours, started when it is first needed.
 
     Args:
-        module: What it runs, as `python -m`.
+        module: What it runs, a module of `PROCESSES`.
         arguments: Its arguments.
         on_message: Receives what it says, in a thread; `{"event": "ended"}` when it has ended.
     """
@@ -55,7 +60,7 @@ class Child:
             environment = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
             environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
             self._process = subprocess.Popen(
-                [sys.executable, "-m", self.module, *self.arguments],
+                [sys.executable, "-m", PROCESSES, self.module, *self.arguments],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 env=environment,
@@ -164,22 +169,41 @@ class Asking:
     def _exchange(self, message: Message) -> Message:
         self._number += 1
         message = {**message, "number": self._number}
-        self.child.start()
+        if self.child.pid is None:
+            self._start()
         try:
             self.child.send(message)
         except ChildEndedError:  # it ended while nothing was asked
             self.child.kill()
             self.child.close()
-            self.child.start()
+            self._start()
             self.child.send(message)
-        pid, deadline = self.child.pid, time.monotonic() + self._seconds
+        deadline = time.monotonic() + self._seconds
         while True:
-            try:
-                answer = self._answers.get(timeout=max(0.0, deadline - time.monotonic()))
-            except queue.Empty:
-                self.child.kill()
-                raise ChildEndedError from None
-            if answer.get("event") == "ended" and answer["pid"] == pid:
-                raise ChildEndedError
+            answer = self._hear(deadline)
             if answer.get("number") == self._number:  # not one to an earlier request
                 return answer
+
+    def _start(self) -> None:
+        """Start the process; on a busy machine that takes longer than any answer."""
+        while not self._answers.empty():  # what an earlier process said
+            self._answers.get()
+        self.child.start()
+        deadline = time.monotonic() + START_SECONDS
+        while self._hear(deadline).get("event") != "ready":
+            pass
+
+    def _hear(self, deadline: float) -> Message:
+        """The next message of the process.
+
+        Raises:
+            ChildEndedError: If it ended or says nothing until the deadline; it is ended then.
+        """
+        try:
+            message = self._answers.get(timeout=max(0.0, deadline - time.monotonic()))
+        except queue.Empty:
+            self.child.kill()
+            raise ChildEndedError from None
+        if message.get("event") == "ended" and self.child.pid is None:
+            raise ChildEndedError
+        return message

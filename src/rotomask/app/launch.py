@@ -13,6 +13,7 @@ import uvicorn
 from rotomask.app.app import App
 from rotomask.app.security import Access, host_names
 from rotomask.app.server import create_server
+from rotomask.app.sessions import Sessions
 from rotomask.app.settings import AppSettings
 from rotomask.errors import OptionError, OutputError
 from rotomask.files import complete_or_absent, exclusive_lock
@@ -55,7 +56,9 @@ def _serve(
     say: Callable[[str], None],
 ) -> None:
     app = App(settings)
-    access = Access(app.cookie_name(port))
+    access = Access(app.cookie_name(port), Sessions(app.database))
+    if settings.forgets_browsers:
+        access.sessions.end_all()
     with complete_or_absent(settings.data / TOKEN_FILE) as temporary:
         temporary.touch(mode=0o600)
         temporary.write_text(access.bearer, encoding="ascii")

@@ -116,6 +116,10 @@ class Projects:
         )
         return [_public_object(row) for row in rows]
 
+    def locked(self, project: str) -> list[int]:
+        """Labels of the objects that no change may touch."""
+        return [entry["label"] for entry in self.objects(project) if entry["locked"]]
+
     def document(self, project: str) -> Document:
         """The frames of a project as they are now."""
         row = self.require(project)

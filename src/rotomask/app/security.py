@@ -16,6 +16,7 @@ from http.cookies import CookieError, SimpleCookie
 from typing import Any
 
 from rotomask.app.refused import RefusedError
+from rotomask.app.sessions import Sessions
 from rotomask.app.settings import CHUNK_BYTES, JSON_BYTES
 
 Scope = dict[str, Any]
@@ -44,18 +45,18 @@ HEADERS = {
 
 
 class Access:
-    """Tokens and sessions of one run of the server; all end with it.
+    """Tokens of one run of the server, which end with it, and the sessions of browsers.
 
     Args:
         cookie: Name of the cookie: cookies do not tell ports apart.
+        sessions: They outlive a run, so that an open page goes on after a new start.
     """
 
-    def __init__(self, cookie: str) -> None:
-        self.cookie = cookie
+    def __init__(self, cookie: str, sessions: Sessions) -> None:
+        self.cookie, self.sessions = cookie, sessions
         self.bearer = secrets.token_urlsafe(32)
         """For scripts, in a header."""
         self._links: set[str] = set()
-        self._sessions: set[str] = set()
         self._lock = threading.Lock()
         self.on_link_used: Callable[[], None] = lambda: None
 
@@ -83,8 +84,7 @@ class Access:
                     "This link has been used, or is of an earlier start.",
                     "Open the link that the terminal shows now.",
                 )
-            session = secrets.token_urlsafe(32)
-            self._sessions.add(session)
+        session = self.sessions.add()
         if link is not None:
             self.on_link_used()
         return session
@@ -101,8 +101,7 @@ class Access:
         except CookieError:
             return False
         value = cookies[self.cookie].value if self.cookie in cookies else ""
-        with self._lock:
-            return any(_same(session, value) for session in self._sessions)
+        return self.sessions.has(value)
 
 
 def _same(known: str, given: str) -> bool:

@@ -41,6 +41,8 @@ class AppSettings:
     """Further names by which browsers may reach the server."""
     allowed: tuple[Path, ...] = ()
     """Folders whose videos can be opened in place of an upload."""
+    forgets_browsers: bool = False
+    """Whether pages that were open before need the link again."""
     record_seconds: float = 10.0
     """Longest recording from the camera."""
     model: str = "stm-lite"

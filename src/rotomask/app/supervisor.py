@@ -7,7 +7,7 @@ import threading
 import time
 from typing import Any
 
-from rotomask.app.children import Child, ChildEndedError, Message
+from rotomask.app.children import START_SECONDS, Child, ChildEndedError, Message
 from rotomask.app.database import Database
 from rotomask.app.document import document_of_plan
 from rotomask.app.events import Event, Events
@@ -53,7 +53,7 @@ class Supervisor:
         self.settings, self.database, self.events = settings, database, events
         self.projects, self.jobs = projects, jobs
         self.worker = Child(
-            "rotomask.app.processes.worker",
+            "worker",
             [settings.model, str(settings.limits.memory_bytes), str(settings.data)],
             self._on_message,
         )
@@ -173,8 +173,11 @@ class Supervisor:
                 self._stop_running()
         elif now - self._stopping_since > STOP_SECONDS:
             self.worker.kill()
-        silent = now - self.worker.heard > SILENT_SECONDS
-        hangs = now - self._steps[1] > self.settings.limits.frame_seconds + SILENT_SECONDS
+        silent = now - self.worker.heard > (SILENT_SECONDS if self._is_ready else START_SECONDS)
+        hangs = (
+            self._is_ready
+            and now - self._steps[1] > self.settings.limits.frame_seconds + SILENT_SECONDS
+        )
         if silent or (running["kind"] == "import" and hangs):
             logger.warning("the worker does not answer and is started again")
             self.worker.kill()
@@ -234,7 +237,8 @@ class Supervisor:
         first, last = params.get("from"), params.get("to")
         wanted = range(first or 0, min(count, count if last is None else last + 1))
         document = self.projects.document(project["id"])
-        return document.plan(wanted, params.get("direction") or "both")
+        plan = document.plan(wanted, params.get("direction") or "both")
+        return None if plan is None else {**plan, "locked": self.projects.locked(project["id"])}
 
     # What the worker says.
 
@@ -246,6 +250,7 @@ class Supervisor:
             return
         if event == "ready":
             self._is_ready, self._failed_starts = True, 0
+            self._steps = (-1, time.monotonic())
             return
         if event == "beat":
             if message["steps"] != self._steps[0]:
@@ -294,7 +299,8 @@ class Supervisor:
                 self.jobs.progress(running["id"], done, total)
                 if running["kind"] == "import":
                     self.database.run(
-                        "UPDATE project SET frame_count = ? WHERE id = ?", done, running["project"]
+                        "UPDATE project SET frame_count = max(frame_count, ?) WHERE id = ?",
+                        *(done, running["project"]),
                     )
                     self.projects.send_progress(running["project"])
 

@@ -71,6 +71,10 @@ def serve(
     open_page: Annotated[
         bool, typer.Option("--open/--no-open", help="Open the page in the browser.")
     ] = True,
+    forget: Annotated[
+        bool,
+        typer.Option("--forget-browsers", help="Pages that were open before need the link again."),
+    ] = False,
     allow: Annotated[
         list[Path] | None,
         typer.Option(metavar="DIR", help="Folder whose videos can be opened without an upload."),
@@ -103,6 +107,7 @@ def serve(
         port=port,
         names=tuple(name or ()),
         allowed=tuple(allow or ()),
+        forgets_browsers=forget,
         record_seconds=limiting.record_seconds,
         model=model,
         marker=marker,

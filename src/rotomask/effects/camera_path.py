@@ -232,12 +232,6 @@ def parse_framing(text: str, size: tuple[int, int]) -> tuple[float, tuple[int, i
     return width / height, (height, width) if found[2] == "x" else None
 
 
-def track_of_box(box: tuple[float, float, float, float]) -> tuple[Floats, Floats]:
-    """Centre (x, y) and size (width, height) of a box of left, top, width, height."""
-    left, top, width, height = box
-    return np.array([left + width / 2, top + height / 2]), np.array([width, height])
-
-
 def track_of_mask(mask: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]:
     """Centre (x, y) and size (width, height) of a mask H×W; nan if it is empty.
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Literal, Self
 
 from PIL import ImageColor
 
@@ -112,9 +112,6 @@ class Settings:
     def to_json(self) -> dict[str, Value]:
         """The values by name."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
-
-
-SomeSettings = TypeVar("SomeSettings", bound=Settings)
 
 
 def parse_colour(text: str) -> tuple[int, int, int]:

@@ -1,39 +1,35 @@
 """Effects on a finished cut: a movie, an animated image, a folder of pictures or a still."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from rotomask.effects.options import is_colour
 from rotomask.effects.registry import EffectView, find_effect, open_effect
-from rotomask.errors import OptionError
 from rotomask.files import content_digest
 from rotomask.jobs.progress import OnProgress
-from rotomask.jobs.rendering import Rendering, cut_frames, render, render_still
+from rotomask.jobs.rendering import (
+    Rendering,
+    RenderingOptions,
+    cut_frames,
+    render,
+    render_still,
+    separated,
+)
 from rotomask.matting import EdgeControls
 from rotomask.video import Video, open_video
 
 
 @dataclass(frozen=True, kw_only=True)
-class EffectOptions:
+class EffectOptions(RenderingOptions):
     """What an effect is applied to, and what of it is written."""
 
     settings: Mapping[str, object] = field(default_factory=dict)
     """The effect's own settings by name; they may also be given as keywords of `effect`."""
-    objects: tuple[int, ...] | None = None
-    """Ids of the objects it is applied to; None: all."""
     edges: EdgeControls = field(default_factory=lambda: EdgeControls(matting=True))
     """How the objects' edge is softened; by default it follows the picture."""
-    start: int | None = None
-    """First frame; None: the first that was cut."""
-    stop: int | None = None
-    """One past the last frame; None: up to the last that was cut."""
-    at: int | None = None
-    """Write this frame alone, as a still."""
     resize: int | None = None
     """Width of the output, px; None: the video's."""
-    overwrite: bool = False
-    """Whether to replace another file or another job's output."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,24 +116,10 @@ def _options(name: str, options: EffectOptions, changes: Mapping[str, object]) -
     Raises:
         OptionError: If a name is neither.
     """
-    known = [f.name for f in fields(EffectOptions)]
     own = [option.name for option in find_effect(name).settings.options()]
-    values, settings = asdict(options) | {"edges": options.edges}, dict(options.settings)
-    for key, value in changes.items():
-        if key == "end" and isinstance(value, int):
-            values["stop"] = value + 1
-        elif key == "settings" and isinstance(value, Mapping):
-            settings |= value
-        elif key in known:
-            values[key] = value
-        elif key in own:
-            settings[key] = value
-        else:
-            raise OptionError(
-                f"{name} has no setting {key!r}; it has {', '.join(own)}; options of all effects "
-                f"are {', '.join(known)}"
-            )
-    return EffectOptions(**{**values, "settings": settings})
+    values, settings = separated(options, own, changes, name)
+    values["settings"] = {**options.settings, **values["settings"], **settings}
+    return EffectOptions(**values)
 
 
 def _media(view: EffectView) -> dict[str, Path]:

@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,53 @@ MOVIES: dict[str, tuple[Encoding | None, Encoding | None]] = {
 SILENT = frozenset({".gif", ".webp"})
 STILLS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 """Suffix of a still -> its format by Pillow's name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenderingOptions:
+    """Which part of a finished cut is rendered."""
+
+    objects: tuple[int, ...] | None = None
+    """Ids of the objects that it is about; None: all."""
+    start: int | None = None
+    """First frame; None: the first that was cut."""
+    stop: int | None = None
+    """One past the last frame; None: up to the last that was cut."""
+    at: int | None = None
+    """Write this frame alone, as a still."""
+    overwrite: bool = False
+    """Whether to replace another file or another job's output."""
+
+
+def separated(
+    options: RenderingOptions, own: Sequence[str], keywords: Mapping[str, object], owner: str
+) -> tuple[dict[str, Any], dict[str, object]]:
+    """The fields of options with changes, and apart from them the values of other settings.
+
+    Args:
+        options: They have other settings beside their own fields, such as those of an effect.
+        own: Names of these settings.
+        keywords: New values of both. ``end``, the last frame, stands for ``stop``.
+        owner: What the message says that the keywords are of.
+
+    Raises:
+        OptionError: If a keyword is neither.
+    """
+    values = {field.name: getattr(options, field.name) for field in fields(options)}
+    settings = {}
+    for key, value in keywords.items():
+        if key == "end" and isinstance(value, int):
+            values["stop"] = value + 1
+        elif key in values:
+            values[key] = value
+        elif key in own:
+            settings[key] = value
+        else:
+            raise OptionError(
+                f"{owner} has no setting {key!r}; it has {', '.join(own)}; options of what is "
+                f"rendered are {', '.join(values)}"
+            )
+    return values, settings
 
 
 @dataclass(frozen=True, kw_only=True)

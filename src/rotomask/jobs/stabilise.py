@@ -1,33 +1,29 @@
 """A video seen by a virtual camera that follows the objects of a finished cut."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rotomask.effects.camera import open_camera
 from rotomask.effects.camera_path import CameraPath, CameraSettings
-from rotomask.errors import OptionError
 from rotomask.jobs.progress import OnProgress
-from rotomask.jobs.rendering import Rendering, cut_frames, render, render_still
+from rotomask.jobs.rendering import (
+    Rendering,
+    RenderingOptions,
+    cut_frames,
+    render,
+    render_still,
+    separated,
+)
 from rotomask.video import Video, open_video
 
 
 @dataclass(frozen=True, kw_only=True)
-class StabiliseOptions:
-    """How the camera moves, and what of it is written."""
+class StabiliseOptions(RenderingOptions):
+    """How the camera moves, and what of it is written; it follows the objects together."""
 
     camera: CameraSettings = field(default_factory=CameraSettings)
     """Framing, zoom, strength and smoothness; they may also be given as keywords."""
-    objects: tuple[int, ...] | None = None
-    """Ids of the objects that it follows together; None: all."""
-    start: int | None = None
-    """First frame; None: the first that was cut."""
-    stop: int | None = None
-    """One past the last frame; None: up to the last that was cut."""
-    at: int | None = None
-    """Write this frame alone, as a still."""
-    overwrite: bool = False
-    """Whether to replace another file or another job's output."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,18 +96,7 @@ def _options(options: StabiliseOptions, changes: Mapping[str, object]) -> Stabil
     Raises:
         OptionError: If a name is neither.
     """
-    known = [f.name for f in fields(StabiliseOptions)]
     own = [option.name for option in CameraSettings.options()]
-    values, camera = asdict(options) | {"camera": options.camera}, {}
-    for key, value in changes.items():
-        if key == "end" and isinstance(value, int):
-            values["stop"] = value + 1
-        elif key in known:
-            values[key] = value
-        elif key in own:
-            camera[key] = value
-        else:
-            listed = ", ".join([*own, *(k for k in known if k != "camera")])
-            raise OptionError(f"stabilise has no setting {key!r}; it has {listed}")
+    values, camera = separated(options, own, changes, "stabilise")
     values["camera"] = values["camera"].changed(camera)
     return StabiliseOptions(**values)

@@ -216,27 +216,6 @@ class ConfidenceMeter:
         return measured
 
 
-def frame_confidence(probabilities: Probabilities) -> float:
-    """How sure a segmenter is of a frame by itself, 0 to 1: of the object it is least sure of.
-
-    For a frame whose neighbours are not at hand, such as one blended of two directions.
-
-    One minus the doubt min(p, 1 - p), added up over the frame, per half of the object's soft area.
-    An object's outline is always in doubt; one of a wrong or fading mask is so all over. Without
-    any object the frame counts as sure.
-
-    Args:
-        probabilities: O+1×H×W, background first.
-    """
-    # Object by object: hundreds of them at once would take as much memory again, twice.
-    doubt = np.array([np.minimum(p, 1 - p).sum() for p in probabilities[1:]])
-    area = np.array([p.sum() for p in probabilities[1:]])
-    seen = area >= 1
-    if not seen.any():
-        return 1.0
-    return float(np.clip(1 - 2 * doubt[seen] / area[seen], 0, 1).min())
-
-
 def predict(values: Mapping[str, float]) -> ObjectConfidence:
     """The confidence for measured features.
 

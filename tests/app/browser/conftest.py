@@ -39,9 +39,9 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server with an empty data folder, for the tests of a module."""
+    """A server for all tests: its start takes longer than most of them."""
     data: Path = tmp_path_factory.mktemp("data")
     with running(data / "rotomask") as started:
         yield started

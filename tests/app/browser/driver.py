@@ -42,7 +42,8 @@ class Driver:
 
     def wait_ready(self) -> str:
         """The id of the open project, once its picture is there."""
-        self.page.locator(".stage[data-ready=true]").wait_for(timeout=SLOW_MS)
+        ready = self.page.locator("main[data-state=ready] .stage[data-ready=true]")
+        ready.wait_for(timeout=SLOW_MS)
         found = re.search(r"#/p/([0-9A-Z]{26})", self.page.url)
         assert found is not None
         return found[1]

@@ -78,6 +78,20 @@ class Server:
         """An answer in JSON."""
         return json.loads(self.get(path))
 
+    def send(self, method: str, path: str, body: dict[str, Any]) -> Any:
+        """The answer in JSON to a change."""
+        request = urllib.request.Request(
+            self.origin + path,
+            data=json.dumps(body).encode(),
+            method=method,
+            headers={
+                "Authorization": f"Bearer {self.token}",
+                "Content-Type": "application/json",
+            },
+        )
+        with urllib.request.urlopen(request, timeout=60) as response:
+            return json.loads(response.read())
+
     def masks(self, project: str) -> dict[int, Labels]:
         """Label masks of a project by frame."""
         count = self.json(f"/api/projects/{project}")["frame_count"]

@@ -27,15 +27,7 @@ def violations(driver: Driver) -> list[str]:
 
 
 @pytest.mark.parametrize("scheme", ["dark", "light"])
-@pytest.mark.parametrize(
-    "width",
-    [
-        1280,
-        pytest.param(
-            360, marks=pytest.mark.skip(reason="waits for the first click for ever; issue 18")
-        ),
-    ],
-)
+@pytest.mark.parametrize("width", [1280, 360])
 def test_no_serious_violations_on_any_screen(
     chromium: Any, server: Server, tmp_path: Path, scheme: str, width: int
 ) -> None:

@@ -1,4 +1,4 @@
-"""The child's end of the pipes: JSON lines in and out, limits, and an end with the server's."""
+"""The child's end of the pipes: JSON lines in and out, and an end with the server's."""
 
 import contextlib
 import json
@@ -45,21 +45,3 @@ class Channel:
             os._exit(0)
 
         threading.Thread(target=read, name="messages", daemon=True).start()
-
-
-def limit_resources(memory_bytes: int) -> None:
-    """Limit the process's memory and open files, where the operating system can.
-
-    Decoders meet files from anywhere: a damaged one must not take the machine's memory.
-    """
-    try:
-        import resource
-    except ImportError:  # Windows
-        return
-    for what, most in ((resource.RLIMIT_AS, memory_bytes), (resource.RLIMIT_NOFILE, 1024)):
-        _, hard = resource.getrlimit(what)
-        value = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(what, (value, value))
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

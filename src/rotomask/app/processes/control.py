@@ -4,11 +4,15 @@ import threading
 import time
 from collections.abc import Callable
 
+from rotomask.app.processes.bounds import allow_cpu
 from rotomask.app.processes.channel import Message
 
 HOLD_SECONDS = 10.0
 """Longest wait for a mark that is being answered; the server may have forgotten."""
 PROGRESS_SECONDS = 0.25
+CPU_SECONDS = 3600.0
+"""Longest work from one frame's edge to the next, seconds of one core; models of a whole video are
+made within one step."""
 
 
 class StoppedError(Exception):
@@ -50,6 +54,7 @@ class Control:
             StoppedError: If the job is to end.
         """
         self.steps += 1
+        allow_cpu(CPU_SECONDS)
         self._free.wait(HOLD_SECONDS)
         self._free.set()
         if self._stop.is_set():

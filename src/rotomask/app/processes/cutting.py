@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from rotomask.app.document import Document, document_of_plan
 from rotomask.app.processes.control import Control
-from rotomask.app.processes.mask_store import MaskStore
+from rotomask.app.processes.mask_store import MaskStore, with_locked
 from rotomask.app.processes.passes import (
     Found,
     ProbabilityStore,
@@ -24,7 +24,6 @@ from rotomask.app.processes.passes import (
     annotation,
     run_pass,
 )
-from rotomask.arrays import Probabilities
 from rotomask.jobs.carrying import (
     QUIET_FRAMES,
     Probability,
@@ -35,7 +34,6 @@ from rotomask.jobs.carrying import (
     nearness,
 )
 from rotomask.segmenters.base import Segmenter
-from rotomask.segmenters.confidence import frame_confidence
 from rotomask.segmenters.follow import Annotation, Pass
 from rotomask.video import Video
 
@@ -224,11 +222,13 @@ class Cut:
         old = None if task.old is None else self.store.read(task.old)
         mixed = self._mixed(task, sides, old)
         labels = np.array(labels_of(mixed, self.video.size), np.int32)
+        if old is not None:
+            labels = with_locked(labels, old, self.plan.get("locked", ()))
         base: str | None = None
         if task.is_key:
             base, labels = self._around_marks(task.index, labels)
         digest, found = self.store.write(labels)
-        confidence = self._confidence(task, sides, mixed)
+        confidence = self._confidence(task, sides)
         self.done += is_final
         self.control.say(
             "mask",
@@ -264,10 +264,12 @@ class Cut:
                 mixed[k] = weight * left + (1 - weight) * right
         return mixed
 
-    def _confidence(
-        self, task: Todo, sides: tuple[Found, Found], mixed: Mapping[int, Probability]
-    ) -> float:
-        """Confidence of the object that is least sure, each by the nearer reference frame's."""
+    def _confidence(self, task: Todo, sides: tuple[Found, Found]) -> float:
+        """Confidence of the object that is least sure, each by the nearer reference frame's.
+
+        Of an object that no pass measured here nothing is in doubt: it was annotated in this frame,
+        or is not known on either side.
+        """
         around = self.document.around(task.index)
         values = []
         for k in self.ids:
@@ -279,9 +281,7 @@ class Cut:
             ]
             if ways:
                 values.append(min(ways)[1])
-        if values:
-            return min(values)
-        return frame_confidence(_rows(mixed)) if mixed else 1.0
+        return min(values, default=1.0)
 
     def _side(self, is_cut: bool, found: Found, k: int, old: Labels | None) -> Probability:
         """Probability of an object from one side: what the pass found, or the old mask."""
@@ -340,9 +340,3 @@ class Cut:
             self.done += len(tasks)
             self.control.say("kept", frames=[t.index for t in tasks])
             self.control.progress(self.done, self.total)
-
-
-def _rows(probabilities: Mapping[int, Probability]) -> Probabilities:
-    """Probabilities O+1×H×W, background first."""
-    rows = np.stack([probabilities[k] for k in sorted(probabilities)])
-    return np.concatenate([np.clip(1 - rows.sum(0), 0, 1)[None], rows])

@@ -3,7 +3,6 @@
 import base64
 import io
 import logging
-import sys
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -13,9 +12,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from rotomask.app.processes.channel import Channel, Message, limit_resources
+from rotomask.app.processes.bounds import allow_cpu, limit_resources
+from rotomask.app.processes.channel import Channel, Message
 from rotomask.app.processes.marking import GRABCUT, NETWORK, FrameMarking
-from rotomask.app.processes.mask_store import MaskStore
+from rotomask.app.processes.mask_store import MaskStore, with_locked
 from rotomask.arrays import Frame
 from rotomask.catalog import load_marker
 from rotomask.errors import InputError, RotomaskError
@@ -25,6 +25,8 @@ from rotomask.video import Video, open_video
 OPEN_VIDEOS, OPEN_FRAMES, OPEN_MARKERS = 3, 12, 4
 """What stays in memory: videos, decoded frames, frames that a network has encoded."""
 JPEG_QUALITY = 92
+CPU_SECONDS = 300.0
+"""Longest work on one request, seconds of one core."""
 
 logger = logging.getLogger(__name__)
 
@@ -74,6 +76,8 @@ class MarkerProcess:
         base = None if message["base"] is None else store.read(message["base"])
         marks = [(int(label), mark) for label, mark in message["marks"]]
         labels = marking.labels(base, marks)
+        if message["locked"] and message["before"] is not None:
+            labels = with_locked(labels, store.read(message["before"]), message["locked"])
         digest, found = store.write(labels)
         only = np.where(np.isin(labels, message["covers"]), labels, 0)
         reference, _ = (digest, found) if np.array_equal(only, labels) else store.write(only)
@@ -145,7 +149,9 @@ def main(arguments: list[str]) -> None:
     channel = Channel()
     limit_resources(int(arguments[1]))
     process = MarkerProcess(arguments[0])
+    channel.send({"event": "ready"})
     for message in channel.messages():
+        allow_cpu(CPU_SECONDS)
         channel.send({**_answer(process, message), "number": message["number"]})
 
 
@@ -155,7 +161,3 @@ def _answer(process: MarkerProcess, message: Mapping[str, Any]) -> Message:
     except Exception:  # anything else is a fault of ours; the process goes on
         logger.exception("request %r", message.get("do"))
         return {"error": "The marker could not do this; it is an error in rotomask.", "code": "bug"}
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -6,6 +6,7 @@ page without decoding anything. Both are there before anybody hears of the diges
 
 import hashlib
 import os
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -72,6 +73,18 @@ class MaskStore:
                 file.flush()
                 os.fsync(file.fileno())
             part.replace(self.folder / f"{digest}.runs")
+
+
+def with_locked(labels: Mask, before: Mask, locked: Sequence[int]) -> npt.NDArray[np.int32]:
+    """A changed mask in which some objects are as they were before the change.
+
+    Args:
+        labels: H×W, after the change.
+        before: H×W.
+        locked: These objects; what else took their pixels gives them back.
+    """
+    others = np.where(np.isin(labels, locked), 0, labels)
+    return np.where(np.isin(before, locked), before, others).astype(np.int32)
 
 
 @lru_cache(maxsize=16)

@@ -1,12 +1,15 @@
 """Jobs that make files of the masks: export, effects, the stabilised video; and proposals."""
 
+import json
 import shutil
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+from PIL import Image
 
 from rotomask.app.processes.channel import Message
 from rotomask.app.processes.control import Control
@@ -15,7 +18,7 @@ from rotomask.app.processes.view import MaskFolder, media_path
 from rotomask.jobs.effects import effect
 from rotomask.jobs.export import ExportOptions, export
 from rotomask.jobs.propose import propose
-from rotomask.jobs.rendering import Rendering, render
+from rotomask.jobs.rendering import Rendering, cut_frames, render
 from rotomask.jobs.stabilise import stabilise
 from rotomask.masks import read_labels
 from rotomask.matting import EdgeControls
@@ -27,8 +30,13 @@ ANIMATED = ("gif", "webp")
 ANIMATED_WIDTH = 480
 FOLDERS = ("rgba", "mattes", "masks")
 """Formats of a file a frame, which are downloaded as one ZIP."""
+FRAME_BYTES = 2
+"""Size of a frame as PNG, per pixel, at most as a rule."""
+MOST_FRAME_BYTES = 8 << 30
 ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 """The same content gives the same file."""
+
+Pixels = npt.NDArray[np.uint8]
 
 
 class Workshop:
@@ -97,7 +105,7 @@ def _animated(work: Workshop, name: str) -> Path:
     frames = range(work.message["count"])
     shown = {}
 
-    def picture(index: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    def picture(index: int) -> Pixels:
         frame = work.video.frame(index)
         shown[index] = frame.time_s
         labels = read_labels(work.masks.folder / "masks" / f"{frame.name}.png")
@@ -139,37 +147,83 @@ def run_effect(message: Message, control: Control) -> None:
     """Write the video with an effect."""
     work = Workshop(message, control)
     params = work.params
-    out = work.root / f"{params['effect']}.{params['format']}"
-    result = effect(
-        params["effect"],
-        work.video,
-        work.masks.folder,
-        out.with_suffix("") if params["format"] == "png" else out,
-        settings=resolved(params["settings"], message["media"]),
-        stop=message["count"],
-        overwrite=True,
-        on_progress=work.report,
-    )
+
+    def write(out: Path) -> Path:
+        settings = resolved(params["settings"], message["media"])
+        return effect(
+            params["effect"],
+            work.video,
+            work.masks.folder,
+            out,
+            settings=settings,
+            stop=message["count"],
+            overwrite=True,
+            on_progress=work.report,
+        ).out
+
     if params["format"] == "png":
-        work.deliver(_zipped(work, f"{params['effect']}.zip", [result.out]), "effect")
+        folder = write(work.root / params["effect"])
+        work.deliver(_zipped(work, f"{params['effect']}.zip", [folder]), "effect")
     else:
-        work.deliver(result.out, "effect")
+        out = work.root / f"{params['effect']}.{params['format']}"
+        work.deliver(_movie(work, out, write), "effect")
 
 
 def run_stabilise(message: Message, control: Control) -> None:
     """Write the video as the virtual camera sees it."""
     work = Workshop(message, control)
-    result = stabilise(
-        work.video,
-        work.masks.folder,
-        work.root / "stabilised.mp4",
-        objects=tuple(work.params["objects"]) or None,
-        stop=message["count"],
-        overwrite=True,
-        on_progress=work.report,
-        **camera_settings(work.params),
+
+    def write(out: Path) -> Path:
+        return stabilise(
+            work.video,
+            work.masks.folder,
+            out,
+            objects=tuple(work.params["objects"]) or None,
+            stop=message["count"],
+            overwrite=True,
+            on_progress=work.report,
+            **camera_settings(work.params),
+        ).out
+
+    work.deliver(_movie(work, work.root / "stabilised.mp4", write), "stabilised")
+
+
+def _movie(work: Workshop, out: Path, write: Callable[[Path], Path]) -> Path:
+    """A movie whose frames are files first, for a folder of files resumes and a movie does not.
+
+    Where the disk has not much room for them, the movie is written at once.
+
+    Args:
+        work: The job's folder.
+        out: The movie.
+        write: Renders to a movie, or to a folder where the name has no ending.
+    """
+    frames = cut_frames(work.video, work.masks.folder, None, work.message["count"])
+    height, width = work.video.size
+    needed = len(frames) * height * width * FRAME_BYTES
+    if needed > min(MOST_FRAME_BYTES, shutil.disk_usage(work.project).free / 4):
+        return write(out)
+    folder = write(work.root / "frames")
+    times = json.loads((work.project / "pts.json").read_text(encoding="utf-8"))
+
+    def picture(index: int) -> Pixels:
+        work.control.check()
+        with Image.open(folder / f"{work.video.frame_name(index)}.png") as image:
+            return np.asarray(image)
+
+    return render(
+        Rendering(
+            command="movie",
+            settings={},
+            video=work.video,
+            cut=work.masks.folder,
+            frames=frames,
+            picture=picture,
+            time_s=lambda index: times[index],
+            out=out,
+            overwrite=True,
+        )
     )
-    work.deliver(result.out, "stabilised")
 
 
 def run_propose(message: Message, control: Control) -> None:

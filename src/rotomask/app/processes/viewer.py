@@ -1,14 +1,14 @@
 """The viewer process: previews of effects, camera paths, stills; apart from the marker's clicks."""
 
 import logging
-import sys
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from rotomask.app.processes.channel import Channel, Message, limit_resources
-from rotomask.app.processes.marker import encoded
+from rotomask.app.processes.bounds import allow_cpu, limit_resources
+from rotomask.app.processes.channel import Channel, Message
+from rotomask.app.processes.marker import CPU_SECONDS, encoded
 from rotomask.app.processes.mask_store import MaskStore
 from rotomask.app.processes.rendering import camera_settings, resolved
 from rotomask.app.processes.view import MaskFolder
@@ -129,14 +129,12 @@ def main(arguments: list[str]) -> None:
     channel = Channel()
     limit_resources(int(arguments[0]))
     viewer = Viewer()
+    channel.send({"event": "ready"})
     for message in channel.messages():
+        allow_cpu(CPU_SECONDS)
         try:
             answer = viewer.answer(message)
         except Exception:  # anything else is a fault of ours; the process goes on
             logger.exception("request %r", message.get("do"))
             answer = {"error": "The preview failed; it is an error in rotomask.", "code": "bug"}
         channel.send({**answer, "number": message["number"]})
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

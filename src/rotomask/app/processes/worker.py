@@ -1,38 +1,29 @@
 """The worker process: one long job at a time, which tells the server of every result."""
 
+import importlib
 import logging
-import os
 import queue
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
-from rotomask.app.processes.channel import Channel, Message, limit_resources
+from rotomask.app.processes.bounds import limit_resources
+from rotomask.app.processes.channel import Channel, Message
 from rotomask.app.processes.control import Control, StoppedError
-from rotomask.app.processes.cutting import Cut
 from rotomask.app.processes.importing import RefusedVideoError, import_video
-from rotomask.app.processes.rendering import (
-    run_effect,
-    run_export,
-    run_propose,
-    run_stabilise,
-)
 from rotomask.errors import InputError, OutputError, RotomaskError, TruncatedVideoError
 from rotomask.files import exclusive_lock
-from rotomask.jobs.loading import load_model
-from rotomask.segmenters.base import Segmenter
-from rotomask.segmenters.refinements import Refinements
 from rotomask.video import Video, open_video
 
+if TYPE_CHECKING:
+    from rotomask.segmenters.base import Segmenter
+
 BEAT_SECONDS = 1.0
-QUALITIES: dict[str, dict[str, Any]] = {
-    "fast": {"size": 360},
-    "normal": {"size": 480},
-    "best": {"size": 480, "refinements": Refinements(flip=True)},
-}
+SIZES = {"fast": 360, "normal": 480, "best": 480}
+"""Short side at which each quality segments, px; the best also segments every frame mirrored."""
 
 logger = logging.getLogger(__name__)
 
@@ -90,6 +81,8 @@ class Worker:
         import_video(message["params"], Path(message["folder"]), control)
 
     def _cut(self, message: Message, control: Control) -> None:
+        from rotomask.app.processes.cutting import Cut  # it loads torch: 2 s
+
         quality = message["params"].get("quality") or "normal"
         identity = {"video": message["digest"], "model": self._model, "quality": quality}
         cut = Cut(
@@ -104,21 +97,31 @@ class Worker:
         cut.run()
 
     def _propose(self, message: Message, control: Control) -> None:
-        run_propose(message, control)
+        _rendering().run_propose(message, control)
 
     def _export(self, message: Message, control: Control) -> None:
-        run_export(message, control)
+        _rendering().run_export(message, control)
 
     def _effect(self, message: Message, control: Control) -> None:
-        run_effect(message, control)
+        _rendering().run_effect(message, control)
 
     def _stabilise(self, message: Message, control: Control) -> None:
-        run_stabilise(message, control)
+        _rendering().run_stabilise(message, control)
 
-    def _segmenter(self, quality: str) -> Segmenter:
+    def _segmenter(self, quality: str) -> "Segmenter":
+        from rotomask.jobs.loading import load_model
+        from rotomask.segmenters.refinements import Refinements
+
         if quality not in self._segmenters:
-            self._segmenters = {quality: load_model(self._model, **QUALITIES[quality])}
+            refinements = Refinements(flip=True) if quality == "best" else None
+            model = load_model(self._model, size=SIZES[quality], refinements=refinements)
+            self._segmenters = {quality: model}
         return self._segmenters[quality]
+
+
+def _rendering() -> ModuleType:
+    """The jobs that make files; loading them takes 2 s, for which no import should wait."""
+    return importlib.import_module("rotomask.app.processes.rendering")
 
 
 def _open(message: Mapping[str, Any]) -> Video:
@@ -186,6 +189,8 @@ def main(arguments: list[str]) -> None:
             channel.send({"event": "ready"})
             while True:
                 worker.run(jobs.get())
+                if jobs.empty():
+                    _rendering()  # ready for the next job
 
 
 def _beat(channel: Channel, worker: Worker) -> None:
@@ -199,10 +204,3 @@ def _beat(channel: Channel, worker: Worker) -> None:
             channel.send({"event": "beat", "steps": steps})
 
     threading.Thread(target=beat, name="beat", daemon=True).start()
-
-
-if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    finally:
-        os._exit(1)

@@ -139,6 +139,14 @@ class MarksBody(Body):
     marks: Annotated[list[Mark], Field(min_length=1, max_length=MOST_MARKS)]
 
 
+class MarkChange(Body):
+    """Another mark in place of one."""
+
+    frame: FrameNumber
+    rev: int
+    mark: Mark
+
+
 class ClearBody(Body):
     """An object that is not in a frame."""
 

@@ -11,8 +11,15 @@ from fastapi import APIRouter
 from rotomask.app.app import App
 from rotomask.app.document import FrameRow
 from rotomask.app.packs import mask_text
-from rotomask.app.refused import RefusedError
-from rotomask.app.routes.bodies import AcceptBody, ClearBody, CopyBody, FreezeBody, MarksBody
+from rotomask.app.refused import RefusedError, not_found
+from rotomask.app.routes.bodies import (
+    AcceptBody,
+    ClearBody,
+    CopyBody,
+    FreezeBody,
+    MarkChange,
+    MarksBody,
+)
 from rotomask.app.routes.media import media
 from rotomask.app.routes.projects import whole_project
 
@@ -35,6 +42,11 @@ def mark_routes(app: App) -> APIRouter:
         """Marks of an object on a frame; the answer is the new mask."""
         added = [(body.object, mark.model_dump()) for mark in body.marks]
         return Marking(app, project, body.frame, body.rev).add(added)
+
+    @router.patch("/api/projects/{project}/marks/{mark}")
+    def change_mark(project: str, mark: int, body: MarkChange) -> dict[str, Any]:
+        """Put another mark in the place of one, such as a click that was dragged elsewhere."""
+        return Marking(app, project, body.frame, body.rev).replace(mark, body.mark.model_dump())
 
     @router.post("/api/projects/{project}/clear")
     def clear(project: str, body: ClearBody) -> dict[str, Any]:
@@ -134,27 +146,65 @@ class Marking:
         Raises:
             RefusedError: If the marks cannot be meant, or the project was changed meanwhile.
         """
-        app, project = self.app, self.project
         self._check(added)
-        old = app.projects.document(project).frames.get(self.frame)
-        earlier = [] if old is None else app.projects.marks(project, old.marks)
-        marks = [*((m["object"], m["mark"]) for m in earlier), *added]
+        old, earlier = self._now()
+        kept = [(m["id"], (m["object"], m["mark"])) for m in earlier]
+        return self._answer(old, [*kept, *((None, placed) for placed in added)])
+
+    def replace(self, number: int, content: Content) -> dict[str, Any]:
+        """Let the marker answer anew with another mark in place of one.
+
+        Args:
+            number: Id of the mark.
+            content: The other mark.
+
+        Raises:
+            RefusedError: As `add`; 404 if the frame has no such mark.
+        """
+        old, earlier = self._now()
+        found = next((m for m in earlier if m["id"] == number), None)
+        if found is None:
+            raise not_found("mark of this frame")
+        label = found["object"]
+        self._check([(label, content)])
+        marks = [
+            (None, (label, content))
+            if mark["id"] == number
+            else (mark["id"], (mark["object"], mark["mark"]))
+            for mark in earlier
+        ]
+        return self._answer(old, marks)
+
+    def _now(self) -> tuple[FrameRow | None, list[dict[str, Any]]]:
+        """The frame's row and its marks."""
+        old = self.app.projects.document(self.project).frames.get(self.frame)
+        marks = [] if old is None else self.app.projects.marks(self.project, old.marks)
+        return old, marks
+
+    def _answer(
+        self, old: FrameRow | None, marks: Sequence[tuple[int | None, Placed]]
+    ) -> dict[str, Any]:
+        """Store what the marker makes of marks, of which those without an id are new."""
+        app, project = self.app, self.project
         base, base_covers = _base(old)
-        stage = None if old is None else old.stage
+        stage = _stage(old, [number for number, _ in marks])
         done = 0 if stage is None else stage[0]
-        covers = tuple(sorted({*base_covers, *(label for label, _ in marks)}))
+        covers = tuple(sorted({*base_covers, *(label for _, (label, _) in marks)}))
         request = {
             "do": "mark",
             "media": media(app, project),
             "masks": str(self._masks.resolve()),
             "frame": self.frame,
             "base": base if stage is None else stage[1],
-            "marks": marks[done:],
+            "marks": [placed for _, placed in marks[done:]],
             "covers": covers,
+            "before": None if old is None else old.digest,
+            "locked": app.projects.locked(project),
         }
         answer = app.ask(request, urgent=True)
         if len(marks) - done >= STAGE_MARKS:
             stage = (len(marks), answer["digest"])
+        ids: list[int] = []
 
         def store() -> None:
             app.projects.check_revision(project, self.rev)
@@ -166,7 +216,10 @@ class Marking:
                     "Do it again.",
                     project=app.projects.summary(project),
                 )
-            ids = [app.projects.add_mark(project, self.frame, k, mark) for k, mark in added]
+            for number, (label, mark) in marks:
+                if number is None:
+                    number = app.projects.add_mark(project, self.frame, label, mark)
+                ids.append(number)
             row = FrameRow(
                 digest=answer["digest"],
                 labels=tuple(answer["labels"]),
@@ -176,7 +229,7 @@ class Marking:
                 base_covers=base_covers,
                 reference=answer["reference"],
                 covers=covers,
-                marks=(*(m["id"] for m in earlier), *ids),
+                marks=tuple(ids),
                 stage=stage,
                 left=old.left if old is not None and old.source == "key" else None,
                 right=old.right if old is not None and old.source == "key" else None,
@@ -184,7 +237,7 @@ class Marking:
             app.projects.change(project, "mark", {self.frame: row})
 
         app.edit(project, store)
-        return {**self._state(answer["digest"]), "ms": answer["ms"]}
+        return {**self._state(answer["digest"]), "marks": ids, "ms": answer["ms"]}
 
     @property
     def _masks(self) -> Path:
@@ -220,6 +273,14 @@ class Marking:
         size = (row["width"], row["height"])
         mask = mask_text(self._masks, digest, self.frame, size, document.live)
         return {"rev": row["rev"], "frame": document.state(self.frame), "mask": mask}
+
+
+def _stage(old: FrameRow | None, ids: Sequence[int | None]) -> tuple[int, str] | None:
+    """The mask after the first marks of a frame, if these are still the first of some marks."""
+    if old is None or old.stage is None:
+        return None
+    done = old.stage[0]
+    return old.stage if list(ids[:done]) == list(old.marks[:done]) else None
 
 
 def _base(old: FrameRow | None) -> tuple[str | None, tuple[int, ...]]:

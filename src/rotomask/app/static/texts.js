@@ -20,11 +20,11 @@ export const T = {
   },
   lost: {
     title: 'Server stopped; your work is saved.',
-    text: 'Start rotomask app again, then open the link that it shows.',
+    text: 'Start rotomask app again; this page then goes on by itself.',
   },
   locked: {
     title: 'This page needs its link',
-    text: 'Open the link that rotomask app shows in its terminal, or paste it here. After a new start the link is a new one.',
+    text: 'Open the link that rotomask app shows in its terminal, or paste it here. Each link works once; the terminal shows the next.',
     label: 'Link or token',
     open: 'Open',
   },
@@ -273,6 +273,7 @@ export const T = {
 
   jobs: {
     title: 'Jobs',
+    waiting: (n) => `Jobs, ${n}`,
     none: 'No jobs yet.',
     over: 'Finished',
     kinds: { import: 'Import', propose: 'Find objects', cut: 'Cut', stabilise: 'Stabilise', effect: 'Effect', export: 'Export' },

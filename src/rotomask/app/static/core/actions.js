@@ -3,7 +3,7 @@
 import { T } from '../texts.js';
 import * as doc from './document.js';
 import * as player from './player.js';
-import { keyChanges, singleKeys } from './preferences.js';
+import { cutQuality, keyChanges, singleKeys } from './preferences.js';
 import * as S from './state.js';
 import { stroke } from './stroke.js';
 
@@ -60,7 +60,7 @@ function goKey(direction) {
 export function cut(params = {}) {
   if (!S.keyFrames.value.length) return S.toast(T.mark.markFirst, { kind: 'warn' });
   if (S.projectJobs.value.some((j) => j.kind === 'cut')) return S.toast(T.jobs.already);
-  return safely(() => doc.startJob('cut', params));
+  return safely(() => doc.startJob('cut', { quality: cutQuality.value, ...params }));
 }
 
 function turnView(direction) {

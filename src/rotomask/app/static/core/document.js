@@ -40,7 +40,11 @@ export async function open(id) {
     S.active.value = stored.active ?? told.objects?.[0]?.label ?? 1;
     S.zoom.value = stored.zoom ?? { fit: true, scale: 1, x: 0, y: 0 };
   });
+  // News of the import's end that came while the answer was on its way found no open project.
+  const listed = S.projects.value?.find((p) => p.id === id);
   if (told.state === 'ready') await loadMedia();
+  else await masks.fetch([...S.frameStates.value.keys()]);
+  if (listed && told.state !== 'ready' && listed.state !== told.state) await refresh();
 }
 
 export async function loadMedia() {
@@ -73,12 +77,16 @@ export function closeProject() {
   });
 }
 
+/** Whether an answer was overtaken by later news: an import that has ended does not begin again. */
+const isOlder = (told, known) => (told.rev !== undefined && told.rev < (known.rev ?? 0))
+  || (told.state === 'importing' && known.state === 'ready');
+
 /** Takes over what the server tells of the project; absent parts stay as they are. */
 export function take(told) {
   batch(() => {
     const was = S.project.value;
     const { objects, frames: states, marks, jobs, files, ...facts } = told;
-    if (was?.id === facts.id && facts.rev !== undefined && facts.rev < (was.rev ?? 0)) return; // an older answer
+    if (was?.id === facts.id && isOlder(facts, was)) return;
     S.project.value = { ...(was?.id === facts.id ? was : {}), ...facts };
     if (frames) frames.count = facts.frame_count ?? frames.count;
     if (objects) {
@@ -120,11 +128,11 @@ export async function refresh({ pixels = true } = {}) {
 }
 
 /** Sends a change with the newest revision; once more if another tab was quicker. */
-function change(path, body) {
+function change(path, body, method = 'POST') {
   return inOrder(async () => {
     for (let tries = 0; ; tries += 1) {
       try {
-        return await sendJson('POST', `${base()}/${path}`, { ...body, rev: S.project.value.rev });
+        return await sendJson(method, `${base()}/${path}`, { ...body, rev: S.project.value.rev });
       } catch (error) {
         if (error.code !== 'changed' || tries > 2) throw error;
         if (error.body?.project) take(error.body.project);
@@ -187,11 +195,34 @@ export async function sendMarks(list, { frame = S.playhead.value } = {}) {
     const told = await change('marks', { frame, object, marks: list });
     batch(() => {
       takeChange(told);
-      S.marks.value = [...S.marks.value, ...list.map((mark) => ({ frame, object, mark }))];
+      const ids = told.marks.slice(-list.length);
+      S.marks.value = [...S.marks.value, ...list.map((mark, i) => ({ id: ids[i], frame, object, mark }))];
     });
     return told;
   } finally {
     S.pending.value = S.pending.value.filter((p) => !waiting.includes(p));
+  }
+}
+
+/** Puts a mark, an entry of `S.marks`, elsewhere. */
+export async function moveMark(entry, mark) {
+  const { frame, object } = entry;
+  const waiting = { frame, object, mark };
+  const without = S.marks.value.filter((m) => m !== entry);
+  S.pending.value = [...S.pending.value, waiting];
+  S.marks.value = without;
+  try {
+    const told = await change(`marks/${entry.id}`, { frame, mark }, 'PATCH');
+    const id = told.marks.find((number) => !without.some((m) => m.id === number));
+    batch(() => {
+      takeChange(told);
+      S.marks.value = [...S.marks.value.filter((m) => m.id !== id), { id, frame, object, mark }];
+    });
+  } catch (error) {
+    if (!S.marks.value.some((m) => m.id === entry.id)) S.marks.value = [...S.marks.value, entry];
+    throw error;
+  } finally {
+    S.pending.value = S.pending.value.filter((p) => p !== waiting);
   }
 }
 

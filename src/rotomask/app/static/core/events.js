@@ -100,7 +100,7 @@ function job(event) {
 }
 
 async function finished(news) {
-  S.toast(T.jobs.finished(T.jobs.kinds[news.kind] ?? news.kind), { kind: 'good' });
+  if (news.kind !== 'import') S.toast(T.jobs.finished(T.jobs.kinds[news.kind] ?? news.kind), { kind: 'good' }); // the picture says it
   try {
     if (news.kind === 'propose') await doc.loadProposals();
     if (news.kind !== 'import') await doc.refresh();

@@ -41,7 +41,10 @@ export class Masks {
   /** Fetches the masks of some frames again; calls while one runs are merged. */
   async fetch(frames) {
     this.wanted = new Set([...(this.wanted ?? []), ...frames]);
-    this.busy ??= this.work().finally(() => { this.busy = null; });
+    this.busy ??= this.work().finally(() => {
+      this.busy = null;
+      return this.wanted?.size ? this.fetch([]) : undefined; // asked for between the end of the loop and here
+    });
     return this.busy;
   }
 

@@ -121,5 +121,7 @@ effect(() => {
 
 effect(() => {
   const frame = S.playhead.value;
-  if (S.frameCount.value && S.project.value?.state === 'ready') doc.frames?.want(frame, Math.sign(S.rate.peek()) || 1);
+  if (!S.frameCount.value || !doc.frames) return;
+  // While frames are still being read, packs are not complete: ask only for what is looked at.
+  if (S.project.value?.state === 'ready' || !doc.frames.bitmaps.has(frame)) doc.frames.want(frame, Math.sign(S.rate.peek()) || 1);
 });

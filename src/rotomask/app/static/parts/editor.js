@@ -24,8 +24,8 @@ export function Editor() {
   }, []);
   if (!project) return html`<main class="editor-loading" id="main"><span class="spinner" /><p>${T.editor.loading}</p></main>`;
   if (project.state === 'failed') return html`<${FailedImport} project=${project} />`;
-  const importing = project.state === 'importing';
-  return html`<main class=${`editor step-${S.step.value} ${importing ? 'reading' : ''}`} id="main">
+  const importing = project.state === 'importing' && !project.frame_count; // frames can be marked as they come
+  return html`<main class=${`editor step-${S.step.value} ${importing ? 'reading' : ''}`} id="main" data-state=${project.state}>
     <${TopBar} />
     ${!importing && html`<${ToolBar} />`}
     <div class="stage-area">
@@ -62,7 +62,7 @@ function TopBar() {
     <div class="row tight end">
       <${ActionButton} action="undo" icon="undo" kind="quiet" disabled=${!project.can_undo} />
       <${ActionButton} action="redo" icon="redo" kind="quiet" disabled=${!project.can_redo} />
-      <${ActionButton} action="jobs" icon="list" kind="quiet" >${live > 0 && html`<span class="badge">${live}</span>`}</${ActionButton}>
+      <${ActionButton} action="jobs" icon="list" kind="quiet" aria-label=${live ? T.jobs.waiting(live) : T.actions.jobs}>${live > 0 && html`<span class="badge">${live}</span>`}</${ActionButton}>
       <${ActionButton} action="help" icon="help" kind="quiet wide-only" />
       <${Button} icon="settings" label=${T.settings.title} kind="quiet wide-only" onClick=${() => { S.dialog.value = 'settings'; }} />
     </div>

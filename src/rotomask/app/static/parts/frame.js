@@ -12,16 +12,18 @@ import { Files } from './finish.js';
 
 const ASPECTS = ['16:9', '1:1', '9:16', '4:5', 'free'];
 
-export const wishes = { aspect: '16:9', strength: 0.8, zoom: 0.5, objects: null };
+export const wishes = { aspect: '16:9', strength: 0.8, zoom: 0.5, project: null, objects: [] };
 
 export function FramePanel() {
   const aspect = useSignal(wishes.aspect);
   const strength = useSignal(wishes.strength);
   const zoom = useSignal(wishes.zoom);
-  const chosen = useSignal(wishes.objects ?? S.objects.value.map((o) => o.label));
+  const labels = S.objects.value.map((o) => o.label);
+  const kept = wishes.project === S.project.value.id ? wishes.objects.filter((label) => labels.includes(label)) : [];
+  const chosen = useSignal(kept.length ? kept : labels);
   const busy = useSignal(false);
   const problem = useSignal('');
-  Object.assign(wishes, { aspect: aspect.value, strength: strength.value, zoom: zoom.value, objects: chosen.value });
+  Object.assign(wishes, { aspect: aspect.value, strength: strength.value, zoom: zoom.value, project: S.project.value.id, objects: chosen.value });
   const settings = () => ({ objects: chosen.value, aspect: aspect.value, strength: strength.value, zoom: zoom.value });
   const json = JSON.stringify(settings());
   const cutFrames = S.frameStates.value.size;

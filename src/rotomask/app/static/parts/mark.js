@@ -140,8 +140,8 @@ export function CutCard() {
       <${Segments} label=${T.cut.quality} value=${cutQuality.value} onChange=${(v) => { cutQuality.value = v; }}
         choices=${['fast', 'normal', 'best'].map((v) => ({ value: v, text: T.cut.qualities[v] }))} />
       <div class="row">
-        <${Button} icon="cut" text=${T.cut.both} small kind="quiet-line" disabled=${!keys} onClick=${() => cut({ quality: cutQuality.value })} />
-        <${Button} icon="forward" text=${T.cut.forward} small kind="quiet-line" disabled=${!keys} onClick=${() => cut({ direction: 'forward', quality: cutQuality.value })} />
+        <${Button} icon="cut" text=${T.cut.both} small kind="quiet-line" disabled=${!keys} onClick=${() => cut()} />
+        <${Button} icon="forward" text=${T.cut.forward} small kind="quiet-line" disabled=${!keys} onClick=${() => cut({ direction: 'forward' })} />
       </div>`}
   </section>`;
 }

@@ -5,7 +5,6 @@ import { ActionButton, Button, clock, left } from './basics.js';
 import * as doc from '../core/document.js';
 import * as player from '../core/player.js';
 import { cut, doubtful, goDoubt } from '../core/actions.js';
-import { cutQuality } from '../core/preferences.js';
 import * as S from '../core/state.js';
 import { T } from '../texts.js';
 import { colourOf } from '../picture/colours.js';
@@ -186,7 +185,7 @@ export function CutButton() {
   const updates = stale > 0 && !missing;
   const idle = !S.keyFrames.value.length || missing + stale === 0;
   return html`<${Button} icon="cut" text=${updates ? T.cut.updateShort : T.cut.cut} hint=${T.actions.cut} kind=${idle ? '' : 'primary'} data-action="cut" disabled=${!S.keyFrames.value.length}
-    onClick=${() => { cut({ quality: cutQuality.value }); follow('cut'); }}>${updates && html`<span class="wide-only">${T.cut.frames(stale)}</span>`}</${Button}>`;
+    onClick=${() => { cut(); follow('cut'); }}>${updates && html`<span class="wide-only">${T.cut.frames(stale)}</span>`}</${Button}>`;
 }
 
 function LaneMenu({ at, onClose }) {

@@ -55,6 +55,24 @@ export function panBy(dx, dy) {
   S.zoom.value = keepInSight({ fit: false, scale: p.scale, x: p.x + dx, y: p.y + dy });
 }
 
+/** The small picture in the corner while zoomed in: {x, y, width, height}, or null. */
+export function minimap() {
+  const { width, height } = stageSize.value;
+  const p = place();
+  if (S.zoom.value.fit || (p.width < width * 1.1 && p.height < height * 1.1)) return null;
+  const [w, h] = videoSize();
+  const scale = Math.min(Math.max(90, Math.min(180, width / 5)) / w, Math.min(140, height / 4) / h);
+  return { x: width - w * scale - 12, y: 12, width: w * scale, height: h * scale };
+}
+
+/** Shows the place of the picture that a point of the minimap stands for. */
+export function centreOn([x, y], map) {
+  const { width, height } = stageSize.value;
+  const p = place();
+  const [fx, fy] = [(x - map.x) / map.width, (y - map.y) / map.height];
+  panBy(width / 2 - (p.x + fx * p.width), height / 2 - (p.y + fy * p.height));
+}
+
 /** At least 48 pixels of the picture stay on the stage. */
 function keepInSight(z) {
   const { width, height } = stageSize.value;

@@ -1,9 +1,10 @@
 /** What is drawn over the picture: marks, the stroke in hand, the crop, the cursor, the loupe. */
 
+import { frames } from '../core/document.js';
 import * as S from '../core/state.js';
 import { draft } from '../core/stroke.js';
 import { colourOf } from './colours.js';
-import { place, toStage } from './geometry.js';
+import { minimap, place, stageSize, toStage } from './geometry.js';
 
 const PLUS = '#34d399';
 const MINUS = '#f472b6';
@@ -34,12 +35,33 @@ export function drawOverlay(context, { ratio, pointer, crosshair, loupe, source 
   if (draft.value) drawDraft(context, p, draft.value, pointer);
   if (pointer && !crosshair) drawCursor(context, p, pointer);
   if (crosshair) drawCrosshair(context, p, crosshair);
+  drawMinimap(context, p);
   if (loupe && source) drawLoupe(context, loupe, source);
+}
+
+/** The whole picture, and which part of it is in sight. */
+function drawMinimap(context, p) {
+  const map = minimap();
+  const picture = map && frames?.get(S.playhead.value);
+  if (!picture) return;
+  const { width, height } = stageSize.value;
+  const scale = map.width / p.width;
+  const [left, top] = [Math.max(0, -p.x) * scale, Math.max(0, -p.y) * scale];
+  const [right, bottom] = [Math.min(p.width, width - p.x) * scale, Math.min(p.height, height - p.y) * scale];
+  context.drawImage(picture, map.x, map.y, map.width, map.height);
+  context.fillStyle = 'rgba(0,0,0,.55)';
+  context.beginPath();
+  context.rect(map.x, map.y, map.width, map.height);
+  context.rect(map.x + left, map.y + top, right - left, bottom - top);
+  context.fill('evenodd');
+  twice(context, '#fff', 1.5, () => context.rect(map.x + left, map.y + top, right - left, bottom - top));
 }
 
 function drawMarks(context, p) {
   const frame = S.playhead.value;
-  for (const { mark, object, frame: f } of S.marks.value) {
+  for (const entry of S.marks.value) {
+    const { mark, object, frame: f } = entry;
+    if (entry === draft.value?.entry) continue; // it is dragged
     if (f === frame && !S.objects.value.find((o) => o.label === object)?.hidden) drawMark(context, p, mark, object, 1);
   }
   for (const { mark, object, frame: f } of S.pending.value) if (f === frame) drawMark(context, p, mark, object, 0.6);
@@ -88,6 +110,7 @@ function line(context, p, points) {
 
 function drawDraft(context, p, d, pointer) {
   const colour = d.positive === false ? MINUS : PLUS;
+  if (d.kind === 'dot') return drawDot(context, toStage(d.points[0], p), d.positive);
   if (d.kind === 'box') {
     const [x0, y0] = toStage(d.points[0], p);
     const [x1, y1] = d.points[1] ? toStage(d.points[1], p) : pointer ?? [x0, y0];

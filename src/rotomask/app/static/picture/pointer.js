@@ -5,7 +5,7 @@ import * as doc from '../core/document.js';
 import { signal } from '../core/lib.js';
 import * as S from '../core/state.js';
 import { draft } from '../core/stroke.js';
-import { clampPoint, panBy, toVideo, videoSize, zoomAt } from './geometry.js';
+import { centreOn, clampPoint, minimap, panBy, toVideo, videoSize, zoomAt } from './geometry.js';
 import * as tools from './tools.js';
 import { T } from '../texts.js';
 
@@ -44,6 +44,11 @@ export function connect(stage) {
       fingers.set(event.pointerId, point);
       if (fingers.size > 1) return beginPinch();
     }
+    const map = minimap();
+    if (map && point[0] >= map.x && point[0] <= map.x + map.width && point[1] >= map.y && point[1] <= map.y + map.height) {
+      stroke = { id: event.pointerId, kind: 'map', map };
+      return centreOn(point, map);
+    }
     const pans = event.button === 1 || spaceHeld || S.tool.value === 'hand' || !editable()
       || (event.pointerType === 'touch' && penSeen);
     const minus = event.button === 2;
@@ -62,6 +67,7 @@ export function connect(stage) {
         }, LONG_PRESS_MS);
       }
     }
+    if (S.tool.value === 'click' && S.dots.value && !minus) stroke.dot = tools.dotAt(point, stroke.touch ? 20 : 9);
     if (S.tool.value !== 'click' && !(S.tool.value === 'polygon' && stroke.touch)) tools.down(toVideo(point), minus);
   }
 
@@ -71,11 +77,16 @@ export function connect(stage) {
     if (fingers.has(event.pointerId)) fingers.set(event.pointerId, point);
     if (pinch) return movePinch();
     if (!stroke || stroke.id !== event.pointerId) return;
+    if (stroke.kind === 'map') return centreOn(point, stroke.map);
     if (Math.hypot(point[0] - stroke.start[0], point[1] - stroke.start[1]) > (stroke.touch ? 10 : CLICK_PX)) stroke.moved = true;
     if (stroke.kind === 'pan') {
       panBy(point[0] - stroke.last[0], point[1] - stroke.last[1]);
     } else {
       if (stroke.touch) loupe.value = point;
+      if (stroke.dot && stroke.moved) {
+        clearTimeout(timer);
+        tools.dragDot(stroke.dot, toVideo(point));
+      }
       const coalesced = event.getCoalescedEvents?.() ?? [];
       for (const e of coalesced.length ? coalesced : [event]) tools.move(toVideo(at(e)));
     }
@@ -87,14 +98,15 @@ export function connect(stage) {
     fingers.delete(event.pointerId);
     if (pinch) return endPinch();
     if (!stroke || stroke.id !== event.pointerId) return;
-    const { kind, minus, moved, long } = stroke;
+    const { kind, minus, moved, long, dot } = stroke;
     const point = toVideo(at(event));
     const touch = stroke.touch;
     stroke = null;
     panning.value = false;
     loupe.value = null;
-    if (kind === 'pan') return;
-    if (S.tool.value === 'click') tools.click(point, S.positive.value !== minus);
+    if (kind !== 'tool') return;
+    if (dot && moved) tools.dropDot(dot, point);
+    else if (S.tool.value === 'click') tools.click(point, S.positive.value !== minus);
     else if (S.tool.value === 'polygon') touch && tools.down(point, minus);
     else tools.up(point, moved);
     if (long) S.heldMinus.value = false;

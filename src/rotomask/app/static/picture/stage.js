@@ -153,13 +153,13 @@ export function Stage() {
   }, []);
   const { project: { value: project } } = S;
   const tool = S.step.value === 'mark' || S.step.value === 'check' ? S.tool.value : 'hand';
-  const empty = project.state === 'ready' && !S.frameStates.value.size && !S.pending.value.length && S.step.value === 'mark' && !draft.value;
+  const empty = S.frameCount.value > 0 && !S.frameStates.value.size && !S.pending.value.length && S.step.value === 'mark' && !draft.value;
   return html`<div class="stage" ref=${stage} tabindex="0" role="application" aria-label=${T.stage.label(project.name)}
       aria-describedby="stage-help" data-tool=${panning.value ? 'panning' : tool} data-ready=${String(shown.value === S.playhead.value)}>
     <${Canvas} />
     <p id="stage-help" class="hidden">${T.stage.help}</p>
     ${empty && !crosshair.value && html`<p class="stage-hint floating"><span>${T.stage.empty}</span></p>`}
-    ${project.state === 'ready' && shown.value !== S.playhead.value && html`<span class="stage-wait" aria-hidden="true" />`}
+    ${S.frameCount.value > 0 && shown.value !== S.playhead.value && html`<span class="stage-wait" aria-hidden="true" />`}
     ${S.pending.value.length > 0 && html`<span class="stage-busy" role="status">${T.stage.thinking}</span>`}
   </div>`;
 }

@@ -4,7 +4,7 @@ import * as doc from '../core/document.js';
 import * as S from '../core/state.js';
 import { draft, stroke } from '../core/stroke.js';
 import { follow } from '../parts/coach-state.js';
-import { clampPoint, inside, place } from './geometry.js';
+import { clampPoint, inside, place, toStage } from './geometry.js';
 import * as paint from './paint.js';
 import { T } from '../texts.js';
 
@@ -30,6 +30,31 @@ export function click(point, positive) {
   const twin = S.marks.value.some(({ frame, object, mark }) => frame === S.playhead.value
     && object === S.active.value && mark.kind === 'click' && mark.x === x && mark.y === y && mark.positive === positive);
   if (!twin) send([{ kind: 'click', x, y, positive }]);
+}
+
+/** The click of the active object at a point of the stage: an entry of `S.marks`, or undefined. */
+export function dotAt([x, y], reach) {
+  return S.marks.value.findLast(({ id, frame, object, mark }) => {
+    if (!id || frame !== S.playhead.value || object !== S.active.value || mark.kind !== 'click') return false;
+    const [dx, dy] = toStage([mark.x + 0.5, mark.y + 0.5]);
+    return Math.hypot(dx - x, dy - y) <= reach;
+  });
+}
+
+/** Shows a dot where it is dragged to. */
+export function dragDot(entry, point) {
+  draft.value = { kind: 'dot', entry, points: [clampPoint(point)], positive: entry.mark.positive };
+}
+
+/** Leaves a dragged dot at a point. */
+export async function dropDot(entry, point) {
+  draft.value = null;
+  const [x, y] = whole(point);
+  try {
+    await doc.moveMark(entry, { kind: 'click', x, y, positive: entry.mark.positive });
+  } catch (error) {
+    S.complain(error);
+  }
 }
 
 /** Selects the object under a point. */

@@ -1,5 +1,6 @@
 """Jobs that make files of the masks: export, effects, the stabilised video; and proposals."""
 
+import hashlib
 import json
 import shutil
 import zipfile
@@ -157,12 +158,12 @@ def run_effect(message: Message, control: Control) -> None:
             out,
             settings=settings,
             stop=message["count"],
-            overwrite=True,
+            overwrite=bool(out.suffix),  # a folder is of this job alone, and resumes
             on_progress=work.report,
         ).out
 
     if params["format"] == "png":
-        folder = write(work.root / params["effect"])
+        folder = write(_frames_folder(work) / params["effect"])
         work.deliver(_zipped(work, f"{params['effect']}.zip", [folder]), "effect")
     else:
         out = work.root / f"{params['effect']}.{params['format']}"
@@ -180,12 +181,22 @@ def run_stabilise(message: Message, control: Control) -> None:
             out,
             objects=tuple(work.params["objects"]) or None,
             stop=message["count"],
-            overwrite=True,
+            overwrite=bool(out.suffix),
             on_progress=work.report,
             **camera_settings(work.params),
         ).out
 
     work.deliver(_movie(work, work.root / "stabilised.mp4", write), "stabilised")
+
+
+def _frames_folder(work: Workshop) -> Path:
+    """Where a job's frames are; those of an earlier try that saw other masks are deleted."""
+    seen = [work.message[name] for name in ("masks", "live", "count", "params")]
+    digest = hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()[:16]
+    for other in work.root.glob("frames-*"):
+        if other.name != f"frames-{digest}":
+            shutil.rmtree(other, ignore_errors=True)
+    return work.root / f"frames-{digest}"
 
 
 def _movie(work: Workshop, out: Path, write: Callable[[Path], Path]) -> Path:
@@ -203,7 +214,7 @@ def _movie(work: Workshop, out: Path, write: Callable[[Path], Path]) -> Path:
     needed = len(frames) * height * width * FRAME_BYTES
     if needed > min(MOST_FRAME_BYTES, shutil.disk_usage(work.project).free / 4):
         return write(out)
-    folder = write(work.root / "frames")
+    folder = write(_frames_folder(work) / "frames")
     times = json.loads((work.project / "pts.json").read_text(encoding="utf-8"))
 
     def picture(index: int) -> Pixels:

@@ -49,3 +49,14 @@ def test_speed_of_models_with_and_without_weights_is_printed():
     printed = run_script("benchmarks.model_speed", "stm-lite", "osvos", "--frames", 3)
     assert re.findall(r"^(\S+) +([\d.]+) s a frame$", printed, re.MULTILINE)[0][0] == "stm-lite"
     assert float(printed.split()[-4]) > 0
+
+
+def test_every_stage_of_a_cut_has_its_time_and_the_network_its_arithmetic(tmp_path):
+    figures = tmp_path / "figures.json"
+    case = ("--objects", 3, "--heights", 480, "--threads", 1, "--precision", "float32")
+    printed = run_script("benchmarks.profile_cut", *case, "--frames", 7, "--json", figures)
+    (found,) = json.loads(figures.read_text())
+    assert "480p, 3 object(s), 1 thread(s), float32" in printed
+    assert all(ms > 0 for ms in found["ms"].values()), found["ms"]
+    assert all(gflop > 0 for gflop in found["gflop"].values()), found["gflop"]
+    assert sum(found["ms"].values()) < 1.05 * found["whole_cpu_ms"]

@@ -58,6 +58,26 @@ def test_l2_in_bfloat16_keeps_the_norm():
     assert np.abs(half.float().numpy() - exact).max() < 0.1
 
 
+@pytest.mark.parametrize("far", [1, 30])
+def test_bands_of_queries_read_as_the_slow_loop(far, monkeypatch):
+    monkeypatch.setattr("rotomask.networks.layers.memory.BAND_BYTES", 4 * 40 * 7)  # 7 queries
+    query, key, value = _tensors(batch=2, c=12, v=30, n=20, m=40)
+    with torch.inference_mode():
+        read = memory_read(far * query, far * key, value, similarity="l2")
+    expected = _slow_read(far * query, far * key, value, "l2", None)
+    assert np.abs(read.numpy() - expected).max() < 1e-4
+
+
+def test_bands_in_bfloat16_round_what_is_far_and_not_what_is_near():
+    query, key, value = _tensors(batch=1, c=64, v=16, n=20, m=40)
+    query = 3 * query.bfloat16() + 20
+    key = torch.cat([3 * key.bfloat16()[..., 20:] + 20, query + query.new_tensor(0.25)], -1)
+    with torch.inference_mode():
+        half = memory_read(query, key, value.bfloat16(), similarity="l2")
+    exact = _slow_read(query, key, value.bfloat16(), "l2", None)
+    assert np.abs(half.float().numpy() - exact).max() < 0.1
+
+
 def test_shapes_and_names_are_checked():
     query, key, value = _tensors()
     with pytest.raises(ShapeError, match="keys must be"):

@@ -11,6 +11,11 @@ from rotomask.errors import OptionError, ShapeError
 
 Similarity = Literal["dot", "l2"]
 
+BAND_BYTES = 8 << 20
+"""Affinities that `_read_in_bands` computes at once, bytes; the fastest of several sizes."""
+SMALLEST_LOG_WEIGHT = -60.0
+"""Logarithm of the smallest weight of a memory position relative to the best one's."""
+
 
 def memory_read(
     query_key: Tensor,
@@ -54,6 +59,12 @@ def memory_read(
     value = memory_value.mT.to(query.dtype)
     if top_k is not None and top_k < key.shape[1]:
         return _read_top_k(query, key, value, scale, top_k).mT
+    if similarity == "l2" and _reads_faster_in_bands(key, value):
+        bands = [
+            _read_in_bands(*one, scale)
+            for one in zip(query_key, memory_key, memory_value, strict=True)
+        ]
+        return torch.stack(bands)
     return _read_all(query, key, value, scale).mT
 
 
@@ -77,6 +88,31 @@ def _as_dot_product(query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
     fine = (norm - coarse.float()).to(key.dtype)
     ones = torch.ones_like(query[..., :1])
     return torch.cat([2 * query, ones, ones], -1), torch.cat([key, -coarse, -fine], -1)
+
+
+def _as_negative_distance(query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
+    """Keys with four more channels whose dot product is 2 q·k - |k|² - |q|² = -|q - k|².
+
+    It is near 0 where it counts, for the most similar positions, and so bfloat16, which rounds to 8
+    bits of mantissa, has it exactly enough.
+
+    Args:
+        query: N×C.
+        key: M×C.
+
+    Returns:
+        N×C+4 and M×C+4.
+    """
+    query_norm, key_norm = _rounded_norm(query), _rounded_norm(key)
+    query = torch.cat([2 * query, torch.ones_like(query_norm), -query_norm], -1)
+    return query, torch.cat([key, -key_norm, torch.ones_like(key_norm)], -1)
+
+
+def _rounded_norm(keys: Tensor) -> Tensor:
+    """Squared length as a rounded value plus a remainder, ...×C -> ...×2."""
+    norm = keys.float().square().sum(-1, keepdim=True)
+    coarse = norm.to(keys.dtype)
+    return torch.cat([coarse, (norm - coarse.float()).to(keys.dtype)], -1)
 
 
 def _read_all(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
@@ -103,6 +139,48 @@ def _read_all(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor
     readout = F.scaled_dot_product_attention(query_heads, key_heads, value_heads, scale=scale)
     # B×heads×N×width -> B×N×heads×width -> B×N×heads·width, without the padding.
     return readout.transpose(1, 2).flatten(2)[..., : value.shape[-1]]
+
+
+def _reads_faster_in_bands(key: Tensor, value: Tensor) -> bool:
+    """True if `_read_in_bands` takes less time than `_read_all`.
+
+    The fused kernel computes the affinity again for each head of the values, and in bfloat16 it
+    does not reach the rate of a matrix product. Gradients need the fused kernel: it does not keep
+    the affinity.
+
+    Args:
+        key: B×M×C.
+        value: B×M×V.
+    """
+    if key.device.type != "cpu" or torch.is_grad_enabled():
+        return False
+    return key.dtype == torch.bfloat16 or value.shape[-1] > key.shape[-1]
+
+
+def _read_in_bands(query_key: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+    """Attention by negative squared distance over all memory positions, V×N.
+
+    Bands of query positions are small enough that their affinities stay in the processor's cache
+    between the two matrix products.
+
+    Args:
+        query_key: C×N.
+        key: C×M.
+        value: V×M.
+        scale: Factor on the squared distances.
+    """
+    query, key = _as_negative_distance(query_key.mT, key.mT)  # N×C+4, M×C+4
+    key, positions = key.mT, value.mT
+    rows = max(1, BAND_BYTES // (4 * key.shape[1]))
+    readout = value.new_empty(len(query), len(value))  # N×V
+    for part, out in zip(query.split(rows), readout.split(rows), strict=True):
+        similarity = torch.mm(part, key)  # rows×M
+        similarity -= similarity.amax(1, keepdim=True)
+        # Weights of nothing are slow: processors take many times as long over denormal numbers.
+        weight = similarity.mul_(scale).clamp_(min=SMALLEST_LOG_WEIGHT).exp_()
+        total = weight.sum(1, keepdim=True, dtype=torch.float32)
+        torch.div(torch.mm(weight, positions), total, out=out)
+    return readout.mT
 
 
 def _read_top_k(query: Tensor, key: Tensor, value: Tensor, scale: float, top_k: int) -> Tensor:

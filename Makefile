@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # A process a core, one thread each; a file of tests stays in one process, with its fixtures.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist loadfile
 
-.PHONY: install demo app test test-slow fuzz kill check format clean
+.PHONY: install demo app test test-slow docs man fuzz kill check format clean
 
 install: $(VENV)/.installed
 
@@ -37,6 +37,14 @@ test: install
 test-slow: install
 	$(PYTEST) -m slow
 
+# The documentation as a site, in site/; a warning is an error.
+docs: install
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
+# The manual page: man -l build/rotomask.1
+man: install
+	$(BIN)/python tools/man_page.py --out build/rotomask.1
+
 check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -57,4 +65,4 @@ format: install
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) demo-out .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) demo-out site .mypy_cache .pytest_cache .ruff_cache

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import rotomask
 from rotomask import catalog
 from rotomask.cli import main
 from rotomask.cli.options import read_formats
@@ -123,6 +125,62 @@ def test_the_commands_under_use_it_run_one_after_the_other(tmp_path, monkeypatch
     for path in ("clip-cut/overlay.mp4", "two/masks/00059.png", "clip-edges", "cuts/dog/masks"):
         assert (tmp_path / path).exists()
     assert len(list((tmp_path / "part" / "masks").iterdir())) == 41
+
+
+RUN_PAGES = (
+    "quickstart",
+    "guide/cut",
+    "guide/correct",
+    "guide/export",
+    "guide/several-objects",
+    "guide/look-alikes",
+    "guide/sizes",
+    "guide/fine-detail",
+    "guide/editors",
+    "guide/no-annotation",
+)
+"""Pages of the documentation whose commands are run, each in a folder of its own."""
+QUICK = ["--size", "96", "--enlarge", "never"]
+"""Added to every cut: the same steps with a coarse mask, in a tenth of the time."""
+
+
+@pytest.fixture(scope="module")
+def finished_cut(tmp_path_factory) -> Path:
+    """A folder as it is before the pages that begin with a finished cut."""
+    folder = tmp_path_factory.mktemp("finished")
+    shutil.copy(demo_folder() / "clip.mp4", folder / "clip.mp4")
+    truth = demo_folder() / "truth"
+    masks = {"first": 0, "a": 0, "b": 52, "later": 52, "middle": 40}
+    for name, frame in masks.items():
+        write_mask(folder / f"{name}.png", read_labels(truth / f"{frame:05d}.png"))
+    write_mask(folder / "later.png", 2 * read_labels(truth / "00052.png"))
+    video, mask, out = folder / "clip.mp4", folder / "first.png", folder / "clip-cut"
+    rotomask.cut(video, mask, out, size=96, enlarge="never", formats=())
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("name", RUN_PAGES)
+def test_the_commands_of_a_page_run_one_after_the_other(
+    name, finished_cut, tmp_path, monkeypatch, capsys
+):
+    shutil.copytree(finished_cut, tmp_path / "work")
+    monkeypatch.chdir(tmp_path / "work")
+    ran = list(whole_commands((ROOT / "docs" / f"{name}.md").read_text()))
+    assert ran
+    for command in ran:
+        words = shlex.split(command, comments=True)
+        if words[1] == "demo":  # tests/jobs/test_demo.py
+            continue
+        if words[1:2] == ["cut"]:
+            words += QUICK
+            if "--out" not in words and "--continue" not in words:  # another cut than before
+                shutil.rmtree("clip-cut", ignore_errors=True)
+        monkeypatch.setattr(sys, "argv", words)
+        with pytest.raises(SystemExit) as exit_:
+            main()
+        assert not exit_.value.code, f"{command}\n{capsys.readouterr().err}"
 
 
 def half_demo(folder: Path) -> None:

@@ -1,12 +1,16 @@
 """What the package says of itself, to pip and to a user who installs it."""
 
+import json
 import re
 import tomllib
 import zipfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import yaml
 
+from tests.cli.running import parse
 from tests.scripts import run_script
 from tools import python_matrix
 from tools.build_release import absolute_links
@@ -51,11 +55,45 @@ def test_no_link_of_the_published_readme_is_relative():
     assert f"]({url}/blob/HEAD/docs/guide/index.md)" in text
 
 
+def test_the_citation_and_the_dockerfile_are_those_of_this_package():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == PROJECT["version"]
+    assert citation["license"] == PROJECT["license"]
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    copied = re.search(r"^COPY (.*) \./$", dockerfile, re.MULTILINE)
+    assert copied is not None
+    assert all((ROOT / name).is_file() for name in copied[1].split())
+    extras = re.findall(r"'\.\[([\w,]+)\]'", dockerfile)[0].split(",")
+    assert set(extras) <= set(PROJECT["optional-dependencies"])
+    words = json.loads(dockerfile.split("\nCMD ")[1])
+    assert parse(words[1:]).params["port"] == 8000
+
+
+def test_every_shipped_file_of_others_is_in_the_list_of_licences():
+    text = (ROOT / "LICENCES.md").read_text()
+    shipped = [path.stem for path in (ROOT / "src/rotomask/weights").glob("*.safetensors")]
+    assert shipped
+    assert all(f"`{name}`" in text for name in shipped)
+    vendored = (ROOT / "src/rotomask/app/static/vendor").glob("LICENSE-*")
+    for licence in vendored:
+        assert licence.name.removeprefix("LICENSE-") in text
+
+
+def test_issue_templates_are_forms():
+    for path in (ROOT / ".github/ISSUE_TEMPLATE").glob("*.yml"):
+        form = yaml.safe_load(path.read_text())
+        if path.name != "config.yml":
+            assert {"name", "description", "body"} <= set(form)
+            assert all({"type"} <= set(part) for part in form["body"])
+
+
 @pytest.mark.slow
 def test_a_release_is_built_with_absolute_links(tmp_path):
     url = "https://example.org/owner/rotomask"
     run_script("tools.build_release", "--url", url, "--out", tmp_path)
     assert len(list(tmp_path.glob("*.whl"))) == 2
+    assert len(list(tmp_path.glob("*.tar.gz"))) == 1
+    assert find_spec("twine") is not None, "twine checks the files"
     (wheel,) = tmp_path.glob("rotomask-*.whl")
     with zipfile.ZipFile(wheel) as archive:
         (name,) = (n for n in archive.namelist() if n.endswith("/METADATA"))

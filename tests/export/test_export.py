@@ -73,6 +73,7 @@ def test_all_formats_at_once(video, folder):
         "contact_sheet.png",
         "cutout.mov",
         "cutout.webm",
+        "exr",
         "instances.json",
         "masks",
         "mattes",
@@ -238,7 +239,7 @@ def test_interrupt_leaves_no_half_file(video, folder):
 
     with pytest.raises(KeyboardInterrupt):
         export(video, folder, FORMATS, on_progress=interrupt)
-    assert sorted(path.name for path in folder.iterdir()) == ["masks", "mattes", "rgba"]
+    assert sorted(path.name for path in folder.iterdir()) == ["exr", "masks", "mattes", "rgba"]
     assert not list(folder.rglob("*.part"))
     for path in [*folder.glob("rgba/*"), *folder.glob("mattes/*")]:
         with Image.open(path) as image:

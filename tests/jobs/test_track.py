@@ -6,6 +6,7 @@ from PIL import Image
 
 import rotomask
 from rotomask.errors import InputError, MaskError, OptionError
+from rotomask.jobs import cut_result
 from tests.clips import picture, write_clip
 from tests.jobs.still import Shifting
 
@@ -65,7 +66,7 @@ def test_what_is_wrong_is_said_before_the_first_frame(clip, tmp_path):
         rotomask.track(clip, mask(), start=3, end=2)
 
 
-def test_result_gives_the_frames_and_masks_that_track_gives(clip, tmp_path):
+def test_result_gives_the_frames_and_masks_that_track_gives(clip, tmp_path, monkeypatch):
     tracked = list(rotomask.track(clip, mask(), segmenter=Shifting()))
     result = rotomask.cut(clip, mask(), tmp_path / "out", segmenter=Shifting(), formats="overlay")
     assert len(result) == 6
@@ -74,8 +75,10 @@ def test_result_gives_the_frames_and_masks_that_track_gives(clip, tmp_path):
         np.testing.assert_array_equal(labels, expected)
     np.testing.assert_array_equal(result.mask(4), tracked[4][1])
     page = result._repr_html_()
-    assert page.count("<img") == 6
+    assert page.count("<video") == 1
     assert "overlay.mp4" in page
+    monkeypatch.setattr(cut_result, "MOST_PLAYER_FRAMES", 5)
+    assert result._repr_html_().count("<img") == 6
 
 
 def test_part_of_a_video_iterates_over_that_part(clip, tmp_path):
@@ -83,7 +86,7 @@ def test_part_of_a_video_iterates_over_that_part(clip, tmp_path):
         clip, mask(), tmp_path / "out", start=2, end=4, segmenter=Shifting(), formats=()
     )
     assert len(list(result)) == len(result) == 3
-    assert result._repr_html_().count("<img") == 3
+    assert result._repr_html_().count("<video") == 1
 
 
 def test_frames_in_memory_are_cut_and_told_apart(tmp_path):

@@ -3,7 +3,8 @@
 A command imports what it needs when it runs, so that `rotomask --help` is instant. The modules:
 `command` (option groups, help), `options` (options that commands share), `names` (lists in help
 texts), `terminal` (progress, results), `extras` (optional packages); `cut`, `video`,
-`mark`, `batch`, `corrections`, `effects`, `measure`, `learn` and `serve` hold the commands.
+`mark`, `batch`, `corrections`, `effects`, `measure`, `learn`, `serve` and `completion` hold the
+commands.
 """
 
 import errno
@@ -19,6 +20,7 @@ from rotomask import __version__
 from rotomask.cli import learn, measure, video
 from rotomask.cli.batch import BatchCommand, batch
 from rotomask.cli.command import Command
+from rotomask.cli.completion import answer_the_shell, completion
 from rotomask.cli.convert import convert
 from rotomask.cli.corrections import review
 from rotomask.cli.cut import CutCommand, cut
@@ -63,11 +65,13 @@ app.command(cls=Command, name="app")(serve)
 app.command(cls=measure.BenchmarkCommand)(measure.benchmark)
 for function in (measure.evaluate, measure.compare, learn.train, learn.average, learn.models):
     app.command(cls=Command)(function)
+app.command(cls=Command)(completion)
 
 
 def main() -> None:
     """Run the command line; a user error is one line on stderr and exit status 2."""
     _print_any_path()
+    answer_the_shell()
     try:
         status = app(prog_name="rotomask", standalone_mode=False)
         sys.stdout.flush()

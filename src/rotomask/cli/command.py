@@ -31,8 +31,15 @@ class Command(TyperCommand):
         """Arguments as VIDEO; typer writes {VIDEO}."""
         return [piece.strip("{}") for piece in super().collect_usage_pieces(ctx)]
 
-    def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write arguments, then every group, then the described names."""
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        """Options that the shell offers, with the names that their help texts stand for."""
+        items = super().shell_complete(ctx, incomplete)
+        for item in items:
+            item.help = None if item.help is None else _with_names(item.help)
+        return items
+
+    def sections(self, ctx: Any) -> dict[str, list[tuple[str, str]]]:
+        """What the help lists: arguments, then every group of options, then the described names."""
         sections: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
@@ -45,10 +52,13 @@ class Command(TyperCommand):
             sections.setdefault(section, []).append((name, text))
         for title in self.described:
             sections[title] = list(DESCRIPTIONS[title]().items())
-        for title, rows in sections.items():
-            if rows:
-                with formatter.section(title):
-                    formatter.write_dl(_wrapped(rows, formatter.width))
+        return {title: rows for title, rows in sections.items() if rows}
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the sections."""
+        for title, rows in self.sections(ctx).items():
+            with formatter.section(title):
+                formatter.write_dl(_wrapped(rows, formatter.width))
 
 
 def _wrapped(rows: list[tuple[str, str]], width: int) -> list[tuple[str, str]]:

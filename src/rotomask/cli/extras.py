@@ -18,6 +18,7 @@ EXTRAS = {
     "segno": "app",
     "s3fs": "remote",
     "aiohttp": "remote",
+    "OpenEXR": "exr",
 }
 """Module -> extra."""
 

@@ -162,9 +162,9 @@ class Range:
 
 @dataclass(frozen=True, kw_only=True)
 class Edges:
-    """Edges of cut-outs: webm, prores, rgba."""
+    """Edges of cut-outs: webm, prores, rgba, exr."""
 
-    section: ClassVar = "Edges of cut-outs (webm, prores, rgba)"
+    section: ClassVar = "Edges of cut-outs (webm, prores, rgba, exr)"
     feather: Annotated[
         float, typer.Option(metavar="PX", help="Soften the edge over this width.")
     ] = 0.0

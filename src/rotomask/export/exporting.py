@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterable
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy.typing as npt
 from rotomask.errors import MaskError, OptionError, TruncatedVideoError
 from rotomask.export import annotations, image_folders, videos
 from rotomask.export.contact_sheet import ContactSheet
+from rotomask.export.exr_folder import EXRFolder
 from rotomask.export.format_writer import ExportTarget, FormatWriter, MaskedFrame
 from rotomask.files import Commit, replace_file
 from rotomask.masks import read_grey, read_labels
@@ -25,6 +27,7 @@ FORMATS: dict[str, Callable[[ExportTarget], FormatWriter]] = {
     "prores": videos.prores,
     "rgba": image_folders.rgba,
     "mattes": image_folders.mattes,
+    "exr": EXRFolder,
     "coco": annotations.COCO,
     "youtube-vis": annotations.YouTubeVIS,
     "polygons": annotations.Polygons,
@@ -40,6 +43,7 @@ OUTPUT_NAMES: dict[str, str] = {
     "prores": "cutout.mov",
     "rgba": "rgba/{frame}.png",
     "mattes": "mattes/{frame}.png",
+    "exr": "exr/{frame}.exr",
     "coco": "annotations.json",
     "youtube-vis": "instances.json",
     "polygons": "polygons.json",
@@ -49,14 +53,17 @@ OUTPUT_NAMES: dict[str, str] = {
 
 
 def check_formats(formats: Iterable[str]) -> None:
-    """Raise unless every format exists.
+    """Raise unless every format exists, and what it needs is installed.
 
     Raises:
         OptionError: With the first that does not, and those that do.
     """
+    formats = list(formats)
     unknown = [name for name in formats if name not in FORMATS]
     if unknown:
         raise OptionError(f"there is no format {unknown[0]!r}; choose from {', '.join(FORMATS)}")
+    if "exr" in formats and find_spec("OpenEXR") is None:
+        raise OptionError("exr needs OpenEXR; install it with: pip install 'rotomask[exr]'")
 
 
 def output_files(formats: Iterable[str], frame_names: Iterable[str]) -> list[str]:
@@ -93,7 +100,8 @@ def export(
         start: Index of the first frame.
         stop: Index after the last frame; None: up to the end.
         partial: Skip frames without a mask; by default they are an error.
-        edges: How the edge of cut-outs (webm, prores, rgba) is changed; mattes stay as they are.
+        edges: How the edge of cut-outs (webm, prores, rgba, exr) is changed; mattes stay as they
+            are.
         commit: Gives every complete file its name.
         on_progress: Called after each frame with the number of frames done and of all frames.
 

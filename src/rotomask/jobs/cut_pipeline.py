@@ -36,7 +36,7 @@ from rotomask.segmenters.confidence import ConfidenceMeter
 from rotomask.segmenters.follow import Annotation, FollowedFrame, Pass
 from rotomask.video import Video, VideoFrame
 
-SOFT_FORMATS = frozenset({"webm", "prores", "rgba", "mattes"})
+SOFT_FORMATS = frozenset({"webm", "prores", "rgba", "mattes", "exr"})
 """Formats with soft edges, for which the masks' probabilities are kept as mattes."""
 
 MOST_PIXELS = 1920 * 1088

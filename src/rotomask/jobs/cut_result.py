@@ -12,6 +12,7 @@ from rotomask.jobs.confidence import UncertainStretch
 from rotomask.masks import read_labels
 from rotomask.render import ContrastingColours, overlay
 from rotomask.video import Video
+from rotomask.video.player import MOST_PLAYER_FRAMES, player_html
 from rotomask.video.strip import strip_html
 from rotomask.video.video import STRIP_FRAMES
 
@@ -54,13 +55,17 @@ class CutResult:
         return read_labels(self.outputs["masks"] / f"{self.video.frame_name(index)}.png")
 
     def _repr_html_(self) -> str:
-        """A strip of frames with their masks and the list of outputs, for notebooks."""
-        shown = np.linspace(self.frame_range[0], self.frame_range[-1], STRIP_FRAMES).round()
+        """The overlay as a player, of a long result as a strip, and the outputs, for notebooks."""
+        files = ", ".join(str(path) for path in self.outputs.values())
+        objects = f"object{'s' * (len(self.object_ids) > 1)} {', '.join(map(str, self.object_ids))}"
+        caption = f"{self.frames} frames, {objects}: {files}"
         colours = ContrastingColours()
+        if len(self) <= MOST_PLAYER_FRAMES:
+            playing = (overlay(i, k, colours=colours.of(i, k)) for i, k in self)
+            return player_html(playing, self.video.fps, caption)
+        shown = np.linspace(self.frame_range[0], self.frame_range[-1], STRIP_FRAMES).round()
         pictures = []
         for index in np.unique(shown.astype(int)):
             image, labels = self.video.frame(int(index)).image, self.mask(int(index))
             pictures.append(overlay(image, labels, colours=colours.of(image, labels)))
-        files = ", ".join(str(path) for path in self.outputs.values())
-        objects = f"object{'s' * (len(self.object_ids) > 1)} {', '.join(map(str, self.object_ids))}"
-        return strip_html(pictures, f"{self.frames} frames, {objects}: {files}")
+        return strip_html(pictures, caption)

@@ -6,14 +6,16 @@ tests/jobs/test_keywords.py compares them with the options. `takes_options` give
 `help` and to completion in notebooks.
 """
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, Literal, TypedDict, TypeVar
+from typing import Any, Literal, TypedDict, TypeVar, cast
 
 from rotomask.catalog import with_settings
 from rotomask.errors import OptionError
+from rotomask.jobs.notebook import NotebookBars, in_notebook
 from rotomask.matting import EdgeControls
 from rotomask.networks.layers.aggregation import Aggregation
 from rotomask.segmenters.follow import Direction
@@ -278,6 +280,8 @@ def keyword_names(options: object) -> tuple[str, ...]:
 def takes_options(options: type[Any]) -> Callable[[Function], Function]:
     """Decorator of a job: the keywords of its options appear in its signature, one by one.
 
+    In a notebook a job that reports progress shows it as bars, unless `on_progress` is given.
+
     Args:
         options: The dataclass of options.
     """
@@ -294,10 +298,23 @@ def takes_options(options: type[Any]) -> Callable[[Function], Function]:
         ]
         named = [p for p in signature.parameters.values() if p.kind != p.VAR_KEYWORD]
         parameters = [*named, *keywords]
-        function.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-        return function
+        shown = _with_bars(function) if "on_progress" in signature.parameters else function
+        shown.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+        return shown
 
     return with_signature
+
+
+def _with_bars(function: Function) -> Function:
+    """A job that shows its progress in a notebook."""
+
+    @functools.wraps(function)
+    def job(*arguments: Any, **keywords: Any) -> Any:
+        if keywords.get("on_progress") is None and in_notebook():
+            keywords["on_progress"] = NotebookBars()
+        return function(*arguments, **keywords)
+
+    return cast(Function, job)
 
 
 def _aliases(own: set[str]) -> dict[str, str]:

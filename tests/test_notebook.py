@@ -28,7 +28,7 @@ def run_notebook(name: str, folder: Path):
 
 def value(cell) -> str:
     """What the last line of a cell is."""
-    return cell.outputs[-1]["data"]["text/plain"]
+    return str(cell.outputs[-1]["data"]["text/plain"])
 
 
 def test_the_first_notebook_shows_a_strip_bars_and_a_player(tmp_path):

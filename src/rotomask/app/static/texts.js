@@ -330,7 +330,7 @@ export const T = {
     gestures: [
       ['Add', 'Left button'], ['Remove', 'Right button, or Alt'], ['Zoom', 'Wheel'], ['Move the picture', 'Middle button, or Space and drag'],
       ['Brush size', 'Alt and wheel'], ['Range on the timeline', 'Shift and drag'], ['Menu of the timeline', 'Right button'],
-      ['Crosshair for keys', 'Enter on the picture'],
+      ['Move a click', 'Drag its dot'], ['Crosshair for keys', 'Enter on the picture'],
     ],
     touches: [
       ['Tool', 'One finger'], ['Zoom and move', 'Two fingers'], ['Undo', 'Tap with two fingers'], ['Redo', 'Tap with three fingers'],

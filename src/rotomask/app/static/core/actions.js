@@ -41,7 +41,8 @@ export function doubtful() {
 
 export function goDoubt(direction) {
   const list = doubtful();
-  if (!list.length) S.toast(T.check.nothing, { kind: 'good' });
+  if (!list.length && S.step.value === 'check') S.announcement.value = T.check.nothing; // the panel shows it
+  else if (!list.length) S.toast(T.check.nothing, { kind: 'good' });
   else {
     player.pause();
     player.seek(beyond(list.map((d) => d.frame), direction));

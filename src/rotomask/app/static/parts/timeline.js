@@ -25,7 +25,7 @@ function layout(phone) {
   const lanes = list.slice(0, 6);
   const doubt = phone ? 0 : DOUBT * unit;
   const top = RULER * unit;
-  return { unit, strip, lanes, doubt, top, lane: LANE * unit, height: top + strip + 4 * unit + lanes.length * LANE * unit + doubt + 4 * unit };
+  return { unit, strip, lanes, doubt, top, lane: LANE * unit, height: top + strip + 4 * unit + Math.max(1, lanes.length) * LANE * unit + doubt + 4 * unit };
 }
 
 export function Timeline() {

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from pycocotools.coco import COCO
 
 from rotomask.cli import main
-from rotomask.conversion import FORMATS, LabelledVideo, detect_format
+from rotomask.conversion import FORMATS, LabelledVideo, detect_format, main_file
 from rotomask.conversion.detections import from_detections, to_detections
+from rotomask.conversion.formats import MAIN_FILES
 from rotomask.conversion.reading import ReadOptions, number_objects
 from rotomask.conversion.run_lengths import from_bit_stream, from_runs, to_bit_stream, to_runs
 from rotomask.errors import RotomaskError
@@ -52,15 +53,14 @@ def written(name, folder, source=None):
     FORMATS[name].write(source, save)
     files = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
     assert files == set(FORMATS[name].outputs(source))
-    main_files = {"coco": "annotations.json", "youtube-vis": "instances.json"}
-    main_files |= {"cvat": "annotations.xml", "label-studio": "tasks.json"}
-    return folder / main_files.get(name, "")
+    return folder / MAIN_FILES.get(name, "")
 
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_what_is_written_is_read_again(tmp_path, name):
     path = written(name, tmp_path / "clip")
-    assert detect_format(path) == name
+    assert detect_format(path) == detect_format(tmp_path / "clip") == name
+    assert main_file(tmp_path / "clip", name) == path
     found = FORMATS[name].read(path, ReadOptions(size=SIZE))
     assert (found.name, found.size, len(found)) == ("clip", SIZE, 4)
     loses = FORMATS[name].loses
@@ -192,13 +192,24 @@ def test_files_of_the_tools_themselves_are_read(tmp_path):
         ("a.xml", '<!DOCTYPE x [<!ENTITY a "b">]><annotations/>'),
         ("a.xml", "<annotations><meta><task><size>1e9</size></task></meta></annotations>"),
         ("a.csv", "x"),
+        ("labels/a.txt", "0 0.1 0.1 0.9 0.1 0.9 0.9\udcff"),
+        ("data.yaml", "names: " + "[" * 9999),
+        ("data.yaml", "a: &a [x, x]\nb: &b [*a, *a]\nnames: [*b]"),
+        ("images/a.png", "no image"),
     ],
 )
 def test_damaged_files_are_one_clear_error(tmp_path, name, content):
-    path = tmp_path / name
-    path.write_text(content)
-    with pytest.raises(RotomaskError, match=r"a\.(json|xml|csv)"):
-        convert(path, tmp_path / "out", "masks")
+    path, source = tmp_path / name, tmp_path / name
+    if name.endswith((".txt", ".yaml", ".png")):
+        source = tmp_path / "yolo"
+        path = source / name
+        (source / "labels").mkdir(parents=True)
+        (source / "labels/a.txt").write_text("0 0.1 0.1 0.9 0.1 0.9 0.9")
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(content, errors="surrogateescape")
+    size = SIZE if name.endswith((".txt", ".yaml")) else None
+    with pytest.raises(RotomaskError, match=path.name):
+        convert(source, tmp_path / "out", "masks", size=size)
     assert not (tmp_path / "out").exists()
 
 

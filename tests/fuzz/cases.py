@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -15,7 +16,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from tests.fuzz.material import CLIPS, FRAMES, QUICK, SIZE, Material
+from tests.fuzz.material import CLIPS, COMMANDS, QUICK, SIZE, Material
 from tests.fuzz.mutations import (
     NASTY,
     WORDS,
@@ -115,6 +116,9 @@ def images(rng: Random, material: Material, folder: Path) -> Case:
 
 def _spoil_image(path: Path, rng: Random) -> None:
     kind = int(rng.integers(10))
+    if path.is_symlink() or not path.exists():
+        path.unlink(missing_ok=True)
+        path.write_bytes(rng.bytes(20))
     if path.is_dir() or kind == 9:
         new = path.with_name(_pick(rng, ["new\nline.png", "é.png", "a:b.png", "2.png", "x.txt"]))
         path.rename(new)
@@ -312,7 +316,7 @@ def _damaged_metadata(text: str, rng: Random) -> str:
 
 def records(rng: Random, material: Material, folder: Path) -> Case:
     """A finished or half-finished job whose records are damaged; its results must not change."""
-    name = _pick(rng, ["cut"] * 3 + ["flow", "edges", "propose", "detect", "refine", "benchmark"])
+    name = _pick(rng, ["cut"] * 6 + [*COMMANDS])
     material.give_inputs(name, folder)
     out, whole = folder / "out", material.root / "jobs" / name
     shutil.copytree(whole, out)
@@ -515,15 +519,61 @@ OPTIONS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "average": {},
     "models": {},
+    "convert": {
+        "--to": (*("masks", "coco", "yolo", "cvat"), "x"),
+        "--from": ("masks", "coco", "yolo", "x"),
+        "--video": ("one", "clip"),
+        "--size": ("48x32", "32x48", "0x0", "99999x99999", "x"),
+        "--overwrite": (),
+    },
+    "effect": {
+        "--objects": ("1", "2", "1,2", "3", "0", "x"),
+        "--start": NUMBERS,
+        "--end": NUMBERS,
+        "--at": NUMBERS,
+        "--still": (),
+        "--overwrite": (),
+        "--out": (
+            "out.mp4",
+            "out.webm",
+            "out.mov",
+            "out.gif",
+            "out.webp",
+            "out",
+            "out.png",
+            "out.x",
+        ),
+    },
+    "stabilise": {
+        "--framing": ("1:1", "16:9", "9:16", "source", "20x20", "0:1", "99999x2", "x", "nan:1"),
+        "--zoom": NUMBERS,
+        "--strength": NUMBERS,
+        "--smoothness": NUMBERS,
+        "--objects": ("1", "2", "1,2", "3", "0", "x"),
+        "--start": NUMBERS,
+        "--end": NUMBERS,
+        "--at": NUMBERS,
+        "--still": (),
+        "--overwrite": (),
+        "--out": ("out.mp4", "out.gif", "out.webp", "out", "out.png", "out.x"),
+    },
     "compare": {"--figure": ("J_mean", "x")},
 }
 """Options by command, with values that are right for some; without values it is a switch."""
+
+
+EFFECTS = (
+    *("blur-background", "grey-background", "new-background", "outline", "anonymise", "erase"),
+    *("echo", "clones", "sticker", "slow-motion"),
+)
 
 
 def options(rng: Random, material: Material, folder: Path) -> Case:
     """A command with one to three odd options, or odd paths."""
     command = _pick(rng, ["cut"] * 5 + ["mark"] * 2 + [*OPTIONS])
     words = _sound_arguments(command, material, folder)
+    if command == "effect":
+        words[1] = _pick(rng, EFFECTS)
     for _ in range(int(rng.integers(1, 4))):
         if rng.random() < 0.12 and len(words) > 1:
             words[int(rng.integers(1, len(words)))] = str(_pick(rng, WORDS))
@@ -535,15 +585,16 @@ def options(rng: Random, material: Material, folder: Path) -> Case:
                 words.append(str(_pick(rng, values if rng.random() < 0.7 else WORDS)))
     return Case(
         arguments=tuple(words),
-        writes=tuple({p.name for p in folder.iterdir()} | {"out"})
-        if _may_write(words)
-        else ("out",),
+        writes=_may_write(words, folder),
     )
 
 
-def _may_write(words: list[str]) -> bool:
-    """Whether odd paths may have made an output of another name: all is relative to the folder."""
-    return "out" not in words
+def _may_write(words: list[str], folder: Path) -> tuple[str, ...]:
+    """Names that the command may write: where odd words took the place of --out, any of them."""
+    if "out" in words:
+        return ("out",)
+    named = {word.partition("/")[0] for word in words} - {""}
+    return tuple({p.name for p in folder.iterdir()} | named | {"out"})
 
 
 def _sound_arguments(command: str, material: Material, folder: Path) -> list[str]:
@@ -554,10 +605,15 @@ def _sound_arguments(command: str, material: Material, folder: Path) -> list[str
         return ["cut", "clip.mp4", "--mask", "mask.png", "--out", "out", *QUICK]
     if command == "mark":
         return ["mark", "clip.mp4", "--point", "12,10", "--out", "out", "--quiet"]
-    if command in ("export", "refine", "review"):
-        shutil.copytree(
-            material.root / "jobs/cut", folder / ("out" if command != "refine" else "cut")
-        )
+    if command in ("export", "refine", "review", "convert", "effect", "stabilise"):
+        is_apart = command not in ("export", "review")  # another folder is written
+        shutil.copytree(material.root / "jobs/cut", folder / ("cut" if is_apart else "out"))
+        if command == "convert":
+            return ["convert", "cut", "out", "--to", "coco", "--quiet"]
+        if command == "effect":
+            return ["effect", "outline", "clip.mp4", "cut", "--out", "out", "--quiet"]
+        if command == "stabilise":
+            return ["stabilise", "clip.mp4", "cut", "--out", "out", "--quiet"]
         if command == "refine":
             return ["refine", "clip.mp4", "cut", "--out", "out", "--field", "mean-field", "--quiet"]
         return [command, "clip.mp4", "out"]
@@ -619,6 +675,88 @@ def _prompt(rng: Random, folder: Path) -> list[str]:
     return [kind, str(path)]
 
 
+ANNOTATIONS = ("coco", "youtube-vis", "cvat", "label-studio", "labelme", "yolo", "davis")
+
+
+def annotations(rng: Random, material: Material, folder: Path) -> Case:
+    """Annotations of another tool's format, damaged and converted to a third one."""
+    name, target = _pick(rng, ANNOTATIONS), _pick(rng, ("masks", "masks", *ANNOTATIONS))
+    source = folder / _pick(rng, ["in", "in", "a:b", "new\nline", "x" * 200])
+    shutil.copytree(material.root / "jobs" / name, source)
+    shutil.rmtree(source / ".rotomask")
+    (source / "job.json").unlink(missing_ok=True)
+    for _ in range(int(rng.integers(1, 3))):
+        path = _pick(rng, sorted(p for p in source.rglob("*") if p.is_file()))
+        if path.suffix == ".json":
+            path.write_bytes(damage_json_file(path.read_bytes(), rng))
+        elif path.suffix == ".png":
+            _spoil_image(path, rng)
+        elif rng.random() < 0.5:
+            path.write_bytes(damage_bytes(path.read_bytes(), rng))
+        else:
+            path.write_text(_other_words(path.read_text(errors="replace"), rng), errors="replace")
+    words = ["convert", str(source), str(folder / "out"), "--to", target, "--quiet"]
+    if rng.random() < 0.5:
+        words += ["--from", name if rng.random() < 0.9 else _pick(rng, ANNOTATIONS)]
+    if name == "yolo" or rng.random() < 0.1:
+        words += ["--size", "48x32" if rng.random() < 0.8 else _pick(rng, WORDS)]
+    return Case(arguments=tuple(words))
+
+
+def _other_words(text: str, rng: Random) -> str:
+    """Text of which one to three words or numbers are others."""
+    for _ in range(int(rng.integers(1, 4))):
+        found = list(re.finditer(r"[\w.-]+", text))
+        if found:
+            one = _pick(rng, found)
+            text = text[: one.start()] + str(_pick(rng, WORDS)) + text[one.end() :]
+    return text
+
+
+def batch_lists(rng: Random, material: Material, folder: Path) -> Case:
+    """A list of a batch's videos, CSV or JSON lines, damaged; it is only read."""
+    rows: list[dict[str, Any]] = [
+        {"video": "a.mp4", "mask": "a.png"},
+        {"video": "b.mp4", "mask": "0=b.png;2=c.png", "out": "day/b", "format": "none"},
+        {"video": "https://example.org/c.mp4", "prompts": "p.json", "size": "32", "end": "2"},
+    ]
+    kind = _pick(rng, ["csv", "jsonl", "jsonl"])
+    path = folder / f"list.{kind}"
+    if kind == "csv":
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        lines = [",".join(names), *(",".join(row.get(k, "") for k in names) for row in rows)]
+        text = "\n".join(lines)
+        if rng.random() < 0.6:
+            path.write_text(_other_words(text, rng), errors="replace")
+        else:
+            path.write_bytes(damage_bytes(text.encode(), rng))
+    else:
+        rows[1]["mask"] = {"0": "b.png", "2": "c.png"}
+        rows[2] |= {"prompts": material.prompts, "options": {"size": 32, "refine": ["flip"]}}
+        damaged = [
+            damage_json_file(json_text(row), rng) if rng.random() < 0.6 else json_text(row)
+            for row in rows
+        ]
+        path.write_bytes(b"\n".join(damaged))
+    return Case(arguments=("(the list)", str(path)), work=lambda: _read_list(path))
+
+
+def _read_list(path: Path) -> int:
+    """Status of reading a batch's list."""
+    from rotomask.errors import RotomaskError
+    from rotomask.jobs.batch.manifest import read_items
+    from rotomask.jobs.cut import CutOptions
+
+    try:
+        items = read_items(path, CutOptions())
+        assert len({item.name for item in items}) == len(items)
+        assert all(".." not in Path(item.name).parts for item in items)
+    except RotomaskError as error:
+        print(f"rotomask: error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
 def training_data(rng: Random, material: Material, folder: Path) -> Case:
     """Training data that is damaged; checked before a run starts, so the first batch is enough."""
     kind = _pick(rng, ["coco", "coco", "stills"])
@@ -662,7 +800,7 @@ KINDS: dict[str, Generator] = {
     "options": options,
     "prompts": prompts,
     "training data": training_data,
+    "annotations": annotations,
+    "batch list": batch_lists,
 }
 """Name of a kind of input -> its generator."""
-
-assert FRAMES < 5, "masks of the last frame are at 2"

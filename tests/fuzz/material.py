@@ -49,6 +49,12 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "propose": ("propose", "CLIP", "--out", "OUT", "--objects", "1", "--quiet"),
     "detect": ("detect", "CLIP", "--out", "OUT", "--quiet"),
     "refine": ("refine", "CLIP", "CUT", "--out", "OUT", "--field", "mean-field", "--quiet"),
+    **{
+        name: ("convert", "CUT", "OUT", "--to", name, "--quiet")
+        for name in ("davis", "coco", "youtube-vis", "cvat", "label-studio", "labelme", "yolo")
+    },
+    "effect": ("effect", "outline", "CLIP", "CUT", "--out", "OUT", "--quiet"),
+    "stabilise": ("stabilise", "CLIP", "CUT", "--out", "OUT", "--framing", "1:1", "--quiet"),
     "benchmark": (
         *("benchmark", "davis2017", "--root", "DAVIS", "--out", "OUT", "--size", "32"),
         *("--enlarge", "never", "--quiet", "--json", "SCORES"),
@@ -186,7 +192,7 @@ class Material:
         for name in COMMANDS:
             inputs = self.root / "inputs" / name
             inputs.mkdir(parents=True)
-            if name != "refine":
+            if "CUT" not in COMMANDS[name]:
                 self.give_inputs(name, inputs)
             else:
                 shutil.copy(self.root / "h264.mp4", inputs / "clip.mp4")

@@ -87,6 +87,19 @@ def test_frames_that_are_missing_are_named_before_the_run(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_mask_that_was_deleted_is_made_again(tmp_path):
+    """The last one too, which DAVIS does not score."""
+    write_davis2016(tmp_path / "davis", ["bear"])
+    out = tmp_path / "out"
+    first = benchmark("davis2016", tmp_path / "davis", out, segmenter=Shifting())
+    *_, last = sorted((out / "bear").iterdir())
+    content = last.read_bytes()
+    last.unlink()
+    again = benchmark("davis2016", tmp_path / "davis", out, segmenter=Shifting())
+    assert last.read_bytes() == content
+    assert again.figures == first.figures
+
+
 def test_a_missing_data_set_is_named(tmp_path):
     answer = run("benchmark", "davis2016", "--root", tmp_path / "no", "--out", tmp_path / "run")
     assert answer.returncode == 2

@@ -240,7 +240,11 @@ def test_a_job_that_fails_before_it_wrote_anything_leaves_nothing(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content", ["", "[]", "{", "null", '{"format": 2}', '"x"', "\x00", "[" * 10**5]
+    "content",
+    [
+        *("", "[]", "{", "null", '"x"', "\x00", "[" * 10**5),
+        *('{"format": 2}', '{"format": 2, "settings": {}, "notes": {}}'),
+    ],
 )
 @pytest.mark.parametrize("name", ["job.json", ".rotomask/files"])
 def test_damaged_records_are_named_and_never_replaced(tmp_path, name, content):

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +84,16 @@ def test_proposals_can_be_given_to_cut(video, tmp_path):
     cut = run("cut", video, *options, "--out", tmp_path / "cut", "--format", "none")
     assert cut.returncode == 0, cut.stderr
     assert _overlap(tmp_path / "cut") > 0.5
+
+
+@pytest.mark.parametrize(
+    ("number", "name"), [(math.inf, "a.png"), (math.nan, "a.png"), (0, "\x00"), (0, "missing.png")]
+)
+def test_a_damaged_list_of_proposals_is_one_clear_error(tmp_path, number, name):
+    listed = [{"object_id": 1, "frame_index": number, "mask": name}]
+    (tmp_path / "proposals.json").write_text(json.dumps(listed))
+    with pytest.raises(InputError, match=r"holds no proposals\.json|is missing or damaged"):
+        read_proposals(tmp_path)
 
 
 def _two_proposals(video: Path, folder: Path, frames: tuple[int, int]) -> list[np.ndarray]:

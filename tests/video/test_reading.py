@@ -1,5 +1,6 @@
 """Reading videos: frames in = frames out, exactly numbered, in any order, in bounded memory."""
 
+import struct
 import subprocess
 import sys
 from fractions import Fraction
@@ -13,11 +14,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from rotomask.errors import OptionError, RotomaskError, TruncatedVideoError, VideoError
+from rotomask.errors import (
+    MaskError,
+    OptionError,
+    RotomaskError,
+    TruncatedVideoError,
+    VideoError,
+)
 from rotomask.files import natural_key
 from rotomask.masks import read_mask
 from rotomask.networks.checkpoints import load_state
 from rotomask.video import VideoFrame, open_video, video_file
+from rotomask.video.images import read_image
 from tests.clips import (
     SIZE,
     davis_sequence,
@@ -254,6 +262,20 @@ def test_damaged_image_ends_the_folder(tmp_path):
     assert error.frames_read == 1
 
 
+def test_a_page_without_dimensions_is_damage(tmp_path):
+    """Pillow raises a TypeError there. The first page is sound: a frame, but no mask."""
+    path = tmp_path / "a.tif"
+    Image.fromarray(np.full((8, 12, 3), 7, np.uint8)).save(path)
+    data = bytearray(path.read_bytes())
+    (first,) = struct.unpack_from("<I", data, 4)
+    (entries,) = struct.unpack_from("<H", data, first)
+    struct.pack_into("<I", data, first + 2 + 12 * entries, len(data))  # the next page: no entry
+    path.write_bytes(bytes(data) + bytes(6))
+    assert (read_image(path)[0] == 7).all()
+    with pytest.raises(MaskError, match="is not a readable image"):
+        read_mask(path)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
@@ -311,6 +333,7 @@ def test_memory_does_not_grow_with_length(tmp_path):
 import resource
 from pathlib import Path
 from rotomask.video import VideoFrame, open_video, video_file
+from rotomask.video.images import read_image
 video_file.WINDOW_BYTES = 4 << 20
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 video = open_video({str(path)!r})

@@ -84,6 +84,21 @@ FORMATS: dict[str, Format] = {
 """Every format by its name on the command line."""
 
 
+MAIN_FILES = {
+    "coco": coco.COCO_FILE,
+    "youtube-vis": coco.VIS_FILE,
+    "cvat": cvat.FILE,
+    "label-studio": label_studio.FILE,
+}
+"""Formats of one file, and its name in a folder that rotomask wrote."""
+
+
+def main_file(path: Path, name: str) -> Path:
+    """The file of a format of one file where its folder is given; else the path itself."""
+    file = path / MAIN_FILES[name] if name in MAIN_FILES else path
+    return file if path.is_dir() and file.is_file() else path
+
+
 def detect_format(path: Path) -> str:
     """The name of the format of a file or folder.
 
@@ -105,6 +120,9 @@ def _of_folder(path: Path) -> str | None:
         return "masks"
     if (path / "labels").is_dir() or any(path.glob("*.txt")):
         return "yolo"
+    for name, file in MAIN_FILES.items():
+        if (path / file).is_file():
+            return name
     return "labelme" if any(path.glob("*.json")) else None
 
 

@@ -18,6 +18,7 @@ from rotomask.errors import DatasetError, OptionError
 from rotomask.export.shapes import to_polygons
 from rotomask.files import natural_key
 from rotomask.masks import object_ids, object_mask
+from rotomask.masks.pages import IMAGE_ERRORS
 
 NAMES_FILE = "data.yaml"
 _IMAGES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
@@ -43,8 +44,7 @@ def read_yolo(path: Path, options: ReadOptions) -> LabelledVideo:
 
     def read(index: int) -> Labels:
         labels = np.zeros(size, np.int32)
-        lines = files[index].read_text(encoding="utf-8").splitlines()
-        for number, line in enumerate(lines, start=1):
+        for number, line in enumerate(_lines(files[index]), start=1):
             if line.strip():
                 object_id, corners = _line(line, size, f"{files[index]}, line {number}")
                 painted = np.zeros(size, np.uint8)
@@ -83,6 +83,20 @@ def write_yolo(video: LabelledVideo, save: Save) -> None:
         temporary.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 
 
+def _lines(path: Path) -> list[str]:
+    """Lines of a text file.
+
+    Raises:
+        DatasetError: If it cannot be read, or is not text.
+    """
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise DatasetError(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{path} is not UTF-8 text") from error
+
+
 def _thick(ring: list[list[int]]) -> list[list[int]]:
     """A ring of three corners at least: a point or a line goes there and back."""
     return (ring * 3)[:3] if len(ring) < 3 else ring
@@ -111,8 +125,11 @@ def _image_size(folder: Path) -> tuple[int, int] | None:
     """Height and width of the first image of a folder."""
     for path in sorted(folder.glob("*")) if folder.is_dir() else ():
         if path.suffix.lower() in _IMAGES:
-            with Image.open(path) as image:
-                return image.height, image.width
+            try:
+                with Image.open(path) as image:
+                    return image.height, image.width
+            except IMAGE_ERRORS as error:
+                raise DatasetError(f"{path} is not an image that can be read") from error
     return None
 
 
@@ -121,9 +138,15 @@ def _object_names(path: Path) -> dict[int, str]:
     try:
         names = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("names", {})
         listed = dict(enumerate(names)) if isinstance(names, list) else dict(names)
+        # Aliases may make a list of lists exponentially large as text.
+        if not all(isinstance(name, str | int | float) for name in listed.values()):
+            raise ValueError("a name is no text")
         found = {int(k) + 1: str(name) for k, name in listed.items()}
     except OSError:
         return {}
-    except (yaml.YAMLError, ValueError, TypeError, AttributeError) as error:
+    except (
+        *(yaml.YAMLError, ValueError, TypeError),
+        *(AttributeError, OverflowError, RecursionError),
+    ) as error:
         raise DatasetError(f"{path} has no readable names of classes") from error
     return {k: name for k, name in found.items() if name != f"object {k}"}

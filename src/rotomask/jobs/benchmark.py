@@ -250,7 +250,7 @@ def _segment_all(
         model.follower.report_learning(learning_report(on_progress))
     for sequence in dataset:
         passes = work[sequence.name]
-        if sequence.name in record.timings:
+        if sequence.name in record.timings and _is_complete(record.folder, sequence, passes):
             done += sum(len(one.frames) for one in passes)
             continue
         began, segmented = time.perf_counter(), 0
@@ -266,6 +266,17 @@ def _segment_all(
                     on_progress("segment", done, total)
         seconds = time.perf_counter() - began
         record.finish(sequence.name, SequenceTiming(frames=segmented, seconds=seconds))
+
+
+def _is_complete(
+    folder: JobFolder, sequence: VideoSequence, passes: Sequence["_MarkedPass"]
+) -> bool:
+    """Whether no mask of a finished sequence was deleted."""
+    return all(
+        (folder.root / one.folder / f"{sequence.frame_names[index]}.png").is_file()
+        for one in passes
+        for index in one.frames.indices
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rotomask.catalog import with_settings
-from rotomask.conversion import FORMATS, Format, LabelledVideo, detect_format
+from rotomask.conversion import FORMATS, Format, LabelledVideo, detect_format, main_file
 from rotomask.conversion.labelled_video import Labels
 from rotomask.conversion.reading import ReadOptions
 from rotomask.errors import InputError, OptionError
@@ -69,6 +69,7 @@ def convert(
     if not path.exists():
         raise InputError(f"{path} does not exist")
     name = options.source_format or detect_format(path)
+    path = main_file(path, name)
     video = _format(name).read(path, ReadOptions(video=options.video, size=options.size))
     if len(set(video.frame_names)) < len(video):
         raise InputError(f"{path} has two frames of one name; their files would be the same")

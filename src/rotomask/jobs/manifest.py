@@ -26,7 +26,8 @@ def read_manifest(root: Path) -> dict[str, Any] | None:
     stored = read_json(root / MANIFEST)
     if stored is None or stored.get("format") != FORMAT:
         return None
-    if not all(isinstance(stored.get(key), dict) for key in ("settings", "notes")):
+    kinds = {"command": str, "settings": dict, "notes": dict}
+    if not all(isinstance(stored.get(key), kind) for key, kind in kinds.items()):
         raise damaged(root / MANIFEST)
     return stored
 
@@ -39,7 +40,7 @@ def frames_of(root: Path) -> tuple[int, int] | None:
     """
     manifest = read_manifest(root)
     frames = None if manifest is None else manifest["notes"].get("frames")
-    if not isinstance(frames, list) or not all(isinstance(number, int) for number in frames):
+    if not isinstance(frames, list) or [type(number) for number in frames] != [int, int]:
         return None
     start, stop = frames
     return start, stop

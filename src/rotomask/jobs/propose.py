@@ -193,7 +193,7 @@ def read_proposals(folder: str | Path, pick: Sequence[int] = (1,)) -> dict[int, 
     try:
         listed = load_json(folder / LIST)
         files = {int(p["object_id"]): (int(p["frame_index"]), Path(p["mask"]).name) for p in listed}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
         raise InputError(
             f"{folder} holds no {LIST} of `rotomask propose`; give the folder that it wrote"
         ) from error
@@ -206,7 +206,7 @@ def read_proposals(folder: str | Path, pick: Sequence[int] = (1,)) -> dict[int, 
         name = files[number][1]
         try:
             own[number] = read_labels(folder / name) > 0
-        except (OSError, MaskError) as error:
+        except (OSError, ValueError, MaskError) as error:
             raise InputError(f"{folder / name} is missing or damaged; propose again") from error
     shared = _frame_of_all(folder, {k: int(mask.sum()) for k, mask in own.items()})
     if shared is not None:

@@ -1,6 +1,16 @@
 """The pictures in an image file: how many, and which way up."""
 
+import struct
+import zlib
+
 from PIL import Image, ImageOps
+
+IMAGE_ERRORS = (
+    *(OSError, SyntaxError, ValueError, EOFError, OverflowError, NotImplementedError),
+    *(TypeError, KeyError, IndexError, struct.error, zlib.error, Image.DecompressionBombError),
+)
+"""What Pillow raises for a damaged image, or for one of more than 179 megapixels: a TypeError for a
+TIFF page without dimensions, a KeyError for a tag that is missing, and so on."""
 
 _ORIENTATION = 274
 """The EXIF tag Orientation; values above 4 swap width and height."""

@@ -14,8 +14,8 @@ from rotomask.files import access_fault, natural_key, trailing_number
 from rotomask.masks.colours import Colour
 from rotomask.masks.interpret import MaskKind, interpret
 from rotomask.masks.labels import has_aspect, object_ids, scale_labels
-from rotomask.masks.pages import page_count, upright
-from rotomask.masks.writing import IMAGE_ERRORS, LARGEST_ID
+from rotomask.masks.pages import IMAGE_ERRORS, page_count, upright
+from rotomask.masks.writing import LARGEST_ID
 
 __all__ = ["LabelMask", "MaskKind", "read_grey", "read_mask"]
 

@@ -10,13 +10,11 @@ from PIL.PngImagePlugin import PngInfo
 from rotomask.arrays import as_labels
 from rotomask.errors import MaskError, ShapeError
 from rotomask.files import Commit, complete_or_absent, replace_file
+from rotomask.masks.pages import IMAGE_ERRORS
 from rotomask.masks.palette import davis_palette
 
 LARGEST_ID = 65535
 """Largest object id in a mask file, which has 16 bits per pixel."""
-
-IMAGE_ERRORS = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
-"""What Pillow raises for a damaged image, or for one of more than 179 megapixels."""
 
 LABELS_KEY = "rotomask"
 """Key of the PNG text that marks 16-bit files written here. Without it, a mask of 0 and 65535 is

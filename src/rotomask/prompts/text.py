@@ -7,6 +7,7 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from rotomask.errors import PromptError
+from rotomask.masks.pages import IMAGE_ERRORS
 from rotomask.prompts.json_form import read_prompts
 from rotomask.prompts.kinds import Box, Click, Painted, Point, Polygon, Prompt, Scribble
 
@@ -123,7 +124,7 @@ def _read_image(path: Path, size: tuple[int, int], object_id: int) -> list[Promp
         raise PromptError(f"{path} does not exist") from error
     except UnidentifiedImageError as error:
         raise PromptError(f"{path} is no image, .txt, .csv or .json file of strokes") from error
-    except (OSError, SyntaxError, ValueError) as error:
+    except IMAGE_ERRORS as error:
         raise PromptError(f"{path} cannot be read as an image of strokes: {error}") from error
 
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from rotomask.errors import VideoError
-from rotomask.masks.pages import page_count, upright
+from rotomask.masks.pages import IMAGE_ERRORS, page_count, upright
 
 IMAGE_SUFFIXES = (
     *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".bmp", ".dib"),
@@ -40,7 +40,7 @@ def read_image(path: Path) -> tuple[Pixels, Pixels | None]:
             return _from_pillow(upright(opened))
     except FileNotFoundError as error:
         raise VideoError(f"{path} does not exist") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except IMAGE_ERRORS as error:
         # OpenCV reads types that Pillow does not: 16-bit RGB TIFF, Radiance HDR.
         pixels = _read_opencv(path)
         if pixels is None:
@@ -53,7 +53,7 @@ def is_animated_png(path: Path) -> bool:
     try:
         with Image.open(path) as image:
             return image.format == "PNG" and page_count(image) > 1
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+    except IMAGE_ERRORS:
         return False
 
 
@@ -62,7 +62,7 @@ def stored_size(path: Path) -> tuple[int, int] | None:
     try:
         with Image.open(path) as image:
             return image.height, image.width
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+    except IMAGE_ERRORS:
         return None
 
 

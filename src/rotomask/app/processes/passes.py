@@ -24,7 +24,7 @@ from rotomask.jobs.carrying import Probability, labels_of
 from rotomask.jobs.folder import JobFolder, JobRequest, claim
 from rotomask.jobs.following import VideoFrames
 from rotomask.jobs.snapshots import Snapshots
-from rotomask.masks.writing import IMAGE_ERRORS
+from rotomask.masks.pages import IMAGE_ERRORS
 from rotomask.segmenters.base import Segmenter
 from rotomask.segmenters.confidence import ConfidenceMeter
 from rotomask.segmenters.follow import Annotation, FollowedFrame, Pass, follow
@@ -209,7 +209,7 @@ class ProbabilityStore:
                 labels = [int(k) for k in str(image.info[ROWS_KEY]).split()]
                 values = [float(value) for value in str(image.info[CONFIDENCE_KEY]).split()]
                 rows = np.asarray(image).reshape(len(labels), -1, image.width)
-        except (*IMAGE_ERRORS, KeyError) as error:
+        except IMAGE_ERRORS as error:
             raise MaskError(f"{self._path(index)} is damaged: {error}") from error
         scale = np.float32(255)
         return Found(

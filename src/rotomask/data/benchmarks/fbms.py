@@ -20,6 +20,7 @@ from rotomask.data.benchmarks.folders import image_files, require_folder, subfol
 from rotomask.data.benchmarks.label_files import Labels, read_label_image
 from rotomask.data.sequences import VideoDataset, VideoSequence
 from rotomask.errors import DatasetError, MaskError, OptionError
+from rotomask.masks.pages import IMAGE_ERRORS
 
 SPLITS = {"test": "Testset", "train": "Trainingset"}
 SPLIT_SIZES = {"test": 30, "train": 29}
@@ -72,7 +73,7 @@ def _stored_values(path: Path) -> npt.NDArray[np.integer]:
                 rgb = np.asarray(image).astype(np.int32)
                 packed: npt.NDArray[np.int32] = rgb[..., 0] << 16 | rgb[..., 1] << 8 | rgb[..., 2]
                 return packed
-    except (OSError, SyntaxError, ValueError) as error:
+    except IMAGE_ERRORS as error:
         raise MaskError(f"{path} is not a readable image: {error}") from error
     return read_label_image(path)
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from rotomask.errors import MaskError
 from rotomask.masks import read_mask
-from rotomask.masks.writing import IMAGE_ERRORS
+from rotomask.masks.pages import IMAGE_ERRORS
 
 Labels = npt.NDArray[np.integer]
 """H×W integers: 0 background, k = object id k; some data sets use 255 for void."""

@@ -9,7 +9,7 @@ import PIL.Image
 
 from rotomask.errors import DatasetError, MaskError
 from rotomask.masks import read_mask
-from rotomask.masks.writing import IMAGE_ERRORS
+from rotomask.masks.pages import IMAGE_ERRORS
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 MAX_ID = 255

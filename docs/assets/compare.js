@@ -6,7 +6,7 @@ document.querySelectorAll(".compare").forEach((figure) => {
   const video = document.createElement("video");
   Object.assign(video, { muted: true, loop: true, playsInline: true, preload: "none", src: figure.dataset.video });
   const canvas = document.createElement("canvas");
-  const split = Object.assign(document.createElement("input"), { type: "range", min: 0, max: 1000, value: 500 });
+  const split = Object.assign(document.createElement("input"), { type: "range", min: 0, max: 1000, value: 350 });
   split.setAttribute("aria-label", `${figure.dataset.name}: where the clip ends and the overlay begins`);
   const play = Object.assign(document.createElement("button"), { type: "button", className: "compare-play" });
   const stage = document.createElement("div");

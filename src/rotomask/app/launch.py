@@ -111,6 +111,7 @@ def _listen(settings: AppSettings) -> socket.socket:
         if sys.platform != "win32":
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((settings.host, settings.port))
+        listening.listen(128)  # who opens the link at once waits; without it the browser is refused
     except OSError as error:
         listening.close()
         raise OptionError(

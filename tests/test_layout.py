@@ -31,8 +31,8 @@ ROOMS = (
     ("matting",),
     ("video",),
     ("masks",),
-    # The ground is one floor: its four files may use each other.
-    ("arrays", "errors", "files", "pipeline"),
+    # The ground is one floor: its files may use each other.
+    ("arrays", "errors", "files", "pipeline", "threads"),
 )
 """The rooms of docs/architecture.md, each above those that it may import."""
 

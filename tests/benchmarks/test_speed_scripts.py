@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from tests.scripts import run_script, write_davis
+from tests.scripts import read_table, run_script, write_davis
 
 pytestmark = pytest.mark.slow
 
@@ -60,3 +60,16 @@ def test_every_stage_of_a_cut_has_its_time_and_the_network_its_arithmetic(tmp_pa
     assert all(ms > 0 for ms in found["ms"].values()), found["ms"]
     assert all(gflop > 0 for gflop in found["gflop"].values()), found["gflop"]
     assert sum(found["ms"].values()) < 1.05 * found["whole_cpu_ms"]
+
+
+def test_the_load_test_ends_its_processes_and_prints_every_ratio():
+    printed = run_script("benchmarks.load", "--rounds", 1, "--frames", 2, "--load", 1)
+    rows = read_table(printed)
+    assert [row[0] for row in rows] == ["default", "one-thread"]
+    assert all(float(cell) > 0 for row in rows for cell in row[1:])
+
+
+def test_the_time_to_the_first_frame_is_printed():
+    rows = read_table(run_script("benchmarks.start", "--runs", 1))
+    assert rows[-1][0] == "rotomask cut, first frame"
+    assert all(float(cpu) > 0 for _, _, cpu in rows)

@@ -29,6 +29,7 @@ from rotomask.cli.extras import EXTRAS
 from rotomask.cli.mark import PromptCommand, mark
 from rotomask.cli.serve import serve
 from rotomask.errors import RotomaskError
+from rotomask.threads import wait_passively
 
 EXIT_USER_ERROR = 2
 
@@ -72,6 +73,7 @@ def main() -> None:
     """Run the command line; a user error is one line on stderr and exit status 2."""
     _print_any_path()
     answer_the_shell()
+    wait_passively()  # before a command imports torch
     try:
         status = app(prog_name="rotomask", standalone_mode=False)
         sys.stdout.flush()

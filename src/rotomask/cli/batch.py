@@ -10,7 +10,7 @@ import typer
 from rotomask.cli.command import Command, grouped
 from rotomask.cli.cut import Method
 from rotomask.cli.extras import require
-from rotomask.cli.options import Formats, Messages, Refining, Runtime, read_formats
+from rotomask.cli.options import Formats, Hardware, Messages, Refining, read_formats
 from rotomask.cli.terminal import job
 from rotomask.errors import OptionError
 
@@ -96,7 +96,7 @@ def batch(
     who: Workers,
     method: Method,
     refining: Refining,
-    runtime: Runtime,
+    hardware: Hardware,
     messages: Messages,
 ) -> None:
     """Cut many videos, here or on a Ray cluster.
@@ -114,8 +114,8 @@ def batch(
         options = BatchOptions(
             cut=CutOptions(
                 refinements=refining.refinements(),
-                device=runtime.device,
-                precision=runtime.precision,
+                device=hardware.device,
+                precision=hardware.precision,
                 formats=read_formats(output.formats),
                 overwrite=output.overwrite,
                 **method.settings(),

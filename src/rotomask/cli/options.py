@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 import typer
 
 from rotomask.errors import OptionError
+from rotomask.threads import default_threads
 
 if TYPE_CHECKING:
     from rotomask.matting import EdgeControls
@@ -196,8 +197,8 @@ class Edges:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Runtime:
-    """What networks run on."""
+class Hardware:
+    """Device and precision of networks."""
 
     section: ClassVar = "Running"
     device: Device = "auto"
@@ -205,9 +206,22 @@ class Runtime:
         "auto"
     )
 
+
+@dataclass(frozen=True, kw_only=True)
+class Runtime(Hardware):
+    """What a job runs on."""
+
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="Threads that compute.  [default: the cores at hand, at most 8]"
+        ),
+    ] = None
+
     def settings(self) -> dict[str, Any]:
-        """Device and precision as jobs take them."""
-        return {"device": self.device, "precision": self.precision}
+        """Device, precision and threads as jobs take them."""
+        threads = default_threads() if self.threads is None else self.threads
+        return {"device": self.device, "precision": self.precision, "threads": threads}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -83,6 +83,14 @@ def serve(
     marker: Annotated[str, typer.Option(metavar="NAME", help="What answers clicks.")] = (
         "click-lite"
     ),
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Threads of each process that computes.  [default: the cores at hand]",
+        ),
+    ] = None,
 ) -> None:
     """Mark, cut and correct videos in the browser; everything stays on this computer."""
     require("fastapi", "uvicorn", "segno")
@@ -93,6 +101,8 @@ def serve(
     for folder in allow or ():
         if not folder.is_dir():
             raise OptionError(f"--allow {folder} is not a folder")
+    if threads is not None:
+        os.environ["OMP_NUM_THREADS"] = str(threads)  # the processes that compute inherit it
     limits = Limits(
         upload_bytes=limiting.max_upload * MIB,
         seconds=limiting.max_seconds,

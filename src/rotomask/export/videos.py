@@ -8,6 +8,9 @@ from rotomask.export.format_writer import ExportTarget, FormatWriter, MaskedFram
 from rotomask.render import Colour, ContrastingColours, Pixels, beside, overlay
 from rotomask.video import PRORES_4444, VP9_ALPHA, Encoding, VideoWriter, h264
 
+QUICK = h264(crf=17, preset="veryfast")
+"""Half the time of `h264()` for files 14 % larger, which are to be looked at."""
+
 
 class PictureVideo(FormatWriter):
     """Writer of a video of pictures with the objects marked, with the source's sound."""
@@ -25,7 +28,7 @@ class PictureVideo(FormatWriter):
             self.path,
             (video.size[0], video.size[1] * self.columns),
             video.fps,
-            h264(),
+            QUICK,
             sound_from=video,
             pixel_aspect=video.pixel_aspect,
             commit=target.commit,

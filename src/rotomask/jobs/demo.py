@@ -63,6 +63,7 @@ def demo(
         folder / "first_mask.png",
         out,
         **options.where,
+        threads=options.threads,
         formats=FORMATS,
         overwrite=options.overwrite,
         on_progress=on_progress,

@@ -15,6 +15,8 @@ class RuntimeOptions:
     """``auto``, ``cpu``, ``cuda`` or ``mps``."""
     precision: str = "auto"
     """``auto``, ``float32`` or ``bfloat16``."""
+    threads: int | None = None
+    """Threads that PyTorch, OpenCV and FFmpeg compute with; None: as they are set."""
 
     @property
     def where(self) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from rotomask.matting import EdgeControls
 from rotomask.networks.layers.aggregation import Aggregation
 from rotomask.segmenters.follow import Direction
 from rotomask.segmenters.refinements import Refinements, parse_refinements
+from rotomask.threads import computing_threads
 
 Options = TypeVar("Options")
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -30,6 +31,7 @@ class RuntimeKeywords(TypedDict, total=False):
 
     device: str
     precision: str
+    threads: int | None
 
 
 class RangeKeywords(TypedDict, total=False):
@@ -280,7 +282,8 @@ def keyword_names(options: object) -> tuple[str, ...]:
 def takes_options(options: type[Any]) -> Callable[[Function], Function]:
     """Decorator of a job: the keywords of its options appear in its signature, one by one.
 
-    In a notebook a job that reports progress shows it as bars, unless `on_progress` is given.
+    It computes with the threads that its options say. In a notebook a job that reports progress
+    shows it as bars, unless `on_progress` is given.
 
     Args:
         options: The dataclass of options.
@@ -298,11 +301,24 @@ def takes_options(options: type[Any]) -> Callable[[Function], Function]:
         ]
         named = [p for p in signature.parameters.values() if p.kind != p.VAR_KEYWORD]
         parameters = [*named, *keywords]
-        shown = _with_bars(function) if "on_progress" in signature.parameters else function
+        run = _with_threads(function, signature) if hasattr(defaults, "threads") else function
+        shown = _with_bars(run) if "on_progress" in signature.parameters else run
         shown.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
         return shown
 
     return with_signature
+
+
+def _with_threads(function: Function, signature: inspect.Signature) -> Function:
+    """A job that computes with as many threads as its keywords or its options say."""
+
+    @functools.wraps(function)
+    def run(*arguments: Any, **changes: Any) -> Any:
+        given = signature.bind_partial(*arguments, **changes).arguments.get("options")
+        with computing_threads(changes.get("threads", getattr(given, "threads", None))):
+            return function(*arguments, **changes)
+
+    return cast(Function, run)
 
 
 def _with_bars(function: Function) -> Function:

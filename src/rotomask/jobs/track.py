@@ -1,5 +1,6 @@
 """Objects followed frame by frame: what `cut` does, without files."""
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,11 +18,13 @@ from rotomask.jobs.loading import load_model
 from rotomask.jobs.mark import MarkOptions, mark_frames
 from rotomask.jobs.model_settings import ModelSettings
 from rotomask.jobs.reference_masks import MaskSource, read_annotations
+from rotomask.pipeline import read_ahead
 from rotomask.prompts import Prompts
 from rotomask.segmenters.base import Segmenter
 from rotomask.segmenters.follow import Annotation, follow
 from rotomask.segmenters.refinements import Refinements
-from rotomask.video import Video, VideoSource, open_video
+from rotomask.threads import computing_threads
+from rotomask.video import Video, VideoFrame, VideoSource, open_video
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,9 +112,15 @@ def _follow(
     segmenter: Segmenter,
     annotations: Mapping[int, Annotation],
 ) -> Iterator[tuple[Frame, npt.NDArray[np.int32]]]:
-    numbered = ((f.index, f.image) for f in video.frames(options.start, options.stop))
-    for followed in follow(segmenter, numbered, annotations):
-        yield followed.frame, followed.labels.astype(np.int32, copy=False)
+    frames: Iterator[VideoFrame] = video.frames(options.start, options.stop)
+    with contextlib.ExitStack() as running:
+        running.enter_context(computing_threads(options.threads))
+        if video.is_seekable:  # the frames of a camera are those of the moment
+            ahead = read_ahead(frames, lambda frame: frame.image.nbytes)
+            frames = running.enter_context(contextlib.closing(ahead))
+        numbered = ((frame.index, frame.image) for frame in frames)
+        for followed in follow(segmenter, numbered, annotations):
+            yield followed.frame, followed.labels.astype(np.int32, copy=False)
 
 
 def _last_possible(video: Video) -> int:

@@ -13,7 +13,6 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 import numpy.typing as npt
-from scipy.special import softmax
 
 from rotomask.arrays import Frame, Probabilities, check_frame
 from rotomask.errors import OptionError, ShapeError
@@ -140,6 +139,8 @@ def _mean_field(
     logarithms: Floats, frame: Frame, config: DenseCRFConfig, scale: float
 ) -> Probabilities:
     """The distribution C×H×W after mean-field inference from log-probabilities C×H×W."""
+    from scipy.special import softmax  # late: SciPy takes 0.3 s to import
+
     kernels = _kernels(frame, config, scale)
     q: Floats = softmax(logarithms, axis=0)
     for _ in range(config.iterations):

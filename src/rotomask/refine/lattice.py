@@ -11,7 +11,6 @@ volume.
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_array
 
 from rotomask.errors import ShapeError
 
@@ -33,6 +32,8 @@ class PermutohedralLattice:
     """
 
     def __init__(self, positions: Floats) -> None:
+        from scipy.sparse import csr_array  # late: SciPy takes 0.3 s to import
+
         if positions.ndim != 2 or 0 in positions.shape:
             raise ShapeError(f"positions must be D×N, at least 1×1, got {positions.shape}")
         base, rank, weights = _enclosing_simplex(_elevate(positions))

@@ -17,8 +17,6 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
-from scipy.special import softmax
 
 from rotomask.arrays import Frame
 from rotomask.errors import OptionError, ShapeError
@@ -244,6 +242,9 @@ def _mean_field(costs: Array, edges: FieldEdges, config: RandomFieldConfig) -> A
 
     All pixels are updated at once, starting from the unary costs.
     """
+    from scipy import sparse  # late: SciPy takes 0.3 s to import
+    from scipy.special import softmax
+
     count = costs.shape[1]
     # A symmetric sparse N×N matrix of edge costs: each edge sends messages both ways.
     indices = (

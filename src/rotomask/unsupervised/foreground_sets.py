@@ -1,15 +1,19 @@
 """The sets of seeds that represent foreground and background, from one foreground seed (3.4)."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_array
 
 from rotomask.unsupervised.graph import Indices, Values, minimax_distance
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 BoolMask = npt.NDArray[np.bool_]
 
 
-def initial_foreground(graph: csr_array, foreground: Indices, background: Indices) -> BoolMask:
+def initial_foreground(graph: "csr_array", foreground: Indices, background: Indices) -> BoolMask:
     """Mask of the pixels nearer to foreground than to background by minimax distance (eq. 11).
 
     Args:

@@ -1,9 +1,12 @@
 """The embedding graph: edges between neighbouring pixels, as long as their embeddings differ."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import coo_array, csr_array
-from scipy.sparse.csgraph import breadth_first_order, dijkstra, minimum_spanning_tree
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 Embedding = npt.NDArray[np.float32]
 """Embedding of every pixel, h×w×E."""
@@ -52,11 +55,13 @@ def embedding_edges(embedding: Embedding) -> Values:
     return edges
 
 
-def embedding_graph(embedding: Embedding) -> csr_array:
+def embedding_graph(embedding: Embedding) -> "csr_array":
     """The graph of 4-neighbours as a sparse hw×hw matrix of Euclidean embedding distances.
 
     Every edge is stored once, from the left or upper pixel to the other.
     """
+    from scipy.sparse import coo_array  # late: SciPy takes 0.3 s to import
+
     height, width = embedding.shape[:2]
     pixels = np.arange(height * width).reshape(height, width)
     # Lengths and end points of h×(w-1) horizontal and (h-1)×w vertical edges, in the same order.
@@ -69,13 +74,15 @@ def embedding_graph(embedding: Embedding) -> csr_array:
     return coo_array((length, (start, end)), shape=(count, count)).tocsr()
 
 
-def nearest_source(graph: csr_array, sources: Indices) -> Indices:
+def nearest_source(graph: "csr_array", sources: Indices) -> Indices:
     """Index in `sources` of the source with the least geodesic distance to each pixel: hw values.
 
     Args:
         graph: Output of `embedding_graph`.
         sources: Pixel numbers, at least one.
     """
+    from scipy.sparse.csgraph import dijkstra
+
     # With min_only one search from all sources returns the source of each shortest path.
     _, _, origin = dijkstra(
         graph, directed=False, indices=sources, min_only=True, return_predecessors=True
@@ -86,7 +93,7 @@ def nearest_source(graph: csr_array, sources: Indices) -> Indices:
     return nearest
 
 
-def minimax_distance(graph: csr_array, sources: Indices) -> npt.NDArray[np.float64]:
+def minimax_distance(graph: "csr_array", sources: Indices) -> npt.NDArray[np.float64]:
     """Minimax distance of each pixel to the sources: the least longest edge over all paths.
 
     Paths in a minimum spanning tree are minimax paths. The tree is rooted in an extra node that is
@@ -117,7 +124,7 @@ def minimax_distance(graph: csr_array, sources: Indices) -> npt.NDArray[np.float
     return distance
 
 
-def _rooted_tree(graph: csr_array, sources: Indices) -> tuple[csr_array, Indices]:
+def _rooted_tree(graph: "csr_array", sources: Indices) -> "tuple[csr_array, Indices]":
     """A minimum spanning tree of the graph with a root connected to the sources, and the parents.
 
     The root is node hw and its own parent. Its edges are shorter than all others, so that every
@@ -126,6 +133,9 @@ def _rooted_tree(graph: csr_array, sources: Indices) -> tuple[csr_array, Indices
     Returns:
         The tree, hw+1×hw+1, and the parent of every node, hw+1.
     """
+    from scipy.sparse import coo_array, csr_array
+    from scipy.sparse.csgraph import breadth_first_order, minimum_spanning_tree
+
     count = graph.shape[0]
     edges = graph.tocoo()
     row = np.concatenate([edges.row, np.full(len(sources), count)])

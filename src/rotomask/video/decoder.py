@@ -1,7 +1,6 @@
 """Decoding of an open video file into frames in presentation order."""
 
 import contextlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from av.video.stream import VideoStream
 
 from rotomask.errors import VideoError
 from rotomask.files import access_fault
+from rotomask.threads import current_threads
 
 FORMATS = (
     "apng,asf,asf_o,av1,avi,cavsvideo,cine,dirac,dnxhd,dv,evc,flv,gif,gxf,h261,h263,h264,hevc,"
@@ -140,5 +140,5 @@ def _context(stream: VideoStream) -> VideoCodecContext:
         with contextlib.suppress(av.codec.codec.UnknownCodecError):
             context = av.CodecContext.create(with_alpha, "r")  # type: ignore[assignment]
     context.thread_type = av.codec.context.ThreadType.AUTO
-    context.thread_count = min(4, os.cpu_count() or 1)
+    context.thread_count = min(4, current_threads())
     return context

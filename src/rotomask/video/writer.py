@@ -15,6 +15,7 @@ from av.video.stream import VideoStream
 
 from rotomask.errors import OutputError, ShapeError
 from rotomask.files import Commit, output_errors, replace_file, temporary_name
+from rotomask.threads import current_threads
 from rotomask.video.encodings import Encoding
 from rotomask.video.palette import Palette
 from rotomask.video.sound import SoundTrack
@@ -181,8 +182,8 @@ class VideoWriter:
             rate=self._fps,
             options={**encoding.options, **(encoding.large_options if is_large else {})},
         )
-        if is_large:
-            stream.codec_context.thread_count = 2  # every thread of x264 holds frames
+        # Every thread of x264 holds frames.
+        stream.codec_context.thread_count = min(2 if is_large else 4, current_threads())
         stream.height = height + height % 2 if encoding.even else height
         stream.width = width + width % 2 if encoding.even else width
         stream.pix_fmt = encoding.pixel_format

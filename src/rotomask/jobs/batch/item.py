@@ -52,6 +52,7 @@ class Item:
         if self.options.weights is not None:
             locations.append(str(self.options.weights))
         plain = asdict(replace(self.options, overwrite=False))
+        del plain["threads"]  # they do not change the masks
         content = {
             "stamps": [[location, stamp(location)] for location in locations],
             "masks": self.masks,

@@ -27,6 +27,7 @@ from rotomask.jobs.review import read_confidence, review
 from rotomask.prompts.json_form import prompts_from_json
 from rotomask.segmenters.base import Segmenter
 from rotomask.segmenters.confidence import UNCERTAIN
+from rotomask.threads import set_threads
 
 MOST_DOUBTFUL = 5
 """Most frames that a receipt names."""
@@ -60,11 +61,7 @@ class Worker:
             doubt: Confidence below which a frame is doubtful.
             threads: How many the worker computes with.
         """
-        import cv2
-        import torch
-
-        torch.set_num_threads(threads)
-        cv2.setNumThreads(threads if threads > 1 else 0)
+        set_threads(threads)
         self.store, self.doubt = store, doubt
         self.name = f"{platform.node()}:{os.getpid()}"
         self._segmenter: tuple[str, Segmenter] | None = None

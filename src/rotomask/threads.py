@@ -1,0 +1,109 @@
+"""Number of threads that a job computes with, and how they wait for each other.
+
+PyTorch's threads (OpenMP) by default spin while they wait for the next operation. On a machine with
+other work the one that they wait for does not run meanwhile, and a frame takes many times as long.
+OpenMP reads how they wait once, when it is loaded.
+"""
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from .errors import OptionError  # the ground is one floor: docs/architecture.md
+
+MOST_THREADS = 8
+"""Threads used by default at most: more gain nothing on frames of 480 lines."""
+
+_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+
+_current: int | None = None
+"""What `set_threads` was told last."""
+
+
+def wait_passively() -> None:
+    """Let OpenMP's threads sleep while they wait, unless the environment says otherwise.
+
+    It has an effect only before torch is imported, in this process and in those that it starts.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("KMP_BLOCKTIME", "0")  # Intel's OpenMP, which conda's torch has
+
+
+def default_threads() -> int:
+    """Threads to compute with: the cores that this process may use, at most `MOST_THREADS`.
+
+    Affinity and the quota of a container count; OMP_NUM_THREADS goes before both.
+    """
+    stated = os.environ.get("OMP_NUM_THREADS", "")
+    if stated.isdecimal() and int(stated) > 0:
+        return int(stated)
+    if sys.platform == "linux":
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    return max(1, min(cores, _container_cores() or cores, MOST_THREADS))
+
+
+def check_threads(count: int | None) -> None:
+    """Raise unless a number of threads is one or more, or left open.
+
+    Raises:
+        OptionError: If it is not.
+    """
+    if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
+        raise OptionError(f"at least 1 thread is needed to compute, got {count!r}")
+
+
+@contextlib.contextmanager
+def computing_threads(count: int | None) -> Iterator[None]:
+    """Let PyTorch, OpenCV and FFmpeg compute with so many threads within the block.
+
+    Args:
+        count: Number of threads; None: as they are set.
+
+    Raises:
+        OptionError: If it is below 1.
+    """
+    check_threads(count)
+    if count is None:
+        yield
+        return
+    import cv2
+    import torch
+
+    global _current
+    before = _current, torch.get_num_threads(), cv2.getNumThreads()
+    set_threads(count)
+    try:
+        yield
+    finally:
+        _current = before[0]
+        torch.set_num_threads(before[1])
+        cv2.setNumThreads(before[2])
+
+
+def set_threads(count: int) -> None:
+    """Let PyTorch, OpenCV and FFmpeg compute with so many threads from now on."""
+    import cv2
+    import torch
+
+    global _current
+    _current = count
+    torch.set_num_threads(count)
+    cv2.setNumThreads(count if count > 1 else 0)  # 0: in the thread that calls, without a pool
+
+
+def current_threads() -> int:
+    """Threads that this process computes with."""
+    return default_threads() if _current is None else _current
+
+
+def _container_cores() -> int | None:
+    """Cores that a container's quota is worth, rounded up; None without a quota."""
+    try:
+        quota, period = _QUOTA.read_text().split()
+        return -(-int(quota) // int(period))
+    except (OSError, ValueError):  # no such file, or "max"
+        return None

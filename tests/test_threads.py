@@ -1,0 +1,84 @@
+"""How many threads compute, and how they wait."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+import rotomask
+from rotomask import threads
+from rotomask.errors import OptionError
+from rotomask.jobs.cut import CutOptions
+
+SOURCE = Path(__file__).parents[1] / "src"
+
+
+def _default(monkeypatch: pytest.MonkeyPatch, stated: str | None, quota: str | None, folder: Path):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if stated is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", stated)
+    file = folder / "cpu.max"
+    if quota is not None:
+        file.write_text(quota)
+    monkeypatch.setattr(threads, "_QUOTA", file)
+    return threads.default_threads()
+
+
+def test_the_default_fits_cores_container_and_environment(monkeypatch, tmp_path):
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    assert _default(monkeypatch, None, None, tmp_path) == min(cores, threads.MOST_THREADS)
+    assert _default(monkeypatch, None, "max 100000\n", tmp_path) == min(cores, threads.MOST_THREADS)
+    assert _default(monkeypatch, None, "50000 100000\n", tmp_path) == 1
+    assert _default(monkeypatch, None, "150000 100000\n", tmp_path) == min(2, cores)
+    assert _default(monkeypatch, "3", "50000 100000\n", tmp_path) == 3
+    assert _default(monkeypatch, "", "50000 100000\n", tmp_path) == 1
+
+
+def test_a_job_computes_with_its_threads_and_sets_them_back(tmp_path):
+    seen: list[tuple[int, int]] = []
+
+    def on_progress(stage: str, done: int, total: int | None) -> None:
+        seen.append((torch.get_num_threads(), threads.current_threads()))
+
+    frames = np.random.default_rng(0).integers(0, 255, (3, 48, 64, 3), np.uint8)
+    mask = np.zeros((48, 64), np.int32)
+    mask[10:30, 20:40] = 1
+    before = torch.get_num_threads(), cv2.getNumThreads(), threads.current_threads()
+    shared = {"size": 48, "formats": (), "on_progress": on_progress}
+    rotomask.cut(frames, mask, tmp_path / "a", threads=3, **shared)
+    rotomask.cut(frames, mask, tmp_path / "b", CutOptions(threads=3), **shared)
+    assert set(seen) == {(3, 3)}
+    assert (torch.get_num_threads(), cv2.getNumThreads(), threads.current_threads()) == before
+    for folder in "ab":  # how many does not make it another job
+        rotomask.cut(frames, mask, tmp_path / folder, threads=2, **shared)
+
+
+@pytest.mark.parametrize("count", [0, -1, 1.5, True])
+def test_a_number_of_threads_that_is_none_is_named(tmp_path, count):
+    with pytest.raises(OptionError, match="at least 1 thread"):
+        rotomask.cut(tmp_path, None, tmp_path / "out", threads=count)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import sys, rotomask.cli; sys.argv[1:] = ['--version']; rotomask.cli.main()",
+        "import rotomask; rotomask.RotomaskError",
+    ],
+)
+def test_threads_wait_passively_unless_told_otherwise(code):
+    script = f"import os\ntry:\n    {code}\nexcept SystemExit: pass\n"
+    script += "print(os.environ['OMP_WAIT_POLICY'])"
+    for given, expected in ((None, "PASSIVE"), ("ACTIVE", "ACTIVE")):
+        kept = {k: v for k, v in os.environ.items() if k != "OMP_WAIT_POLICY"}
+        environment = (
+            kept | {"PYTHONPATH": str(SOURCE)} | ({"OMP_WAIT_POLICY": given} if given else {})
+        )
+        command = [sys.executable, "-c", script]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        assert done.stdout.split()[-1] == expected

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -49,7 +50,7 @@ def test_a_job_computes_with_its_threads_and_sets_them_back(tmp_path):
     mask = np.zeros((48, 64), np.int32)
     mask[10:30, 20:40] = 1
     before = torch.get_num_threads(), cv2.getNumThreads(), threads.current_threads()
-    shared = {"size": 48, "formats": (), "on_progress": on_progress}
+    shared: dict[str, Any] = {"size": 48, "formats": (), "on_progress": on_progress}
     rotomask.cut(frames, mask, tmp_path / "a", threads=3, **shared)
     rotomask.cut(frames, mask, tmp_path / "b", CutOptions(threads=3), **shared)
     assert set(seen) == {(3, 3)}

@@ -1,7 +1,7 @@
 """What rotomask writes, opened by libraries of others that are too heavy for every environment.
 
-`pip install datumaro` or `pip install --no-deps labelme` beside rotomask runs them; docs/guide/
-labelling.md says with which versions they were.
+`pip install datumaro labelme` beside rotomask runs them (with QT_QPA_PLATFORM=offscreen);
+docs/guide/labelling.md says with which versions they were.
 """
 
 import shutil

@@ -37,6 +37,7 @@ def test_every_seek_step_and_pause_shows_its_own_frame(
     driver.page.goto(f"{server.origin}/?draw={draw if draw == '2d' else ''}#token={server.token}")
     driver.page.get_by_text("Recent projects").wait_for()
     driver.upload(clip)
+    driver.step("check")  # while marking, a hint lies over the bars
     assert driver.canvas.get_attribute("data-renderer") == draw
     seeks = random.Random(4)
     for _ in range(60 if draw == "webgl2" else 15):

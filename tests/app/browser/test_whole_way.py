@@ -16,14 +16,14 @@ from tests.app.browser.process import Server
 from tests.clips import DAVIS
 
 pytestmark = pytest.mark.slow
-FRAMES = 12
-CUT_S = 240.0
+FRAMES = 30
+CUT_S = 600.0
 
 BoolMask = npt.NDArray[np.bool_]
 
 
 def dog(frames: int) -> tuple[list[npt.NDArray[np.uint8]], list[BoolMask]]:
-    """Every second frame of DAVIS's *dog* with its masks."""
+    """Every second frame of DAVIS's *dog*, over the whole clip, with its masks."""
     if not DAVIS.is_dir():
         pytest.skip(f"needs DAVIS 2016 at {DAVIS}")
     numbers = [f"{2 * k:05d}" for k in range(frames)]

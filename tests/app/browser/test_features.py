@@ -1,0 +1,405 @@
+"""What the whole way does not use: sound, pens, menus, keys of one's own, the queue, breaks."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.app.browser.driver import SLOW_MS, Driver
+from tests.app.browser.process import Server
+from tests.clips import write_clip
+
+pytestmark = pytest.mark.slow
+SIZE = (240, 320)
+FRAMES = 50
+BLOCK = (30, 25)
+"""A pixel of the yellow block of every frame."""
+LISTEN = """
+const Original = window.Audio;
+window.Audio = function () { window.sound = new Original(); return window.sound; };
+"""
+HOLD = "() => { window.held = setInterval(() => { window.sound.currentTime = 0.3; }, 20); }"
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two seconds with a tone."""
+    folder = tmp_path_factory.mktemp("clip")
+    return write_clip(folder / "clip.mp4", frames=FRAMES, size=SIZE, sound="aac")
+
+
+@pytest.fixture(scope="module")
+def project(chromium: Any, server: Server, clip: Path) -> str:
+    """The clip, imported."""
+    context = chromium.new_context()
+    driver = Driver(context.new_page(), server)
+    driver.open()
+    project = driver.upload(clip)
+    context.close()
+    return project
+
+
+@pytest.fixture
+def editor(chromium: Any, server: Server, project: str) -> Iterator[Driver]:
+    """A page with the project open."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 800}, has_touch=True)
+    page = context.new_page()
+    page.add_init_script(LISTEN)
+    driver = Driver(page, server)
+    driver.open()
+    page.goto(f"{server.origin}/#/p/{project}")
+    driver.wait_ready()
+    page.keyboard.press("Home")  # the server keeps where an earlier test was
+    page.keyboard.press("\\")
+    page.keyboard.press("c")
+    driver.step("mark")
+    driver.wait_drawn(0)
+    yield driver
+    assert driver.errors == []
+    context.close()
+
+
+def marks(driver: Driver, project: str) -> list[dict[str, Any]]:
+    """The marks of a project as the server has them."""
+    found: list[dict[str, Any]] = driver.server.json(f"/api/projects/{project}")["marks"]
+    return found
+
+
+def clear(driver: Driver, project: str) -> None:
+    """Undo everything."""
+    while driver.server.json(f"/api/projects/{project}")["can_undo"]:
+        with driver.page.expect_response(lambda r: r.url.endswith("/undo"), timeout=SLOW_MS):
+            driver.press("undo")
+        driver.page.wait_for_timeout(50)
+
+
+def overlay_alpha(driver: Driver, x: float, y: float) -> int:
+    """Opacity of what is drawn over a point of the page, 0 to 255."""
+    return int(
+        driver.page.evaluate(
+            "([x, y]) => { const c = document.querySelector('canvas.over');"
+            " const b = c.getBoundingClientRect(); const r = c.width / b.width;"
+            " return c.getContext('2d').getImageData((x - b.left) * r, (y - b.top) * r, 1, 1)"
+            ".data[3]; }",
+            [x, y],
+        )
+    )
+
+
+def test_sound_leads_the_picture_and_stops_with_it(editor: Driver) -> None:
+    page = editor.page
+    page.keyboard.press("Home")
+    page.keyboard.press("Space")
+    page.wait_for_function(
+        "() => window.sound && !window.sound.paused && window.sound.currentTime > 0.2"
+    )
+    page.evaluate(HOLD)  # at frame 7; a clock of the page's own would go on
+    page.wait_for_timeout(1500)
+    assert 4 <= editor.frame <= 16
+    page.evaluate("() => clearInterval(window.held)")
+    page.wait_for_function(
+        "() => Number(document.querySelector('[data-testid=frame]').textContent) > 20"
+    )
+    page.keyboard.press("m")
+    page.wait_for_function("() => window.sound.paused")
+    shown = editor.frame
+    page.wait_for_function(
+        "n => Number(document.querySelector('[data-testid=frame]').textContent) !== n", arg=shown
+    )
+    page.keyboard.press("m")
+    page.wait_for_function("() => !window.sound.paused")
+    page.keyboard.press("k")
+    page.wait_for_function("() => window.sound.paused")
+
+
+def test_a_pen_draws_and_leaves_moving_to_the_fingers(editor: Driver, project: str) -> None:
+    page = editor.page
+    page.keyboard.press("b")
+    wire = page.context.new_cdp_session(page)
+
+    def pen(kind: str, x: float, y: float) -> None:
+        at_x, at_y = editor.at(x, y)
+        held = {"button": "left", "buttons": int(kind != "mouseReleased"), "clickCount": 1}
+        wire.send(
+            "Input.dispatchMouseEvent",
+            {"type": kind, "x": at_x, "y": at_y, "pointerType": "pen", "force": 0.5, **held},
+        )
+
+    with page.expect_response(lambda r: r.url.endswith("/marks"), timeout=SLOW_MS):
+        pen("mousePressed", 100, 100)
+        for x in range(104, 160, 4):
+            pen("mouseMoved", x, 100)
+        pen("mouseReleased", 160, 100)
+    page.locator(".stage-busy").wait_for(state="detached")
+    (mark,) = marks(editor, project)
+    assert mark["mark"]["kind"] == "brush"
+    assert len(mark["mark"]["points"]) > 5
+    assert editor.server.masks(project)[0][100, 130] == 1
+
+    before = (editor.canvas.get_attribute("data-place") or "").split(",")[0]
+    left, top = editor.at(160, 120)
+    touch = {"touchStart": [(left, top)], "touchMove": [(left + 60, top + 30)], "touchEnd": []}
+    for kind, points in touch.items():
+        places = [{"x": px, "y": py, "id": 1} for px, py in points]
+        wire.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": places})
+    page.wait_for_function(
+        "x => Number(document.querySelector('canvas.base').dataset.place.split(',')[0]) > x + 40",
+        arg=float(before),
+    )
+    assert len(marks(editor, project)) == 1
+    page.keyboard.press("\\")
+    clear(editor, project)
+
+
+def test_a_loupe_is_above_the_finger_while_it_is_down(editor: Driver, project: str) -> None:
+    wire = editor.page.context.new_cdp_session(editor.page)
+    editor.page.keyboard.press("c")
+    x, y = editor.at(160, 200)
+    place = [{"x": x, "y": y, "id": 1}]
+    assert overlay_alpha(editor, x, y - 104) < 10
+    wire.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": place})
+    editor.page.wait_for_timeout(200)
+    assert overlay_alpha(editor, x + 30, y - 104) == 255
+    wire.send("Input.dispatchTouchEvent", {"type": "touchCancel", "touchPoints": []})
+    editor.page.wait_for_timeout(200)
+    assert overlay_alpha(editor, x + 30, y - 104) < 10
+    assert marks(editor, project) == []
+
+
+def test_a_dot_is_dragged_to_another_place_and_undone(editor: Driver, project: str) -> None:
+    page = editor.page
+    editor.click(160, 110)
+    (first,) = marks(editor, project)
+    page.mouse.move(*editor.at(160, 110))
+    page.mouse.down()
+    page.mouse.move(*editor.at(100, 80), steps=4)
+    with page.expect_response(lambda r: "/marks/" in r.url, timeout=SLOW_MS):
+        page.mouse.move(*editor.at(*BLOCK), steps=4)
+        page.mouse.up()
+    page.locator(".stage-busy").wait_for(state="detached")
+    (moved,) = marks(editor, project)
+    assert (moved["mark"]["x"], moved["mark"]["y"]) == BLOCK
+    assert editor.server.masks(project)[0][BLOCK[1], BLOCK[0]] == 1
+    with page.expect_response(lambda r: r.url.endswith("/undo"), timeout=SLOW_MS):
+        page.keyboard.press("Control+z")
+    assert marks(editor, project) == [first]
+    clear(editor, project)
+
+
+def test_the_menu_of_a_lane_copies_and_freezes(editor: Driver, project: str) -> None:
+    page = editor.page
+    editor.click(*BLOCK)
+    page.keyboard.press("Shift+ArrowRight")
+    editor.wait_drawn(10)
+    track = page.locator(".track canvas")
+    box = track.bounding_box()
+    assert box is not None
+    at = box["x"] + box["width"] / FRAMES / 2, box["y"] + 30
+    with page.expect_response(lambda r: r.url.endswith("/copy"), timeout=SLOW_MS):
+        page.mouse.click(*at, button="right")
+        page.get_by_role("menuitem").first.click()
+    masks = editor.server.masks(project)
+    assert sorted(masks) == [0, 10]
+    assert (masks[0] == masks[10]).all()
+    with page.expect_response(lambda r: r.url.endswith("/freeze"), timeout=SLOW_MS):
+        page.mouse.click(*at, button="right")
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("Enter")
+    states = editor.server.json(f"/api/projects/{project}")["frames"]
+    assert [(s["frame"], s["frozen"]) for s in states] == [(0, True), (10, True)]
+    page.mouse.click(*at, button="right")
+    page.keyboard.press("Escape")
+    page.get_by_role("menu").wait_for(state="detached")
+    clear(editor, project)
+
+
+def test_a_locked_object_keeps_its_pixels(editor: Driver, project: str) -> None:
+    page = editor.page
+
+    def stroke(x0: float, x1: float) -> None:
+        page.mouse.move(*editor.at(x0, 120))
+        page.mouse.down()
+        page.mouse.move(*editor.at(x1, 120), steps=5)
+        with page.expect_response(lambda r: r.url.endswith("/marks"), timeout=SLOW_MS):
+            page.mouse.up()
+        page.locator(".stage-busy").wait_for(state="detached")
+
+    page.keyboard.press("b")
+    stroke(100, 160)
+    before = editor.server.masks(project)[0]
+    with page.expect_response(lambda r: "/objects/" in r.url, timeout=SLOW_MS):
+        page.get_by_role("button", name="Lock Object 1").click()
+    editor.press("add-object")
+    page.locator(".object").nth(1).wait_for()
+    stroke(130, 220)
+    after = editor.server.masks(project)[0]
+    assert ((after == 1) == (before == 1)).all()
+    assert (after == 2).any()
+    clear(editor, project)
+
+
+def test_a_key_of_ones_own_takes_the_place_of_the_old_one(editor: Driver) -> None:
+    page = editor.page
+    page.keyboard.press("?")
+    page.get_by_role("button", name="Change the key of: Eraser").click()
+    page.keyboard.press("y")
+    page.keyboard.press("Escape")
+    page.locator("dialog").wait_for(state="detached")
+    page.keyboard.press("y")
+    assert page.locator("[data-action=eraser]").get_attribute("aria-pressed") == "true"
+    page.keyboard.press("c")
+    page.keyboard.press("e")
+    assert page.locator("[data-action=eraser]").get_attribute("aria-pressed") == "false"
+    page.reload()
+    editor.wait_ready()
+    page.keyboard.press("y")
+    assert page.locator("[data-action=eraser]").get_attribute("aria-pressed") == "true"
+
+
+def test_the_minimap_appears_while_zoomed_in_and_moves_the_picture(editor: Driver) -> None:
+    page = editor.page
+    stage = page.locator(".stage").bounding_box()
+    assert stage is not None
+    corner = stage["x"] + stage["width"] - 24, stage["y"] + 24
+    assert overlay_alpha(editor, *corner) < 10
+    for _ in range(6):
+        page.keyboard.press("+")
+    page.wait_for_timeout(200)
+    assert overlay_alpha(editor, *corner) == 255
+    left = editor.place()[0]
+    page.mouse.click(*corner)  # what is at the upper right comes to the middle
+    page.wait_for_timeout(200)
+    assert editor.place()[0] < left
+    page.keyboard.press("\\")
+
+
+def test_without_webgl_the_page_goes_on_drawing(editor: Driver, project: str) -> None:
+    page = editor.page
+    editor.click(*BLOCK)
+    assert editor.canvas.get_attribute("data-renderer") == "webgl2"
+    page.evaluate(
+        "document.querySelector('canvas.base').getContext('webgl2')"
+        ".getExtension('WEBGL_lose_context').loseContext()"
+    )
+    page.locator("canvas.base[data-renderer='2d']").wait_for()
+    editor.go_to(7)
+    shown = page.evaluate(
+        "() => { const c = document.querySelector('canvas.base');"
+        " const [x, y, s] = c.dataset.place.split(',').map(Number);"
+        " const r = c.width / c.getBoundingClientRect().width;"
+        " return [...c.getContext('2d').getImageData((x + 30 * s) * r, (y + 25 * s) * r, 1, 1)"
+        ".data]; }"
+    )
+    assert np.allclose(shown, (220, 220, 40, 255), atol=30), shown
+    clear(editor, project)
+
+
+def test_found_objects_are_kept_by_choice(editor: Driver, project: str) -> None:
+    page = editor.page
+    page.keyboard.press("f")
+    found = page.locator(".proposal")
+    found.first.wait_for(timeout=SLOW_MS)
+    found.first.click()
+    assert found.first.get_attribute("aria-pressed") == "true"
+    with page.expect_response(lambda r: r.url.endswith("/accept"), timeout=SLOW_MS):
+        page.get_by_role("button", name="Keep").click()
+    page.locator(".object").first.wait_for()
+    (state,) = editor.server.json(f"/api/projects/{project}")["frames"]
+    assert state["objects"] == [1]
+    clear(editor, project)
+
+
+def test_jobs_change_places_and_are_cancelled(editor: Driver, project: str) -> None:
+    page, server = editor.page, editor.server
+    editor.click(*BLOCK)
+    for name in ("grey-background", "outline", "echo"):
+        job: dict[str, Any] = {"kind": "effect", "effect": name, "settings": {}, "format": "mp4"}
+        told = server.send("POST", f"/api/projects/{project}/jobs", job)
+        server.send("PATCH", f"/api/jobs/{told['id']}", {"state": "paused"})
+
+    def order() -> list[str]:
+        jobs = server.json("/api/jobs")["jobs"]
+        return [job["params"]["effect"] for job in jobs if job["state"] == "paused"]
+
+    assert order() == ["grey-background", "outline", "echo"]
+    page.keyboard.press("Shift+j")
+    rows = page.locator(".job.paused")
+    for row, button, expected in (
+        (2, "Earlier", ["grey-background", "echo", "outline"]),
+        (0, "Later", ["echo", "grey-background", "outline"]),
+    ):
+        with page.expect_response(lambda r: "/api/jobs/" in r.url, timeout=SLOW_MS):
+            rows.nth(row).get_by_role("button", name=button).click()
+        assert order() == expected
+        page.wait_for_function(
+            "name => document.querySelector('.job.paused strong').textContent.endsWith(name)",
+            arg=expected[0],
+        )
+    for _ in range(3):
+        with page.expect_response(lambda r: "/api/jobs/" in r.url, timeout=SLOW_MS):
+            rows.first.get_by_role("button", name="Cancel").click()
+        page.wait_for_timeout(100)
+    assert order() == []
+    page.keyboard.press("Escape")
+    clear(editor, project)
+
+
+def test_frames_are_marked_while_others_are_still_read(
+    chromium: Any, server: Server, tmp_path: Path
+) -> None:
+    path = write_clip(tmp_path / "long.mp4", frames=600, size=SIZE)
+    context = chromium.new_context()
+    driver = Driver(context.new_page(), server)
+    page = driver.page
+    driver.open()
+    page.locator("input[type=file][multiple]").set_input_files(path)
+    page.locator(".import-progress, .stage").first.wait_for(timeout=SLOW_MS)
+    jobs = server.json("/api/jobs")["jobs"]
+    job = next(j for j in jobs if j["state"] in ("queued", "running"))
+    while server.json(f"/api/projects/{job['project']}")["frame_count"] == 0:
+        page.wait_for_timeout(20)
+    server.send("PATCH", f"/api/jobs/{job['id']}", {"state": "paused"})
+    page.locator("main[data-state=importing] .stage[data-ready=true]").wait_for(timeout=SLOW_MS)
+    driver.click(*BLOCK)
+    assert server.masks(job["project"])[0][BLOCK[1], BLOCK[0]] == 1
+    read = server.json(f"/api/projects/{job['project']}")
+    assert (read["state"], 0 < read["frame_count"] < 600) == ("importing", True)
+    server.send("PATCH", f"/api/jobs/{job['id']}", {"state": "queued"})
+    driver.wait_ready()
+    assert server.json(f"/api/projects/{job['project']}")["frame_count"] == 600
+    driver.go_to(599)
+    assert driver.errors == []
+    context.close()
+
+
+def test_an_upload_goes_on_after_breaks_where_it_was(
+    chromium: Any, server: Server, clip: Path, tmp_path: Path
+) -> None:
+    large = tmp_path / "large.mp4"
+    padding = bytes(20 << 20)
+    head = (8 + len(padding)).to_bytes(4, "big") + b"free"
+    large.write_bytes(clip.read_bytes() + head + padding)
+    context = chromium.new_context()
+    driver = Driver(context.new_page(), server)
+    page = driver.page
+    driver.open()
+    offsets: list[int] = []
+
+    def part(route: Any) -> None:
+        request = route.request
+        if request.method == "PATCH":
+            offsets.append(int(request.headers["upload-offset"]))
+            if len(offsets) in (2, 3):
+                route.abort("connectionreset")
+                return
+        route.continue_()
+
+    page.route("**/api/uploads/*", part)
+    project = driver.upload(large)
+    assert offsets == sorted(offsets)
+    assert len(offsets) > len(set(offsets)) > 1
+    assert server.json(f"/api/projects/{project}")["frame_count"] == FRAMES
+    assert (server.data / "projects" / project / "media").read_bytes() == large.read_bytes()
+    context.close()

@@ -51,7 +51,7 @@ def mentioned_commands(text: str) -> Iterator[str]:
 
 
 def check(command: str, *, whole: bool) -> None:
-    words = shlex.split(command, comments=True)[1:]
+    words = shlex.split(command.partition(" > ")[0], comments=True)[1:]
     if words[-1] == "--help" or words[0].startswith("-"):
         assert words[0] in {"--help", "--version", *commands()}
         return

@@ -148,3 +148,10 @@ def test_the_gallery_has_the_scores_of_its_script():
     scores = json.loads((GALLERY / "scores.json").read_text())
     shown = re.findall(r'gallery/([\w-]+)\.jpg".*\n<figcaption><b>.* J ([\d.]+), F ([\d.]+)', page)
     assert {name: {"J": float(j), "F": float(f)} for name, j, f in shown} == scores
+
+
+def test_every_page_is_in_the_navigation():
+    navigation = (ROOT / "mkdocs.yml").read_text().split("\nnav:")[1]
+    named = set(re.findall(r"[\w/-]+\.md", navigation))
+    pages = {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")}
+    assert pages <= named

@@ -47,9 +47,11 @@ class Limiting:
     ] = 10.0
 
 
-@grouped
-def serve(
-    limiting: Limiting,
+@dataclass(frozen=True, kw_only=True)
+class Reaching:
+    """Who reaches the server, and how."""
+
+    section: ClassVar = "Access"
     host: Annotated[
         str,
         typer.Option(
@@ -57,24 +59,30 @@ def serve(
             help="Address to listen on. Others than this computer reach it only if you choose one "
             "that they can see, such as 0.0.0.0; the link is then printed as a QR code, too.",
         ),
-    ] = "127.0.0.1",
+    ] = "127.0.0.1"
     port: Annotated[
         int, typer.Option(metavar="PORT", min=0, max=65535, help="Port; 0: any free one.")
-    ] = 8000,
+    ] = 8000
     name: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME", help="A further name of this computer in the network."),
-    ] = None,
+    ] = None
+    forget_browsers: Annotated[
+        bool,
+        typer.Option("--forget-browsers", help="Pages that were open before need the link again."),
+    ] = False
+
+
+@grouped
+def serve(
+    limiting: Limiting,
+    reaching: Reaching,
     data: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder of the projects.")
     ] = None,
     open_page: Annotated[
         bool, typer.Option("--open/--no-open", help="Open the page in the browser.")
     ] = True,
-    forget: Annotated[
-        bool,
-        typer.Option("--forget-browsers", help="Pages that were open before need the link again."),
-    ] = False,
     allow: Annotated[
         list[Path] | None,
         typer.Option(metavar="DIR", help="Folder whose videos can be opened without an upload."),
@@ -113,11 +121,11 @@ def serve(
     )
     settings = AppSettings(
         data=(data or default_data()).resolve(),
-        host=host,
-        port=port,
-        names=tuple(name or ()),
+        host=reaching.host,
+        port=reaching.port,
+        names=tuple(reaching.name or ()),
         allowed=tuple(allow or ()),
-        forgets_browsers=forget,
+        forgets_browsers=reaching.forget_browsers,
         record_seconds=limiting.record_seconds,
         model=model,
         marker=marker,

@@ -48,6 +48,7 @@ _HOME = {
     "effect": "rotomask.jobs.effects",
     "evaluate": "rotomask.jobs.evaluate",
     "export_cut": "rotomask.jobs.export:export",
+    "export_model": "rotomask.jobs.export_model",
     "load_detector": "rotomask.catalog",
     "load_discoverer": "rotomask.jobs.loading",
     "load_edge_detector": "rotomask.catalog",
@@ -96,6 +97,7 @@ __all__ = [
     "effect",
     "evaluate",
     "export_cut",
+    "export_model",
     "load_detector",
     "load_discoverer",
     "load_edge_detector",
@@ -136,6 +138,7 @@ if TYPE_CHECKING:
     from rotomask.jobs.effects import EffectOptions, effect
     from rotomask.jobs.evaluate import evaluate
     from rotomask.jobs.export import export as export_cut
+    from rotomask.jobs.export_model import export_model
     from rotomask.jobs.flow import FlowOptions
     from rotomask.jobs.flow import flow as write_flow
     from rotomask.jobs.loading import load_discoverer, load_model

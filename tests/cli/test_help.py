@@ -87,8 +87,8 @@ def test_help_lists_every_name(command, columns, monkeypatch, capsys):
 def test_every_command_that_writes_a_folder_can_overwrite():
     options = {name: {o for p in c.params for o in p.opts} for name, c in commands().items()}
     overwriting = {name for name in options if "--overwrite" in options[name]}
-    # export adds files to a folder, stabilise writes a file or a folder
-    assert overwriting == WRITES_A_FOLDER | {"export", "stabilise"}
+    # export adds files to a folder, stabilise writes a file or a folder, export-model has --onnx
+    assert overwriting == WRITES_A_FOLDER | {"export", "stabilise", "export-model"}
     writers = {name for name in options if "--out" in options[name]}
     assert writers - WRITES_A_FOLDER == {"average", "mark", "stabilise"}  # these write a file
 

@@ -63,6 +63,11 @@ class SegmenterRole(Role[Segmenter]):
     """Always learns from the annotated frame: settings ``iterations`` and ``seconds`` (OSVOS)."""
     learns_online: bool = False
     """Its decoder can be fine-tuned on the annotated frame (`training.online`)."""
+    openvino: Callable[..., nn.Module] | None = None
+    """Makes of the network one that OpenVINO computes: from the network, the runtime and the ranges
+    for int8, as `networks.openvino_network.OpenVINONetwork`. None: PyTorch alone computes it."""
+    int8_ranges: str | None = None
+    """Stem of the shipped ranges' file, which fit the shipped weights; None: not in int8."""
     filters_by_boxes: bool = False
     """Always filters by boxes: setting ``boxes``."""
     box_filter: BoxFilterConfig = FOLLOWING

@@ -19,13 +19,15 @@ from rotomask.catalog.table import (
     DEFAULT_MODEL,
     find,
     names,
+    segmenter_role,
 )
 from rotomask.detection.detector import Detector, NoDetector
 from rotomask.edges.edge_detector import EdgeDetector
 from rotomask.errors import OptionError, WeightsError
 from rotomask.flow.optical_flow import OpticalFlow
 from rotomask.networks.checkpoints import load_into, read_metadata
-from rotomask.networks.precision import choose_runtime
+from rotomask.networks.int8 import read_ranges
+from rotomask.networks.precision import BACKENDS, Runtime, choose_runtime
 from rotomask.prompts.marker import Marker
 from rotomask.segmenters.base import Segmenter
 from rotomask.segmenters.refinements import TRACKED
@@ -44,6 +46,7 @@ def load(
     weights: Path | str | None = None,
     device: str = "auto",
     precision: str = "auto",
+    backend: str = "torch",
     config: Any = None,
     **settings: object,
 ) -> Any:
@@ -55,12 +58,13 @@ def load(
         weights: A checkpoint to use in place of the shipped one.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         precision: ``auto``, ``float32`` or ``bfloat16``.
+        backend: What computes the network: a name of `networks.precision.BACKENDS`.
         config: Config to use in place of the entry's own.
         **settings: Fields of the config that differ from it, such as ``size=360``.
 
     Raises:
-        OptionError: If the name, device, precision or a setting is unknown, or weights are given
-            where nothing is learnt.
+        OptionError: If the name, device, precision, back end or a setting is unknown, or weights
+            are given where nothing is learnt, or the back end is not for this model.
         WeightsError: If there are no weights, or they are another network's.
     """
     entry = find(name, role)
@@ -71,7 +75,10 @@ def load(
     configured = with_settings(config or use.config, settings, name)
     runtime = choose_runtime(device, precision)
     without = entry.network is None and weights is None
-    return use.build(None if without else load_network(name, weights), configured, runtime)
+    network = None if without else load_network(name, weights)
+    if backend != "torch":
+        network = _on_back_end(backend, name, network, runtime, has_own_weights=weights is not None)
+    return use.build(network, configured, runtime)
 
 
 def load_model(name: str = DEFAULT_MODEL, **options: Any) -> Segmenter:
@@ -255,6 +262,29 @@ def model_card(name: str) -> dict[str, Any]:
     """
     path = shipped_weights(name)
     return read_metadata(path) if path is not None and path.is_file() else {}
+
+
+def _on_back_end(
+    backend: str, name: str, network: nn.Module | None, runtime: Runtime, *, has_own_weights: bool
+) -> nn.Module:
+    """The network of a segmenter as another back end than PyTorch computes it."""
+    if backend not in BACKENDS:
+        raise OptionError(f"unknown back end {backend!r}; use {', '.join(BACKENDS)}")
+    role = CATALOG[name].segmenter
+    if role is None or role.openvino is None or network is None:
+        able = [n for n in names("segmenter") if segmenter_role(n).openvino is not None]
+        raise OptionError(
+            f"{name} has no back end {backend}; it is for {', '.join(able)}, leave --backend out"
+        )
+    if backend == "openvino":
+        return role.openvino(network, runtime)
+    if role.int8_ranges is None or has_own_weights:
+        raise OptionError(
+            f"{backend} is for the shipped weights, whose ranges were measured; with --weights "
+            "use --backend openvino"
+        )
+    file = resources.files("rotomask") / "weights" / f"{role.int8_ranges}.json"
+    return role.openvino(network, runtime, read_ranges(Path(str(file))))
 
 
 def _foreign_detector(name: str, device: str, precision: str) -> Detector | None:

@@ -23,6 +23,7 @@ from rotomask.networks.embedding import EmbeddingConfig, EmbeddingNet
 from rotomask.networks.flow_lite import FlowLite, FlowLiteConfig
 from rotomask.networks.hepspnet import EdgeConfig, HEPSPNet
 from rotomask.networks.oneshot_lite import OneShotLite, OneShotLiteConfig
+from rotomask.networks.openvino_network import OpenVINONetwork
 from rotomask.networks.osvos import OSVOS, SLIM, OSVOSConfig
 from rotomask.networks.precision import Runtime
 from rotomask.networks.rgmp import RGMP, RGMPConfig
@@ -93,7 +94,11 @@ CATALOG: dict[str, Entry] = {
         weights="stm-lite",
         trained_from="imagenet",
         segmenter=SegmenterRole(
-            build=SpaceTimeSegmenter, config=SpaceTimeConfig(enlarge="auto"), learns_online=True
+            build=SpaceTimeSegmenter,
+            config=SpaceTimeConfig(enlarge="auto"),
+            learns_online=True,
+            openvino=OpenVINONetwork,
+            int8_ranges="stm-lite-int8",
         ),
     ),
     "stm": Entry(

@@ -64,7 +64,14 @@ for function in (
 app.add_typer(effect_app, name="effect")
 app.command(cls=Command, name="app")(serve)
 app.command(cls=measure.BenchmarkCommand)(measure.benchmark)
-for function in (measure.evaluate, measure.compare, learn.train, learn.average, learn.models):
+for function in (
+    measure.evaluate,
+    measure.compare,
+    learn.train,
+    learn.average,
+    learn.models,
+    learn.export_model,
+):
     app.command(cls=Command)(function)
 app.command(cls=Command)(completion)
 

@@ -9,6 +9,7 @@ EXTRAS = {
     "matplotlib": "plots",
     "ray": "ray",
     "onnxruntime": "onnx",
+    "openvino": "openvino",
     "maxflow": "fields",
     "optuna": "fields",
     "pydensecrf": "crf",

@@ -8,7 +8,14 @@ import typer
 
 from rotomask.cli.command import grouped
 from rotomask.cli.extras import require
-from rotomask.cli.options import Messages, Overwrite, output_path, read_folders, read_names
+from rotomask.cli.options import (
+    Messages,
+    Overwrite,
+    Weights,
+    output_path,
+    read_folders,
+    read_names,
+)
 from rotomask.cli.terminal import job, print_outputs, resumable
 from rotomask.errors import OptionError
 
@@ -178,6 +185,31 @@ def models(
         print()
     print("J&F on ten sequences of DAVIS-2016 val; times on one or two CPU cores at 854x480, see")
     print("docs/results.md. `rotomask models NAME` tells on what a model was trained.")
+
+
+def export_model(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="stm-lite.")],
+    onnx: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR",
+            parser=output_path,
+            help="Folder for encoder.onnx, value_encoder.onnx, reader.onnx and decoder.onnx.",
+        ),
+    ],
+    weights: Weights = None,
+    objects: Annotated[
+        int, typer.Option(metavar="N", help="Objects that the files take at once.")
+    ] = 1,
+    overwrite: Overwrite = False,
+) -> None:
+    """Write a network as ONNX files, for other languages and the browser.
+
+    examples/onnx_clip.py runs a clip with them by onnxruntime alone.
+    """
+    from rotomask.jobs.export_model import export_model as export
+
+    print_outputs(export(name, onnx, weights=weights, objects=objects, overwrite=overwrite))
 
 
 def _describe(name: str) -> None:

@@ -109,6 +109,14 @@ class FollowerOptions:
             "naive (RGMP, Oh et al. 2018, sec. 3.3).  [default: soft]",
         ),
     ] = None
+    backend: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="What computes stm-lite: torch, or openvino or openvino-int8, which are faster "
+            "and need rotomask[openvino].",
+        ),
+    ] = "torch"
     objects: Annotated[
         int, typer.Option(metavar="N", help="Find up to N objects if there is no mask.")
     ] = 1
@@ -126,6 +134,7 @@ class FollowerOptions:
             "enlarge": self.enlarge,
             "memory": read_memory(self.memory),
             "merge": self.merge,
+            "backend": self.backend,
             "objects": self.objects,
         }
 

@@ -329,6 +329,7 @@ def _request(
         "enlarge": None if options.enlarge == "never" else options.enlarge,
         "memory": options.memory,
         "merge": options.merge,
+        "backend": None if options.backend == "torch" else options.backend,
         "format": 1,
     }
     names = [video.frame_name(index) for index in frames]

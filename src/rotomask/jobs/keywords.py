@@ -18,6 +18,7 @@ from rotomask.errors import OptionError
 from rotomask.jobs.notebook import NotebookBars, in_notebook
 from rotomask.matting import EdgeControls
 from rotomask.networks.layers.aggregation import Aggregation
+from rotomask.networks.precision import Backend
 from rotomask.segmenters.follow import Direction
 from rotomask.segmenters.refinements import Refinements, parse_refinements
 from rotomask.threads import computing_threads
@@ -66,6 +67,7 @@ class ModelKeywords(RuntimeKeywords, RefinementKeywords, total=False):
     enlarge: Literal["auto", "always", "never"]
     memory: int | Literal["all"] | None
     merge: Aggregation | None
+    backend: Backend
 
 
 class CutKeywords(ModelKeywords, RangeKeywords, total=False):

@@ -153,6 +153,8 @@ def _at_one_scale(
     segmenter = catalog.load_model(name, **own)
     if not refinements.learns_online:
         return segmenter
+    if own.get("backend", "torch") != "torch":
+        raise OptionError("a network learns online in PyTorch alone; leave --backend out")
     if not role.learns_online:
         able = [
             model for model in catalog.names("segmenter") if segmenter_role(model).learns_online

@@ -5,6 +5,7 @@ from typing import Any, Literal, get_args
 
 from rotomask.errors import OptionError
 from rotomask.networks.layers.aggregation import Aggregation
+from rotomask.networks.precision import BACKENDS, Backend
 from rotomask.networks.sizing import check_size
 
 Enlarging = Literal["auto", "always", "never"]
@@ -32,6 +33,9 @@ class ModelSettings:
     merge: Aggregation | None = None
     """Rule that merges the probabilities of several objects; None: the model's own, soft."""
 
+    backend: Backend = "torch"
+    """What computes the network: a name of `networks.precision.BACKENDS`."""
+
     def __post_init__(self) -> None:
         check_size(self.size)
         if self.enlarge not in get_args(Enlarging):
@@ -43,6 +47,9 @@ class ModelSettings:
             isinstance(self.memory, int) and self.memory >= 1
         ):
             raise OptionError(f"memory takes 1 frame or more, or all, got {self.memory!r}")
+
+        if self.backend not in BACKENDS:
+            raise OptionError(f"backend takes {', '.join(BACKENDS)}, got {self.backend!r}")
 
         if self.merge not in (None, *get_args(Aggregation)):
             raise OptionError(f"merge takes {', '.join(get_args(Aggregation))}, got {self.merge!r}")
@@ -56,6 +63,8 @@ class ModelSettings:
             settings["memory_frames"] = None if self.memory == "all" else self.memory
         if self.merge is not None:
             settings["aggregation"] = self.merge
+        if self.backend != "torch":
+            settings["backend"] = self.backend
         return settings
 
     def recorded(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The device and the precision in which a network runs."""
+"""The device, the precision and the back end in which a network runs."""
 
 import contextlib
 import functools
@@ -14,6 +14,13 @@ from rotomask.errors import OptionError
 
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "float32", "bfloat16"]
+Backend = Literal["torch", "openvino", "openvino-int8"]
+BACKENDS: dict[str, str] = {
+    "torch": "PyTorch",
+    "openvino": "OpenVINO, in float",
+    "openvino-int8": "OpenVINO, with 8-bit integers",
+}
+"""Each back end and what it is, for help texts."""
 
 
 @dataclass(frozen=True)

@@ -283,6 +283,7 @@ OPTIONS: dict[str, tuple[str, Callable[[str, object], object]]] = {
     "enlarge": ("enlarge", _text),
     "memory": ("memory", _memory),
     "merge": ("merge", _text),
+    "backend": ("backend", _text),
     "direction": ("direction", _text),
     "start": ("start", _whole),
     "end": ("stop", lambda name, value: _whole(name, value) + 1),

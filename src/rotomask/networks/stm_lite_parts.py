@@ -1,0 +1,72 @@
+"""The functions of `STMLite` as modules of tensors, which other programs can trace and export."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from rotomask.networks.layers.aggregation import EPSILON
+from rotomask.networks.layers.efficientnet_lite import Pyramid
+from rotomask.networks.stm_lite import FrameFeatures, STMLite
+
+
+class Part(nn.Module):
+    """One function of a network."""
+
+    def __init__(self, network: STMLite) -> None:
+        super().__init__()
+        self.network = network
+
+
+class EncoderPart(Part):
+    """`STMLite.encode_frame`."""
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Key, features at strides 4, 8, 16 and, where there is a context branch, 32."""
+        features = self.network.encode_frame(image)
+        context = () if features.context is None else (features.context,)
+        return (features.key, *features.pyramid, *context)
+
+
+class ValueEncoderPart(Part):
+    """`STMLite.encode_value` without the key."""
+
+    def forward(self, s4: Tensor, s8: Tensor, s16: Tensor, masks: Tensor) -> Tensor:
+        """Values O×Cv×h×w of masks O×H×W."""
+        values: Tensor = self.network.value_encoder(Pyramid(s4, s8, s16), masks[None])[0]
+        return values
+
+
+class DecoderPart(Part):
+    """`STMLite.decode`."""
+
+    def forward(self, readout: Tensor, guidance: Tensor, *levels: Tensor) -> Tensor:
+        """Logits O×H×W from readout O×Cv×h×w, guidance O×H×W and the encoder's features."""
+        context = levels[3] if len(levels) > len(Pyramid._fields) else None
+        features = FrameFeatures(readout, Pyramid(*levels[:3]), context)
+        return self.network.decode(readout, features, guidance)
+
+
+class ProbabilityPart(DecoderPart):
+    """`STMLite.decode` and soft aggregation (`layers.aggregation.aggregate`)."""
+
+    def forward(self, readout: Tensor, guidance: Tensor, *levels: Tensor) -> Tensor:
+        """Probabilities O+1×H×W, background first."""
+        p = torch.sigmoid(super().forward(readout, guidance, *levels))
+        background = torch.exp(torch.log((1 - p).clamp(min=EPSILON)).sum(0, keepdim=True))
+        joint = torch.cat([background, p]).clamp(EPSILON, 1 - EPSILON)
+        odds = joint / (1 - joint)
+        return odds / odds.sum(0, keepdim=True)
+
+
+class ReaderPart(Part):
+    """`memory_read` by negative squared distance, in plain operations."""
+
+    def forward(self, query_key: Tensor, memory_key: Tensor, memory_value: Tensor) -> Tensor:
+        """Readout O×Cv×h×w from a key 1×Ck×h×w, memory keys 1×Ck×M and values O×Cv×M."""
+        query, key = query_key.flatten(2)[0], memory_key[0]  # Ck×N, Ck×M
+        distance = key.square().sum(0, keepdim=True) - 2 * (query.transpose(0, 1) @ key)  # N×M
+        weight = torch.softmax(-distance / math.sqrt(self.network.config.key_channels), 1)
+        readout = memory_value @ weight.transpose(0, 1)  # O×Cv×N
+        height, width = query_key.shape[2:]
+        return readout.reshape(readout.shape[0], readout.shape[1], height, width)

@@ -49,16 +49,12 @@ def rows(davis: Path, clips: int, frames: int, size: int) -> list[dict[str, Any]
 
 
 def results(out: Path, names: Sequence[str]) -> dict[str, bytes]:
-    """Digest of every result of a batch by its path, the files for resuming left out.
-
-    Overlays do not count: for widths that are no multiple of 16, x264 gives other bytes for the
-    same pictures from one time to the next.
-    """
+    """Digest of every result of a batch by its path, the files for resuming left out."""
     found = {}
     for name in sorted(names):
         for path in sorted((out / name).rglob("*")):
             relative = path.relative_to(out).as_posix()
-            is_result = path.name != "job.json" and path.suffix != ".mp4"
+            is_result = path.name != "job.json"
             if path.is_file() and is_result and "/.rotomask/" not in relative:
                 found[relative] = hashlib.sha256(path.read_bytes()).digest()
     return found

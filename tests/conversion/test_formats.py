@@ -181,6 +181,12 @@ def test_files_of_the_tools_themselves_are_read(tmp_path):
         ("a.json", "{}"),
         ("a.json", '{"images": [{"id": 1}], "annotations": [], "categories": []}'),
         ("a.json", '[{"data": {}}]'),
+        ("a.json", '{"images": [{"id": 1}], "annotations": [], "categories": [{"id": []}]}'),
+        (
+            "a.json",
+            '{"images": [{"id": 1, "file_name": "\\u0000.png", "width": 8, "height": 8}], '
+            '"annotations": [], "categories": []}',
+        ),
         ("a.json", '{"videos": [], "annotations": [], "categories": []}'),
         (
             "a.json",

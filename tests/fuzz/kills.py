@@ -16,13 +16,23 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from rotomask.files import content_digest
 from rotomask.jobs import snapshots
+from rotomask.jobs.batch import driver
+from rotomask.jobs.batch.item import Task
+from rotomask.jobs.batch.local_pool import LocalPool
+from rotomask.jobs.batch.pool import Done, Event
+from rotomask.jobs.batch.work import Worker
+from rotomask.jobs.cut import CutOptions
+from rotomask.networks.osvos import OSVOS, OSVOSConfig
+from rotomask.networks.rgmp import RGMP, RGMPConfig
+from rotomask.networks.stm import STM, STMConfig
 from tests.fuzz.cases import RECORDS
 from tests.fuzz.forked import Outcome, fork, run_command, warm_up
 from tests.fuzz.material import QUICK, Material
@@ -63,12 +73,77 @@ def _train(folder: Path) -> int:
     return 0
 
 
+class _InlinePool(LocalPool):
+    """Worker of a batch in the driver's process: a kill ends both, and nothing is imported anew."""
+
+    def submit(self, task: Task) -> None:
+        """See `Pool`."""
+        self._tasks = [*getattr(self, "_tasks", []), task]
+
+    def wait(self, timeout_s: float) -> list[Event]:
+        """See `Pool`."""
+        task = self._tasks.pop(0)
+        worker = Worker(self._arguments[0])
+        items = tuple(worker.run(item, lambda *_: None, task.attempt) for item in task.items)
+        return [Done(task, items)]
+
+
+def _batch(folder: Path) -> int:
+    """A batch of three cuts."""
+    vars(driver)["LocalPool"] = _InlinePool
+    rows = [
+        {"video": str(folder / name), "mask": {"2": str(folder / "mask.png")}}
+        for name in ("clip.mp4", "frames", "vp9.webm")
+    ]
+    options = CutOptions(size=32, enlarge="never", formats=("overlay", "coco"))
+    result = driver.batch(rows, folder / "out", workers=1, cut=options)
+    return 2 if result.failures else 0
+
+
+def _published(model: str) -> Job:
+    """A cut by a published network with random weights."""
+    cut = _cut("--format", "none", "--weights", "weights.pth", model=model)
+    return replace(cut, inputs=(*cut.inputs, f"{model}.pth:weights.pth"))
+
+
+def _write_published(folder: Path) -> None:
+    """Random weights of the published networks, the same in every run."""
+    torch.manual_seed(3)
+    networks = {"stm": STM(STMConfig()), "rgmp": RGMP(RGMPConfig()), "osvos": OSVOS(OSVOSConfig())}
+    for name, network in networks.items():
+        torch.save(network.state_dict(), folder / f"{name}.pth")
+
+
 CLIP = ("h264.mp4:clip.mp4",)
 JOBS: dict[str, Job] = {
     "cut": _cut("--format", "overlay,rgba,mattes,coco"),
     "cut, rgmp-lite": _cut("--format", "none", model="rgmp-lite"),
     "cut, embedding": _cut("--format", "mattes", model="embedding"),
     "cut, refined": _cut("--format", "none", "--refine", "flip", "--boxes", "tracked"),
+    "cut, oneshot": _cut("--format", "none", "--refine", "online=3", model="oneshot"),
+    "cut, online": _cut("--format", "mattes", "--refine", "online=2"),
+    "cut, stm": _published("stm"),
+    "cut, rgmp": _published("rgmp"),
+    "cut, osvos": replace(
+        _published("osvos"), arguments=(*_published("osvos").arguments, "--refine", "online=2")
+    ),
+    "cut, frames": Job(
+        arguments=(
+            *("cut", "frames", "--mask", "mask.png", "--at", "2", "--out", "out", *QUICK),
+            *("--format", "overlay,webm,youtube-vis,contact-sheet"),
+        ),
+        inputs=("frames", "mask.png"),
+    ),
+    "batch": Job(
+        work=_batch, inputs=("h264.mp4:clip.mp4", "frames", "vp9.webm", "mask.png:mask.png")
+    ),
+    "convert": Job(
+        arguments=("convert", "cut", "out", "--to", "labelme", "-q"), inputs=("jobs/cut:cut",)
+    ),
+    "effect": Job(
+        arguments=("effect", "sticker", "clip.mp4", "cut", "--out", "out", "-q"),
+        inputs=(*CLIP, "jobs/cut:cut"),
+    ),
     "cut, unmarked": Job(
         arguments=("cut", "clip.mp4", "--out", "out", *QUICK, "--format", "none"), inputs=CLIP
     ),
@@ -139,13 +214,12 @@ class KillCampaign:
         self.folder, self.jobs = folder, jobs
         self.material = Material(folder / "material")
         self.material.write()
+        _write_published(self.material.root)
         write_data(self.material.root / "training")
         warm_up(self.material.finished_jobs())
         self.whole: dict[str, Content] = {}
         self.start: dict[str, Content] = {}
         self.seconds: dict[str, float] = {}
-        for name in jobs:
-            self._run_undisturbed(name)
 
     def _run_undisturbed(self, name: str) -> None:
         results = []
@@ -171,7 +245,7 @@ class KillCampaign:
             source, _, target = given.partition(":")
             path = self.material.root / source
             copy = shutil.copytree if path.is_dir() else shutil.copy
-            copy(path, folder / target)
+            copy(path, folder / (target or path.name))
         if job.begins_with is not None:
             shutil.copytree(self.material.root / "jobs" / job.begins_with, folder / "out")
         return folder
@@ -188,6 +262,8 @@ class KillCampaign:
         """One series of kills."""
         rng = np.random.default_rng([15, seed])
         name = list(self.jobs)[seed % len(self.jobs)]
+        if name not in self.whole:
+            self._run_undisturbed(name)
         # States are stored after every frame, or only after the first one, as in a short job.
         snapshots.LEAST_SECONDS = float(rng.choice([0.0, 5.0]))
         snapshots.MOST_COST = 1e9 if snapshots.LEAST_SECONDS == 0 else 1 / 30
@@ -244,7 +320,8 @@ def _results(out: Path) -> Content:
     found: dict[str, object] = {}
     for path in sorted(out.rglob("*")):
         relative = path.relative_to(out)
-        is_private = relative.parts[0] in (".rotomask", "tensorboard") or path.name in RECORDS
+        is_private = relative.parts[0] == "tensorboard" or ".rotomask" in relative.parts
+        is_private = is_private or path.name in (*RECORDS, "summary.json", "summary.html")
         if path.is_dir() or is_private or path.name.endswith((".part", "checkpoint.pt")):
             continue
         if path.name == "losses.csv":  # with seconds in its later columns

@@ -262,6 +262,24 @@ def test_damaged_image_ends_the_folder(tmp_path):
     assert error.frames_read == 1
 
 
+def test_a_png_that_claims_more_than_it_has_takes_no_memory(tmp_path):
+    """OpenCV would allocate the 2.9 GB that the chunk of pixels says it has."""
+    path = tmp_path / "a.png"
+    Image.fromarray(np.full((8, 12, 3), 7, np.uint8)).save(path)
+    data = path.read_bytes()
+    at = data.index(b"IDAT") - 4
+    path.write_bytes(data[:at] + bytes.fromhex("b0000000") + b"IDAT" + bytes(40))
+    code = (
+        "import resource, sys; from pathlib import Path\n"
+        "from rotomask.errors import VideoError\nfrom rotomask.video.images import read_image\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "try: read_image(Path(sys.argv[1]))\n"
+        "except VideoError: print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
+    )
+    answer = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True)
+    assert int(answer.stdout) < 300 << 10, answer.stderr  # KiB
+
+
 def test_a_page_without_dimensions_is_damage(tmp_path):
     """Pillow raises a TypeError there. The first page is sound: a frame, but no mask."""
     path = tmp_path / "a.tif"

@@ -1,6 +1,7 @@
 """Annotations from one format to another, into a folder of their own."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from rotomask.catalog import with_settings
 from rotomask.conversion import FORMATS, Format, LabelledVideo, detect_format, main_file
 from rotomask.conversion.labelled_video import Labels
 from rotomask.conversion.reading import ReadOptions
-from rotomask.errors import InputError, OptionError
+from rotomask.errors import DatasetError, InputError, OptionError, RotomaskError
 from rotomask.files import content_digest
 from rotomask.jobs.folder import JobRequest, claim
 from rotomask.jobs.progress import OnProgress
@@ -70,7 +71,9 @@ def convert(
         raise InputError(f"{path} does not exist")
     name = options.source_format or detect_format(path)
     path = main_file(path, name)
-    video = _format(name).read(path, ReadOptions(video=options.video, size=options.size))
+    with _damage(path):
+        video = _format(name).read(path, ReadOptions(video=options.video, size=options.size))
+    video = _checked(video, path)
     if len(set(video.frame_names)) < len(video):
         raise InputError(f"{path} has two frames of one name; their files would be the same")
     settings = {
@@ -94,6 +97,39 @@ def _format(name: str) -> Format:
     if name not in FORMATS:
         raise OptionError(f"there is no format {name!r}; there are {', '.join(FORMATS)}")
     return FORMATS[name]
+
+
+@contextmanager
+def _damage(path: Path) -> Iterator[None]:
+    """Reading of a file of another tool: a value of another type than its format has is damage.
+
+    Raises:
+        DatasetError: In place of what such a value leads to.
+    """
+    try:
+        yield
+    except RotomaskError:
+        raise
+    except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise DatasetError(f"{path} is damaged: {reason}") from error
+
+
+def _checked(video: LabelledVideo, path: Path) -> LabelledVideo:
+    """The same video, whose masks are damage or right.
+
+    Raises:
+        DatasetError: If a name of a frame cannot be that of a file.
+    """
+    for name in video.frame_names:
+        if not name or "\0" in name or name in (".", ".."):
+            raise DatasetError(f"{path} has a frame whose name cannot be a file's: {name!r}")
+
+    def read(index: int) -> Labels:
+        with _damage(path):
+            return video.read(index)
+
+    return replace(video, read=read)
 
 
 def _reporting(video: LabelledVideo, on_progress: OnProgress | None) -> LabelledVideo:

@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from rotomask import __version__
 from rotomask.jobs.batch.item import Item, Outcome
@@ -21,7 +22,9 @@ h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2rem }
 table { border-collapse: collapse; width: 100% } th { text-align: left; font-weight: 600 }
 td, th { padding: .3rem .9rem .3rem 0; border-bottom: 1px solid #e3e7ed; vertical-align: top }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums }
-td.error { color: #a3271b; overflow-wrap: anywhere } .quiet { color: #5b6675 }
+td:first-child { overflow-wrap: anywhere; min-width: 9rem } .wide { overflow-x: auto }
+td.error { color: #a3271b; overflow-wrap: anywhere; min-width: 20rem } .quiet { color: #5b6675 }
+td.quiet { white-space: nowrap }
 dl { display: flex; flex-wrap: wrap; gap: .5rem 2rem } dt { color: #5b6675; font-size: .85rem }
 dd { margin: 0; font-size: 1.25rem } img { max-width: 100%; margin: .4rem 0 }
 """
@@ -128,6 +131,7 @@ def summary_html(result: BatchResult, items: Sequence[Item]) -> str:
     body.append(_table("All videos", columns, rows, ("", "", "n", "n", "n", "n", "quiet")))
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>rotomask batch</title>'
+        '<meta name="viewport" content="width=device-width">'
         f"<style>{_STYLE}</style>{''.join(body)}</html>\n"
     )
 
@@ -144,7 +148,7 @@ def _doubts(result: BatchResult) -> str:
     for outcome in result.doubtful[:MOST_ROWS]:
         frames = ", ".join(f"{index} ({value:.2f})" for index, value in outcome.doubtful)
         why = "".join(f"<li>{html.escape(text)}</li>" for text in outcome.uncertain)
-        sheet = html.escape(f"{outcome.name}/{SHEET}")
+        sheet = _address(f"{outcome.name}/{SHEET}")
         parts.append(
             f"<h3>{_link(outcome.name)}</h3><p>Frames {frames}</p><ul>{why}</ul>"
             f'<img loading="lazy" src="{sheet}" alt="The doubtful frames with their masks">'
@@ -153,8 +157,12 @@ def _doubts(result: BatchResult) -> str:
 
 
 def _link(name: str) -> str:
-    escaped = html.escape(name)
-    return f'<a href="{escaped}/">{escaped}</a>'
+    return f'<a href="{_address(name)}/">{html.escape(name)}</a>'
+
+
+def _address(relative: str) -> str:
+    """A path beside the page; ``#``, ``?``, ``%`` and a colon are part of a name here."""
+    return "./" + quote(relative)
 
 
 def _table(
@@ -168,4 +176,7 @@ def _table(
     ]
     table = "".join(f"<tr>{line}</tr>" for line in lines)
     rest = f"<p>and {more:,} more, in {JSON}</p>" if more > 0 else ""
-    return f"<h2>{html.escape(title)}</h2><table><tr>{cells}</tr>{table}</table>{rest}"
+    return (
+        f"<h2>{html.escape(title)}</h2>"
+        f'<div class="wide"><table><tr>{cells}</tr>{table}</table></div>{rest}'
+    )

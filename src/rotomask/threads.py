@@ -21,6 +21,9 @@ _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 _current: int | None = None
 """What `set_threads` was told last."""
 
+_is_alone = False
+"""True in a process that was forked from one that had computed: see `compute_alone`."""
+
 
 def wait_passively() -> None:
     """Let OpenMP's threads sleep while they wait, unless the environment says otherwise.
@@ -79,17 +82,34 @@ def computing_threads(count: int | None) -> Iterator[None]:
     try:
         yield
     finally:
-        _current = before[0]
-        torch.set_num_threads(before[1])
-        cv2.setNumThreads(before[2])
+        if not _is_alone:  # forked within the block
+            _current = before[0]
+            torch.set_num_threads(before[1])
+            cv2.setNumThreads(before[2])
+
+
+def compute_alone() -> None:
+    """Compute with one thread from now on, whatever is asked for: for a process that was forked.
+
+    Fork copies the state of the thread pools of OpenMP and OpenCV, but not their threads, and the
+    first parallel region of the child would wait for them for ever.
+    """
+    global _is_alone
+    set_threads(1)
+    _is_alone = True
 
 
 def set_threads(count: int) -> None:
-    """Let PyTorch, OpenCV and FFmpeg compute with so many threads from now on."""
+    """Let PyTorch, OpenCV and FFmpeg compute with so many threads from now on.
+
+    In a process that was forked from one that had computed they stay one; see `compute_alone`.
+    """
     import cv2
     import torch
 
     global _current
+    if _is_alone:
+        return
     _current = count
     torch.set_num_threads(count)
     cv2.setNumThreads(count if count > 1 else 0)  # 0: in the thread that calls, without a pool

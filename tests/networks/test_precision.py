@@ -10,6 +10,7 @@ FORK = """
 import os
 import numpy as np
 import rotomask
+from rotomask.threads import computing_threads
 
 segmenter = rotomask.load_model("stm-lite", device="cpu", precision="float32")
 frame = np.random.default_rng(0).integers(0, 255, (240, 320, 3)).astype(np.uint8)
@@ -19,7 +20,8 @@ segmenter.start(frame, mask)
 expected = segmenter.step(frame)
 child = os.fork()
 if child == 0:
-    segmenter.start(frame, mask)
+    with computing_threads(2):  # as `cut --threads 2` does; there is but one here
+        segmenter.start(frame, mask)
     os._exit(0 if np.abs(segmenter.step(frame) - expected).max() < 1e-4 else 3)
 print("child ended with", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-import cv2
 import torch
 
 from rotomask.errors import OptionError
+from rotomask.threads import compute_alone
 
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -61,18 +61,9 @@ def choose_runtime(device: str = "auto", precision: str = "auto") -> Runtime:
 
 @functools.cache
 def _compute_alone_after_fork() -> None:
-    """Let a process forked from this one compute with one thread; it would hang with more.
-
-    Fork copies the state of the thread pools of OpenMP and OpenCV, but not their threads, and the
-    first parallel region of the child would wait for them for ever.
-    """
+    """Let a process forked from this one compute with one thread; it would hang with more."""
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=_use_one_thread)
-
-
-def _use_one_thread() -> None:
-    torch.set_num_threads(1)
-    cv2.setNumThreads(0)
+        os.register_at_fork(after_in_child=compute_alone)
 
 
 def _select_device(name: str) -> torch.device:

@@ -23,6 +23,7 @@ from rotomask.masks import (
     read_mask,
     write_mask,
 )
+from rotomask.masks.pages import is_torn_png
 from tests.clips import davis_sequence
 
 SIZE = (120, 160)
@@ -442,3 +443,12 @@ def test_a_tiff_is_read_as_its_orientation_has_it(tmp_path, orientation):
     stored = np.ascontiguousarray(np.rot90(drawn, turns))
     Image.fromarray(stored).save(tmp_path / "mask.tif", exif=exif)
     np.testing.assert_array_equal(read_mask(tmp_path / "mask.tif").labels, drawn > 0)
+
+
+def test_a_png_that_ends_before_its_chunks_do_is_told(tmp_path):
+    path = tmp_path / "a.png"
+    Image.fromarray(np.zeros((8, 9), np.uint8)).save(path)
+    whole = np.fromfile(path, np.uint8)
+    assert not is_torn_png(whole)
+    assert is_torn_png(whole[:-20])
+    assert not is_torn_png(np.zeros(100, np.uint8)), "no PNG at all"

@@ -3,6 +3,8 @@
 import struct
 import zlib
 
+import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageOps
 
 IMAGE_ERRORS = (
@@ -46,3 +48,16 @@ def upright(image: Image.Image) -> Image.Image:
     if image.format == "TIFF" and image.getexif().get(_ORIENTATION, 1) > 4:
         image.filename = ""  # type: ignore[attr-defined]  # only a named file is mapped
     return ImageOps.exif_transpose(image)
+
+
+def is_torn_png(data: npt.NDArray[np.uint8]) -> bool:
+    """True for a PNG with a chunk that ends behind the file.
+
+    OpenCV allocates as much as the chunk says that it has, up to 4 GiB, before it reads it.
+    """
+    if data[:8].tobytes() != b"\x89PNG\r\n\x1a\n":
+        return False
+    at = 8
+    while at + 8 <= len(data):
+        at += 12 + int.from_bytes(data[at : at + 4].tobytes(), "big")  # length, name and checksum
+    return at > len(data)

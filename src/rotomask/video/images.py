@@ -8,7 +8,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from rotomask.errors import VideoError
-from rotomask.masks.pages import IMAGE_ERRORS, page_count, upright
+from rotomask.masks.pages import IMAGE_ERRORS, is_torn_png, page_count, upright
 
 IMAGE_SUFFIXES = (
     *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".bmp", ".dib"),
@@ -80,7 +80,7 @@ def _read_opencv(path: Path) -> tuple[Pixels, Pixels | None] | None:
     try:
         flags = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_UNCHANGED
         data = np.fromfile(path, np.uint8)
-        if _is_torn_png(data):
+        if is_torn_png(data):
             return None
         pixels = cv2.imdecode(data, flags)
     except (OSError, cv2.error):
@@ -91,19 +91,6 @@ def _read_opencv(path: Path) -> tuple[Pixels, Pixels | None] | None:
         order = [2, 1, 0, 3][: pixels.shape[2]]  # BGR or BGRA to RGB or RGBA
         pixels = pixels[..., order]
     return _to_rgb(_to_eight_bits(pixels))
-
-
-def _is_torn_png(data: npt.NDArray[np.uint8]) -> bool:
-    """True for a PNG with a chunk that ends behind the file.
-
-    OpenCV allocates as much as the chunk says that it has, up to 4 GiB, before it reads it.
-    """
-    if data[:8].tobytes() != b"\x89PNG\r\n\x1a\n":
-        return False
-    at = 8
-    while at + 8 <= len(data):
-        at += 12 + int.from_bytes(data[at : at + 4].tobytes(), "big")  # length, name and checksum
-    return at > len(data)
 
 
 def _to_eight_bits(pixels: npt.NDArray[np.generic]) -> Pixels:

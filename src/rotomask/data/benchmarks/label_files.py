@@ -9,7 +9,7 @@ from PIL import Image
 
 from rotomask.errors import MaskError
 from rotomask.masks import read_mask
-from rotomask.masks.pages import IMAGE_ERRORS
+from rotomask.masks.pages import IMAGE_ERRORS, is_torn_png
 
 Labels = npt.NDArray[np.integer]
 """H×W integers: 0 background, k = object id k; some data sets use 255 for void."""
@@ -60,7 +60,7 @@ def _grey_png(path: Path) -> npt.NDArray[np.uint8] | None:
         raise MaskError(f"{path} cannot be read: {error.strerror}") from error
     # Bytes 24 and 25 of a PNG are the bit depth and the colour type, 0 for grey. OpenCV would
     # replace the indices of an indexed PNG by colours.
-    if stored.size < 26 or stored[24] != 8 or stored[25] != 0:
+    if stored.size < 26 or stored[24] != 8 or stored[25] != 0 or is_torn_png(stored):
         return None
     decoded = cv2.imdecode(stored, cv2.IMREAD_UNCHANGED)
     if decoded is None or decoded.ndim != 2:

@@ -9,7 +9,7 @@ import PIL.Image
 
 from rotomask.errors import DatasetError, MaskError
 from rotomask.masks import read_mask
-from rotomask.masks.pages import IMAGE_ERRORS
+from rotomask.masks.pages import IMAGE_ERRORS, is_torn_png
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 MAX_ID = 255
@@ -30,7 +30,9 @@ def read_image(path: Path) -> Image:
     Raises:
         DatasetError: If the file is missing or damaged.
     """
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
+    is_torn = path.suffix.lower() == ".png" and path.is_file()
+    is_torn = is_torn and is_torn_png(np.fromfile(path, np.uint8))
+    image = None if is_torn else cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
     if image is None:
         raise DatasetError(f"cannot read {path}; it is missing, damaged or not an image")
     return image.astype(np.uint8, copy=False)

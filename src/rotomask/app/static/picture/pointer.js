@@ -42,7 +42,7 @@ export function connect(stage) {
     stage.setPointerCapture(event.pointerId);
     if (event.pointerType === 'touch') {
       fingers.set(event.pointerId, point);
-      if (fingers.size > 1) return beginPinch();
+      if (fingers.size > 1) return beginPinch(event);
     }
     const map = minimap();
     if (map && point[0] >= map.x && point[0] <= map.x + map.width && point[1] >= map.y && point[1] <= map.y + map.height) {
@@ -96,7 +96,7 @@ export function connect(stage) {
   function end(event) {
     clearTimeout(timer);
     fingers.delete(event.pointerId);
-    if (pinch) return endPinch();
+    if (pinch) return endPinch(event);
     if (!stroke || stroke.id !== event.pointerId) return;
     const { kind, minus, moved, long, dot } = stroke;
     const point = toVideo(at(event));
@@ -123,14 +123,14 @@ export function connect(stage) {
     tools.cancel();
   }
 
-  function beginPinch() {
+  function beginPinch(event) {
     clearTimeout(timer);
     if (stroke && S.tool.value !== 'polygon') tools.cancel();
     stroke = null;
     loupe.value = null;
     S.heldMinus.value = false;
     const points = [...fingers.values()];
-    pinch = { ...spread(points), time: pinch?.time ?? performance.now(), most: Math.max(pinch?.most ?? 0, fingers.size), travel: pinch?.travel ?? 0 };
+    pinch = { ...spread(points), time: pinch?.time ?? event.timeStamp, most: Math.max(pinch?.most ?? 0, fingers.size), travel: pinch?.travel ?? 0 };
   }
 
   function spread([a, b]) {
@@ -150,9 +150,9 @@ export function connect(stage) {
     Object.assign(pinch, now);
   }
 
-  function endPinch() {
+  function endPinch(event) {
     if (fingers.size) return;
-    const quick = performance.now() - pinch.time < 350 && pinch.travel < 12;
+    const quick = event.timeStamp - pinch.time < 350 && pinch.travel < 12;
     const { most } = pinch;
     pinch = null;
     if (quick && most === 2) run('undo');

@@ -165,12 +165,24 @@ def _distinct(numbers: Integers) -> tuple[Integers, Integers]:
 
     As `np.unique` with ``return_inverse`` and ``return_index``, without its stable sort.
     """
-    order = np.argsort(numbers)
+    order = _order(numbers)
     ordered = numbers[order]
     is_new = np.concatenate([[True], ordered[1:] != ordered[:-1]])
     inverse = np.empty(len(numbers), np.int64)
     inverse[order] = np.cumsum(is_new) - 1
     return inverse, order[is_new]
+
+
+def _order(numbers: Integers) -> Integers:
+    """Positions of the numbers in ascending order, N."""
+    bits = (len(numbers) - 1).bit_length()
+    if numbers.min() < 0 or int(numbers.max()) >= 1 << (63 - bits):
+        return np.argsort(numbers)
+    # Each number with its position behind it: NumPy sorts integers several times as fast as it
+    # sorts their positions.
+    packed = (numbers << bits) | np.arange(len(numbers))
+    packed.sort()
+    return packed & ((1 << bits) - 1)
 
 
 def _vertex_keys(base: Integers, rank: Narrow) -> tuple[Integers, Integers]:

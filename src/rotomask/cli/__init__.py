@@ -29,7 +29,7 @@ from rotomask.cli.extras import EXTRAS
 from rotomask.cli.mark import PromptCommand, mark
 from rotomask.cli.serve import serve
 from rotomask.errors import RotomaskError
-from rotomask.threads import wait_passively
+from rotomask.threads import share_heap, wait_passively
 
 EXIT_USER_ERROR = 2
 
@@ -81,6 +81,7 @@ def main() -> None:
     _print_any_path()
     answer_the_shell()
     wait_passively()  # before a command imports torch
+    share_heap()
     try:
         status = app(prog_name="rotomask", standalone_mode=False)
         sys.stdout.flush()

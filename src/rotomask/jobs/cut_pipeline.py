@@ -240,7 +240,7 @@ class Pictures:
         formats = [name for name in work.formats if name != "mattes"]
         self._count, self._frame_count = 0, len(work.frames)
         self._frames: dict[int, VideoFrame] = {}
-        self._stage = Stage("pictures")
+        self._stage = Stage("pictures", most_tasks=2)
         self._is_given_up = False
         try:
             self._formats = FormatOutputs(target, formats, work.edges)

@@ -47,6 +47,22 @@ def test_bytes_that_wait_are_bounded_and_a_large_item_still_comes():
     assert list(items) == [10, 1000, 10, 10]
 
 
+def test_after_a_large_item_nothing_is_read_before_it_is_asked_for():
+    read: list[int] = []
+
+    def sizes():
+        for size in (1000, 1000, 10):
+            read.append(size)
+            yield size
+
+    items = read_ahead(sizes(), lambda size: size, most_bytes=15)
+    for count in (1, 2):
+        assert next(items) == 1000
+        time.sleep(0.02)
+        assert len(read) == count
+    assert list(items) == [10]
+
+
 def test_the_error_of_what_is_read_comes_after_the_items_before_it():
     def broken():
         yield from (1, 2)

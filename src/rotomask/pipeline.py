@@ -16,8 +16,10 @@ Item = TypeVar("Item")
 
 WAITING_ITEMS = 3
 """Most items that wait between two stages."""
+AHEAD_BYTES = 32 << 20
+"""Most bytes that are read ahead."""
 WAITING_BYTES = 64 << 20
-"""Most bytes that wait between two stages."""
+"""Most bytes of a stage's tasks."""
 
 
 def read_ahead(
@@ -25,7 +27,7 @@ def read_ahead(
     size_of: Callable[[Item], int],
     *,
     most_items: int = WAITING_ITEMS,
-    most_bytes: int = WAITING_BYTES,
+    most_bytes: int = AHEAD_BYTES,
 ) -> Generator[Item, None, None]:
     """The items of an iterable, read ahead in a thread.
 
@@ -35,7 +37,8 @@ def read_ahead(
         items: What is read. A generator is closed in the thread that reads it.
         size_of: The bytes of an item.
         most_items: Items that wait at most.
-        most_bytes: Bytes that wait at most; a larger item waits alone.
+        most_bytes: Bytes that wait at most; after a larger item nothing is read before it is asked
+            for.
 
     Yields:
         The items in order; then the error of the iterable, if it had one.
@@ -62,7 +65,7 @@ class _Reader(Generic[Item]):
         self._waiting: deque[tuple[Item, int]] = deque()
         self._bytes = 0
         self._changed = threading.Condition()
-        self._is_stopped = self._is_exhausted = False
+        self._is_stopped = self._is_exhausted = self._is_asked = False
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._read, name="read ahead", daemon=True)
         self._thread.start()
@@ -70,7 +73,10 @@ class _Reader(Generic[Item]):
     def __iter__(self) -> Generator[Item, None, None]:
         while True:
             with self._changed:
+                self._is_asked = True
+                self._changed.notify_all()
                 self._changed.wait_for(lambda: self._waiting or self._is_exhausted)
+                self._is_asked = False
                 if not self._waiting:
                     break
                 item, size = self._waiting.popleft()
@@ -115,6 +121,11 @@ class _Reader(Generic[Item]):
             self._waiting.append((item, size))
             self._bytes += size
             self._changed.notify_all()
+            if size > self._most_bytes:
+                del item  # the loop's alone
+                self._changed.wait_for(
+                    lambda: self._is_stopped or (self._is_asked and not self._waiting)
+                )
         return True
 
     def _has_room(self, size: int) -> bool:

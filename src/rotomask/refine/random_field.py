@@ -130,8 +130,8 @@ def field_edges(
 
     layers = colours.T.reshape(3, *numbers.shape)  # 3×T×H×W
     for dy, dx, weight in NEIGHBOURS:
-        # Two views of each array, shifted against each other by (dy, dx) inside the frame: to gather
-        # colours by pixel numbers takes several times as long.
+        # Two views of each array, shifted against each other by (dy, dx) inside the frame. To
+        # gather colours by pixel numbers takes several times as long.
         here = np.s_[..., : height - dy, max(0, -dx) : width - max(0, dx)]
         there = np.s_[..., dy:, max(0, dx) : width + min(0, dx)]
         difference = sum(np.square(layer[here] - layer[there]) for layer in layers)

@@ -23,6 +23,7 @@ from rotomask.refine.box_filters import (
     select_boxes,
     start_track,
     track_box,
+    without_doubtful,
 )
 
 SIZE = (40, 60)
@@ -173,7 +174,26 @@ def test_both_thresholds_count():
     found = restrict_map(probability, boxes, PLAIN)
     assert ((found >= 0.5) == (_map(body, limb) > 0)).all()
     high = replace(PLAIN, components=ComponentsConfig(low=0.5, high=0.6))
-    assert ((restrict_map(probability, boxes, high) > 0) == (_map(body, speck) > 0)).all()
+    assert ((restrict_map(probability, boxes, high) >= 0.5) == (_map(body, speck) > 0)).all()
+
+
+def test_soft_edges_stay_and_a_map_without_a_removed_part_is_the_map_itself():
+    body, speck = (10, 10, 20, 20), (35, 10, 40, 15)
+    body_alone = np.maximum(_map(body), _map((9, 9, 21, 21), value=0.2))
+    boxes = np.array([[8, 8, 22, 22]], np.float32)
+    assert restrict_map(body_alone, boxes, BoxFilterConfig()) is body_alone
+    with_speck = np.maximum(body_alone, _map((34, 9, 41, 16), value=0.2))
+    found = restrict_map(np.maximum(with_speck, _map(speck)), boxes, BoxFilterConfig())
+    np.testing.assert_array_equal(found, body_alone)  # the speck's soft edge goes with it
+
+
+def test_no_object_wins_a_pixel_with_less_than_one_half():
+    shares = np.array([0.25, 0.4, 0.35], np.float32)[:, None, None]
+    np.testing.assert_array_equal(without_doubtful(shares).ravel(), [1, 0, 0])
+    sure = np.array([0.3, 0.6, 0.1], np.float32)[:, None, None]
+    assert without_doubtful(sure) is sure
+    edge = np.array([0.6, 0.4, 0.0], np.float32)[:, None, None]
+    assert without_doubtful(edge) is edge, "the background wins: the soft edge stays"
 
 
 def test_an_object_that_leaves_is_lost_and_found_again_anywhere():

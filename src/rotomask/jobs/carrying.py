@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from rotomask.arrays import Mask
+from rotomask.arrays import Mask, most_probable
 from rotomask.prompts import Marker, Prompt, RoughMask
 
 BoolMask = npt.NDArray[np.bool_]
@@ -69,8 +69,7 @@ def labels_of(probabilities: Mapping[int, Probability], size: tuple[int, int]) -
         return np.zeros(size, np.int32)
     rows = np.stack([probabilities[k] for k in ids])
     background = np.clip(1 - rows.sum(0), 0, 1)
-    winner = np.concatenate([background[None], rows]).argmax(0)
-    return np.asarray(np.array((0, *ids), np.int32)[winner])
+    return most_probable(np.concatenate([background[None], rows]), ids)
 
 
 def corrected_mask(marker: Marker, old: Mask, prompts: tuple[Prompt, ...]) -> npt.NDArray[np.int32]:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from rotomask.arrays import Frame
+from rotomask.arrays import Frame, most_probable
 from rotomask.catalog import with_settings
 from rotomask.errors import MaskError
 from rotomask.files import content_digest
@@ -141,9 +141,8 @@ def _refined(
     flow: OpticalFlow | None,
 ) -> Iterator[tuple[int, npt.NDArray[np.int32], Array]]:
     """Frame number, labels H×W and opacity H×W, 0..1, of every frame with a mask."""
-    table = np.array([0, *ids], np.int32)
     for index, frame in zip(names, refine_video(answers, config, flow), strict=True):
-        yield index, table[frame.argmax(0)], 1 - frame[0]
+        yield index, most_probable(frame, ids), 1 - frame[0]
 
 
 def _ids(source: Path, names: dict[int, str]) -> tuple[int, ...]:

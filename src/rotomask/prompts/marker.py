@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from rotomask.arrays import Frame, Probabilities, check_frame
+from rotomask.arrays import Frame, Probabilities, check_frame, most_probable
 from rotomask.errors import ShapeError
 from rotomask.networks.layers.aggregation import aggregate
 from rotomask.prompts.checks import check_prompts
@@ -85,8 +85,7 @@ class Marker(ABC):
 
     def labels(self, prompts: Sequence[Prompt]) -> npt.NDArray[np.int32]:
         """The most probable object id of every pixel, H×W int32; errors as for `mask`."""
-        ids = np.array((0, *object_ids(prompts)), np.int32)
-        return np.asarray(ids[self.mask(prompts).argmax(0)])
+        return most_probable(self.mask(prompts), object_ids(prompts))
 
     def twin(self) -> Self:
         """Second marker of the same kind, for another frame; they share the network."""

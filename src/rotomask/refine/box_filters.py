@@ -37,6 +37,9 @@ from rotomask.refine.components import (
 Map = npt.NDArray[np.float32]
 """Probability of one object at every pixel, H×W."""
 
+SOFT_EDGE_PX = 8
+"""How far from a component its probability fades to 0; further off it was none of its own."""
+
 NO_BOXES: Boxes = np.zeros((0, 4), np.float32)
 
 
@@ -94,9 +97,10 @@ class BoxFilterConfig:
             )
 
 
-FOLLOWING = BoxFilterConfig(margin=0.1, components=ComponentsConfig(low=0.3))
+FOLLOWING = BoxFilterConfig(margin=0.1)
 """Settings for models that propagate masks, such as stm-lite; the defaults are for one-shot models.
-Both were selected on held-out videos (studies/box_filters.py)."""
+Both were selected on held-out videos (studies/box_filters.py). The low threshold is 0.5: a lower
+one moves the edges of masks outwards."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -298,7 +302,8 @@ def restrict_map(probability: Map, boxes: Boxes, config: BoxFilterConfig) -> Map
         config: The switches. Restriction by components maps the low threshold to 0.5.
 
     Returns:
-        H×W float32, 0 where the object is not.
+        H×W float32, below the low threshold where the object is not; the map itself if it has
+        nothing to remove.
     """
     if config.restrict == "nothing":
         return probability
@@ -308,17 +313,58 @@ def restrict_map(probability: Map, boxes: Boxes, config: BoxFilterConfig) -> Map
     thresholds = config.components
     # By default components are connected through weak pixels outside the boxes too: a box that is
     # too tight then does not cut off a limb.
+    weak = probability >= thresholds.low
     if config.weak_in_boxes:
         components = strong_components(probability, thresholds, region)
     else:
-        strong = connected_to(region, probability >= thresholds.high)
-        components = connected_to(strong, probability >= thresholds.low)
-    return lift_threshold(probability, components, thresholds.low)
+        components = connected_to(connected_to(region, probability >= thresholds.high), weak)
+    if thresholds.low != 0.5:
+        return lift_threshold(probability, components, thresholds.low)
+    return _without(probability, weak & ~components, components)
+
+
+def _without(probability: Map, removed: BoolMask, kept: BoolMask) -> Map:
+    """A map without some components; the soft edges of the others stay, for mattes.
+
+    Args:
+        probability: H×W.
+        removed: Pixels that become 0, with the soft edge around them.
+        kept: Pixels that do not.
+    """
+    if not removed.any():
+        return probability
+    if not kept.any():
+        return np.zeros_like(probability)
+    edge = np.ones((2 * SOFT_EDGE_PX + 1,) * 2, np.uint8)
+    near = cv2.dilate(removed.view(np.uint8), edge).view(bool)
+    return np.where(near & ~kept, np.float32(0), probability)
 
 
 def join_maps(maps: Sequence[Map]) -> Probabilities:
     """The filtered maps of O objects as one distribution, O+1×H×W float32, background first."""
     return with_background(np.stack(maps))
+
+
+def without_doubtful(probabilities: Probabilities) -> Probabilities:
+    """Probabilities in which no object wins a pixel with less than one half.
+
+    Several objects can share a pixel so that one of them exceeds the background with, say, 0.4.
+    Such pixels are more often the background's (composed clips of studies/box_filters.py).
+
+    Args:
+        probabilities: O+1×H×W, background first.
+
+    Returns:
+        O+1×H×W; the given array if nothing changes.
+    """
+    best = probabilities[1:].max(0)
+    doubtful = (best < 0.5) & (best > probabilities[0])
+    if not doubtful.any():
+        return probabilities
+    cleared = probabilities.copy()
+    cleared[:, doubtful] = 0
+    cleared[0, doubtful] = 1
+    return cleared
 
 
 def _region_iou(region: BoolMask, likely: BoolMask) -> float:

@@ -111,8 +111,10 @@ def lift_threshold(
     Returns:
         H×W float32, 0 to 1.
     """
-    lifted = np.interp(probability, [0, threshold, 1], [0, 0.5, 1])
-    return np.where(mask, lifted, 0).astype(np.float32)
+    lifted = probability
+    if threshold != 0.5:
+        lifted = np.interp(probability, [0, threshold, 1], [0, 0.5, 1]).astype(np.float32)
+    return np.where(mask, lifted, np.float32(0))
 
 
 def with_background(objects: npt.NDArray[np.float32]) -> Probabilities:
@@ -130,6 +132,15 @@ def with_background(objects: npt.NDArray[np.float32]) -> Probabilities:
 
 def connected_to(seeds: BoolMask, mask: BoolMask) -> BoolMask:
     """The 8-connected components of a mask that contain a seed, H×W bool."""
-    _, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
-    # Seeds outside the mask have label 0, the background, and must not select it.
-    return np.asarray(np.isin(labels, np.unique(labels[seeds & mask])))
+    kept = np.zeros(mask.shape, bool)
+    x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
+    inside = np.s_[y : y + height, x : x + width]
+    if not width:
+        return kept
+    count, labels = cv2.connectedComponents(np.ascontiguousarray(mask[inside]).view(np.uint8))
+    # A table of the labels: `np.isin` sorts all pixels. Seeds outside the mask are left out, as
+    # they have label 0, the background.
+    has_seed = np.zeros(count, bool)
+    has_seed[labels[seeds[inside] & mask[inside]]] = True
+    kept[inside] = has_seed[labels]
+    return kept

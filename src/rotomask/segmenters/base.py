@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from rotomask.arrays import Frame, Mask, Probabilities
+from rotomask.arrays import Frame, Mask, Probabilities, most_probable
 
 OnLearning = Callable[[float], None]
 """Callback with the fraction of learning from an annotated frame that is done, 0..1."""
@@ -101,6 +101,4 @@ class Segmenter(ABC):
 
     def labels(self, probabilities: Probabilities) -> npt.NDArray[np.int32]:
         """Most probable object id of every pixel, H×W int32."""
-        ids = np.array((0, *self.object_ids), dtype=np.int32)
-        labels: npt.NDArray[np.int32] = ids[probabilities.argmax(axis=0)]
-        return labels
+        return most_probable(probabilities, self.object_ids)

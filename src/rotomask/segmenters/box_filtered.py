@@ -19,6 +19,7 @@ from rotomask.refine.box_filters import (
     filter_object,
     join_maps,
     start_track,
+    without_doubtful,
 )
 from rotomask.segmenters.base import Segmenter
 from rotomask.segmenters.wrappers import Wrapper
@@ -104,15 +105,18 @@ class BoxFiltered(Wrapper):
 
     def _filter(self, probabilities: Probabilities, annotated: Sequence[int]) -> Probabilities:
         """Probabilities with the maps of all but the annotated objects filtered, O+1×H×W."""
-        maps, self.filtered = [], {}
-        for k, probability in zip(self.object_ids, probabilities[1:], strict=True):
+        given, maps, self.filtered = list(probabilities[1:]), [], {}
+        for k, probability in zip(self.object_ids, given, strict=True):
             if k in annotated:
                 maps.append(probability)
                 continue
             result = filter_object(probability, self.detections, self._tracks[k], self.config)
             self.filtered[k] = result
             maps.append(result.probability)
-        joined = join_maps(maps)
+        is_unchanged = all(a is b for a, b in zip(maps, given, strict=True))
+        joined = probabilities if is_unchanged else join_maps(maps)
+        if len(maps) > 1 and not annotated:
+            joined = without_doubtful(joined)
         self._advance_tracks(self.labels(joined))
         return joined
 

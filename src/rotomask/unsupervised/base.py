@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from rotomask.arrays import Frame, Probabilities
+from rotomask.arrays import Frame, Probabilities, most_probable
 from rotomask.segmenters.follow import FrameSource
 
 OnFrames = Callable[[int], None]
@@ -75,9 +75,7 @@ class Discovery(ABC):
 
     def labels(self, probabilities: Probabilities) -> npt.NDArray[np.int32]:
         """The most probable object id of every pixel, H×W int32."""
-        ids = np.array((0, *self.object_ids), dtype=np.int32)
-        labels: npt.NDArray[np.int32] = ids[probabilities.argmax(axis=0)]
-        return labels
+        return most_probable(probabilities, self.object_ids)
 
 
 class Discoverer(ABC):

@@ -147,7 +147,7 @@ QUICK = ["--size", "96", "--enlarge", "never"]
 @pytest.fixture(scope="module")
 def finished_cut(tmp_path_factory) -> Path:
     """A folder as it is before the pages that begin with a finished cut."""
-    folder = tmp_path_factory.mktemp("finished")
+    folder: Path = tmp_path_factory.mktemp("finished")
     shutil.copy(demo_folder() / "clip.mp4", folder / "clip.mp4")
     truth = demo_folder() / "truth"
     masks = {"first": 0, "a": 0, "b": 52, "later": 52, "middle": 40}

@@ -47,7 +47,7 @@ class Page(HTMLParser):
 def site(tmp_path_factory) -> Path:
     pytest.importorskip("mkdocs")
     pytest.importorskip("mkdocstrings")
-    out = tmp_path_factory.mktemp("site")
+    out: Path = tmp_path_factory.mktemp("site")
     command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict", "--site-dir", out]
     environment = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
     built = subprocess.run(

@@ -59,12 +59,12 @@ def test_datumaro_reads_the_masks_of_our_cvat_file(tmp_path):
     datumaro = pytest.importorskip("datumaro", reason="datumaro is not installed")
     file = written("cvat", tmp_path / "clip")
     root = ElementTree.parse(file).getroot()
-    shapes = {index: [] for index in range(4)}
+    shapes: dict[int, list[ElementTree.Element]] = {index: [] for index in range(4)}
     for track in root.findall("track"):
         for mask in track.findall("mask"):
             if mask.get("outside") == "0":
-                mask.set("label", track.get("label"))
-                shapes[int(mask.get("frame"))].append(mask)
+                mask.set("label", track.get("label", ""))
+                shapes[int(mask.get("frame", ""))].append(mask)
         root.remove(track)
     for index, name in enumerate(video().frame_names):
         size = {"width": str(SIZE[1]), "height": str(SIZE[0])}

@@ -23,7 +23,7 @@ def labels_of(index: int) -> np.ndarray:
     labels = (np.hypot(y - 20, x - 20) < 14).astype(np.int32)
     if index >= 1:
         labels[38:46, 10:50] = 7
-    return labels
+    return np.asarray(labels)
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ def completion(
     zsh:  rotomask completion zsh > ~/.zfunc/_rotomask, with ~/.zfunc in fpath
     fish: rotomask completion fish > ~/.config/fish/completions/rotomask.fish
     """
-    from typer.completion import get_completion_script
+    from typer._completion_shared import get_completion_script
 
     print(get_completion_script(prog_name="rotomask", complete_var=VARIABLE, shell=shell))
 
@@ -32,6 +32,6 @@ def completion(
 def answer_the_shell() -> None:
     """Let typer answer if a completion script asks; typer's own classes know its questions."""
     if VARIABLE in os.environ:
-        from typer.completion import completion_init
+        from typer._completion_classes import completion_init
 
         completion_init()

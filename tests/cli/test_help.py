@@ -10,6 +10,7 @@ from rotomask.cli.names import DESCRIPTIONS, NAMES
 from rotomask.conversion.formats import FORMATS as CONVERSIONS
 from rotomask.evaluation import BENCHMARKS
 from rotomask.export import FORMATS
+from rotomask.jobs.quality import QUALITIES
 from rotomask.refine.field_windows import TUNED
 from rotomask.segmenters.follow import DIRECTIONS
 from rotomask.segmenters.refinements import REFINEMENTS
@@ -26,13 +27,14 @@ TABLES = {
     "formats": tuple(FORMATS),
     "markers": catalog.names("interactive"),
     "models": catalog.names("segmenter"),
+    "qualities": tuple(f"{name} ({quality.help})" for name, quality in QUALITIES.items()),
 }
 WRITES_A_FOLDER = {
     "batch", "benchmark", "convert", "cut", "demo", "detect", "edges", "flow", "propose", "refine",
     "train",
 }  # fmt: skip
 LISTS = {
-    "cut": ("models", "discoverers", "formats", "markers"),
+    "cut": ("models", "discoverers", "formats", "markers", "qualities"),
     "mark": ("markers",),
     "detect": ("detectors",),
     "flow": ("estimators",),

@@ -1,6 +1,7 @@
 """Options as keywords: the names of the command line, and what editors and `help` are told."""
 
 import inspect
+from dataclasses import replace
 from typing import Any, get_type_hints
 
 import pytest
@@ -19,6 +20,7 @@ from rotomask.jobs.flow import FlowOptions
 from rotomask.jobs.keywords import keyword_names, with_keywords
 from rotomask.jobs.mark import MarkOptions
 from rotomask.jobs.propose import ProposeOptions
+from rotomask.jobs.quality import QUALITIES
 from rotomask.jobs.track import TrackOptions
 from rotomask.segmenters.refinements import Refinements
 
@@ -64,6 +66,19 @@ def test_keywords_of_the_command_line_set_the_fields():
     assert with_keywords(ExportOptions(), {"formats": "rgba"}, "export").formats == ("rgba",)
 
 
+def test_a_quality_stands_for_a_size_and_refinements():
+    best = with_keywords(CutOptions(), {"quality": "best"}, "cut")
+    quality = QUALITIES["best"]
+    assert (best.size, best.refinements) == (quality.size, quality.refinements())
+    assert best.refinements != Refinements()
+    assert with_keywords(CutOptions(), {"quality": "best", "size": 240}, "cut").size == 240
+    assert with_keywords(CutOptions(), {"quality": "good"}, "cut") == CutOptions()
+    added = with_keywords(CutOptions(), {"quality": "best", "refine": ["crf"]}, "cut")
+    assert added.refinements == replace(best.refinements, crf=True)
+    assert "BoxFiltered" in type(rotomask.load_model(quality="best")).__name__
+    assert f"size={QUALITIES['fast'].size}" in repr(rotomask.load_model(quality="fast"))
+
+
 def test_contradicting_and_unknown_keywords_are_errors():
     with pytest.raises(OptionError, match="both end and stop"):
         with_keywords(CutOptions(), {"end": 9, "stop": 10}, "cut")
@@ -71,6 +86,11 @@ def test_contradicting_and_unknown_keywords_are_errors():
         with_keywords(DetectOptions(), {"score": 0.5, "least_score": 0.4}, "detect")
     with pytest.raises(OptionError, match="got refine and flip"):
         with_keywords(CutOptions(), {"refine": "crf", "flip": True}, "cut")
+    with pytest.raises(OptionError, match="unknown quality 'ultra'; use fast, good, best"):
+        with_keywords(CutOptions(), {"quality": "ultra"}, "cut")
+    both = {"quality": "best", "refinements": Refinements(crf=True)}
+    with pytest.raises(OptionError, match="got quality and refinements"):
+        with_keywords(CutOptions(), both, "cut")
     with pytest.raises(OptionError, match=r"no setting 'flop'; it has .*stop.*end.*flip"):
         with_keywords(CutOptions(), {"flop": True}, "cut")
 

@@ -113,7 +113,7 @@ def batch(
             require("ray")
         options = BatchOptions(
             cut=CutOptions(
-                refinements=refining.refinements(),
+                refinements=refining.refinements(method.quality),
                 device=hardware.device,
                 precision=hardware.precision,
                 formats=read_formats(output.formats),

@@ -152,7 +152,7 @@ def cut(
         from rotomask.video import open_video
 
         options = CutOptions(
-            refinements=refining.refinements(),
+            refinements=refining.refinements(method.quality),
             marker=prompts.marker,
             **output.settings(),
             **runtime.settings(),
@@ -196,7 +196,7 @@ def _correct(
             model=method.model,
             weights=method.weights,
             marker=prompts.marker,
-            size=method.size or None,
+            size=method.processing_size,
             **runtime.settings(),
         )
         arguments = context.meta[ARGUMENTS]

@@ -71,7 +71,7 @@ def benchmark(
         from rotomask.jobs.benchmark import benchmark as run_benchmark
 
         options = BenchmarkOptions(
-            refinements=refining.refinements(),
+            refinements=refining.refinements(method.quality),
             split=data.split,
             sequences=data.sequence_names,
             **method.settings(),

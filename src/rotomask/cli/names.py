@@ -66,6 +66,12 @@ def _refinements() -> dict[str, str]:
     return {refinement.example: refinement.help for refinement in REFINEMENTS.values()}
 
 
+def _qualities() -> tuple[str, ...]:
+    from rotomask.jobs.quality import QUALITIES
+
+    return tuple(f"{name} ({quality.help})" for name, quality in QUALITIES.items())
+
+
 NAMES: dict[str, Callable[[], tuple[str, ...]]] = {
     "benchmarks": partial(_keys, "evaluation/benchmarks.py", "BENCHMARKS"),
     "conversions": partial(_keys, "conversion/formats.py", "FORMATS"),
@@ -77,6 +83,7 @@ NAMES: dict[str, Callable[[], tuple[str, ...]]] = {
     "formats": partial(_keys, "export/exporting.py", "FORMATS"),
     "markers": partial(_entries, "interactive"),
     "models": partial(_entries, "segmenter"),
+    "qualities": _qualities,
 }
 """What ``{formats}`` and the like stand for in a help text."""
 

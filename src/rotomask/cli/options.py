@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 import typer
 
 from rotomask.errors import OptionError
+from rotomask.jobs.quality import DEFAULT_QUALITY, find_quality
 from rotomask.threads import default_threads
 
 if TYPE_CHECKING:
@@ -76,15 +77,22 @@ class FollowerOptions:
         ),
     ] = "stm-lite"
     weights: Weights = None
+    quality: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Size and refinements by name, chosen for stm-lite: {qualities}. --size, --boxes "
+            "and --refine change or add to them.",
+        ),
+    ] = DEFAULT_QUALITY
     size: Annotated[
-        int,
+        int | None,
         typer.Option(
             metavar="PIXELS",
             help="Reduce frames whose short side is longer to this for processing; 0: never. "
-            "Outputs always have the video's size. 360 takes 0.6 times as long and costs stm-lite "
-            "about 0.02 J&F.",
+            "Outputs always have the video's size.  [default: that of --quality, 480]",
         ),
-    ] = 480
+    ] = None
     enlarge: Annotated[
         str,
         typer.Option(
@@ -121,6 +129,15 @@ class FollowerOptions:
         int, typer.Option(metavar="N", help="Find up to N objects if there is no mask.")
     ] = 1
 
+    @property
+    def processing_size(self) -> int | None:
+        """The size asked for or that of the quality, px; None: the video's own.
+
+        Raises:
+            OptionError: If the quality is unknown.
+        """
+        return find_quality(self.quality).size if self.size is None else self.size or None
+
     def settings(self) -> dict[str, Any]:
         """The fields of `jobs.cut.CutOptions` and `jobs.benchmark.BenchmarkOptions` that these are.
 
@@ -130,7 +147,7 @@ class FollowerOptions:
         return {
             "model": self.model,
             "weights": self.weights,
-            "size": self.size or None,
+            "size": self.processing_size,
             "enlarge": self.enlarge,
             "memory": read_memory(self.memory),
             "merge": self.merge,
@@ -301,14 +318,12 @@ class Refining(OldSpellings):
         ),
     ] = None
 
-    def refinements(self) -> "Refinements":
-        """Refinements of new and old spellings; warns of old ones.
+    def refinements(self, quality: str) -> "Refinements":
+        """Refinements of a quality, and of new and old spellings; warns of old ones.
 
         Raises:
             OptionError: If a name is unknown or a value cannot be read.
         """
-        from rotomask.segmenters.refinements import parse_refinements
-
         boxes, specs = self.boxes, list(self.refine or ())
         for old, new in self.respelled().items():
             print(f"rotomask: warning: {old} is deprecated; use {new}", file=sys.stderr)
@@ -319,7 +334,7 @@ class Refining(OldSpellings):
                 boxes = value
             else:
                 raise OptionError(f"got both --boxes {boxes} and {old}; leave {old} out")
-        return parse_refinements(specs, boxes)
+        return find_quality(quality).refinements(specs, boxes)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ from typing import Any, Literal, TypedDict, TypeVar, cast
 from rotomask.catalog import with_settings
 from rotomask.errors import OptionError
 from rotomask.jobs.notebook import NotebookBars, in_notebook
+from rotomask.jobs.quality import find_quality
 from rotomask.matting import EdgeControls
 from rotomask.networks.layers.aggregation import Aggregation
 from rotomask.networks.precision import Backend
@@ -61,6 +62,7 @@ class RefinementKeywords(TypedDict, total=False):
 class ModelKeywords(RuntimeKeywords, RefinementKeywords, total=False):
     """The model that follows objects, and how."""
 
+    quality: Literal["fast", "good", "best"]
     model: str
     weights: str | Path | None
     size: int | None
@@ -233,7 +235,7 @@ def with_keywords(options: Options, keywords: Mapping[str, object], owner: str) 
     if "refinements" in own:
         start = given.pop("refinements", getattr(options, "refinements", Refinements()))
         assert isinstance(start, Refinements)
-        given["refinements"] = take_refinements(start, given)
+        given["refinements"] = take_refinements(start, given)  # and what a quality stands for
     for name in ("formats", "sequences"):
         if name in own and given.get(name) is not None:
             given[name] = _names(given[name])
@@ -250,19 +252,29 @@ def with_keywords(options: Options, keywords: Mapping[str, object], owner: str) 
 def take_refinements(start: Refinements, keywords: dict[str, object]) -> Refinements:
     """Refinements that keywords say; the keywords are removed from the dictionary.
 
+    A ``quality`` is replaced by its size, unless the keywords have one, and its refinements.
+
     Raises:
-        OptionError: If a text of ``refine`` cannot be read, or is given beside other keywords.
+        OptionError: If a text of ``refine`` cannot be read, is given beside other keywords, or a
+            quality beside refinements.
     """
     texts = keywords.pop("refine", None)
     given = {name: keywords.pop(name) for name in REFINEMENT_FIELDS if name in keywords}
-    if texts is not None:
-        boxes = given.pop("boxes", start.boxes)
-        if given or start != Refinements():
-            raise OptionError(
-                f"got refine and {', '.join(given) or 'refinements'}; give all as refine, such as "
-                "refine=['flip', 'scales=0.75,1']"
-            )
-        return parse_refinements(_names(texts), boxes if boxes is None else str(boxes))
+    specs = () if texts is None else _names(texts)
+    if texts is not None and (given.keys() - {"boxes"} or start != Refinements()):
+        raise OptionError(
+            f"got refine and {', '.join(given) or 'refinements'}; give all as refine, such as "
+            "refine=['flip', 'scales=0.75,1']"
+        )
+    boxes = None if given.get("boxes") is None else str(given["boxes"])
+    if "quality" in keywords:
+        if start != Refinements():
+            raise OptionError("got quality and refinements; give one of them")
+        quality = find_quality(str(keywords.pop("quality")))
+        keywords.setdefault("size", quality.size)
+        start = quality.refinements(specs, boxes)
+    elif texts is not None:
+        start = parse_refinements(specs, boxes)
     changes: dict[str, Any] = {REFINEMENT_FIELDS[name]: value for name, value in given.items()}
     if changes.get("scales") is not None:
         changes["scales"] = tuple(changes["scales"])
@@ -278,6 +290,8 @@ def keyword_names(options: object) -> tuple[str, ...]:
     more += _aliases(set(own))
     if "refinements" in own:
         more += ["refine", *REFINEMENT_FIELDS]
+    if {"refinements", "size"} <= {*own}:
+        more += ["quality"]
     return (*own, *more)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from rotomask import catalog
 from rotomask.catalog import DEFAULT_DISCOVERER, DEFAULT_MODEL, SegmenterRole, segmenter_role
 from rotomask.errors import OptionError
-from rotomask.jobs.keywords import REFINEMENT_FIELDS, take_refinements
+from rotomask.jobs.keywords import take_refinements
 from rotomask.segmenters.base import Segmenter
 from rotomask.segmenters.box_filtered import BoxFiltered
 from rotomask.segmenters.refinements import REFINEMENTS, Refinements
@@ -38,9 +38,10 @@ def load_model(
         weights: A checkpoint of this model to use in place of the shipped one.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         precision: ``auto``, ``float32`` or ``bfloat16``.
-        **settings: Refinements by name, such as ``flip=True`` or ``boxes="tracked"``; and fields of
-            the model's config that differ from its default, such as ``size=360``, or ``config``, a
-            whole one. They hold for every model of an ensemble.
+        **settings: Refinements by name, such as ``flip=True`` or ``boxes="tracked"``; ``quality``,
+            a name of `jobs.quality.QUALITIES`; and fields of the model's config that differ from
+            its default, such as ``size=360``, or ``config``, a whole one. They hold for every model
+            of an ensemble.
 
     Raises:
         OptionError: If a name or setting is unknown, or a refinement is not for this model.
@@ -51,9 +52,7 @@ def load_model(
         >>> load_model("stm-lite", flip=True, size=240).object_ids
         ()
     """
-    named = {k: v for k, v in settings.items() if k in (*REFINEMENT_FIELDS, "refine")}
-    settings = {k: v for k, v in settings.items() if k not in named}
-    refinements = take_refinements(refinements or Refinements(), named)
+    refinements = take_refinements(refinements or Refinements(), settings)
     where = {"device": device, "precision": precision}
     members = [
         _one_network(model, refinements, {"weights": file, **where, **settings})

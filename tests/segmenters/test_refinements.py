@@ -151,6 +151,7 @@ def test_a_refined_job_goes_on_and_its_folder_is_its_own(clip, tmp_path):
     assert (truth & found).sum() / (truth | found).sum() > 0.6
 
 
+@pytest.mark.slow
 def test_on_the_command_line(clip, tmp_path):
     frames = clip / "JPEGImages" / "480p" / "shape"
     mask = clip / "Annotations" / "480p" / "shape" / "00000.png"

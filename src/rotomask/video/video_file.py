@@ -91,6 +91,8 @@ class VideoFile(Video):
         for index, frame in self._from(start):
             if index >= end:
                 return
+            if index > position > start:
+                break  # the decoder left out a damaged frame, and what follows refers to it
             position = index + 1
             yield index, frame
             if position == end:

@@ -62,7 +62,7 @@ def memory_read(
     if similarity == "l2" and _reads_faster_in_bands(key, value):
         bands = [
             _read_in_bands(*one, scale)
-            for one in zip(query_key, memory_key, memory_value, strict=True)
+            for one in zip(query_key, memory_key, memory_value.to(query_key.dtype), strict=True)
         ]
         return torch.stack(bands)
     return _read_all(query, key, value, scale).mT

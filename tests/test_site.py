@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
@@ -108,13 +109,22 @@ def test_every_public_name_has_an_entry_in_the_reference(site):
 
 @pytest.mark.slow
 def test_pages_fit_a_phone_and_a_player_plays(site):
-    sync = pytest.importorskip("playwright.sync_api")
+    pytest.importorskip("playwright.sync_api")
     from tests.app.browser.conftest import find_chromium
 
     chromium = find_chromium()
     if chromium is None:
         pytest.skip("no Chromium")
-    with sync.sync_playwright() as playwright:
+    # In a thread of its own: the browser tests of the app keep a Playwright open in this one.
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(check_pages, chromium, site).result()
+
+
+def check_pages(chromium: str, site: Path) -> None:
+    """No page is wider than the window, a player plays, and nothing comes from elsewhere."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         for width, height in ((375, 740), (1366, 850)):
             page = browser.new_page(viewport={"width": width, "height": height})

@@ -110,6 +110,7 @@ def compute_alone() -> None:
     first parallel region of the child would wait for them for ever.
     """
     global _is_alone
+    _is_alone = False  # the process may be the fork of a fork
     set_threads(1)
     _is_alone = True
 

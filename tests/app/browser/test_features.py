@@ -205,11 +205,13 @@ def test_the_menu_of_a_lane_copies_and_freezes(editor: Driver, project: str) -> 
     assert (masks[0] == masks[10]).all()
     with page.expect_response(lambda r: r.url.endswith("/freeze"), timeout=SLOW_MS):
         page.mouse.click(*at, button="right")
+        page.locator("[role=menuitem]:focus").wait_for()
         page.keyboard.press("ArrowDown")
         page.keyboard.press("Enter")
     states = editor.server.json(f"/api/projects/{project}")["frames"]
     assert [(s["frame"], s["frozen"]) for s in states] == [(0, True), (10, True)]
     page.mouse.click(*at, button="right")
+    page.locator("[role=menuitem]:focus").wait_for()
     page.keyboard.press("Escape")
     page.get_by_role("menu").wait_for(state="detached")
     clear(editor, project)

@@ -128,8 +128,10 @@ def test_the_keyboard_alone_marks_cuts_and_finishes(
     keys.press("Control+Shift+z")
     page.locator("[data-action=redo]:disabled").wait_for()
     page.locator("[data-action=cut]:enabled").wait_for()  # the mask is there again
-    keys.press("z")
-    page.get_by_text("Frame 0 frozen.").wait_for(state="attached")
+    with page.expect_response(lambda r: r.url.endswith("/freeze"), timeout=SLOW_MS):
+        keys.press("z")
+    (state,) = server.json(f"/api/projects/{project}")["frames"]
+    assert (state["frame"], state["frozen"]) == (0, True)
     keys.press("b")
     assert page.locator("[data-action=brush]").get_attribute("aria-pressed") == "true"
     keys.press("q")

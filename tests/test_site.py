@@ -6,9 +6,10 @@ import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, partial
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -120,6 +121,11 @@ def test_pages_fit_a_phone_and_a_player_plays(site):
         pool.submit(check_pages, chromium, site).result()
 
 
+def note_address(seen: list[str], request: Any) -> None:
+    """Add the address that a page asks for."""
+    seen.append(request.url)
+
+
 def check_pages(chromium: str, site: Path) -> None:
     """No page is wider than the window, a player plays, and nothing comes from elsewhere."""
     from playwright.sync_api import sync_playwright
@@ -128,8 +134,8 @@ def check_pages(chromium: str, site: Path) -> None:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         for width, height in ((375, 740), (1366, 850)):
             page = browser.new_page(viewport={"width": width, "height": height})
-            seen: set[str] = set()
-            page.on("request", lambda request, seen=seen: seen.add(request.url))
+            seen: list[str] = []
+            page.on("request", partial(note_address, seen))
             for name in ("index", "guide/choose", "models/index", "api/cutting", "gallery"):
                 page.goto((site / f"{name}.html").as_uri())
                 wide = page.evaluate("document.documentElement.scrollWidth")

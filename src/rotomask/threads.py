@@ -110,9 +110,8 @@ def compute_alone() -> None:
     first parallel region of the child would wait for them for ever.
     """
     global _is_alone
-    _is_alone = False  # the process may be the fork of a fork
-    set_threads(1)
     _is_alone = True
+    _apply(1)
 
 
 def set_threads(count: int) -> None:
@@ -120,12 +119,15 @@ def set_threads(count: int) -> None:
 
     In a process that was forked from one that had computed they stay one; see `compute_alone`.
     """
+    if not _is_alone:
+        _apply(count)
+
+
+def _apply(count: int) -> None:
     import cv2
     import torch
 
     global _current
-    if _is_alone:
-        return
     _current = count
     torch.set_num_threads(count)
     cv2.setNumThreads(count if count > 1 else 0)  # 0: in the thread that calls, without a pool

@@ -175,6 +175,15 @@ def test_the_ways_of_merging_are_compared(held_out):
     assert all(0 <= value <= 1 for row in rows.values() for value in row)
 
 
+def test_ways_to_run_stm_lite_are_compared_on_what_training_keeps_out(held_out):
+    ways = ["--way", "size=64", "--way", "size=64 boxes=tracked refine=flip"]
+    rows = read_table(run_script("studies.stm_lite_held_out", "--davis", held_out, *ways))
+    assert [row[:2] for row in rows] == [["stm-lite.safetensors", way] for way in ways[1::2]]
+    scores = [[float(cell) for cell in row[2:11]] for row in rows]
+    assert all(0 <= value <= 1 for row in scores for value in row)
+    assert scores[0] != scores[1]
+
+
 def test_objects_found_with_and_without_evidence_are_counted(held_out):
     options = ["--davis", held_out, "--frames", 3, "--objects", 2]
     rows = read_table(run_script("studies.several_found", *options))

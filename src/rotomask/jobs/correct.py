@@ -12,13 +12,12 @@ its next correction or while it rendered.
 
 import contextlib
 import hashlib
-import itertools
 import json
 import shutil
 from collections.abc import Generator, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +25,7 @@ import numpy.typing as npt
 from rotomask.arrays import Mask, Probabilities
 from rotomask.catalog import DEFAULT_MARKER, DEFAULT_MODEL, load_marker
 from rotomask.errors import OptionError, OutputError
-from rotomask.files import complete_or_absent, load_json, output_errors
+from rotomask.files import output_errors
 from rotomask.jobs.carrying import (
     QUIET_FRAMES,
     corrected_mask,
@@ -36,6 +35,7 @@ from rotomask.jobs.carrying import (
     nearness,
 )
 from rotomask.jobs.confidence import STORED, TABLE, store_confidences, write_table
+from rotomask.jobs.correction_log import CONFIDENCES, FOLDER, UNFINISHED, CorrectionLog
 from rotomask.jobs.earlier import read_earlier
 from rotomask.jobs.folder import JobFolder, add_to
 from rotomask.jobs.job_options import RuntimeOptions
@@ -50,14 +50,6 @@ from rotomask.segmenters.base import Segmenter
 from rotomask.segmenters.confidence import ConfidenceMeter, ObjectConfidence
 from rotomask.segmenters.follow import FollowedFrame
 from rotomask.video import Video, VideoSource, open_video
-
-FOLDER = "corrections"
-"""Folder, in that of the cut, of the log and of the masks that each correction replaced."""
-LOG = f"{FOLDER}/log.json"
-CONFIDENCES = {Path(file).name: file for file in (STORED, TABLE)}
-"""Files about confidence, by the name under which they are backed up."""
-UNFINISHED = "unfinished"
-"""State of a correction in the log while it is made or taken back; a finished one has none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,83 +80,6 @@ class CorrectResult:
     """Pixels of the corrected frame."""
     frames_redone: int
     """Frames that the correction was carried to."""
-
-
-@dataclass
-class CorrectionLog:
-    """The corrections of a cut, in a file in its folder."""
-
-    entries: list[dict[str, Any]] = field(default_factory=list)
-    undoing: int | None = None
-    """Frame of the correction that is being taken back, or was by a command that goes on."""
-
-    @classmethod
-    def read(cls, root: Path) -> "CorrectionLog":
-        """The corrections so far; none if there is no file.
-
-        Raises:
-            OutputError: If it is damaged.
-        """
-        file = root / LOG
-        if not file.is_file():
-            return cls()
-        try:
-            content = load_json(file)
-            entries = content["corrections"]
-            for entry in entries:
-                int(entry["frame"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise OutputError(
-                f"{file} is damaged; restore it, or cut again with another --out"
-            ) from error
-        return cls(entries, content.get("undoing"))
-
-    def write(self, folder: JobFolder) -> None:
-        """Write the file; it is complete or the old one."""
-        undoing = {} if self.undoing is None else {"undoing": self.undoing}
-        folder.write_json(LOG, {"version": 1, "corrections": self.entries, **undoing})
-
-    @property
-    def frames(self) -> set[int]:
-        """Numbers of the corrected frames."""
-        return {int(entry["frame"]) for entry in self.entries}
-
-    @property
-    def backups(self) -> str:
-        """Where the last correction's old masks are, relative to the cut."""
-        return f"{FOLDER}/{len(self.entries):04d}"
-
-    @property
-    def is_interrupted(self) -> bool:
-        """Whether the last correction, or its undoing, was begun and not finished."""
-        return bool(self.entries) and self.entries[-1].get("state") == UNFINISHED
-
-    def has_made(self, request: str, index: int) -> bool:
-        """Whether the latest corrections are of this request, one of them at this frame."""
-        latest = itertools.takewhile(lambda e: e.get("request") == request, reversed(self.entries))
-        return any(int(entry["frame"]) == index for entry in latest)
-
-    def take_back(self, held: JobFolder) -> dict[str, Any]:
-        """Restore every mask that the last correction replaced; the correction.
-
-        If it is interrupted, it can be repeated.
-        """
-        self.entries[-1]["state"] = UNFINISHED
-        self.write(held)
-        backups = held.root / self.backups
-        if backups.is_dir():
-            for backup in sorted(backups.iterdir()):
-                if backup.name.startswith("."):  # what a killed process left half written
-                    continue
-                path = CONFIDENCES.get(backup.name, f"masks/{backup.name}")
-                is_private = path == STORED  # it grows by lines, so that no record has its content
-                writing = complete_or_absent(held.root / path) if is_private else held.write(path)
-                with writing as temporary:
-                    shutil.copyfile(backup, temporary)
-            shutil.rmtree(backups)
-        entry = self.entries.pop()
-        self.write(held)
-        return entry
 
 
 @takes_options(CorrectOptions)
@@ -235,12 +150,8 @@ def correct(
         change.back_up_confidence()
         change.replace(index, new)
         if change.is_worth_carrying:
-            segmenter = segmenter or _load(options)
-            carried = change.carry(segmenter, references, options.to_the_end)
-            with contextlib.closing(carried):
-                for redone, _ in enumerate(carried, 1):
-                    if on_progress is not None:
-                        on_progress("correct", redone, None)
+            carried = change.carry(segmenter or _load(options), references, options.to_the_end)
+            redone = _count(carried, on_progress)
         write_table(held, opened)
         del log.entries[-1]["state"]
         log.write(held)
@@ -251,6 +162,16 @@ def correct(
         changed_pixels=int((old != new).sum()),
         frames_redone=redone,
     )
+
+
+def _count(carried: Generator[int, None, None], on_progress: OnProgress | None) -> int:
+    """Carry a correction to its end; the number of frames that were redone."""
+    redone = 0
+    with contextlib.closing(carried):
+        for redone, _ in enumerate(carried, 1):
+            if on_progress is not None:
+                on_progress("correct", redone, None)
+    return redone
 
 
 def _request(prompts: Prompts, options: CorrectOptions, marker: Marker | str | None) -> str:

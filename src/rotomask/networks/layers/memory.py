@@ -53,19 +53,18 @@ def memory_read(
     if similarity not in ("dot", "l2"):
         raise OptionError(f"unknown similarity {similarity!r}; use dot or l2")
     scale = 1 / math.sqrt(query_key.shape[1])
+    value = memory_value.to(query_key.dtype)
+    reads_all = top_k is None or top_k >= memory_key.shape[2]
+    if reads_all and similarity == "l2" and _reads_faster_in_bands(memory_key, value):
+        bands = zip(query_key, memory_key, value, strict=True)
+        return torch.stack([_read_in_bands(*one, scale) for one in bands])
     query, key = query_key.mT, memory_key.mT  # B×N×C, B×M×C
     if similarity == "l2":
         query, key = _as_dot_product(query, key)
-    value = memory_value.mT.to(query.dtype)
-    if top_k is not None and top_k < key.shape[1]:
-        return _read_top_k(query, key, value, scale, top_k).mT
-    if similarity == "l2" and _reads_faster_in_bands(key, value):
-        bands = [
-            _read_in_bands(*one, scale)
-            for one in zip(query_key, memory_key, memory_value.to(query_key.dtype), strict=True)
-        ]
-        return torch.stack(bands)
-    return _read_all(query, key, value, scale).mT
+    if reads_all:
+        return _read_all(query, key, value.mT, scale).mT
+    assert top_k is not None
+    return _read_top_k(query, key, value.mT, scale, top_k).mT
 
 
 def _as_dot_product(query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
@@ -83,11 +82,9 @@ def _as_dot_product(query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         B×N×C+2 and B×M×C+2.
     """
-    norm = key.float().square().sum(-1, keepdim=True)  # B×M×1
-    coarse = norm.to(key.dtype)
-    fine = (norm - coarse.float()).to(key.dtype)
-    ones = torch.ones_like(query[..., :1])
-    return torch.cat([2 * query, ones, ones], -1), torch.cat([key, -coarse, -fine], -1)
+    norm = _rounded_norm(key)  # B×M×2
+    query = torch.cat([2 * query, torch.ones_like(query[..., :2])], -1)
+    return query, torch.cat([key, -norm], -1)
 
 
 def _as_negative_distance(query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
@@ -149,12 +146,12 @@ def _reads_faster_in_bands(key: Tensor, value: Tensor) -> bool:
     the affinity.
 
     Args:
-        key: B×M×C.
-        value: B×M×V.
+        key: B×C×M.
+        value: B×V×M.
     """
     if key.device.type != "cpu" or torch.is_grad_enabled():
         return False
-    return key.dtype == torch.bfloat16 or value.shape[-1] > key.shape[-1]
+    return key.dtype == torch.bfloat16 or value.shape[1] > key.shape[1] + 2
 
 
 def _read_in_bands(query_key: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:

@@ -5,10 +5,12 @@ import shutil
 
 import cv2
 import pytest
+import torch
 
-from rotomask.catalog import shipped_weights
+from rotomask.catalog import load_network, shipped_weights
+from rotomask.networks.checkpoints import read_metadata, save_weights
 from tests.scripts import run_script, write_davis, write_video
-from tools import ship_weights
+from tools import revive_context, ship_weights
 
 pytestmark = pytest.mark.slow
 
@@ -74,3 +76,28 @@ def test_weights_of_another_model_are_refused(capsys, monkeypatch):
         ship_weights.main()
     assert "is of stm-lite, not rgmp-lite" in capsys.readouterr().err
     assert shipped.read_bytes() == before
+
+
+def test_a_dead_context_branch_is_revived_and_the_output_stays(tmp_path):
+    old = load_network("stm-lite")
+    branch = old.decoder.context
+    torch.nn.init.constant_(branch.whole.bias, -1e3)  # nothing passes the last ReLU
+    save_weights(
+        tmp_path / "old.safetensors", old.state_dict(), read_metadata(shipped_weights("stm-lite"))
+    )
+    run_script(
+        "tools.revive_context", tmp_path / "old.safetensors", "--out", tmp_path / "new.safetensors"
+    )
+    new = load_network("stm-lite", weights=tmp_path / "new.safetensors")
+    images = torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(3))
+    masks = torch.zeros(1, 64, 96)
+    masks[:, 16:48, 32:64] = 1
+    outputs = []
+    for network in (old.eval(), new.eval()):
+        with torch.inference_mode():
+            features = network.encode_frame(images)
+            _, value = network.encode_value(images, features, masks)
+            outputs.append(network.decode(value, features, masks))
+    torch.testing.assert_close(outputs[1], outputs[0], rtol=1e-3, atol=1e-3)
+    assert revive_context.alive_part(old, images) == 0
+    assert revive_context.alive_part(new, images) > 0.05

@@ -205,16 +205,51 @@ def test_the_menu_of_a_lane_copies_and_freezes(editor: Driver, project: str) -> 
     assert (masks[0] == masks[10]).all()
     with page.expect_response(lambda r: r.url.endswith("/freeze"), timeout=SLOW_MS):
         page.mouse.click(*at, button="right")
-        page.locator("[role=menuitem]:focus").wait_for()
         page.keyboard.press("ArrowDown")
         page.keyboard.press("Enter")
     states = editor.server.json(f"/api/projects/{project}")["frames"]
     assert [(s["frame"], s["frozen"]) for s in states] == [(0, True), (10, True)]
     page.mouse.click(*at, button="right")
-    page.locator("[role=menuitem]:focus").wait_for()
     page.keyboard.press("Escape")
     page.get_by_role("menu").wait_for(state="detached")
+    assert track.evaluate("canvas => canvas === document.activeElement")
     clear(editor, project)
+
+
+def test_keys_pressed_at_once_reach_a_menu_and_a_dialog(editor: Driver) -> None:
+    """The next event finds the focus there; it does not wait for a picture to be drawn."""
+    page = editor.page
+    focused = page.locator(".track canvas").evaluate(
+        """async (canvas) => {
+          const next = () => new Promise((resume) => setTimeout(resume));
+          const press = (key) => document.activeElement.dispatchEvent(
+            new KeyboardEvent('keydown', { key, bubbles: true, cancelable: true }));
+          canvas.focus();
+          const menu = new PointerEvent('contextmenu', { bubbles: true, cancelable: true });
+          canvas.dispatchEvent(menu);
+          await next();
+          press('ArrowDown');
+          const chosen = document.activeElement.textContent;
+          press('Escape');
+          await next();
+          const back = document.activeElement === canvas;
+          press('g');
+          await next();
+          return [chosen, back, document.activeElement.type];
+        }"""
+    )
+    assert focused == [focused[0], True, "number"]
+    assert focused[0].startswith("Freeze")
+    page.keyboard.press("Escape")
+    page.locator("dialog").wait_for(state="detached")
+
+
+def test_the_space_bar_plays_after_a_click_on_the_timeline(editor: Driver) -> None:
+    page = editor.page
+    page.locator(".track canvas").click(position={"x": 40, "y": 30})
+    page.keyboard.press("Space")
+    page.locator("[data-action=play][aria-pressed=true]").wait_for()
+    page.keyboard.press("k")
 
 
 def test_a_locked_object_keeps_its_pixels(editor: Driver, project: str) -> None:

@@ -220,7 +220,7 @@ const moveKeys = new Set(['ArrowLeft', 'ArrowRight', 'ArrowUp', 'ArrowDown', 'Ho
 
 /** Whether the focused button, slider or list means this key itself. */
 function isOwn(name, target) {
-  if (pressKeys.has(name)) return Boolean(target.closest?.('button, a, summary, input, [role=slider]'));
+  if (pressKeys.has(name)) return Boolean(target.closest?.('button, a, summary, input:not([type=range])'));
   return moveKeys.has(name) && Boolean(target.closest?.('input, [role=slider], [role=radiogroup], [role=menu]'));
 }
 

@@ -1,7 +1,7 @@
 /** Small components that every screen uses. */
 
 import { actions, run, tip } from '../core/actions.js';
-import { html, useEffect, useRef } from '../core/lib.js';
+import { html, useLayoutEffect, useRef } from '../core/lib.js';
 import { T } from '../texts.js';
 
 const SPRITE = new URL('../icons.svg', import.meta.url).pathname;
@@ -71,10 +71,10 @@ export function Select({ label, value, choices, onChange, hideLabel }) {
     </select></label>`;
 }
 
-/** A modal dialog; Escape and a press beside it close it. */
+/** A modal dialog; Escape and a press beside it close it. It has the focus before the next key is pressed. */
 export function Dialog({ title, onClose, children, kind = '' }) {
   const ref = useRef(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const before = document.activeElement;
     ref.current.showModal();
     return () => before?.focus?.();

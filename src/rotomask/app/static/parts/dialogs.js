@@ -2,7 +2,7 @@
 
 import { actions, keyName, keysOf, nameOf } from '../core/actions.js';
 import * as doc from '../core/document.js';
-import { html, useEffect, useRef, useSignal } from '../core/lib.js';
+import { html, useEffect, useLayoutEffect, useRef, useSignal } from '../core/lib.js';
 import * as player from '../core/player.js';
 import { coached, keyChanges, recordSeconds, singleKeys, theme } from '../core/preferences.js';
 import * as S from '../core/state.js';
@@ -105,7 +105,10 @@ function Settings() {
 function GoTo() {
   const value = useRef(null);
   const last = Math.max(0, S.frameCount.value - 1);
-  useEffect(() => value.current.select(), []);
+  useLayoutEffect(() => { // after the dialog's own: keys typed at once are the number
+    value.current.focus();
+    value.current.select();
+  }, []);
   const submit = (event) => {
     event.preventDefault();
     player.pause();

@@ -1,6 +1,6 @@
 /** The timeline: filmstrip, a lane for each object, keys, doubt, frozen and stale stretches. */
 
-import { html, useEffect, useRef, useSignal, effect } from '../core/lib.js';
+import { html, useEffect, useLayoutEffect, useRef, useSignal, effect } from '../core/lib.js';
 import { ActionButton, Button, clock, left } from './basics.js';
 import * as doc from '../core/document.js';
 import * as player from '../core/player.js';
@@ -108,6 +108,12 @@ export function Timeline() {
     c.addEventListener('wheel', wheel, { passive: false });
     return () => c.removeEventListener('wheel', wheel);
   }, []);
+  const openMenu = (event) => {
+    event.preventDefault();
+    const area = canvas.current.getBoundingClientRect();
+    const byKey = event.pointerType === '' || (!event.clientX && !event.clientY); // it has no place of its own
+    menu.value = byKey ? { x: area.left + 8, y: area.top, frame: S.playhead.value } : { x: event.clientX, y: event.clientY, frame: frameAt(event) };
+  };
   const frame = S.playhead.value;
   const state = S.current.value;
   return html`<section class="timeline" aria-label=${T.timeline.title}>
@@ -118,7 +124,7 @@ export function Timeline() {
         aria-valuetext=${T.timeline.valueText(frame, S.frameCount.value, player.timeOf(frame), state)}
         onPointerDown=${down} onPointerMove=${move} onPointerUp=${() => { drag.current = null; }}
         onPointerCancel=${() => { drag.current = null; }} onKeyDown=${sliderKeys}
-        onContextMenu=${(event) => { event.preventDefault(); menu.value = { x: event.clientX, y: event.clientY, frame: frameAt(event) }; }} />
+        onContextMenu=${openMenu} />
     </div>
     ${menu.value && html`<${LaneMenu} at=${menu.value} onClose=${() => { menu.value = null; }} />`}
   </section>`;
@@ -203,16 +209,20 @@ function LaneMenu({ at, onClose }) {
     [T.actions['range-clear'], () => { S.range.value = { from: null, to: null }; }, S.range.value.from === null && S.range.value.to === null],
   ];
   const ref = useRef(null);
-  useEffect(() => {
+  useLayoutEffect(() => { // the next key is the menu's, however soon it comes
+    const before = document.activeElement;
     ref.current.querySelector('button:not(:disabled)')?.focus();
     const close = (event) => { if (!ref.current?.contains(event.target)) onClose(); };
     window.addEventListener('pointerdown', close);
-    return () => window.removeEventListener('pointerdown', close);
+    return () => {
+      window.removeEventListener('pointerdown', close);
+      before?.focus?.({ preventScroll: true });
+    };
   }, []);
   const keys = (event) => {
     const buttons = [...ref.current.querySelectorAll('button:not(:disabled)')];
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-    if (event.key === 'Escape') onClose();
+    if (event.key === 'Escape' || event.key === 'Tab') onClose();
     else if (step) buttons[(buttons.indexOf(document.activeElement) + step + buttons.length) % buttons.length].focus();
     else return;
     event.preventDefault();

@@ -4,6 +4,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,33 @@ def test_an_endless_loop_is_ended_and_steps_in_time_are_not() -> None:
     assert ran("allow_cpu(0)\nwhile True: pass\n").returncode == -signal.SIGXCPU
 
 
-def test_a_process_of_low_priority_says_so() -> None:
+def test_low_priority_is_that_of_the_process_and_of_no_other_in_its_session() -> None:
+    group = Path("/proc/self/autogroup")
+    before = group.read_text() if group.exists() else ""
     told = ran("import os\nlower_priority(7)\nprint(os.nice(0))\n")
     assert int(told.stdout) >= 7
+    assert (group.read_text() if group.exists() else "") == before
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux has such a signal")
+def test_a_stopped_process_ends_with_the_one_that_started_it() -> None:
+    child = "from rotomask.app.processes.bounds import *; import time\n"
+    child += "print(end_with_server(), flush=True); time.sleep(600)"
+    parent = (
+        "import os, signal, subprocess, sys\n"
+        f"child = subprocess.Popen([sys.executable, '-c', {child!r}], stdout=subprocess.PIPE,"
+        " start_new_session=True)\n"
+        "assert child.stdout.readline() == b'True\\n'\n"
+        "os.kill(child.pid, signal.SIGSTOP)\n"
+        "os.waitid(os.P_PID, child.pid, os.WSTOPPED)\n"
+        "print(child.pid, flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    told = ran(parent)
+    assert told.returncode == -signal.SIGKILL, told.stderr
+    end = time.monotonic() + 60
+    while Path(f"/proc/{int(told.stdout)}/cmdline").exists():
+        if not Path(f"/proc/{int(told.stdout)}/cmdline").read_bytes():  # ended, but not reaped
+            break
+        assert time.monotonic() < end, "it is still there"
+        time.sleep(0.05)

@@ -6,11 +6,12 @@ Decoders meet files from anywhere. Where the operating system has no such bound,
 import contextlib
 import ctypes
 import os
+import signal
 import sys
 from pathlib import Path
 
 CLONE_NEWUSER, CLONE_NEWNET = 0x1000_0000, 0x4000_0000
-PR_SET_NO_NEW_PRIVS = 38
+PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS = 1, 38
 OPEN_FILES = 1024
 
 
@@ -41,12 +42,27 @@ def lower_priority(nice: int) -> None:
     """Leave the cores to processes that somebody waits for.
 
     Every process of ours has a session of its own, which the scheduler of Linux makes a group of
-    its own, and between groups the niceness of the group counts (`sched(7)`, "autogroup").
+    its own, and between groups the niceness of the group counts (`sched(7)`, "autogroup"). A
+    process in another's session leaves that of the group as it is: it would slow the others.
     """
     if hasattr(os, "nice"):
         os.nice(nice)
+    if not hasattr(os, "getsid") or os.getsid(0) != os.getpid():
+        return
     with contextlib.suppress(OSError):
         Path("/proc/self/autogroup").write_text(str(nice))
+
+
+def end_with_server() -> bool:
+    """Whether this process ends with the server even while it is stopped; only on Linux.
+
+    A stopped process cannot see that a pipe was closed. The signal comes when the thread that
+    started the process ends (`PR_SET_PDEATHSIG`, prctl(2)).
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    libc = ctypes.CDLL(None, use_errno=True)
+    return bool(libc.prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0) == 0)
 
 
 def limit_resources(memory_bytes: int) -> None:

@@ -5,6 +5,8 @@ import http.client
 import io
 import json
 import struct
+import sys
+import threading
 import zlib
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
+from benchmarks.app_kills import children_of
 from tests.app.conftest import SIZE
 from tests.app.serving import Server, wait_for
 from tests.app.test_packs import decode
@@ -106,6 +109,40 @@ def test_clicks_and_scribbles_ask_the_networks(server: Server, project: str) -> 
     )
     assert status == 409
     assert answer["project"]["id"] == project
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux stops the worker")
+def test_a_click_stops_the_worker_for_a_moment(server: Server, clip: bytes, project: str) -> None:
+    server.mark(project, 0, 1, BLOCK)
+    other = str(server.upload(clip)["id"])
+    server.imported(other)
+    server.post(f"/api/projects/{other}/objects", {"name": "block"})
+    server.mark(other, 0, 1, {"kind": "click", "x": 15, "y": 10, "positive": True})
+    assert server.process is not None
+    worker = next(p for p, name in children_of(server.process.pid).items() if name == "worker")
+    seen, over = [], threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.001):
+            seen.append(Path(f"/proc/{worker}/stat").read_text().rsplit(")", 1)[1].split()[0])
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    try:
+        for _ in range(20):
+            job = server.post(f"/api/projects/{project}/jobs", {"kind": "cut"})["id"]
+            wait_for(lambda job=job: server.job(job)["state"] != "queued", "the cut")
+            server.mark(other, 3, 1, {"kind": "click", "x": 15, "y": 10, "positive": True})
+            assert server.ended(job)["state"] == "done"  # it went on
+            if "T" in seen:
+                break
+            server.post(f"/api/projects/{project}/undo", None)
+    finally:
+        over.set()
+        watching.join()
+    assert "T" in seen
+    assert seen[-1] != "T"
 
 
 def test_a_cut_and_a_correction(server: Server, project: str) -> None:

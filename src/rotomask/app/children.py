@@ -95,6 +95,13 @@ class Child:
             with contextlib.suppress(OSError):
                 process.kill()
 
+    def signal(self, number: int) -> None:
+        """Send the process a signal, if it runs."""
+        process = self._process
+        if process is not None:
+            with contextlib.suppress(OSError):
+                process.send_signal(number)
+
     def close(self, seconds: float = 5.0) -> None:
         """Let the process end by itself, then end it."""
         process = self._process

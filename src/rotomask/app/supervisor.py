@@ -3,6 +3,7 @@
 import json
 import logging
 import shutil
+import signal
 import threading
 import time
 from typing import Any
@@ -24,6 +25,9 @@ STOP_SECONDS = 20.0
 """And after so long without ending a job that it was told to end."""
 AFTER_MARK_SECONDS = 1.0
 """A cut whose plan a mark changed waits so long for further marks."""
+
+MOST_STILL_SECONDS = 1.0
+"""Longest time for which a click stops the worker at once; then it goes on to its next frame."""
 
 MOST_STARTS = 5
 """Starts of the worker on end that may fail before that counts against the job."""
@@ -66,6 +70,8 @@ class Supervisor:
         self.results = Results(database, events, projects, jobs)
         self._not_before = 0.0
         self._held = 0
+        self._can_stop = False
+        self._still: threading.Timer | None = None
         self._closed = False
         self._is_ready, self._failed_starts = False, 0
         self._disk: tuple[float, int] = (-DISK_SECONDS, 0)
@@ -98,14 +104,36 @@ class Supervisor:
                 self._stop_running()
 
     def hold(self, is_held: bool) -> None:
-        """Let the running job wait at the edge of a frame while a mark is answered."""
+        """Let the running job wait while a mark is answered: the cores are the marker's.
+
+        The worker is stopped wherever it is, for a moment at most; after that, and where it cannot
+        be stopped, it waits at the edge of a frame.
+        """
         with self._lock:
             self._held += 1 if is_held else -1
-            if self._running is not None and self._held == int(is_held):
-                try:
-                    self.worker.send({"do": "hold", "is_held": is_held})
-                except ChildEndedError:
-                    return
+            if self._held != int(is_held):
+                return
+            if not is_held:
+                self._move_on()
+            if self._running is None:
+                return
+            try:
+                self.worker.send({"do": "hold", "is_held": is_held})
+            except ChildEndedError:
+                return
+            if is_held and self._can_stop:
+                self.worker.signal(signal.SIGSTOP)
+                self._still = threading.Timer(MOST_STILL_SECONDS, self._move_on)
+                self._still.daemon = True
+                self._still.start()
+
+    def _move_on(self) -> None:
+        """Let a worker go on that was stopped."""
+        with self._lock:
+            if self._still is not None:
+                self._still.cancel()
+                self._still = None
+                self.worker.signal(signal.SIGCONT)
 
     @property
     def running(self) -> str | None:
@@ -250,6 +278,7 @@ class Supervisor:
             return
         if event == "ready":
             self._is_ready, self._failed_starts = True, 0
+            self._can_stop = bool(message["can_stop"])
             self._steps = (-1, time.monotonic())
             return
         if event == "beat":
@@ -268,6 +297,7 @@ class Supervisor:
         with self._lock:
             running, self._running = self._running, None
             was_ready, self._is_ready = self._is_ready, False
+            self._can_stop = False
             self._failed_starts += not was_ready
             # A worker that never began its job did not end because of it, unless it never does.
             counts = was_ready or self._failed_starts > MOST_STARTS

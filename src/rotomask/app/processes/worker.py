@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from rotomask.app.processes.bounds import limit_resources
+from rotomask.app.processes.bounds import end_with_server, limit_resources
 from rotomask.app.processes.channel import Channel, Message
 from rotomask.app.processes.control import Control, StoppedError
 from rotomask.app.processes.importing import RefusedVideoError, import_video
@@ -177,6 +177,7 @@ def main(arguments: list[str]) -> None:
         elif message["do"] == "hold" and control is not None:
             control.hold(message["is_held"])
 
+    can_stop = end_with_server()
     channel.read_in_thread(on_message)
     with (Path(arguments[2]) / "worker.lock").open("ab"):
         pass
@@ -186,7 +187,7 @@ def main(arguments: list[str]) -> None:
                 time.sleep(0.1)
                 continue
             _beat(channel, worker)
-            channel.send({"event": "ready"})
+            channel.send({"event": "ready", "can_stop": can_stop})
             while True:
                 worker.run(jobs.get())
                 if jobs.empty():

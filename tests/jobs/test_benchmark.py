@@ -2,7 +2,9 @@
 
 import io
 import json
+import shutil
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -10,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rotomask.errors import DatasetError
+from rotomask.errors import DatasetError, OutputError
 from rotomask.evaluation import open_benchmark
 from rotomask.evaluation.submission import write_submission
 from rotomask.jobs.benchmark import benchmark
@@ -98,6 +100,30 @@ def test_a_mask_that_was_deleted_is_made_again(tmp_path):
     again = benchmark("davis2016", tmp_path / "davis", out, segmenter=Shifting())
     assert last.read_bytes() == content
     assert again.figures == first.figures
+
+
+def test_a_run_that_version_0_1_began_is_not_enlarged_in_its_middle(tmp_path):
+    write_davis2016(tmp_path / "davis", ["bear", "dog"])
+    alone = benchmark("davis2016", tmp_path / "davis", tmp_path / "whole", segmenter=Shifting())
+    out = tmp_path / "out"
+    shutil.copytree(tmp_path / "whole" / "bear", out / "bear")
+    began = {"size": 480, "device": "auto", "precision": "auto", "objects": 1, "with_masks": False}
+    new = json.loads((tmp_path / "whole" / "run.json").read_text())
+    record = {
+        "settings": {"model": "stm-lite", "weights": "shipped", **began},
+        "peak_mib": 500.0,
+        "timings": {"bear": new["timings"]["bear"]},
+    }
+    (out / "run.json").write_text(json.dumps(record))
+    run_again = partial(benchmark, "davis2016", tmp_path / "davis", out, segmenter=Shifting())
+    for _ in range(2):  # also by the version that resumed it
+        assert run_again().figures == alone.figures
+        settings = json.loads((out / "job.json").read_text())["settings"]
+        assert settings["enlarge"] == "never"
+    with pytest.raises(OutputError, match="enlarge 'never' there, 'always' here"):
+        run_again(enlarge="always")
+    run_again(overwrite=True)
+    assert "enlarge" not in json.loads((out / "job.json").read_text())["settings"]
 
 
 def test_a_missing_data_set_is_named(tmp_path):

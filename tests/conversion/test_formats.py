@@ -4,11 +4,14 @@ import contextlib
 import importlib.util
 import json
 from importlib import metadata
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
+from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from rotomask.cli import main
@@ -151,6 +154,50 @@ def test_supervision_gets_the_objects():
     assert np.array_equal(from_detections(found, SIZE), labels)
     assert np.array_equal(from_detections(found[found.class_id == 6], SIZE), (labels == 7) * 7)
     assert len(to_detections(np.zeros(SIZE, np.int32))) == 0
+
+
+def test_supervision_reads_our_yolo_files_pixel_by_pixel(tmp_path):
+    supervision = pytest.importorskip("supervision")
+    folder = written("yolo", tmp_path / "clip")
+    source = video()
+    (folder / "images").mkdir()
+    for name in source.frame_names:
+        Image.new("RGB", SIZE[::-1]).save(folder / "images" / f"{name}.png")
+    places = [str(folder / name) for name in ("images", "labels", "data.yaml")]
+    dataset = supervision.DetectionDataset.from_yolo(*places, force_masks=True)
+    assert [dataset.classes[k - 1] for k in NAMES] == [*NAMES.values()]
+    seen = {}
+    for path, _, found in dataset:
+        labels = np.zeros(SIZE, np.int32)
+        for kind, mask in zip(
+            found.class_id, () if found.mask is None else found.mask, strict=True
+        ):
+            labels[mask] = kind + 1
+        seen[Path(path).stem] = labels
+    for index, name in enumerate(source.frame_names):
+        assert np.array_equal(seen[name], source.labels(index)), name
+
+
+@pytest.mark.parametrize("name", ["youtube-vis", "davis"])
+def test_trackeval_reads_our_annotations_as_ground_truth(tmp_path, name):
+    """The evaluation of both benchmarks by others (https://github.com/JonathonLuiten/TrackEval)."""
+    datasets = pytest.importorskip("trackeval").datasets
+    written(name, tmp_path / "youtube_vis_val")  # the folder that it looks for
+    folders = {"GT_FOLDER": f"{tmp_path}/", "TRACKERS_FOLDER": f"{tmp_path}/"}
+    config = {**folders, "TRACKERS_TO_EVAL": [], "SPLIT_TO_EVAL": "val", "PRINT_CONFIG": False}
+    if name == "davis":
+        annotations = tmp_path / "youtube_vis_val" / "Annotations" / "480p"
+        dataset = datasets.DAVIS({**config, "GT_FOLDER": str(annotations)})
+    else:
+        dataset = datasets.YouTubeVIS(config)
+    assert dataset.seq_list == ["clip"]
+    read = dataset._load_raw_file(None, "clip", is_gt=True)
+    source = video()
+    for index in range(len(source)):
+        labels = np.zeros(SIZE, np.int32)
+        for object_id, mask in zip(read["gt_ids"][index], read["gt_dets"][index], strict=True):
+            labels[coco_mask.decode(mask) > 0] = object_id
+        assert np.array_equal(labels, source.labels(index)), index
 
 
 def test_files_of_the_tools_themselves_are_read(tmp_path):

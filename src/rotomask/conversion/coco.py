@@ -22,6 +22,7 @@ from rotomask.conversion.reading import (
     read_json,
     require,
 )
+from rotomask.conversion.run_lengths import BoolMask, to_runs
 from rotomask.errors import DatasetError
 from rotomask.export.annotation_streams import AnnotationStream, COCOStream, YouTubeVISStream
 from rotomask.masks.segmentations import decode_segmentation, segmentation_fault
@@ -117,8 +118,15 @@ def youtube_vis_outputs(video: LabelledVideo) -> Iterator[str]:
 def write_youtube_vis(video: LabelledVideo, save: Save) -> None:
     """``instances.json`` with a track for each object."""
     with save(VIS_FILE) as temporary, temporary.open("w", encoding="utf-8") as file:
-        stream = YouTubeVISStream(file, video.size, video.object_name, video=video.name)
+        stream = YouTubeVISStream(
+            file, video.size, video.object_name, video=video.name, to_segmentation=_plain_rle
+        )
         _write_frames(stream, video)
+
+
+def _plain_rle(mask: BoolMask) -> dict[str, Any]:
+    """Run lengths of an H×W mask as numbers, column by column, as the published annotations."""
+    return {"size": list(mask.shape), "counts": to_runs(mask.T)}
 
 
 def _write_frames(stream: AnnotationStream, video: LabelledVideo) -> None:

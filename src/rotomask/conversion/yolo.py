@@ -21,6 +21,9 @@ from rotomask.masks import object_ids, object_mask
 from rotomask.masks.pages import IMAGE_ERRORS
 
 NAMES_FILE = "data.yaml"
+INSIDE = 0.25
+"""Where in its pixel a corner is written, px: readers that cut the fraction off (Ultralytics) and
+readers that round to the nearest number (supervision) both get the pixel."""
 _IMAGES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 
 
@@ -73,7 +76,9 @@ def write_yolo(video: LabelledVideo, save: Save) -> None:
             most = max(most, object_id)
             for ring in to_polygons(object_mask(labels, object_id), tolerance_px=0):
                 corners = _thick(ring["outer"])
-                values = [(p + 0.5) / n for x, y in corners for p, n in ((x, width), (y, height))]
+                values = [
+                    (p + INSIDE) / n for x, y in corners for p, n in ((x, width), (y, height))
+                ]
                 lines.append(" ".join([str(object_id - 1), *(f"{v:.8g}" for v in values)]))
         with save(f"labels/{name}.txt") as temporary:
             temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
@@ -117,7 +122,7 @@ def _line(line: str, size: tuple[int, int], where: str) -> tuple[int, np.ndarray
     if len(values) < 3 or not 0 < object_id < 1 << 16 or not (np.abs(values) <= 2).all():
         raise DatasetError(f"{where}: a class and three corners from 0 to 1 were expected")
     height, width = size
-    corners = np.round(values * [width, height] - 0.5).astype(np.int32)
+    corners = np.floor(values * [width, height] + 1e-3).astype(np.int32)  # 1e-3: their roundings
     return object_id, corners
 
 

@@ -141,6 +141,7 @@ class YouTubeVISStream(AnnotationStream):
         size: Height and width of the frames, px.
         object_name: As for `AnnotationStream`.
         video: Name of the video, the folder of its frames.
+        to_segmentation: Run lengths of a mask: by default compressed, as in results.
     """
 
     def __init__(
@@ -150,16 +151,18 @@ class YouTubeVISStream(AnnotationStream):
         object_name: ObjectName | None = None,
         *,
         video: str,
+        to_segmentation: Callable[[npt.NDArray[np.bool_]], dict[str, Any]] = to_rle,
     ) -> None:
         super().__init__(file, size, object_name)
         self._video = video
+        self._to_segmentation = to_segmentation
         self._tracks: dict[int, _Track] = {}
 
     def _add_object(self, object_id: int, mask: npt.NDArray[np.bool_]) -> None:
         if object_id not in self._tracks:
             self._tracks[object_id] = _Track()
         values = {
-            "segmentations": to_rle(mask),
+            "segmentations": self._to_segmentation(mask),
             "bboxes": bounding_box(mask),
             "areas": int(mask.sum()),
         }

@@ -12,6 +12,7 @@ from rotomask.conversion.reading import ReadOptions
 from rotomask.errors import DatasetError, InputError, OptionError, RotomaskError
 from rotomask.files import content_digest
 from rotomask.jobs.folder import JobRequest, claim
+from rotomask.jobs.notebook import shows_bars
 from rotomask.jobs.progress import OnProgress
 
 
@@ -40,6 +41,7 @@ class ConvertResult:
     """What the written format cannot hold; empty: nothing."""
 
 
+@shows_bars
 def convert(
     source: str | Path,
     out: str | Path,

@@ -7,6 +7,7 @@ from pathlib import Path
 from rotomask.effects.options import is_colour
 from rotomask.effects.registry import EffectView, find_effect, open_effect
 from rotomask.files import content_digest
+from rotomask.jobs.notebook import shows_bars
 from rotomask.jobs.progress import OnProgress
 from rotomask.jobs.rendering import (
     Rendering,
@@ -41,6 +42,7 @@ class EffectResult:
     frames: int
 
 
+@shows_bars
 def effect(
     name: str,
     video: str | Path | Video,

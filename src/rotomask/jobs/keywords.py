@@ -15,7 +15,7 @@ from typing import Any, Literal, TypedDict, TypeVar, cast
 
 from rotomask.catalog import with_settings
 from rotomask.errors import OptionError
-from rotomask.jobs.notebook import NotebookBars, in_notebook
+from rotomask.jobs.notebook import shows_bars
 from rotomask.jobs.quality import find_quality
 from rotomask.matting import EdgeControls
 from rotomask.networks.layers.aggregation import Aggregation
@@ -318,7 +318,7 @@ def takes_options(options: type[Any]) -> Callable[[Function], Function]:
         named = [p for p in signature.parameters.values() if p.kind != p.VAR_KEYWORD]
         parameters = [*named, *keywords]
         run = _with_threads(function, signature) if hasattr(defaults, "threads") else function
-        shown = _with_bars(run) if "on_progress" in signature.parameters else run
+        shown = shows_bars(run) if "on_progress" in signature.parameters else run
         shown.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
         return shown
 
@@ -335,18 +335,6 @@ def _with_threads(function: Function, signature: inspect.Signature) -> Function:
             return function(*arguments, **changes)
 
     return cast(Function, run)
-
-
-def _with_bars(function: Function) -> Function:
-    """A job that shows its progress in a notebook."""
-
-    @functools.wraps(function)
-    def job(*arguments: Any, **keywords: Any) -> Any:
-        if keywords.get("on_progress") is None and in_notebook():
-            keywords["on_progress"] = NotebookBars()
-        return function(*arguments, **keywords)
-
-    return cast(Function, job)
 
 
 def _aliases(own: set[str]) -> dict[str, str]:

@@ -18,6 +18,7 @@ from rotomask.flow.optical_flow import OpticalFlow
 from rotomask.jobs.fingerprints import video_fingerprint
 from rotomask.jobs.folder import JobRequest, claim
 from rotomask.jobs.mask_files import MaskFiles, mask_paths
+from rotomask.jobs.notebook import shows_bars
 from rotomask.jobs.progress import OnProgress
 from rotomask.masks import object_ids, read_labels
 from rotomask.pipeline import Stage, read_ahead
@@ -69,6 +70,7 @@ class RefineOptions:
         return FieldWindowConfig(field=field, size=self.size, window=self.window)
 
 
+@shows_bars
 def refine(
     video: str | Path | Video,
     folder: str | Path,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rotomask.effects.camera import open_camera
 from rotomask.effects.camera_path import CameraPath, CameraSettings
+from rotomask.jobs.notebook import shows_bars
 from rotomask.jobs.progress import OnProgress
 from rotomask.jobs.rendering import (
     Rendering,
@@ -36,6 +37,7 @@ class StabiliseResult:
     """The camera's windows; `jitter_before` and `jitter_after` are measured on them."""
 
 
+@shows_bars
 def stabilise(
     video: str | Path | Video,
     folder: str | Path,

@@ -11,6 +11,7 @@ from rotomask.errors import OptionError, OutputError
 from rotomask.jobs.earlier import EarlierRecord
 from rotomask.jobs.folder import JobRequest, claim
 from rotomask.jobs.manifest import MANIFEST
+from rotomask.jobs.notebook import NotebookBars, in_notebook
 from rotomask.training.clip_data import PACK
 from rotomask.training.hardware import Hardware
 from rotomask.training.loop import Progress
@@ -66,7 +67,7 @@ def train(
         data: Paths by name, as the recipe takes them: ``duts``, ``davis``, ...
         out: The run's folder; see `training.run.train` for what is in it.
         options: Options; or give its fields as keywords.
-        on_step: Called after every optimiser step.
+        on_step: Called after every optimiser step; by default a notebook shows a bar.
         **changes: Fields of `TrainOptions`.
 
     Returns:
@@ -83,6 +84,8 @@ def train(
     recipe = find_recipe(recipe) if isinstance(recipe, str) else recipe
     if options.held_out is not None:
         recipe = _holding_out(recipe, data, options.held_out)
+    if on_step is None and in_notebook():
+        on_step = _bar_of_steps()
     root = Path(out)
     holds_run = (root / MANIFEST).exists() or (root / RECORD).exists()
     with contextlib.ExitStack() as stack:
@@ -105,6 +108,16 @@ def train(
             hardware=options.hardware,
             on_step=on_step,
         )
+
+
+def _bar_of_steps() -> Callable[[Progress], None]:
+    """What moves a notebook's bar, with the loss beside it."""
+    bars = NotebookBars()
+
+    def on_step(progress: Progress) -> None:
+        bars("train", progress.step, progress.steps, note=f"loss {progress.loss:.3f}")
+
+    return on_step
 
 
 def _holding_out(recipe: Recipe, data: Data, names: tuple[str, ...]) -> Recipe:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+import rotomask
 from tests.cli.running import parse
 from tests.scripts import run_script
 from tools import python_matrix
@@ -57,7 +58,9 @@ def test_no_link_of_the_published_readme_is_relative():
 
 def test_the_citation_and_the_dockerfile_are_those_of_this_package():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
-    assert citation["version"] == PROJECT["version"]
+    assert citation["version"] == rotomask.__version__
+    assert f"\n## [{rotomask.__version__}]" in (ROOT / "CHANGELOG.md").read_text()
+    assert "version" in PROJECT["dynamic"], "it has one source"
     assert citation["license"] == PROJECT["license"]
     dockerfile = (ROOT / "Dockerfile").read_text()
     copied = re.search(r"^COPY (.*) \./$", dockerfile, re.MULTILINE)

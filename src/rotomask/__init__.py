@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from rotomask.threads import wait_passively
 
-__version__ = "0.1.0"
+__version__ = "1.0.0rc1"
 
 _HOME = {
     "BatchOptions": "rotomask.jobs.batch.driver",

@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from rotomask import __version__
 from rotomask.jobs.batch.storage import stamp
 from rotomask.jobs.cut import CutOptions
+
+RESULTS = "0.1.0"
+"""The version since which the same inputs and options give the same masks. A later one here makes
+batches cut videos again that an earlier version finished."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +61,7 @@ class Item:
             "masks": self.masks,
             "prompts": self.prompts,
             "options": {key: str(value) for key, value in plain.items()},
-            "version": __version__,
+            "version": RESULTS,
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
 

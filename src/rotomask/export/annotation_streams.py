@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import IO, Any
 
 import numpy as np
@@ -151,7 +151,7 @@ class YouTubeVISStream(AnnotationStream):
         object_name: ObjectName | None = None,
         *,
         video: str,
-        to_segmentation: Callable[[npt.NDArray[np.bool_]], dict[str, Any]] = to_rle,
+        to_segmentation: Callable[[npt.NDArray[np.bool_]], Mapping[str, object]] = to_rle,
     ) -> None:
         super().__init__(file, size, object_name)
         self._video = video

@@ -32,7 +32,7 @@ ROOMS = (
     ("video",),
     ("masks",),
     # The ground is one floor: its files may use each other.
-    ("arrays", "errors", "files", "pipeline", "threads"),
+    ("arrays", "errors", "files", "memory", "pipeline", "threads"),
 )
 """The rooms of docs/architecture.md, each above those that it may import."""
 

@@ -1,5 +1,17 @@
-"""`python -m rotomask` is the `rotomask` command."""
+"""The `rotomask` command, also as `python -m rotomask`."""
 
-from rotomask.cli import main
+import sys
 
-main()
+
+def main() -> None:
+    """Run the command line; see `rotomask.cli.main`."""
+    try:
+        from rotomask.cli import main as run
+    except MemoryError:
+        sys.stderr.write("rotomask: error: not enough memory to start; raise ulimit -v\n")
+        sys.exit(2)
+    run()
+
+
+if __name__ == "__main__":
+    main()

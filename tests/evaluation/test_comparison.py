@@ -113,6 +113,7 @@ def test_objects_weigh_as_in_the_benchmark(tmp_path):
         lambda data: data.update(sequences=["s"]),
         lambda data: data.update(run=None),
         lambda data: data["sequences"][0].update(objects=[{"id": 1}]),
+        lambda data: data["sequences"][0].update(name=["s"]),
         lambda data: data["figures"].update(J_mean=float("inf")),
     ],
 )

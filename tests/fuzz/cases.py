@@ -73,6 +73,8 @@ def _on_video(rng: Random, material: Material, folder: Path, clip: Path) -> Case
             rng, ["none", "overlay", "rgba,mattes", "overlay,youtube-vis,contact-sheet"]
         )
         words = ("cut", str(clip), "--mask", str(folder / "mask.png"), *QUICK, "--format", formats)
+        if rng.random() < 0.1:  # it costs a second
+            words = (*words, "--sandbox")
         return Case(
             arguments=(*words, "--out", str(out)),
             check=lambda: _check_cut(clip, out),
@@ -449,6 +451,7 @@ OPTIONS: dict[str, dict[str, tuple[str, ...]]] = {
             *("components", "crf", "ensemble=rgmp-lite", "ensemble=x:y", "online=-1s"),
         ),
         "--skip-damaged": (),
+        "--sandbox": (),
         "--device": ("cpu", "cuda", "mps", "cuda:9"),
         "--precision": ("auto", "float32", "bfloat16"),
         "--overwrite": (),

@@ -10,19 +10,24 @@ that was not disturbed.
 """
 
 import argparse
+import contextlib
 import json
 import shutil
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
-from rotomask.files import content_digest
+from rotomask.app.document import Document, FrameRow
+from rotomask.app.processes.mask_store import MaskStore
+from rotomask.app.processes.worker import Worker as AppWorker
+from rotomask.files import complete_or_absent, content_digest
 from rotomask.jobs import snapshots
 from rotomask.jobs.batch import driver
 from rotomask.jobs.batch.item import Task
@@ -30,13 +35,16 @@ from rotomask.jobs.batch.local_pool import LocalPool
 from rotomask.jobs.batch.pool import Done, Event
 from rotomask.jobs.batch.work import Worker
 from rotomask.jobs.cut import CutOptions
+from rotomask.jobs.manifest import PRIVATE
+from rotomask.masks import read_mask
 from rotomask.networks.osvos import OSVOS, OSVOSConfig
 from rotomask.networks.rgmp import RGMP, RGMPConfig
 from rotomask.networks.stm import STM, STMConfig
 from tests.fuzz.cases import RECORDS
 from tests.fuzz.forked import Outcome, fork, run_command, warm_up
-from tests.fuzz.material import QUICK, Material
+from tests.fuzz.material import FRAMES, QUICK, Material
 
+APP_EXPORT = {"formats": ["overlay", "rgba", "webm"]}
 Content = Mapping[str, object]
 """Relative path of a result -> what must be the same."""
 
@@ -100,6 +108,75 @@ def _batch(folder: Path) -> int:
     return 2 if result.failures else 0
 
 
+@dataclass
+class _Project:
+    """A project of the app as its server sees it: which jobs are done, and what the worker said.
+
+    What it was told is stored line by line, as the server stores it in its database.
+    """
+
+    folder: Path
+    done: set[str] = field(default_factory=set)
+    masks: dict[int, str] = field(default_factory=dict)
+    """Digest of each frame's mask."""
+
+    @property
+    def _log(self) -> Path:
+        return self.folder / PRIVATE / "said.jsonl"
+
+    def read(self) -> None:
+        """Take in what was stored; the kill may have torn the last line."""
+        text = self._log.read_text() if self._log.exists() else ""
+        for line in text.splitlines():
+            with contextlib.suppress(json.JSONDecodeError):
+                self._take(json.loads(line))
+
+    def hear(self, message: dict[str, Any]) -> None:
+        """Store what the worker says."""
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        with self._log.open("a+b") as file:
+            if file.tell() and self._log.read_bytes()[-1:] != b"\n":
+                file.write(b"\n")
+            file.write(json.dumps(message).encode() + b"\n")
+        self._take(message)
+
+    def _take(self, message: dict[str, Any]) -> None:
+        event = message.get("event")
+        if event == "mask":
+            self.masks[message["frame"]] = message["digest"]
+        elif event == "done":
+            self.done.add(message["job"])
+        elif event == "failed":
+            raise RuntimeError(message["message"])
+        elif event == "file" and (source := self.folder / "work" / message["path"]).exists():
+            (self.folder / "files").mkdir(exist_ok=True)
+            source.replace(self.folder / "files" / message["name"])
+
+
+def _app(folder: Path) -> int:
+    """A project of the app: the worker imports a video, cuts it from a marked frame, exports."""
+    project = _Project(folder / "out")
+    (project.folder / "masks").mkdir(parents=True, exist_ok=True)
+    with complete_or_absent(project.folder / "media") as temporary:
+        shutil.copy(folder / "clip.mp4", temporary)
+    marked, _ = MaskStore(project.folder / "masks").write(read_mask(folder / "mask.png").labels)
+    project.read()
+    project.masks.setdefault(0, marked)
+    worker = AppWorker("stm-lite", project.hear)
+    limits = {"seconds": 60, "pixels": 1 << 20, "frames": 100}
+    common = {"folder": str(project.folder), "count": FRAMES, "digest": "x", "media": {}}
+    frame = FrameRow(digest=marked, labels=(1, 2), source="key", reference=marked, covers=(1, 2))
+    cut = {"plan": Document({0: frame}, (1, 2), FRAMES).plan(range(FRAMES))}
+    jobs = {"import": {"limits": limits}, "cut": {"quality": "fast"}, "export": APP_EXPORT}
+    for kind, params in jobs.items():
+        if kind not in project.done:
+            masks = {"masks": project.masks, "live": [1, 2]} if kind == "export" else {}
+            more = cut if kind == "cut" else {}
+            worker.run({"job": kind, "kind": kind, "params": params, **common, **masks, **more})
+    shutil.rmtree(project.folder / "work", ignore_errors=True)
+    return 0
+
+
 def _published(model: str) -> Job:
     """A cut by a published network with random weights."""
     cut = _cut("--format", "none", "--weights", "weights.pth", model=model)
@@ -137,6 +214,7 @@ JOBS: dict[str, Job] = {
     "batch": Job(
         work=_batch, inputs=("h264.mp4:clip.mp4", "frames", "vp9.webm", "mask.png:mask.png")
     ),
+    "app worker": Job(work=_app, inputs=("h264.mp4:clip.mp4", "mask.png:mask.png")),
     "convert": Job(
         arguments=("convert", "cut", "out", "--to", "labelme", "-q"), inputs=("jobs/cut:cut",)
     ),

@@ -25,6 +25,7 @@ from rotomask.detection.detector import Detector, NoDetector
 from rotomask.edges.edge_detector import EdgeDetector
 from rotomask.errors import OptionError, WeightsError
 from rotomask.flow.optical_flow import OpticalFlow
+from rotomask.memory import is_out_of_memory
 from rotomask.networks.checkpoints import load_into, read_metadata
 from rotomask.networks.int8 import read_ranges
 from rotomask.networks.precision import BACKENDS, Runtime, choose_runtime
@@ -226,6 +227,8 @@ def load_network(name: str, weights: Path | str | None = None) -> nn.Module:
     try:
         network = build(stored.get("config", {}))
     except Exception as error:  # another network's config, or that of a newer version
+        if is_out_of_memory(error):
+            raise
         model = stored.get("model", "another network")
         raise WeightsError(
             f"{path} is a checkpoint of {model}, not of {name}"

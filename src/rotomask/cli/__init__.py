@@ -29,9 +29,15 @@ from rotomask.cli.extras import EXTRAS
 from rotomask.cli.mark import PromptCommand, mark
 from rotomask.cli.serve import serve
 from rotomask.errors import RotomaskError
+from rotomask.memory import is_out_of_memory, is_short
 from rotomask.threads import share_heap, wait_passively
 
 EXIT_USER_ERROR = 2
+
+NO_MEMORY = (
+    "not enough memory; process smaller frames (--size 360), cut fewer objects at once, or raise "
+    "the limit (ulimit -v, or -u for threads)"
+)
 
 UsageError: Any = typer.BadParameter.__base__
 """Base of errors in the arguments themselves. typer exports only this subclass."""
@@ -99,36 +105,22 @@ def main() -> None:
 
 def _explain(error: Exception) -> str | None:
     """What a user is told of an error; None for an error of the program's own."""
-    if isinstance(error, RotomaskError):
-        return str(error)
     if isinstance(error, UsageError):
         command = "rotomask" if error.ctx is None else error.ctx.command_path
         return f"{error.format_message().rstrip('.')}; see `{command} --help`"
+    if isinstance(error, MemoryError) or is_out_of_memory(error):
+        return NO_MEMORY
+    if isinstance(error, RotomaskError):
+        return str(error)
     if isinstance(error, ModuleNotFoundError):
         module = (error.name or "").partition(".")[0]
         if module not in EXTRAS:
             return None
         extra = EXTRAS[module]
         return f"{module} is not installed; install it with: pip install 'rotomask[{extra}]'"
-    if _is_out_of_memory(error):
-        return (
-            "not enough memory; process smaller frames (--size 360), cut fewer objects at once, or "
-            "raise the limit (ulimit -v)"
-        )
     if isinstance(error, OSError) and error.strerror:
         return _system_fault(error)
-    return None
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    """Whether Python, PyTorch, OpenCV, FFmpeg or the system had no memory left."""
-    words = ("can't allocate memory", "not enough memory", "Insufficient memory", "out of memory")
-    return (
-        isinstance(error, MemoryError)
-        or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
-        or (isinstance(error, RuntimeError | ImportError) and "allocate" in str(error).lower())
-        or any(word in str(error) for word in words)
-    )
+    return NO_MEMORY if is_short() else None
 
 
 def _system_fault(error: OSError) -> str:

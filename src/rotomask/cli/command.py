@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import sys
 import textwrap
 from collections.abc import Callable
 from copy import copy
@@ -12,6 +13,10 @@ from typing import Annotated, Any, get_args, get_type_hints
 from typer.core import TyperCommand
 
 from rotomask.cli.names import DESCRIPTIONS, NAMES
+from rotomask.memory import is_short
+
+LIBRARY_BYTES = 512 << 20
+"""Address space that loading NumPy and PyTorch takes at least."""
 
 MOST_NAME_COLUMNS = 30
 """Width of the left column at most, as click has it."""
@@ -26,6 +31,16 @@ class Command(TyperCommand):
     """
 
     described: tuple[str, ...] = ()
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command.
+
+        Raises:
+            MemoryError: If there is none to load the libraries, which would end the process.
+        """
+        if "torch" not in sys.modules and is_short(LIBRARY_BYTES):
+            raise MemoryError
+        return super().invoke(ctx)
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Arguments as VIDEO; typer writes {VIDEO}."""

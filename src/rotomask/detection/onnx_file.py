@@ -26,6 +26,7 @@ from rotomask.detection.boxes import Boxes, non_maximum_suppression
 from rotomask.detection.detector import Detections, Detector, clean_detections
 from rotomask.detection.letterbox import boxes_in_frame, letterbox
 from rotomask.errors import OptionError, ShapeError, WeightsError
+from rotomask.memory import is_out_of_memory
 
 Layout = Literal["auto", "boxes", "rows", "yolo", "yolo-objectness"]
 Array = npt.NDArray[np.float32]
@@ -129,6 +130,8 @@ class OnnxDetector(Detector):
         try:
             outputs = self.session.run(None, {self.input.name: self._tensor(letterboxed.image)})
         except Exception as error:  # onnxruntime's exceptions have no common base class
+            if is_out_of_memory(error):
+                raise
             raise WeightsError(
                 f"{self.path} failed on a frame: {_first_line(error)}; export it again"
             ) from error
@@ -324,6 +327,8 @@ def _open(path: Path, threads: int) -> Any:
             str(path), options, providers=onnxruntime.get_available_providers()
         )
     except Exception as error:  # onnxruntime's exceptions have no common base class
+        if is_out_of_memory(error):
+            raise
         raise WeightsError(
             f"{path} is damaged or not an ONNX file: {_first_line(error)}"
         ) from error

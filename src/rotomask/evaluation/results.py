@@ -133,6 +133,8 @@ def _sequence_to_dict(score: SequenceScore) -> dict[str, Any]:
 
 
 def _sequence_from_dict(data: Mapping[str, Any]) -> SequenceScore:
+    if not isinstance(data["name"], str):
+        raise ValueError(f"the name of a sequence is {data['name']!r:.60}")
     return SequenceScore(
         name=data["name"],
         figures=_figures(data["figures"]),

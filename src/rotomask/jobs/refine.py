@@ -21,6 +21,7 @@ from rotomask.jobs.mask_files import MaskFiles, mask_paths
 from rotomask.jobs.notebook import shows_bars
 from rotomask.jobs.progress import OnProgress
 from rotomask.masks import object_ids, read_labels
+from rotomask.memory import check_memory
 from rotomask.pipeline import Stage, read_ahead
 from rotomask.refine.field_windows import FieldWindowConfig, refine_video, tuned_field
 from rotomask.refine.random_field import RandomFieldConfig
@@ -238,5 +239,6 @@ def _matte(path: Path) -> Array | None:
         return None
     stored = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
     if stored is None:
+        check_memory(path)
         raise MaskError(f"cannot read the matte {path}; it is damaged or no image")
     return np.asarray(stored, np.float32) / np.float32(255)

@@ -10,6 +10,7 @@ import torch
 from rotomask.errors import OutputError
 from rotomask.jobs.folder import JobFolder
 from rotomask.jobs.manifest import PRIVATE
+from rotomask.memory import is_out_of_memory
 from rotomask.segmenters.base import Segmenter
 from rotomask.segmenters.confidence import ConfidenceMeter
 from rotomask.segmenters.follow import FollowedFrame, Pass
@@ -116,6 +117,8 @@ class Snapshots:
             return None
         try:
             stored = torch.load(path, map_location="cpu", weights_only=True)
-        except Exception:  # torch raises anything for a damaged file; it is a cache
+        except Exception as error:  # torch raises anything for a damaged file; it is a cache
+            if is_out_of_memory(error):
+                raise
             return None
         return stored if isinstance(stored, dict) else None

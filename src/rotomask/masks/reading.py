@@ -16,6 +16,7 @@ from rotomask.masks.interpret import MaskKind, interpret
 from rotomask.masks.labels import has_aspect, object_ids, scale_labels
 from rotomask.masks.pages import IMAGE_ERRORS, page_count, upright
 from rotomask.masks.writing import LARGEST_ID
+from rotomask.memory import check_memory
 
 __all__ = ["LabelMask", "MaskKind", "read_grey", "read_mask"]
 
@@ -108,6 +109,7 @@ def read_grey(path: str | Path) -> npt.NDArray[np.uint8]:
     except FileNotFoundError as error:
         raise MaskError(f"{path} does not exist") from error
     except IMAGE_ERRORS as error:
+        check_memory(path)
         raise MaskError(f"{path} is not a readable image: {error}") from error
 
 
@@ -146,6 +148,7 @@ def _read_file(
             "scale it to the frame's size"
         ) from error
     except IMAGE_ERRORS as error:
+        check_memory(path)
         detail = "" if isinstance(error, UnidentifiedImageError) else f" ({error})"
         raise MaskError(f"{path} is not a readable image{detail}") from error
     _check_size(path, image_size, size)

@@ -13,6 +13,7 @@ from rotomask.errors import MaskError, ShapeError
 from rotomask.files import Commit, complete_or_absent, replace_file
 from rotomask.masks.pages import IMAGE_ERRORS
 from rotomask.masks.palette import davis_palette
+from rotomask.memory import check_memory
 
 LARGEST_ID = 65535
 """Largest object id in a mask file, which has 16 bits per pixel."""
@@ -79,4 +80,5 @@ def read_labels(path: str | Path) -> npt.NDArray[np.int32]:
     except FileNotFoundError as error:
         raise MaskError(f"{path} does not exist") from error
     except IMAGE_ERRORS as error:
+        check_memory(path)
         raise MaskError(f"{path} is not a readable image: {error}") from error

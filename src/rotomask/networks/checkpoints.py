@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from rotomask.errors import WeightsError
 from rotomask.files import access_fault, complete_or_absent
+from rotomask.memory import memory_errors
 
 PICKLE_SUFFIXES = (".pth", ".pt")
 METADATA_KEY = "rotomask"
@@ -35,6 +36,7 @@ def load_state(path: Path) -> dict[str, Tensor]:
     Raises:
         WeightsError: If the file is missing, damaged, not a state dict, or has values that are not
             finite.
+        MemoryError: If there is no memory for it.
     """
     with _readable(path):
         if path.suffix == ".safetensors":
@@ -64,6 +66,7 @@ def load_into(network: nn.Module, path: Path) -> None:
 
     Raises:
         WeightsError: If the file cannot be read or belongs to another network.
+        MemoryError: If there is no memory for it.
     """
     state, own = load_state(path), network.state_dict()
     missing = [
@@ -118,6 +121,7 @@ def read_metadata(path: Path) -> dict[str, Any]:
 
     Raises:
         WeightsError: If the file is missing, damaged or not safetensors.
+        MemoryError: If there is no memory to read it.
     """
     with _readable(path), safetensors.safe_open(path, framework="pt") as file:
         metadata = json.loads((file.metadata() or {}).get(METADATA_KEY, "{}"))
@@ -130,7 +134,10 @@ def read_metadata(path: Path) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _readable(path: Path) -> Iterator[None]:
-    """Check that the file exists, and convert any exception of its reader to `WeightsError`."""
+    """Check that the file exists, and convert exceptions of its reader to `WeightsError`.
+
+    A lack of memory is no fault of the file and stays a `MemoryError`.
+    """
     if path.suffix not in (".safetensors", *PICKLE_SUFFIXES):
         raise WeightsError(f"weights must be a .safetensors, .pth or .pt file, got {path}")
     fault = access_fault(path)
@@ -139,7 +146,10 @@ def _readable(path: Path) -> Iterator[None]:
     if not path.is_file():
         raise WeightsError(f"no weights at {path}: the path is missing or not a file")
     try:
-        yield
+        with memory_errors(path):
+            yield
+    except MemoryError:
+        raise
     except OSError as error:
         raise WeightsError(f"cannot read weights {path}: {error.strerror or error}") from error
     except Exception as error:  # a damaged pickle raises anything, from EOFError to IndexError

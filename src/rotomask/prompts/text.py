@@ -8,6 +8,7 @@ from PIL import Image, UnidentifiedImageError
 
 from rotomask.errors import PromptError
 from rotomask.masks.pages import IMAGE_ERRORS
+from rotomask.memory import check_memory
 from rotomask.prompts.json_form import read_prompts
 from rotomask.prompts.kinds import Box, Click, Painted, Point, Polygon, Prompt, Scribble
 
@@ -123,8 +124,10 @@ def _read_image(path: Path, size: tuple[int, int], object_id: int) -> list[Promp
     except FileNotFoundError as error:
         raise PromptError(f"{path} does not exist") from error
     except UnidentifiedImageError as error:
+        check_memory(path)
         raise PromptError(f"{path} is no image, .txt, .csv or .json file of strokes") from error
     except IMAGE_ERRORS as error:
+        check_memory(path)
         raise PromptError(f"{path} cannot be read as an image of strokes: {error}") from error
 
 

@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from rotomask.errors import DatasetError, OutputError
 from rotomask.files import complete_or_absent
+from rotomask.memory import is_out_of_memory
 from rotomask.networks.checkpoints import save_weights
 from rotomask.training.hardware import Hardware, open_fabric
 from rotomask.training.task import Batch, Schedule, Task, learning_rate
@@ -155,6 +156,8 @@ class Run:
             state = torch.load(path, map_location="cpu", weights_only=True)
             processes = int(state["processes"])
         except Exception as error:  # torch raises anything for a damaged file
+            if is_out_of_memory(error):
+                raise
             raise _damaged(path) from error
         if processes != self.fabric.world_size:
             raise OutputError(

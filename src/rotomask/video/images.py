@@ -9,6 +9,7 @@ from PIL import Image
 
 from rotomask.errors import VideoError
 from rotomask.masks.pages import IMAGE_ERRORS, is_torn_png, page_count, upright
+from rotomask.memory import check_memory
 
 IMAGE_SUFFIXES = (
     *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".bmp", ".dib"),
@@ -41,6 +42,7 @@ def read_image(path: Path) -> tuple[Pixels, Pixels | None]:
     except FileNotFoundError as error:
         raise VideoError(f"{path} does not exist") from error
     except IMAGE_ERRORS as error:
+        check_memory(path)
         # OpenCV reads types that Pillow does not: 16-bit RGB TIFF, Radiance HDR.
         pixels = _read_opencv(path)
         if pixels is None:

@@ -10,6 +10,8 @@ import numpy.typing as npt
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
+from rotomask.memory import is_short
+
 _VP8_SHOWN = 0x10
 """The show_frame bit in a VP8 packet's first byte (RFC 6386, sec. 9.1).
 
@@ -53,6 +55,8 @@ def index_packets(container: InputContainer, stream: VideoStream) -> PacketIndex
             if packet.size or packet.pts is not None or packet.dts is not None:
                 scan.add(packet)
     except (av.FFmpegError, OSError) as error:
+        if is_short():
+            raise MemoryError("not enough memory to read the video") from error
         damage = f"the file is damaged ({error.strerror})"
     damage = damage or _shortfall(container, stream, scan)
     return scan.index(container.format.name, damage)

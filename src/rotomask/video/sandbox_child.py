@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from rotomask.errors import RotomaskError, TruncatedVideoError
+from rotomask.memory import is_out_of_memory, is_short
 from rotomask.video.opening import open_video
 from rotomask.video.video import Video
 
@@ -87,7 +88,7 @@ def main() -> None:
         send({"kind": "truncated", "message": str(error), "frames_read": error.frames_read})
     except RotomaskError as error:
         # FFmpeg, Pillow and OpenCV report a lack of memory as their own errors.
-        is_limit = any(word in str(error) for word in ("allocate memory", "Insufficient memory"))
+        is_limit = is_out_of_memory(error) or "allocate memory" in str(error) or is_short()
         send({"kind": "limit" if is_limit else "error", "message": str(error)})
     except MemoryError as error:
         send({"kind": "limit", "message": str(error)})

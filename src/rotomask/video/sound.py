@@ -11,6 +11,7 @@ from av.container import OutputContainer
 
 from rotomask.errors import OutputError
 from rotomask.files import Commit, complete_or_absent, replace_file
+from rotomask.memory import is_short
 from rotomask.video.decoder import open_container
 from rotomask.video.video import Video
 
@@ -95,6 +96,8 @@ class SoundTrack:
         try:
             yield from self._copy() if self._copied else self._encode()
         except av.FFmpegError:
+            if is_short():
+                raise MemoryError("not enough memory for the sound") from None
             return
 
     def _copy(self) -> Iterator[tuple[float, list[av.Packet]]]:  # type: ignore[type-arg]

@@ -11,6 +11,7 @@ import av
 import numpy as np
 
 from rotomask.errors import TruncatedVideoError, VideoError
+from rotomask.memory import check_memory
 from rotomask.video.decoder import Decoder
 from rotomask.video.packets import PacketIndex, index_packets
 from rotomask.video.pixels import display_matrix, to_pixels
@@ -35,8 +36,7 @@ class VideoFile(Video):
             VideoError: If it is missing, not a video, or has no frame that can be decoded.
         """
         self.path, self.name = path, path.stem
-        with Decoder(path) as decoder:
-            first = _first_frame(decoder, path)
+        with _opened(path) as (decoder, first):
             stream = decoder.stream
             self._matrix = display_matrix(first)
             image, _ = to_pixels(first, self._matrix)
@@ -193,7 +193,25 @@ class VideoFile(Video):
         return float((int(pts[index]) - int(pts[0])) * self._time_base)
 
     def _truncated(self, reason: str, frames_read: int) -> TruncatedVideoError:
+        """The error of a video that ends early.
+
+        Raises:
+            MemoryError: If the decoder failed for lack of memory: a frame and its references are
+                many times as large as its pixels.
+        """
+        check_memory(self.path, 48 * self.size[0] * self.size[1])
         return TruncatedVideoError(f"{self.path}: {reason}; {frames_read} frames read", frames_read)
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[tuple[Decoder, av.VideoFrame]]:
+    """A decoder of the file, and its first frame."""
+    try:
+        with Decoder(path) as decoder:
+            yield decoder, _first_frame(decoder, path)
+    except VideoError:
+        check_memory(path)
+        raise
 
 
 def _first_frame(decoder: Decoder, path: Path) -> av.VideoFrame:

@@ -25,6 +25,7 @@ from rotomask.jobs.folder import JobFolder, JobRequest, claim
 from rotomask.jobs.following import VideoFrames
 from rotomask.jobs.snapshots import Snapshots
 from rotomask.masks.pages import IMAGE_ERRORS
+from rotomask.memory import check_memory
 from rotomask.segmenters.base import Segmenter
 from rotomask.segmenters.confidence import ConfidenceMeter
 from rotomask.segmenters.follow import Annotation, FollowedFrame, Pass, follow
@@ -210,6 +211,7 @@ class ProbabilityStore:
                 values = [float(value) for value in str(image.info[CONFIDENCE_KEY]).split()]
                 rows = np.asarray(image).reshape(len(labels), -1, image.width)
         except IMAGE_ERRORS as error:
+            check_memory(self._path(index))
             raise MaskError(f"{self._path(index)} is damaged: {error}") from error
         scale = np.float32(255)
         return Found(

@@ -16,6 +16,7 @@ from rotomask.app.processes.control import Control, StoppedError
 from rotomask.app.processes.importing import RefusedVideoError, import_video
 from rotomask.errors import InputError, OutputError, RotomaskError, TruncatedVideoError
 from rotomask.files import exclusive_lock
+from rotomask.memory import is_out_of_memory
 from rotomask.video import Video, open_video
 
 if TYPE_CHECKING:
@@ -55,27 +56,32 @@ class Worker:
             getattr(self, f"_{message['kind']}")(message, control)
         except StoppedError:
             control.say("stopped")
-        except RotomaskError as error:
-            control.say("failed", **explained(error))
-        except MemoryError:
+        except Exception as error:
+            self._failed(error, message, control)
+        else:
+            control.say("done")
+        finally:
+            self.control = None
+
+    def _failed(self, error: Exception, message: Message, control: Control) -> None:
+        """Tell why a job failed."""
+        if is_out_of_memory(error):
             control.say(
                 "failed",
                 code="memory",
                 message="The video needs more memory than the worker may use.",
                 advice="Use a smaller video, or start rotomask app with a higher --max-memory.",
             )
-        except Exception as error:
-            logger.exception("job %s", message["job"])
+        elif isinstance(error, RotomaskError):
+            control.say("failed", **explained(error))
+        else:
+            logger.error("job %s", message["job"], exc_info=error)
             control.say(
                 "failed",
                 code="bug",
                 message=f"An error in rotomask: {type(error).__name__}.",
                 advice="The terminal says more. Queue the job again, or report it.",
             )
-        else:
-            control.say("done")
-        finally:
-            self.control = None
 
     def _import(self, message: Message, control: Control) -> None:
         import_video(message["params"], Path(message["folder"]), control)

@@ -21,6 +21,7 @@ from rotomask.data.benchmarks.label_files import Labels, read_label_image
 from rotomask.data.sequences import VideoDataset, VideoSequence
 from rotomask.errors import DatasetError, MaskError, OptionError
 from rotomask.masks.pages import IMAGE_ERRORS
+from rotomask.memory import check_memory
 
 SPLITS = {"test": "Testset", "train": "Trainingset"}
 SPLIT_SIZES = {"test": 30, "train": 29}
@@ -74,6 +75,7 @@ def _stored_values(path: Path) -> npt.NDArray[np.integer]:
                 packed: npt.NDArray[np.int32] = rgb[..., 0] << 16 | rgb[..., 1] << 8 | rgb[..., 2]
                 return packed
     except IMAGE_ERRORS as error:
+        check_memory(path)
         raise MaskError(f"{path} is not a readable image: {error}") from error
     return read_label_image(path)
 

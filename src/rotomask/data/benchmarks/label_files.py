@@ -10,6 +10,7 @@ from PIL import Image
 from rotomask.errors import MaskError
 from rotomask.masks import read_mask
 from rotomask.masks.pages import IMAGE_ERRORS, is_torn_png
+from rotomask.memory import check_memory
 
 Labels = npt.NDArray[np.integer]
 """H×W integers: 0 background, k = object id k; some data sets use 255 for void."""
@@ -39,6 +40,7 @@ def read_label_image(path: Path) -> Labels:
     except FileNotFoundError as error:
         raise MaskError(f"{path} does not exist") from error
     except IMAGE_ERRORS as error:
+        check_memory(path)
         raise MaskError(f"{path} is not a readable image: {error}") from error
     return read_mask(path, allow_empty=True).labels
 

@@ -10,6 +10,7 @@ import PIL.Image
 from rotomask.errors import DatasetError, MaskError
 from rotomask.masks import read_mask
 from rotomask.masks.pages import IMAGE_ERRORS, is_torn_png
+from rotomask.memory import check_memory
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 MAX_ID = 255
@@ -34,6 +35,7 @@ def read_image(path: Path) -> Image:
     is_torn = is_torn and is_torn_png(np.fromfile(path, np.uint8))
     image = None if is_torn else cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
     if image is None:
+        check_memory(path)
         raise DatasetError(f"cannot read {path}; it is missing, damaged or not an image")
     return image.astype(np.uint8, copy=False)
 
@@ -89,6 +91,7 @@ def _size(path: Path) -> tuple[int, int]:
             turned = image.format != "TIFF" and image.getexif().get(ORIENTATION, 1) > 4
             return (width, height) if turned else (height, width)
     except IMAGE_ERRORS as error:
+        check_memory(path)
         raise DatasetError(
             f"cannot read {path}; it is missing, damaged or not an image; leave it out"
         ) from error

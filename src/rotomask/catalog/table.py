@@ -95,7 +95,7 @@ CATALOG: dict[str, Entry] = {
         trained_from="imagenet",
         segmenter=SegmenterRole(
             build=SpaceTimeSegmenter,
-            config=SpaceTimeConfig(enlarge="auto"),
+            config=SpaceTimeConfig(enlarge="auto", margin=0.25),
             learns_online=True,
             openvino=OpenVINONetwork,
             int8_ranges="stm-lite-int8",

@@ -6,7 +6,7 @@ Frames are decoded ahead of the loop and masks written behind it (`rotomask.pipe
 """
 
 import contextlib
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -79,7 +79,12 @@ def follow_pass(
         OutputError: If a mask cannot be written.
     """
     images = source.frames(frames.start, frames.stop, reverse=frames.reverse)
-    with contextlib.closing(read_ahead(images, lambda image: image.nbytes)) as ahead:
+    with contextlib.ExitStack() as running:
+        expect = running.enter_context(segmenter.working_ahead())
+        images = images if expect is None else _telling(expect, images)
+        ahead = running.enter_context(
+            contextlib.closing(read_ahead(images, lambda image: image.nbytes))
+        )
         # The images come first in the zip: a damaged video says so only when read to its very end.
         numbered = (
             (index, image)
@@ -95,6 +100,17 @@ def follow_pass(
             writer.submit(_write, store, followed, segmenter.object_ids, then, size=size)
             yield followed
             del followed  # before the next: probabilities of hundreds of objects take 500 MB
+
+
+def _telling(expect: Callable[[Frame], None], images: Iterable[Frame]) -> Iterator[Frame]:
+    """Images that the segmenter is told of as they are read."""
+    try:
+        for image in images:
+            expect(image)
+            yield image
+    finally:
+        if isinstance(images, Generator):
+            images.close()
 
 
 def _write(

@@ -1,8 +1,8 @@
 """stm-lite computed by OpenVINO instead of PyTorch: the extra ``rotomask[openvino]``.
 
 The encoder, the value encoder and the decoder are compiled one by one when they are first needed,
-for the size of the frames and the number of objects at hand; what was compiled once is in the
-user's cache. Memory is read by PyTorch.
+each for frames of any size and any number of objects; what was converted once is in the user's
+cache. Memory is read by PyTorch.
 """
 
 import contextlib
@@ -31,11 +31,8 @@ from rotomask.networks.stm_lite_parts import (
     ValueEncoderPart,
 )
 
-FORMAT = 1
+FORMAT = 2
 """To be raised when this module makes other networks of the same weights: the cache is by it."""
-
-COMPILED_AT_MOST = 12
-"""Compiled parts that are kept; a video needs three, and three more for each number of objects."""
 
 
 class OpenVINONetwork(nn.Module):
@@ -63,7 +60,7 @@ class OpenVINONetwork(nn.Module):
         if ranges is not None:
             self._computed = (quantised(network, ranges),)  # type: ignore[assignment]
         self._digest = _digest(network, ranges)
-        self._compiled: dict[tuple[Any, ...], Any] = {}
+        self._compiled: dict[tuple[type[Part], int], Any] = {}
 
     @property
     def similarity(self) -> Similarity:
@@ -83,23 +80,34 @@ class OpenVINONetwork(nn.Module):
         (value,) = self._run(ValueEncoderPart, (*features.pyramid, masks))
         return features.key, value.to(self._stored)
 
-    def decode(self, readout: Tensor, features: FrameFeatures, guidance: Tensor) -> Tensor:
+    def crop(self, features: FrameFeatures, rows: slice, columns: slice) -> FrameFeatures:
+        """As `STMLite.crop`."""
+        return self.network.crop(features, rows, columns)
+
+    def decode(
+        self,
+        readout: Tensor,
+        features: FrameFeatures,
+        guidance: Tensor,
+        others: Tensor | None = None,
+    ) -> Tensor:
         """As `STMLite.decode`, of one image, readout O×Cv×h×w and guidance O×H×W."""
+        if self.network.config.others_guidance:
+            if others is None:
+                others = (guidance.sum(0) - guidance).clamp(0, 1)
+            guidance = torch.stack([guidance, others], 1)
         context = () if features.context is None else (features.context,)
         (logits,) = self._run(DecoderPart, (readout, guidance, *features.pyramid, *context))
         return logits
 
     def _run(self, part: type[Part], inputs: Sequence[Tensor]) -> list[Tensor]:
-        """Outputs of a part of the network, which is compiled for the shapes of its inputs."""
-        shapes = tuple(tuple(x.shape) for x in inputs)
+        """Outputs of a part of the network."""
         threads = torch.get_num_threads()
-        request = self._compiled.get((part, threads, *shapes))
+        request = self._compiled.get((part, threads))
         if request is None:
-            if len(self._compiled) >= COMPILED_AT_MOST:
-                self._compiled.pop(next(iter(self._compiled)))
             computed = part(self._computed[0])
-            request = _compile(computed, shapes, self._precision, self._digest, threads)
-            self._compiled[(part, threads, *shapes)] = request
+            request = _compile(computed, self._precision, self._digest, threads)
+            self._compiled[part, threads] = request
         results = request.infer([x.float().contiguous().numpy() for x in inputs])
         # Copies: the next call writes into the same memory.
         return [torch.from_numpy(array.copy()) for array in results.to_tuple()]
@@ -121,30 +129,40 @@ def check_openvino(runtime: Runtime) -> None:
         ) from error
 
 
-def _converted(part: Part, shapes: Sequence[tuple[int, ...]], digest: str) -> Path:
-    """The part in OpenVINO's own format, which is made once and then found in the user's cache."""
+def _converted(part: Part, digest: str) -> Path:
+    """The part in OpenVINO's own format, which is made once and then found in the user's cache.
+
+    It takes frames of any size and any number of objects.
+    """
     import openvino
 
-    text = f"{openvino.__version__} {type(part).__name__} {shapes} {digest}"
+    text = f"{openvino.__version__} {type(part).__name__} {digest}"
     name = hashlib.sha256(text.encode()).hexdigest()[:24]
     path = cache_folder() / f"{name}.xml"
     if path.exists():
         return path
-    examples = [torch.zeros(shape) for shape in shapes]
     # Not in the segmenter's context: OpenVINO selects the precision by itself.
     with torch.inference_mode(False), torch.no_grad(), torch.autocast("cpu", enabled=False):
         with warnings.catch_warnings():
             # Deprecated for torch.export, which takes longer.
             warnings.simplefilter("ignore", DeprecationWarning)
             warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined]
+            examples = part.example()
             traced = torch.jit.trace(part, examples, check_trace=False)
-        converted = openvino.convert_model(traced, input=[list(shape) for shape in shapes])
+        shapes = [_free_shape(x, k in part.per_object) for k, x in enumerate(examples)]
+        converted = openvino.convert_model(traced, input=shapes)
     with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
         openvino.save_model(converted, Path(scratch) / path.name, compress_to_fp16=False)
         # The weights first: where the .xml is, both are complete.
         for suffix in (".bin", ".xml"):
             (Path(scratch) / name).with_suffix(suffix).replace(path.with_suffix(suffix))
     return path
+
+
+def _free_shape(example: Tensor, is_per_object: bool) -> list[int]:
+    """Shape of an input, -1 where the size is the frame's or the number of objects."""
+    channels = example.shape[1:-2]
+    return [-1 if is_per_object else len(example), *channels, -1, -1]
 
 
 def cache_folder() -> Path:
@@ -176,13 +194,11 @@ def _digest(network: nn.Module, ranges: Ranges | None) -> str:
     return found.hexdigest()
 
 
-def _compile(
-    part: Part, shapes: Sequence[tuple[int, ...]], precision: str, digest: str, threads: int
-) -> Any:
-    """An inference request of a part, compiled for inputs of these shapes."""
+def _compile(part: Part, precision: str, digest: str, threads: int) -> Any:
+    """An inference request of a part."""
     import openvino
 
-    path = _converted(part, shapes, digest)
+    path = _converted(part, digest)
     settings = {
         "INFERENCE_PRECISION_HINT": "bf16" if precision == "bfloat16" else "f32",
         "INFERENCE_NUM_THREADS": threads,

@@ -4,6 +4,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
 from rotomask.errors import OptionError
 
@@ -123,3 +124,16 @@ def nearest_multiples(size: tuple[float, float], multiple: int) -> tuple[int, in
     """
     height, width = (max(1, round(side / multiple)) * multiple for side in size)
     return height, width
+
+
+def crop_at_stride(features: Tensor, *, rows: slice, columns: slice, stride: int) -> Tensor:
+    """Part of a map ...×H/s×W/s that shows a rectangle of the frame; rounded up at its end.
+
+    Args:
+        features: The map.
+        rows: Rows of the frame, px; they begin at a multiple of the stride.
+        columns: Columns of the frame, in the same way.
+        stride: s, of the map.
+    """
+    bottom, right = -(-rows.stop // stride), -(-columns.stop // stride)
+    return features[..., rows.start // stride : bottom, columns.start // stride : right]

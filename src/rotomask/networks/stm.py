@@ -11,6 +11,7 @@ Parameters have the names of the authors' code, so that `checkpoints.load_into` 
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 
 from rotomask.networks.layers.memory import Similarity
 from rotomask.networks.layers.resnet import ResidualBlock, ResNet50
+from rotomask.networks.sizing import crop_at_stride
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,8 +96,22 @@ class STM(nn.Module):
         batch = masks.shape[:2]
         return torch.unflatten(key, 0, batch), torch.unflatten(value, 0, batch)
 
+    def crop(self, features: FrameFeatures, rows: slice, columns: slice) -> FrameFeatures:
+        """Features of a rectangle of the frames; it begins at multiples of 16 px."""
+        crop = partial(crop_at_stride, rows=rows, columns=columns)
+        return FrameFeatures(
+            key=crop(features.key, stride=16),
+            value=crop(features.value, stride=16),
+            stride8=crop(features.stride8, stride=8),
+            stride4=crop(features.stride4, stride=4),
+        )
+
     def decode(
-        self, readout: Tensor, features: FrameFeatures, guidance: Tensor | None = None
+        self,
+        readout: Tensor,
+        features: FrameFeatures,
+        guidance: Tensor | None = None,
+        others: Tensor | None = None,
     ) -> Tensor:
         """Foreground logits of the objects at the size of the frame.
 
@@ -106,6 +122,7 @@ class STM(nn.Module):
             readout: Values read from memory, O×Cv×h×w (B = 1) or B×O×Cv×h×w.
             features: Output of `encode_frame` for the B query frames.
             guidance: Not used; stm-lite, which has the same interface, needs it.
+            others: Not used, like it.
 
         Returns:
             O×H×W or B×O×H×W, float32.

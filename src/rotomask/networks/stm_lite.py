@@ -8,6 +8,7 @@ decoder (Oh et al. 2018, RGMP), which keeps a small network from jumping to simi
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -20,8 +21,9 @@ from rotomask.networks.layers.efficientnet_lite import (
     Pyramid,
 )
 from rotomask.networks.layers.memory import Similarity
-from rotomask.networks.layers.resnet import ResidualBlock
+from rotomask.networks.layers.resnet import HiddenLayer, ResidualBlock
 from rotomask.networks.layers.scale_refinement import ScaleRefinement
+from rotomask.networks.sizing import crop_at_stride
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +45,8 @@ class STMLiteConfig:
     context_channels: int = 0
     """Channels of the decoder's branch at stride 32, with a view of the whole object; 0: no such
     branch."""
+    context_slope: float = 0.0
+    """Slope of the branch's last ReLU for negative inputs; above 0 the branch cannot die."""
     refine_channels: int = 0
     """Channels of the scale refinement of the encoder's features, as in Refine-50 (Yu et al. 2019,
     sec. 2; docs/papers/refine-50.md); 0: no refinement."""
@@ -91,6 +95,11 @@ class STMLite(nn.Module):
         """Part that is trained in online learning: the decoder."""
         return self.decoder
 
+    def hidden_layers(self) -> list[HiddenLayer]:
+        """Layers whose dead channels may be started anew in training (`training.recycling`)."""
+        blocks = [m.hidden_layer() for m in self.modules() if isinstance(m, ResidualBlock)]
+        return [*self.value_encoder.hidden_layers(), *blocks]
+
     def encode_frame(self, image: Tensor) -> FrameFeatures:
         """Key and features of RGB images B×3×H×W, float 0..1, sides multiples of 16."""
         pyramid = self.encoder(image)
@@ -119,21 +128,42 @@ class STMLite(nn.Module):
         value = self.value_encoder(features.pyramid, batched)
         return features.key, value if masks.ndim == 4 else value[0]
 
-    def decode(self, readout: Tensor, features: FrameFeatures, guidance: Tensor) -> Tensor:
+    def crop(self, features: FrameFeatures, rows: slice, columns: slice) -> FrameFeatures:
+        """Features of a rectangle of the frames; it begins at multiples of 32 px."""
+        crop = partial(crop_at_stride, rows=rows, columns=columns)
+        s4, s8, s16 = features.pyramid
+        context = None if features.context is None else crop(features.context, stride=32)
+        return FrameFeatures(
+            crop(features.key, stride=16),
+            Pyramid(crop(s4, stride=4), crop(s8, stride=8), crop(s16, stride=16)),
+            context,
+        )
+
+    def decode(
+        self,
+        readout: Tensor,
+        features: FrameFeatures,
+        guidance: Tensor,
+        others: Tensor | None = None,
+    ) -> Tensor:
         """Foreground logit of each object.
 
         Args:
             readout: Memory readout, O×Cv×h×w (B = 1) or B×O×Cv×h×w.
             features: Features of the query frames.
             guidance: Soft masks in the frame before, O×H×W or B×O×H×W, 0..1.
+            others: For each object, the sum of the other objects' masks there, at most 1. None:
+                there are no objects but those of `guidance`.
 
         Returns:
             O×H×W or B×O×H×W, float32.
         """
+        if others is None:
+            others = (guidance.sum(-3, keepdim=True) - guidance).clamp(0, 1)
         if readout.ndim == 5:
-            logits: Tensor = self.decoder(readout, features, guidance)
+            logits: Tensor = self.decoder(readout, features, guidance, others)
         else:
-            logits = self.decoder(readout[None], features, guidance[None])[0]
+            logits = self.decoder(readout[None], features, guidance[None], others[None])[0]
         return logits
 
 
@@ -149,6 +179,11 @@ class ValueEncoder(nn.Module):
         self.to_stride16 = nn.Conv2d(c8 + 64, c_out, 3, stride=2, padding=1)
         self.fuse = nn.Conv2d(c16 + c_out, c_out, 3, padding=1)
         self.refine = ResidualBlock(c_out)
+
+    def hidden_layers(self) -> list[HiddenLayer]:
+        """The two that reduce the masks; each is read behind the features of its stride."""
+        layers = ((self.to_stride8, self.to_stride16), (self.to_stride16, self.fuse))
+        return [HiddenLayer(a, b, b.in_channels - a.out_channels) for a, b in layers]
 
     def forward(self, pyramid: Pyramid, masks: Tensor) -> Tensor:
         """Values B×O×C×h×w at stride 16 from soft masks B×O×H×W."""
@@ -177,19 +212,20 @@ class Decoder(nn.Module):
         self.fuse16 = nn.Conv2d(config.value_channels + c16 + extra, d16, 3, padding=1)
         self.refine16 = ResidualBlock(d16)
         context = config.context_channels
-        self.context = Context(d16, context) if context > 0 else None
+        self.context = Context(d16, context, config.context_slope) if context > 0 else None
         self.up8 = Upsample(d16, c8 + extra, d8)
         self.up4 = Upsample(d8, c4 + extra, d4)
         self.predict = nn.Conv2d(d4, 1, 3, padding=1)
 
-    def forward(self, readout: Tensor, features: FrameFeatures, guidance: Tensor) -> Tensor:
-        """Logits B×O×H×W from readout B×O×C×h×w and guidance B×O×H×W."""
+    def forward(
+        self, readout: Tensor, features: FrameFeatures, guidance: Tensor, others: Tensor
+    ) -> Tensor:
+        """Logits B×O×H×W from readout B×O×C×h×w and the masks of the object and of the others."""
         batch, objects = readout.shape[:2]
         skips = [_repeat(level, objects) for level in features.pyramid]  # B·O×C×h×w, finest first
         if self.has_guidance:
             guides = guidance[:, :, None]  # B×O×1×H×W
             if self.has_others:
-                others = (guidance.sum(1, keepdim=True) - guidance).clamp(0, 1)
                 guides = torch.stack([guidance, others], 2)  # B×O×2×H×W
             mask = guides.flatten(0, 1).to(readout.dtype)  # B·O×1×H×W, or 2 channels with others
             mask4 = F.avg_pool2d(mask, 4)
@@ -215,8 +251,9 @@ class Context(nn.Module):
     kind of object that is, and the mean over the frame how large it is.
     """
 
-    def __init__(self, channels: int, width: int) -> None:
+    def __init__(self, channels: int, width: int, slope: float = 0.0) -> None:
         super().__init__()
+        self.slope = slope
         self.fuse = nn.Conv2d(channels + STRIDE32_CHANNELS, width, 3, padding=1)
         self.refine = nn.Sequential(ResidualBlock(width), ResidualBlock(width))
         self.whole = nn.Conv2d(width, width, 1)
@@ -232,11 +269,14 @@ class Context(nn.Module):
         half = F.avg_pool2d(x, 2, ceil_mode=True, count_include_pad=False)
         y = self.refine(self.fuse(torch.cat([half, deep.to(half.dtype)], 1)))
         # The mean over the frame, B×C×1×1, is added to every position.
-        y = y + self.whole(F.adaptive_avg_pool2d(F.relu(y), 1))
+        y = y + self.whole(F.adaptive_avg_pool2d(self._activate(y), 1))
         up = F.interpolate(
-            self.project(F.relu(y)), size=x.shape[-2:], mode="bilinear", align_corners=False
+            self.project(self._activate(y)), size=x.shape[-2:], mode="bilinear", align_corners=False
         )
         return x + up
+
+    def _activate(self, y: Tensor) -> Tensor:
+        return F.relu(y) if self.slope == 0 else F.leaky_relu(y, self.slope)
 
 
 class Upsample(nn.Module):

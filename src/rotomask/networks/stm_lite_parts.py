@@ -1,6 +1,7 @@
 """The functions of `STMLite` as modules of tensors, which other programs can trace and export."""
 
 import math
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -9,13 +10,28 @@ from rotomask.networks.layers.aggregation import EPSILON
 from rotomask.networks.layers.efficientnet_lite import Pyramid
 from rotomask.networks.stm_lite import FrameFeatures, STMLite
 
+EXAMPLE_SIZE = (64, 96)
+"""Height and width of the frame that `Part.example` is of, px."""
+EXAMPLE_OBJECTS = 2
+"""Its objects: what is traced with one does not hold for several."""
+
 
 class Part(nn.Module):
     """One function of a network."""
 
+    per_object: ClassVar[frozenset[int]] = frozenset()
+    """Numbers of the inputs whose first axis is that of the objects."""
+
     def __init__(self, network: STMLite) -> None:
         super().__init__()
         self.network = network
+
+    def example(self) -> tuple[Tensor, ...]:
+        """Inputs of a small frame, with which the part can be traced: the image 1×3×H×W."""
+        return (torch.zeros(1, 3, *EXAMPLE_SIZE),)
+
+    def _example_features(self) -> FrameFeatures:
+        return self.network.encode_frame(*Part.example(self))
 
 
 class EncoderPart(Part):
@@ -31,6 +47,12 @@ class EncoderPart(Part):
 class ValueEncoderPart(Part):
     """`STMLite.encode_value` without the key."""
 
+    per_object = frozenset({3})
+
+    def example(self) -> tuple[Tensor, ...]:
+        """Features of a small frame and masks of two objects."""
+        return (*self._example_features().pyramid, torch.zeros(EXAMPLE_OBJECTS, *EXAMPLE_SIZE))
+
     def forward(self, s4: Tensor, s8: Tensor, s16: Tensor, masks: Tensor) -> Tensor:
         """Values O×Cv×h×w of masks O×H×W."""
         values: Tensor = self.network.value_encoder(Pyramid(s4, s8, s16), masks[None])[0]
@@ -40,11 +62,26 @@ class ValueEncoderPart(Part):
 class DecoderPart(Part):
     """`STMLite.decode`."""
 
+    per_object = frozenset({0, 1})
+
+    def example(self) -> tuple[Tensor, ...]:
+        """Readout and guidance of two objects, and features of a small frame."""
+        features, config = self._example_features(), self.network.config
+        readout = torch.zeros(EXAMPLE_OBJECTS, config.value_channels, *features.key.shape[-2:])
+        masks = (2,) if config.others_guidance else ()
+        guidance = torch.zeros(EXAMPLE_OBJECTS, *masks, *EXAMPLE_SIZE)
+        context = () if features.context is None else (features.context,)
+        return (readout, guidance, *features.pyramid, *context)
+
     def forward(self, readout: Tensor, guidance: Tensor, *levels: Tensor) -> Tensor:
-        """Logits O×H×W from readout O×Cv×h×w, guidance O×H×W and the encoder's features."""
+        """Logits O×H×W from readout O×Cv×h×w, guidance and the encoder's features.
+
+        The guidance is O×H×W, or O×2×H×W with the masks of the other objects.
+        """
         context = levels[3] if len(levels) > len(Pyramid._fields) else None
         features = FrameFeatures(readout, Pyramid(*levels[:3]), context)
-        return self.network.decode(readout, features, guidance)
+        own, others = guidance.unbind(1) if guidance.ndim == 4 else (guidance, None)
+        return self.network.decode(readout, features, own, others)
 
 
 class ProbabilityPart(DecoderPart):

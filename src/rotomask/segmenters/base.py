@@ -1,5 +1,6 @@
 """Interface of every semi-supervised method: follows annotated objects through one video."""
 
+import contextlib
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -10,6 +11,8 @@ import numpy.typing as npt
 
 from rotomask.arrays import Frame, Mask, Probabilities, most_probable
 
+WorkingAhead = contextlib.AbstractContextManager[Callable[[Frame], None] | None]
+"""Context of `Segmenter.working_ahead`."""
 OnLearning = Callable[[float], None]
 """Callback with the fraction of learning from an annotated frame that is done, 0..1."""
 
@@ -90,6 +93,18 @@ class Segmenter(ABC):
 
         Most segmenters do not learn and never call it.
         """
+
+    def working_ahead(self) -> WorkingAhead:
+        """Let what `step` does with a frame alone be done before its turn, beside other frames.
+
+        Within the block PyTorch computes with fewer threads outside the one that works ahead.
+
+        Returns:
+            A context that gives a function, which any thread may call: it takes a frame as soon as
+            it is read, and `step` must be given the same array. The context gives None if nothing
+            can be done ahead, as in most segmenters.
+        """
+        return contextlib.nullcontext()
 
     def twin(self) -> "Segmenter":
         """Second segmenter of the same kind, to be started on a video of its own.

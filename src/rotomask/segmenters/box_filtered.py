@@ -21,7 +21,7 @@ from rotomask.refine.box_filters import (
     start_track,
     without_doubtful,
 )
-from rotomask.segmenters.base import Segmenter
+from rotomask.segmenters.base import Segmenter, WorkingAhead
 from rotomask.segmenters.wrappers import Wrapper
 
 
@@ -83,6 +83,10 @@ class BoxFiltered(Wrapper):
         """Take the next frame's mask as the segmenter's own earlier output, without segmenting."""
         self.segmenter.observe(frame, mask)
         self._advance_tracks(mask)
+
+    def working_ahead(self) -> WorkingAhead:
+        """As that of the segmenter whose masks are filtered."""
+        return self.segmenter.working_ahead()
 
     @property
     def last_boxes(self) -> dict[int, Boxes]:

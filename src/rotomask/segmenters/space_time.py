@@ -5,8 +5,10 @@ query. Memory holds the annotated frames, one frame in `memory_every`, and for S
 Unlike in the paper it can be bounded, so that time and memory per frame do not grow with the video.
 """
 
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -15,12 +17,24 @@ from torch import Tensor
 from rotomask.arrays import Frame, Mask, Probabilities
 from rotomask.networks.layers.aggregation import aggregate, aggregate_in_bands
 from rotomask.networks.layers.memory import Similarity
-from rotomask.segmenters.framing import overwrite
+from rotomask.segmenters.ahead import AheadEncoder
+from rotomask.segmenters.framing import Framing, overwrite
 from rotomask.segmenters.memory_bank import MemoryBank, MemoryFrame
 from rotomask.segmenters.network_segmenter import NetworkSegmenter, ProcessingConfig
+from rotomask.segmenters.surroundings import (
+    ABSENT_LOGIT,
+    Window,
+    may_go_on_outside,
+    union,
+    whole_frame,
+    window_around,
+)
 
 OBJECTS_AT_ONCE = 16
 """Objects that are encoded or decoded in one batch. With more, what is kept of each is float16."""
+
+KEY_STRIDE = 16
+"""Stride of the networks' keys and values."""
 
 MEMORY_OBJECTS = 512
 """Objects in all memory frames together. With many objects fewer frames are remembered, but two at
@@ -41,7 +55,11 @@ class SpaceTimeNetwork(Protocol):
         self, image: Tensor, features: Any, masks: Tensor
     ) -> tuple[Tensor, Tensor]: ...
 
-    def decode(self, readout: Tensor, features: Any, guidance: Tensor) -> Tensor: ...  # noqa: D102
+    def crop(self, features: Any, rows: slice, columns: slice) -> Any: ...  # noqa: D102
+
+    def decode(  # noqa: D102
+        self, readout: Tensor, features: Any, guidance: Tensor, others: Tensor | None = None
+    ) -> Tensor: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +79,12 @@ class SpaceTimeConfig(ProcessingConfig):
     mask as guidance, and errors in it should not enter the memory as well."""
     top_k: int | None = None
     """Read only from the k most similar memory positions; None: from all."""
+    margin: float | None = None
+    """Look for an object only in the surroundings of its last mask: the margin on each side of its
+    box, as a fraction of the box. One frame in `whole_every`, an object that is not found and one
+    that touches the border of its surroundings are decoded in the whole frame. None: always."""
+    whole_every: int = 10
+    """Interval at which objects are looked for in the whole frame."""
 
 
 @dataclass
@@ -75,15 +99,49 @@ class _LastFrame:
     """Output of `encode_frame`; None until it is needed."""
 
 
+class _Encoded(NamedTuple):
+    """A frame as the network sees it."""
+
+    framing: Framing
+    """By which the image was made."""
+    image: Tensor
+    """1×3×H×W, padded."""
+    features: Any
+    """Output of `encode_frame`."""
+
+
 class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
     """Follows any number of objects through one video with a space-time memory network."""
 
     default_config = SpaceTimeConfig()
     online_lesson = "space-time"
+    _ahead: AheadEncoder[_Encoded] | None = None
 
     def working_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """Height and width at which frames of a size are processed, before padding, px."""
         return self._reduced_or_enlarged(size, self.config.scale)
+
+    @contextlib.contextmanager
+    def working_ahead(self) -> Iterator[Callable[[Frame], None] | None]:
+        """As `Segmenter.working_ahead`: frames are encoded ahead, with half of the threads."""
+        threads = torch.get_num_threads()
+        if threads < 2 or self.runtime.device.type != "cpu":
+            yield None
+            return
+        with AheadEncoder(self._encode, threads // 2) as ahead:
+            self._ahead = ahead
+            torch.set_num_threads(threads - threads // 2)
+            try:
+                yield lambda frame: ahead.expect(frame) if self._ids else None
+            finally:
+                torch.set_num_threads(threads)
+                self._ahead = None
+
+    def _encode(self, frame: Frame) -> _Encoded:
+        with self.runtime.inference():
+            framing = self._framing
+            image = framing.image(frame)
+            return _Encoded(framing, image, self.network.encode_frame(image))
 
     def _start(self, frame: Frame, mask: Mask) -> None:
         self._framing = self._new_framing(self.network.stride)
@@ -143,8 +201,11 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
         else:
             self._bank.previous = None
         self._index += 1
-        image = self._framing.image(frame)
-        return image, self.network.encode_frame(image)
+        encoded = self._encode(frame) if self._ahead is None else self._ahead(frame)
+        if encoded.framing is not self._framing:  # of the pass before
+            assert self._ahead is not None
+            encoded = self._ahead.compute(lambda: self._encode(frame))
+        return encoded.image, encoded.features
 
     def _memorise_if_due(self) -> None:
         """Add the last frame to the bank if it is one in `memory_every` and not there yet.
@@ -166,13 +227,23 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
         """Keys and values of the last frame for some of its objects."""
         last = self._last
         if last.features is None:
-            last.features = self.network.encode_frame(last.image)
+            last.features = self._features_of(last.image)
         # Encode all objects even if few are asked for: each value depends on the others' masks.
         key, value = self._encode_values(last)  # 1×Ck×h×w or O×Ck×h×w, and O×Cv×h×w
         rows = [self._ids.index(k) for k in ids]
         if len(rows) < len(value):
             key, value = (key[rows] if len(key) > 1 else key), value[rows]
         return MemoryFrame(self._index, ids, key.flatten(2), value.flatten(2), is_reference)
+
+    def _features_of(self, image: Tensor) -> Any:
+        if self._ahead is None:
+            return self.network.encode_frame(image)
+
+        def encode() -> Any:
+            with self.runtime.inference():
+                return self.network.encode_frame(image)
+
+        return self._ahead.compute(encode)
 
     def _encode_values(self, last: _LastFrame) -> tuple[Tensor, Tensor]:
         """Keys and values of all objects, in chunks so that many objects fit into RAM.
@@ -200,16 +271,10 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
 
     def _segment(self, features: Any, ids: tuple[int, ...]) -> Tensor:
         """Probabilities of the objects with these ids, O+1×H×W at padded processing size."""
-        key = features.key  # 1×Ck×h×w
         joint: Tensor | None = None  # O+1×H×W
         for start in range(0, len(ids), OBJECTS_AT_ONCE):
             chunk = ids[start : start + OBJECTS_AT_ONCE]
-            readout = self._bank.read(
-                key.flatten(2), chunk, similarity=self.network.similarity, top_k=self.config.top_k
-            )
-            guidance = self._last.masks[[self._ids.index(k) for k in chunk]].float()
-            readout = readout.unflatten(-1, key.shape[-2:])  # O×Cv×hw -> O×Cv×h×w
-            logits = self.network.decode(readout, features, guidance)  # O×H×W
+            logits = self._logits(features, chunk)  # O×H×W
             if len(ids) <= OBJECTS_AT_ONCE:
                 return aggregate(torch.sigmoid(logits), self.config.aggregation)
             if joint is None:
@@ -218,6 +283,59 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
             joint[1 + start : 1 + start + len(chunk)] = logits
         assert joint is not None  # there is an object
         return aggregate_in_bands(joint, self.config.aggregation, of_logits=True)
+
+    def _logits(self, features: Any, ids: tuple[int, ...]) -> Tensor:
+        """Logits of some objects, O×H×W; outside an object's surroundings `ABSENT_LOGIT`."""
+        guidance = self._last.masks[[self._ids.index(k) for k in ids]].float()
+        frame = whole_frame(guidance.shape)
+        if self.config.margin is None or self._index % self.config.whole_every == 0:
+            return self.network.decode(self._read(features, ids, frame), features, guidance)
+        logits = torch.full_like(guidance, ABSENT_LOGIT)
+        windows = [window_around(mask, self.config.margin) for mask in guidance]
+        self._decode_in(windows, logits, features, ids, guidance)
+        lost = [
+            row
+            for row, window in enumerate(windows)
+            if window != frame and may_go_on_outside(logits[row], window)
+        ]
+        if lost:
+            again: list[Window | None] = [None] * len(ids)
+            for row in lost:
+                again[row] = frame
+            self._decode_in(again, logits, features, ids, guidance)
+        return logits
+
+    def _decode_in(
+        self,
+        windows: Sequence[Window | None],
+        logits: Tensor,
+        features: Any,
+        ids: tuple[int, ...],
+        guidance: Tensor,
+    ) -> None:
+        """Decode each object in its window, into O×H×W; those without a window stay."""
+        outer = union([window for window in windows if window is not None])
+        readout = self._read(features, ids, outer)  # O×Cv×h×w of the outer window
+        others = (guidance.sum(0) - guidance).clamp(0, 1)  # O×H×W
+        for row, window in enumerate(windows):
+            if window is None:
+                continue
+            one = slice(row, row + 1)
+            logits[(one, *window)] = self.network.decode(
+                readout[(one, slice(None), *window.at(KEY_STRIDE, outer))],
+                self.network.crop(features, *window),
+                guidance[(one, *window)],
+                others[(one, *window)],
+            )
+
+    def _read(self, features: Any, ids: tuple[int, ...], window: Window) -> Tensor:
+        """Memory readout of some objects in a window, O×Cv×h×w."""
+        key = features.key[(..., *window.at(KEY_STRIDE))]
+        readout = self._bank.read(
+            key.flatten(2), ids, similarity=self.network.similarity, top_k=self.config.top_k
+        )
+        unflattened: Tensor = readout.unflatten(-1, key.shape[-2:])  # O×Cv×hw -> O×Cv×h×w
+        return unflattened
 
 
 def _compact(tensor: Tensor, object_ids: tuple[int, ...]) -> Tensor:

@@ -5,6 +5,8 @@ res2 to res5 and store ImageNet's mean and standard deviation as buffers. This m
 so that their checkpoints load.
 """
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -96,6 +98,15 @@ class Bottleneck(nn.Module):
         return F.relu(out + (x if self.downsample is None else self.downsample(x)))
 
 
+class HiddenLayer(NamedTuple):
+    """A convolution, the ReLU behind it, and the convolution that reads the result."""
+
+    writes: nn.Conv2d
+    reads: nn.Conv2d
+    offset: int = 0
+    """First of the input channels of `reads` that are channels of `writes`."""
+
+
 class ResidualBlock(nn.Module):
     """Pre-activation block: twice ReLU and 3×3 convolution, no norm (Oh et al. 2018, sec. 3.1)."""
 
@@ -108,3 +119,7 @@ class ResidualBlock(nn.Module):
         """B×C×H×W -> B×C×H×W."""
         residual: Tensor = self.conv2(F.relu(self.conv1(F.relu(x))))
         return x + residual
+
+    def hidden_layer(self) -> HiddenLayer:
+        """The channels between its convolutions."""
+        return HiddenLayer(self.conv1, self.conv2)

@@ -1,0 +1,109 @@
+"""Frames encoded ahead of their turn."""
+
+import threading
+
+import numpy as np
+import pytest
+import torch
+
+from rotomask.data.training.synthetic import moving_shapes
+from rotomask.jobs.loading import load_model
+from rotomask.segmenters.ahead import MOST_AHEAD, AheadEncoder
+from rotomask.segmenters.base import Segmenter
+
+
+def _frames(count):
+    return [np.full((2, 2, 3), k, np.uint8) for k in range(count)]
+
+
+def test_expected_frames_are_encoded_once_in_one_thread_and_skipped_ones_dropped():
+    encoded = []
+
+    def encode(frame):
+        encoded.append((int(frame[0, 0, 0]), threading.current_thread().name))
+        return int(frame[0, 0, 0])
+
+    frames = _frames(6)
+    with AheadEncoder(encode, 1) as ahead:
+        for frame in frames[:5]:
+            ahead.expect(
+                frame
+            )  # those after `MOST_AHEAD` are not encoded before they are asked for
+        assert [ahead(frame) for frame in frames[1:]] == [1, 2, 3, 4, 5]
+    assert [number for number, _ in encoded][-5:] == [1, 2, 3, 4, 5]
+    assert len(encoded) <= MOST_AHEAD + 4
+    assert len({name for _, name in encoded}) == 1
+
+
+def test_an_error_belongs_to_the_frame():
+    def encode(frame):
+        if frame[0, 0, 0] == 1:
+            raise ValueError("frame 1")
+        return 0
+
+    frames = _frames(3)
+    with AheadEncoder(encode, 1) as ahead:
+        ahead.expect(frames[0])
+        ahead.expect(frames[1])
+        assert ahead(frames[0]) == 0
+        with pytest.raises(ValueError, match="frame 1"):
+            ahead(frames[1])
+        assert ahead(frames[2]) == 0
+
+
+@pytest.fixture
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def _followed(segmenter: Segmenter, images, mask, *, ahead: bool):
+    segmenter.start(images[0], mask)
+    with segmenter.working_ahead() as expect:
+        found = []
+        for index, image in enumerate(images[1:], 1):
+            if ahead and expect is not None:
+                for upcoming in images[index : index + 2]:
+                    expect(upcoming)
+            found.append(segmenter.step(image))
+    return found
+
+
+@pytest.mark.parametrize("settings", [{}, {"boxes": "tracked"}])
+def test_a_clip_has_the_same_probabilities_ahead_or_not(two_threads, settings):
+    images, labels = moving_shapes(3, frames=6, size=(96, 128))
+    segmenter = load_model("stm-lite", precision="float32", device="cpu", **settings)
+    in_turn = _followed(segmenter, images, labels[0], ahead=False)
+    threads = torch.get_num_threads()
+    beside = _followed(segmenter, images, labels[0], ahead=True)
+    assert torch.get_num_threads() == threads == 2
+    for a, b in zip(in_turn, beside, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_video_of_another_size_is_encoded_anew(two_threads):
+    segmenter = load_model("stm-lite", precision="float32", device="cpu")
+    small, small_labels = moving_shapes(3, frames=3, size=(96, 128))
+    large, large_labels = moving_shapes(3, frames=3, size=(128, 160))
+    segmenter.start(small[0], small_labels[0])
+    with segmenter.working_ahead() as expect:
+        assert expect is not None
+        expect(large[1])  # read before the next pass has started
+        segmenter.start(large[0], large_labels[0])
+        found = segmenter.step(large[1])
+    assert found.shape[1:] == (128, 160)
+    fresh = load_model("stm-lite", precision="float32", device="cpu")
+    fresh.start(large[0], large_labels[0])
+    np.testing.assert_allclose(found, fresh.step(large[1]), atol=1e-5)
+
+
+def test_one_thread_works_in_turn():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with load_model("stm-lite", device="cpu").working_ahead() as expect:
+            assert expect is None
+    finally:
+        torch.set_num_threads(before)

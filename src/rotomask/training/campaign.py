@@ -20,6 +20,7 @@ MODEL = STMLiteConfig(
     decoder_channels=(192, 128, 64),
     context_channels=192,
     others_guidance=True,
+    context_slope=0.1,
 )
 
 # Fractions of the batches whose clips have one to eight objects.
@@ -71,6 +72,7 @@ A = SpaceTimeRecipe(
         weight_decay=0.03,
         ema=averaging(7200),
         validate_every=0,
+        recycle=True,
         seed=21,
     ),
     model=MODEL,

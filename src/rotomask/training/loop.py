@@ -25,6 +25,7 @@ from rotomask.files import complete_or_absent
 from rotomask.memory import is_out_of_memory
 from rotomask.networks.checkpoints import save_weights
 from rotomask.training.hardware import Hardware, open_fabric
+from rotomask.training.recycling import Recycler
 from rotomask.training.task import Batch, Schedule, Task, learning_rate
 
 
@@ -79,6 +80,8 @@ class Run:
         optimiser = _make_optimiser(task.rates(network), self.schedule)
         self.network = network
         self.objective, self.optimiser = fabric.setup(Objective(task, network), optimiser)
+        layers = task.hidden_layers(network) if self.schedule.recycle else ()
+        self.recycler = Recycler(network, layers, self.schedule.refresh_every)
         self.average = {k: v.detach().clone() for k, v in network.state_dict().items()}
         self.step = 0
         self.best: dict[str, float] = {}
@@ -95,6 +98,7 @@ class Run:
         for group in self.optimiser.param_groups:
             group["lr"] = rate * group["factor"]
         self.objective.train()
+        self.recycler.before_step(self.step)
         total = 0.0
         for number, batch in enumerate(batches):
             last = number == len(batches) - 1
@@ -109,6 +113,7 @@ class Run:
         self.optimiser.zero_grad()
         self.step += 1
         self._average_weights()
+        self.recycler.after_step(self.step, self.fabric, self.optimiser, self.average)
         return total
 
     def averaged_network(self) -> nn.Module:
@@ -140,6 +145,7 @@ class Run:
             "best": self.best,
             "random": torch.get_rng_state(),
             "core_seconds": self.core_seconds,
+            "alive": self.recycler.state(),
         }
         with complete_or_absent(self.folder / "checkpoint.pt") as temporary:
             torch.save(state, temporary)
@@ -177,6 +183,7 @@ class Run:
             self.average[name].copy_(value)
         self.task.load_state(state["task"])
         self.step, self.best = int(state["step"]), dict(state["best"])
+        self.recycler.load_state(state.get("alive", self.recycler.state()))
         torch.set_rng_state(state["random"])
         self._core_seconds_before = state.get("core_seconds", 0.0) - _core_seconds()
 

@@ -271,8 +271,13 @@ class _Encoded:
     def encode_value(self, image: Tensor, features: Any, masks: Tensor) -> tuple[Tensor, Tensor]:
         return self.network.encode_value(image, features, masks)
 
-    def decode(self, readout: Tensor, features: Any, guidance: Tensor) -> Tensor:
-        return self.network.decode(readout, features, guidance)
+    def crop(self, features: Any, rows: slice, columns: slice) -> Any:
+        return self.network.crop(features, rows, columns)
+
+    def decode(
+        self, readout: Tensor, features: Any, guidance: Tensor, others: Tensor | None = None
+    ) -> Tensor:
+        return self.network.decode(readout, features, guidance, others)
 
 
 def simulate(

@@ -4,6 +4,7 @@ Oh et al. 2019 (STM) train on simulated and then on real clips, with the network
 memory; in Oh et al. 2018 (RGMP), sec. 3.2, gradients flow back through these masks.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -19,9 +20,10 @@ from rotomask.data.simulation.render import guidance_grid
 from rotomask.errors import OptionError
 from rotomask.networks.layers.aggregation import aggregate
 from rotomask.networks.layers.memory import memory_read
+from rotomask.networks.layers.resnet import HiddenLayer
 from rotomask.networks.losses import bootstrapped_cross_entropy, dice_loss
 from rotomask.networks.stm import STMConfig
-from rotomask.networks.stm_lite import STMLiteConfig
+from rotomask.networks.stm_lite import STMLite, STMLiteConfig
 from rotomask.segmenters.space_time import SpaceTimeConfig, SpaceTimeNetwork, SpaceTimeSegmenter
 from rotomask.training.clip_data import ClipRecipe, ClipTask, Stage
 from rotomask.training.composed_videos import compose_videos
@@ -104,6 +106,10 @@ class SpaceTimeTask(ClipTask):
         if self.recipe.frozen_filters:
             freeze_filters(network)
         return super().rates(network)
+
+    def hidden_layers(self, network: nn.Module) -> Sequence[HiddenLayer]:
+        """Those of stm-lite."""
+        return network.hidden_layers() if isinstance(network, STMLite) else ()
 
     def batch(self, step: int, part: int) -> Batch:
         """Plans of clips, and the random numbers of their recurrence, ``chance`` B×T×3 in 0..1."""

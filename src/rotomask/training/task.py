@@ -1,7 +1,7 @@
 """Interface of the training loop: a schedule, a recipe and a task."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from rotomask.catalog import find
 from rotomask.errors import OptionError, WeightsError
+from rotomask.networks.layers.resnet import HiddenLayer
 from rotomask.training.rates import Rates, slower_encoders
 from rotomask.training.starting import NO_RESNET50, STARTS, start_from
 
@@ -50,6 +51,9 @@ class Schedule:
     """Steps between validations, in addition to the one at the end. 0: only that one."""
     refresh_every: int = 200
     """Steps between calls of `Task.refresh`."""
+    recycle: bool = False
+    """Start dead channels of the network anew every `refresh_every` steps
+    (`training.recycling`)."""
 
     def __post_init__(self) -> None:
         if self.accumulate < 1:
@@ -155,6 +159,10 @@ class Task(ABC):
         """
         recipe = self.recipe
         return slower_encoders(network, recipe.encoder_factor, frozen_stages=recipe.frozen_stages)
+
+    def hidden_layers(self, network: nn.Module) -> Sequence[HiddenLayer]:
+        """Layers of the network whose dead channels may be started anew; none by default."""
+        return ()
 
     @abstractmethod
     def batch(self, step: int, part: int) -> Batch:

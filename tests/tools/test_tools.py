@@ -9,6 +9,7 @@ import torch
 
 from rotomask.catalog import load_network, shipped_weights
 from rotomask.networks.checkpoints import read_metadata, save_weights
+from rotomask.networks.stm_lite import STMLite
 from tests.scripts import run_script, write_davis, write_video
 from tools import revive_context, ship_weights
 
@@ -79,16 +80,20 @@ def test_weights_of_another_model_are_refused(capsys, monkeypatch):
 
 
 def test_a_dead_context_branch_is_revived_and_the_output_stays(tmp_path):
+    shipped = shipped_weights("stm-lite")
+    assert shipped is not None
     old = load_network("stm-lite")
+    assert isinstance(old, STMLite)
     branch = old.decoder.context
+    assert branch is not None
+    assert branch.whole.bias is not None
     torch.nn.init.constant_(branch.whole.bias, -1e3)  # nothing passes the last ReLU
-    save_weights(
-        tmp_path / "old.safetensors", old.state_dict(), read_metadata(shipped_weights("stm-lite"))
-    )
+    save_weights(tmp_path / "old.safetensors", old.state_dict(), read_metadata(shipped))
     run_script(
         "tools.revive_context", tmp_path / "old.safetensors", "--out", tmp_path / "new.safetensors"
     )
     new = load_network("stm-lite", weights=tmp_path / "new.safetensors")
+    assert isinstance(new, STMLite)
     images = torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(3))
     masks = torch.zeros(1, 64, 96)
     masks[:, 16:48, 32:64] = 1

@@ -15,6 +15,7 @@ def _trained(steps, dead=(1, 4)):
     """A block with two dead channels after some steps, and what the recycler did at each."""
     torch.manual_seed(0)
     block = ResidualBlock(8)
+    assert block.conv1.bias is not None
     with torch.no_grad():
         block.conv1.bias[list(dead)] = -100.0
     optimiser = torch.optim.AdamW(block.parameters(), lr=1e-3)
@@ -67,7 +68,7 @@ def test_a_context_with_a_slope_cannot_die():
     branch = network.decoder.context
     assert branch is not None
     with torch.no_grad():
-        branch.refine[1].conv2.bias.fill_(-1e3)
+        branch.get_parameter("refine.1.conv2.bias").fill_(-1e3)
     image, mask = torch.rand(1, 3, 64, 64), torch.zeros(1, 64, 64)
     features = network.encode_frame(image)
     _, value = network.encode_value(image, features, mask)

@@ -4,9 +4,10 @@
 
 A clip is uploaded in small parts, imported, marked in two frames with a cut after each, and
 exported, in a server that is killed (SIGKILL) again and again: the server, the worker, the
-marker, or all. The client goes on as a page does. At the end every project must have one import,
-two cuts and one export, its marks once, and byte for byte the masks and cut-outs of an undisturbed
-run.
+marker, or all. Each phase gets as many kills, at random moments of the time that it took
+undisturbed; `--least` and `--most` kill after so many seconds instead, whatever is done then. The
+client goes on as a page does. At the end every project must have one import, two cuts and one
+export, its marks once, and byte for byte the masks and cut-outs of an undisturbed run.
 """
 
 import argparse
@@ -38,6 +39,7 @@ FRAMES = 30
 PART_BYTES, PART_SECONDS = 16 << 10, 0.15
 """A slow line, so that uploads are interrupted, too."""
 TARGETS = ("server", "server", "worker", "marker", "all")
+PHASES = ("upload", "import", "cut", "correction", "export")
 JOBS = ["cut", "cut", "export", "import"]
 T = TypeVar("T")
 
@@ -47,8 +49,11 @@ class Killer:
     """Kills processes of a server at random moments, and starts the server again."""
 
     server: Server
-    seconds: tuple[float, float]
+    seconds: tuple[float, float] | None
+    """Between kills; None: at moments of each phase in turn."""
     seed: int
+    lengths: dict[str, float] = field(default_factory=dict)
+    """Seconds that each phase took undisturbed."""
     kills: list[str] = field(default_factory=list)
     phase: str = "upload"
     most: int = 0
@@ -58,11 +63,21 @@ class Killer:
     def run(self) -> None:
         """Kill until there were enough."""
         chance = random.Random(self.seed)
-        while len(self.kills) < self.most and not self._stop.wait(chance.uniform(*self.seconds)):
+        while len(self.kills) < self.most and self._comes(chance):
             target = chance.choice(TARGETS)
             self.kills.append(f"{target} during {self.phase}")
             print(f"kill {len(self.kills)}: {self.kills[-1]}", flush=True)
             self.kill(target)
+
+    def _comes(self, chance: random.Random) -> bool:
+        """Wait for the moment of the next kill; False if there is none any more."""
+        if self.seconds is not None:
+            return not self._stop.wait(chance.uniform(*self.seconds))
+        wanted = PHASES[len(self.kills) % len(PHASES)]
+        while self.phase != wanted:
+            if self._stop.wait(0.01):
+                return False
+        return not self._stop.wait(chance.uniform(0, self.lengths[wanted]))
 
     def kill(self, target: str) -> None:
         """Kill a process, or all of them."""
@@ -242,16 +257,25 @@ def small_clip() -> bytes:
         return path.read_bytes()
 
 
-def run(kills: int, seconds: tuple[float, float], seed: int, clip: bytes) -> dict[str, Any]:
-    """An undisturbed way, then ways in a server that is killed; all must end the same."""
+def run(kills: int, seconds: tuple[float, float] | None, seed: int, clip: bytes) -> dict[str, Any]:
+    """An undisturbed way, then ways in a server that is killed; all must end the same.
+
+    Args:
+        kills: How many.
+        seconds: Least and most between two of them; None: at moments of each phase in turn.
+        seed: Of the random numbers.
+        clip: The video.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        calm = Server(Path(folder) / "calm").start()
+        calm, began = Server(Path(folder) / "calm").start(), []
         try:
-            expected = Client(calm, lambda phase: None).way(clip)
+            expected = Client(calm, lambda phase: began.append(time.monotonic())).way(clip)
         finally:
+            ends = [*began[1:], time.monotonic()]
             calm.stop()
+        lengths = {p: end - start for p, start, end in zip(PHASES, began, ends, strict=True)}
         server = Server(Path(folder) / "killed").start()
-        killer = Killer(server, seconds, seed, most=kills)
+        killer = Killer(server, seconds, seed, lengths, most=kills)
         thread = threading.Thread(target=killer.run, daemon=True)
         thread.start()
         found: list[dict[str, Any]] = []
@@ -262,6 +286,7 @@ def run(kills: int, seconds: tuple[float, float], seed: int, clip: bytes) -> dic
         try:
             while thread.is_alive() or not found:
                 found.append(Client(server, said).way(clip))
+                said("between")
                 print(f"way {len(found)}: {found[-1] == expected}", flush=True)
             killer.stop()
             thread.join()
@@ -272,6 +297,7 @@ def run(kills: int, seconds: tuple[float, float], seed: int, clip: bytes) -> dic
             server.stop()
     return {
         "kills": killer.kills,
+        "table": table(killer.kills),
         "ways": len(found),
         "projects": projects,
         "expected": expected,
@@ -279,16 +305,29 @@ def run(kills: int, seconds: tuple[float, float], seed: int, clip: bytes) -> dic
     }
 
 
+def table(kills: list[str]) -> list[str]:
+    """How many kills hit what in which phase, as rows in Markdown."""
+    targets = sorted(set(TARGETS), reverse=True)
+    rows = ["| during | " + " | ".join(targets) + " |", "|---|" + "---:|" * len(targets)]
+    for phase in (*PHASES, "between"):
+        counts = [kills.count(f"{target} during {phase}") for target in targets]
+        if phase != "between" or any(counts):
+            rows.append(f"| {phase} | " + " | ".join(map(str, counts)) + " |")
+    return rows
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--least", type=float, default=1.0, help="seconds between kills")
-    parser.add_argument("--most", type=float, default=14.0)
+    parser.add_argument("--least", type=float, help="seconds between kills")
+    parser.add_argument("--most", type=float)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    seconds = (options.least, options.most)
+    if (options.least is None) != (options.most is None):
+        parser.error("--least and --most go together")
+    seconds = None if options.least is None else (options.least, options.most)
     report = run(options.kills, seconds, options.seed, small_clip())
     print(json.dumps(report, indent=1))
     is_right = not report["differences"] and report["projects"] == report["ways"]

@@ -129,10 +129,12 @@ def steps(camera: Camera) -> None:
     camera.take("frame", 900)
     driver.step("finish")
     page.locator("[data-effect]").first.wait_for()
-    page.wait_for_timeout(12_000)  # previews come one after another
+    page.wait_for_function(  # previews come one after another
+        "() => !document.querySelector('.effect-thumb.waiting')", timeout=SLOW_MS
+    )
     camera.take("finish")
     page.locator("[data-effect]").first.click()
-    page.locator(".chip.accent").wait_for(timeout=SLOW_MS)
+    page.locator(".chip.accent").wait_for(state="attached", timeout=SLOW_MS)  # a phone has no room
     camera.take("effect")
     page.get_by_role("button", name="All effects").click()
 

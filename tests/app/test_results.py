@@ -36,10 +36,11 @@ def files_of(server: Server, job: dict[str, Any], project: str) -> dict[str, byt
 
 
 def test_export_writes_files_for_download(server: Server, cut: str) -> None:
-    formats = ["overlay", "masks", "polygons", "gif"]
+    formats = ["overlay", "side-by-side", "outline", "masks", "polygons", "gif"]
     job = server.run(cut, kind="export", formats=formats, feather=2.0)
     files = files_of(server, job, cut)
-    assert sorted(files) == ["masks.zip", "overlay.gif", "overlay.mp4", "polygons.json"]
+    videos = ["outline.mp4", "overlay.mp4", "side_by_side.mp4"]
+    assert sorted(files) == sorted(["masks.zip", "overlay.gif", "polygons.json", *videos])
     with av.open(io.BytesIO(files["overlay.mp4"]), "r") as video:
         assert sum(1 for _ in video.decode(video=0)) == 12
         assert video.streams.audio

@@ -8,6 +8,7 @@ import struct
 import sys
 import threading
 import zlib
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.app_kills import children_of
+from rotomask.export.exporting import FORMATS
 from tests.app.conftest import SIZE
 from tests.app.serving import Server, wait_for
 from tests.app.test_packs import decode
@@ -61,6 +63,12 @@ def test_a_video_is_imported(server: Server, project: str, clip: bytes) -> None:
     assert Image.open(io.BytesIO(server.bytes_of(f"/api/projects/{project}/strip.jpg"))).height
     assert server.bytes_of(f"/api/projects/{project}/audio")[4:8] == b"ftyp"
     assert len(server.get(f"/api/projects/{project}/pts")["pts"]) == 12
+
+
+def test_everything_that_export_writes_can_be_downloaded(server: Server) -> None:
+    offered = set(server.get("/api/status")["formats"])
+    assert offered >= set(FORMATS) - ({"exr"} if find_spec("OpenEXR") is None else set())
+    assert offered - set(FORMATS) == {"masks", "gif", "webp"}
 
 
 def test_marks_are_answered_and_undone_and_stay(server: Server, project: str) -> None:

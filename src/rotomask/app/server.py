@@ -4,7 +4,7 @@ import html
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 from fastapi import FastAPI, Header, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -16,7 +16,7 @@ from rotomask import __version__
 from rotomask.app.app import App
 from rotomask.app.identifiers import is_id
 from rotomask.app.refused import RefusedError, not_found
-from rotomask.app.routes.bodies import ExportFormat, SessionBody
+from rotomask.app.routes.bodies import SessionBody, export_formats
 from rotomask.app.routes.effects import effect_routes
 from rotomask.app.routes.jobs import job_routes
 from rotomask.app.routes.marks import mark_routes, proposal_routes
@@ -165,7 +165,7 @@ def _add_session(api: FastAPI, app: App, access: Access) -> None:
             },
             "record_seconds": app.settings.record_seconds,
             "open_dirs": bool(app.settings.allowed),
-            "formats": list(get_args(ExportFormat)),
+            "formats": export_formats(),
             "effect_formats": ["mp4", "webm", "mov", "gif", "webp", "png"],
             "max_revision_event": app.events.newest(),
         }

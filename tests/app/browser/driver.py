@@ -23,7 +23,7 @@ class Driver:
     def __init__(self, page: Page, server: Server, *, is_touch: bool = False) -> None:
         self.page, self.server, self.is_touch = page, server, is_touch
         self.errors: list[str] = []
-        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("pageerror", lambda error: self.errors.append(error.stack or str(error)))
         page.on("console", self._console)
 
     def _console(self, message: Any) -> None:

@@ -7,6 +7,7 @@ import importlib
 import sys
 
 from rotomask.app.processes.bounds import leave_network, lower_priority
+from rotomask.threads import share_heap
 
 NICE = {"marker": 0, "viewer": 2, "worker": 4}
 """Somebody waits for the answer to a click. A job must not starve beside other programs, though: 4
@@ -21,6 +22,7 @@ def main(name: str, arguments: list[str]) -> None:
         arguments: For its `main`.
     """
     leave_network()  # before numpy and torch, which start threads
+    share_heap()
     lower_priority(NICE[name])
     importlib.import_module(f"rotomask.app.processes.{name}").main(arguments)
 

@@ -29,7 +29,7 @@ from rotomask.video import Video, open_video
 ANIMATED = ("gif", "webp")
 """Formats that are an overlay as a small animated image."""
 ANIMATED_WIDTH = 480
-FOLDERS = ("rgba", "mattes", "masks")
+FOLDERS = ("rgba", "mattes", "exr", "masks")
 """Formats of a file a frame, which are downloaded as one ZIP."""
 FRAME_BYTES = 2
 """Size of a frame as PNG, per pixel, at most as a rule."""

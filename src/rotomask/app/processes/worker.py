@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from rotomask.app.processes.bounds import end_with_server, limit_resources
+from rotomask.app.processes.bounds import end_with_server, limit_resources, return_memory
 from rotomask.app.processes.channel import Channel, Message
 from rotomask.app.processes.control import Control, StoppedError
 from rotomask.app.processes.importing import RefusedVideoError, import_video
@@ -196,6 +196,7 @@ def main(arguments: list[str]) -> None:
             channel.send({"event": "ready", "can_stop": can_stop})
             while True:
                 worker.run(jobs.get())
+                return_memory()
                 if jobs.empty():
                     _rendering()  # ready for the next job
 

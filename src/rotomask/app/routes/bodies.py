@@ -1,6 +1,7 @@
 """What requests hold, checked before anything is done."""
 
-from typing import Annotated, Any, Literal
+from importlib.util import find_spec
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -16,10 +17,13 @@ Label = Annotated[int, Field(ge=1, le=255)]
 
 ExportFormat = Literal[
     "overlay",
+    "outline",
+    "side-by-side",
     "webm",
     "prores",
     "rgba",
     "mattes",
+    "exr",
     "masks",
     "coco",
     "youtube-vis",
@@ -28,6 +32,11 @@ ExportFormat = Literal[
     "gif",
     "webp",
 ]
+
+
+def export_formats() -> list[str]:
+    """The formats that can be written here: EXR needs a library."""
+    return [f for f in get_args(ExportFormat) if f != "exr" or find_spec("OpenEXR") is not None]
 
 
 class Body(BaseModel):

@@ -206,6 +206,8 @@ export const T = {
     preview: 'Stabilised picture of this frame',
     aspect: 'Aspect ratio',
     aspects: { free: 'Free' },
+    shape: 'Shape of the picture',
+    shapeHint: 'Width to height, such as 2.39:1; empty: that of the video.',
     strength: 'Strength',
     zoom: 'Zoom',
     follow: 'Objects to follow',
@@ -242,17 +244,20 @@ export const T = {
 
   formats: {
     overlay: ['Overlay', 'MP4 with the masks drawn in colour'],
+    outline: ['Outline', 'MP4 with a line around each object'],
+    'side-by-side': ['Side by side', 'MP4 of the video beside the overlay'],
     webm: ['Cut-out WebM', 'transparent, for the web'],
     prores: ['Cut-out ProRes 4444', 'transparent, for editors'],
     rgba: ['Cut-out PNGs', 'a transparent picture for each frame'],
     mattes: ['Mattes', 'black and white PNGs for each object'],
+    exr: ['EXR mattes', 'half-float OpenEXR, a layer for each object'],
     masks: ['Masks', 'indexed PNGs, a number for each object'],
     coco: ['COCO', 'JSON with run lengths'],
     'youtube-vis': ['YouTube-VIS', 'JSON with a track for each object'],
     polygons: ['Polygons', 'JSON with outlines'],
     'contact-sheet': ['Contact sheet', 'one picture of the whole clip'],
-    gif: ['GIF', 'animated, transparent'],
-    webp: ['Animated WebP', 'transparent, small'],
+    gif: ['GIF', 'animated overlay, 480 px wide'],
+    webp: ['Animated WebP', 'the same, smaller and with all colours'],
   },
 
   timeline: {

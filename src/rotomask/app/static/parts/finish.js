@@ -15,7 +15,7 @@ const settings = signal({}); // effect -> setting -> value
 const effectFormat = signal(null); // the user's choice; null: the first that the effect can have
 const OPAQUE = ['mp4', 'webm', 'mov', 'gif', 'webp', 'png'];
 const TRANSPARENT = ['webm', 'mov', 'gif', 'webp', 'png'];
-const FORMATS = ['overlay', 'webm', 'prores', 'rgba', 'mattes', 'coco', 'youtube-vis', 'polygons', 'contact-sheet', 'gif', 'webp'];
+const FORMATS = ['overlay', 'outline', 'side-by-side', 'webm', 'prores', 'rgba', 'mattes', 'masks', 'coco', 'youtube-vis', 'polygons', 'contact-sheet', 'gif', 'webp'];
 
 const valuesOf = (one) => ({ ...Object.fromEntries(one.settings.map((s) => [s.name, s.default])), ...settings.value[one.name] });
 
@@ -40,10 +40,13 @@ function EffectCards() {
   </section>`;
 }
 
-/** Previews are asked for one after another, the large one of an open effect before all cards. */
+/**
+ * Previews are asked for one after another, the large one of an open effect before all cards; what
+ * nobody waits for any more, because the playhead moved on, is left out.
+ */
 const waiting = [];
 let asking = false;
-const cache = new Map();
+const cache = new Map(); // key -> {made: promise of a picture, wanted: [whether somebody waits]}
 
 async function ask() {
   if (asking) return;
@@ -51,31 +54,36 @@ async function ask() {
   while (waiting.length) {
     waiting.sort((a, b) => b.width - a.width);
     const next = waiting.shift();
-    await next.run().then(next.resolve, next.reject);
+    if (next.wanted.some((isWanted) => isWanted())) await next.run().then(next.resolve, next.reject);
+    else next.reject(new Error('not wanted any more'));
   }
   asking = false;
 }
 
-function preview(one, values, frame, width) {
+function preview(one, values, { frame, width, isWanted }) {
   const { id, rev } = S.project.value;
   const key = JSON.stringify([id, rev, one.name, values, frame, width]);
   if (!cache.has(key)) {
+    const wanted = [];
     const made = new Promise((resolve, reject) => {
       const run = async () => (await request('POST', `/api/projects/${id}/preview`, {
         json: { effect: one.name, settings: values, frame, width },
       })).blob();
-      waiting.push({ width, run, resolve, reject });
+      waiting.push({ width, run, resolve, reject, wanted });
     });
     made.catch(() => cache.delete(key));
-    cache.set(key, made);
+    cache.set(key, { made, wanted });
     if (cache.size > 60) cache.delete(cache.keys().next().value);
-    ask();
+    queueMicrotask(ask); // once it is known who waits for it
   }
-  return cache.get(key);
+  const { made, wanted } = cache.get(key);
+  wanted.push(isWanted);
+  return made;
 }
 
 function Thumb({ one }) {
   const url = useSignal(null);
+  const failed = useSignal(false);
   const frame = S.playhead.value;
   const ready = S.rate.value === 0 && S.frameStates.value.has(frame);
   useEffect(() => {
@@ -84,18 +92,19 @@ function Thumb({ one }) {
     const timer = setTimeout(async () => {
       if (gone) return;
       try {
-        const blob = await preview(one, valuesOf(one), frame, 240);
+        const blob = await preview(one, valuesOf(one), { frame, width: 240, isWanted: () => !gone });
         if (gone) return;
         if (url.value) URL.revokeObjectURL(url.value);
         url.value = URL.createObjectURL(blob);
+        failed.value = false;
       } catch {
-        // the card keeps its icon
+        if (!gone) failed.value = true; // the card keeps its icon
       }
     }, one.needs?.includes('plate') ? 3000 : 400); // reads the whole clip: last
     return () => { gone = true; clearTimeout(timer); };
   }, [frame, ready, S.project.value.rev]);
   useEffect(() => () => { if (url.value) URL.revokeObjectURL(url.value); }, []);
-  return html`<span class="effect-thumb">${url.value ? html`<img src=${url.value} alt="" />` : html`<${Icon} name="sparkle" size="large" />`}</span>`;
+  return html`<span class=${`effect-thumb ${ready && !url.value && !failed.value ? 'waiting' : ''}`}>${url.value ? html`<img src=${url.value} alt="" />` : html`<${Icon} name="sparkle" size="large" />`}</span>`;
 }
 
 function EffectSettings({ one }) {
@@ -112,7 +121,7 @@ function EffectSettings({ one }) {
       busy.value = true;
       try {
         const width = Math.min(S.project.value.width, Math.max(480, Math.round(innerWidth * 0.6)));
-        const image = await createImageBitmap(await preview(one, values, frame, width));
+        const image = await createImageBitmap(await preview(one, values, { frame, width, isWanted: () => !gone }));
         if (!gone) S.effectPreview.value = { frame, image };
         problem.value = '';
       } catch (error) {

@@ -12,10 +12,20 @@ import { Files } from './finish.js';
 
 const ASPECTS = ['16:9', '1:1', '9:16', '4:5', 'free'];
 
-export const wishes = { aspect: '16:9', strength: 0.8, zoom: 0.5, project: null, objects: [] };
+/** A shape as the user writes it, "2.39:1" as "239:100"; '' where it is none. */
+export function shapeOf(text) {
+  const [, w, h] = /^\s*(\d+(?:\.\d{1,2})?)\s*[:x×/]\s*(\d+(?:\.\d{1,2})?)\s*$/.exec(text) ?? [];
+  if (!(w > 0 && h > 0)) return '';
+  const scale = Number.isInteger(Number(w)) && Number.isInteger(Number(h)) ? 1 : 100;
+  const sides = [w, h].map((side) => Math.round(side * scale));
+  return sides.every((side) => side <= 9999) ? sides.join(':') : '';
+}
+
+export const wishes = { shape: '', aspect: '16:9', strength: 0.8, zoom: 0.5, project: null, objects: [] };
 
 export function FramePanel() {
   const aspect = useSignal(wishes.aspect);
+  const shape = useSignal(wishes.shape);
   const strength = useSignal(wishes.strength);
   const zoom = useSignal(wishes.zoom);
   const labels = S.objects.value.map((o) => o.label);
@@ -23,8 +33,10 @@ export function FramePanel() {
   const chosen = useSignal(kept.length ? kept : labels);
   const busy = useSignal(false);
   const problem = useSignal('');
-  Object.assign(wishes, { aspect: aspect.value, strength: strength.value, zoom: zoom.value, project: S.project.value.id, objects: chosen.value });
-  const settings = () => ({ objects: chosen.value, aspect: aspect.value, strength: strength.value, zoom: zoom.value });
+  Object.assign(wishes, { shape: shape.value, aspect: aspect.value, strength: strength.value, zoom: zoom.value, project: S.project.value.id, objects: chosen.value });
+  const isFree = aspect.value === 'free';
+  const wrong = isFree && shape.value.trim() !== '' && !shapeOf(shape.value);
+  const settings = () => ({ objects: chosen.value, aspect: (isFree && shapeOf(shape.value)) || aspect.value, strength: strength.value, zoom: zoom.value });
   const json = JSON.stringify(settings());
   const cutFrames = S.frameStates.value.size;
   useEffect(() => {
@@ -55,6 +67,9 @@ export function FramePanel() {
     <p class="muted">${T.frame.hint}</p>
     <${Preview} />
     <${Segments} label=${T.frame.aspect} value=${aspect.value} choices=${ASPECTS.map((a) => ({ value: a, text: T.frame.aspects[a] ?? a }))} onChange=${(v) => { aspect.value = v; }} />
+    ${isFree && html`<label class="field"><span>${T.frame.shape}</span>
+      <input type="text" inputmode="decimal" placeholder=${`${S.project.value.width}:${S.project.value.height}`} value=${shape.value} aria-invalid=${wrong}
+        onInput=${(e) => { shape.value = e.currentTarget.value; }} /><small class=${wrong ? 'warn-line' : 'muted'}>${T.frame.shapeHint}</small></label>`}
     <${Slider} label=${T.frame.strength} min="0" max="1" step="0.05" value=${strength.value} show=${(v) => `${Math.round(v * 100)} %`} onChange=${(v) => { strength.value = v; }} />
     <${Slider} label=${T.frame.zoom} min="0" max="1" step="0.05" value=${zoom.value} show=${(v) => `${Math.round(v * 100)} %`} onChange=${(v) => { zoom.value = v; }} />
     ${S.objects.value.length > 1 && html`<fieldset class="field"><legend>${T.frame.follow}</legend>

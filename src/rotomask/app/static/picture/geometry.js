@@ -19,6 +19,9 @@ export function place() {
   return { x: z.x, y: z.y, width: w * z.scale, height: h * z.scale, scale: z.scale };
 }
 
+/** How much larger than on a desk everything is drawn: the page's rem on very large screens. */
+export const unit = () => parseFloat(getComputedStyle(document.documentElement).fontSize) / 16;
+
 export const videoSize = () => [S.project.value?.width || 854, S.project.value?.height || 480];
 
 /** A point of the stage in pixels of the video, not rounded, perhaps outside. */

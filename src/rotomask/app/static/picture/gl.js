@@ -18,7 +18,7 @@ uniform vec2 canvas;
 uniform vec2 size;     // of the label map
 uniform vec2 sizeBefore;
 uniform int view;
-uniform float ratio;   // pixels of the canvas in a CSS pixel
+uniform float ratio;   // pixels of the canvas in a CSS pixel, more on very large screens
 uniform int chosen;
 uniform vec4 box;      // left, top, right, bottom of all objects, 0 to 1
 out vec4 result;

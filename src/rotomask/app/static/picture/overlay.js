@@ -4,16 +4,18 @@ import { frames } from '../core/document.js';
 import * as S from '../core/state.js';
 import { draft } from '../core/stroke.js';
 import { colourOf } from './colours.js';
-import { minimap, place, stageSize, toStage } from './geometry.js';
+import { minimap, place, stageSize, toStage, unit } from './geometry.js';
 
 const PLUS = '#34d399';
 const MINUS = '#f472b6';
+
+let u = 1; // pixels for one on a desk's screen
 
 /** Draws a path twice: dark and wide below, coloured and thin above, to show on any footage. */
 function twice(context, colour, width, path) {
   for (const [style, extra] of [['rgba(0,0,0,.6)', 2], [colour, 0]]) {
     context.strokeStyle = style;
-    context.lineWidth = width + extra;
+    context.lineWidth = (width + extra) * u;
     context.beginPath();
     path();
     context.stroke();
@@ -22,6 +24,7 @@ function twice(context, colour, width, path) {
 
 export function drawOverlay(context, { ratio, pointer, crosshair, loupe, source }) {
   const { width, height } = context.canvas;
+  u = unit();
   context.setTransform(1, 0, 0, 1, 0, 0);
   context.clearRect(0, 0, width, height);
   context.fillStyle = 'rgba(0,0,0,0.004)';
@@ -76,25 +79,25 @@ function drawMark(context, p, mark, object, alpha) {
     twice(context, colourOf(object), 1.5, () => context.rect(x, y, mark.width * p.scale, mark.height * p.scale));
     context.setLineDash([]);
   } else if (mark.kind === 'scribble') {
-    twice(context, mark.positive ? PLUS : MINUS, Math.max(2, mark.width * p.scale), () => line(context, p, mark.points));
+    twice(context, mark.positive ? PLUS : MINUS, Math.max(2, (mark.width * p.scale) / u), () => line(context, p, mark.points));
   }
   context.globalAlpha = 1;
 }
 
 function drawDot(context, [x, y], positive) {
   context.beginPath();
-  context.arc(x, y, 8, 0, Math.PI * 2);
+  context.arc(x, y, 8 * u, 0, Math.PI * 2);
   context.fillStyle = positive ? '#047857' : '#be185d';
   context.fill();
-  context.lineWidth = 2;
+  context.lineWidth = 2 * u;
   context.strokeStyle = '#fff';
   context.stroke();
   context.beginPath();
-  context.moveTo(x - 4, y);
-  context.lineTo(x + 4, y);
+  context.moveTo(x - 4 * u, y);
+  context.lineTo(x + 4 * u, y);
   if (positive) {
-    context.moveTo(x, y - 4);
-    context.lineTo(x, y + 4);
+    context.moveTo(x, y - 4 * u);
+    context.lineTo(x, y + 4 * u);
   }
   context.stroke();
 }
@@ -118,7 +121,7 @@ function drawDraft(context, p, d, pointer) {
     context.fillRect(Math.min(x0, x1), Math.min(y0, y1), Math.abs(x1 - x0), Math.abs(y1 - y0));
     twice(context, '#fff', 1.5, () => context.rect(Math.min(x0, x1), Math.min(y0, y1), Math.abs(x1 - x0), Math.abs(y1 - y0)));
   } else if (d.kind === 'scribble') {
-    twice(context, colour, Math.max(2, d.width * p.scale), () => line(context, p, d.points));
+    twice(context, colour, Math.max(2, (d.width * p.scale) / u), () => line(context, p, d.points));
   } else if (d.kind === 'polygon') {
     twice(context, colour, 1.75, () => {
       line(context, p, d.points);
@@ -127,10 +130,10 @@ function drawDraft(context, p, d, pointer) {
     d.points.forEach((point, i) => {
       const [x, y] = toStage(point, p);
       context.beginPath();
-      context.arc(x, y, i ? 4 : 6, 0, Math.PI * 2);
+      context.arc(x, y, (i ? 4 : 6) * u, 0, Math.PI * 2);
       context.fillStyle = i ? '#fff' : colour;
       context.fill();
-      context.lineWidth = 1.5;
+      context.lineWidth = 1.5 * u;
       context.strokeStyle = 'rgba(0,0,0,.7)';
       context.stroke();
     });
@@ -146,23 +149,23 @@ function drawCursor(context, p, [x, y]) {
     twice(context, minus ? MINUS : '#fff', 1.25, () => context.arc(x, y, Math.max(2, (S.brush.value / 2) * p.scale), 0, Math.PI * 2));
   }
   if (tool === 'click' || tool === 'scribble' || tool === 'box' || tool === 'polygon') {
-    drawBadge(context, x + 14, y + 14, S.positive.value);
+    drawBadge(context, x + 14 * u, y + 14 * u, S.positive.value);
   }
 }
 
 function drawBadge(context, x, y, positive) {
   context.beginPath();
-  context.arc(x, y, 6.5, 0, Math.PI * 2);
+  context.arc(x, y, 6.5 * u, 0, Math.PI * 2);
   context.fillStyle = positive ? '#047857' : '#be185d';
   context.fill();
   context.strokeStyle = '#fff';
-  context.lineWidth = 1.5;
+  context.lineWidth = 1.5 * u;
   context.beginPath();
-  context.moveTo(x - 3, y);
-  context.lineTo(x + 3, y);
+  context.moveTo(x - 3 * u, y);
+  context.lineTo(x + 3 * u, y);
   if (positive) {
-    context.moveTo(x, y - 3);
-    context.lineTo(x, y + 3);
+    context.moveTo(x, y - 3 * u);
+    context.lineTo(x, y + 3 * u);
   }
   context.stroke();
 }
@@ -171,11 +174,11 @@ function drawCrosshair(context, p, point) {
   const [x, y] = toStage(point, p);
   twice(context, '#fff', 1.5, () => {
     for (const [dx, dy] of [[1, 0], [-1, 0], [0, 1], [0, -1]]) {
-      context.moveTo(x + dx * 5, y + dy * 5);
-      context.lineTo(x + dx * 18, y + dy * 18);
+      context.moveTo(x + dx * 5 * u, y + dy * 5 * u);
+      context.lineTo(x + dx * 18 * u, y + dy * 18 * u);
     }
   });
-  drawBadge(context, x + 18, y + 18, S.positive.value);
+  drawBadge(context, x + 18 * u, y + 18 * u, S.positive.value);
 }
 
 /** The camera's way: the box of this frame, the path of its centre before and after this frame. */
@@ -199,7 +202,7 @@ function drawCrop(context, p) {
   context.fill('evenodd');
   twice(context, '#fff', 2, () => context.rect(x, y, w, h));
   context.strokeStyle = 'rgba(255,255,255,.35)';
-  context.lineWidth = 1;
+  context.lineWidth = u;
   context.beginPath();
   for (const t of [1 / 3, 2 / 3]) {
     context.moveTo(x + w * t, y);
@@ -210,7 +213,7 @@ function drawCrop(context, p) {
   context.stroke();
   const [cx, cy] = toStage(centres[frame], p);
   context.beginPath();
-  context.arc(cx, cy, 4, 0, Math.PI * 2);
+  context.arc(cx, cy, 4 * u, 0, Math.PI * 2);
   context.fillStyle = '#4c9aff';
   context.fill();
   context.strokeStyle = '#fff';

@@ -9,7 +9,7 @@ import * as S from '../core/state.js';
 import { T } from '../texts.js';
 import { palette } from './colours.js';
 import { flatRenderer } from './flat.js';
-import { place, stageSize, zoomAt } from './geometry.js';
+import { place, stageSize, unit, zoomAt } from './geometry.js';
 import { glRenderer } from './gl.js';
 import { drawOverlay } from './overlay.js';
 import { local } from './paint.js';
@@ -138,7 +138,7 @@ function drawPicture(renderer, ratio, canvas) {
     ...drawn,
     colours: palette(),
     place: { x: p.x * ratio, y: p.y * ratio, width: p.width * ratio, height: p.height * ratio },
-    ratio,
+    ratio: ratio * unit(),
     active: S.active.value,
     sharp: p.scale * ratio > 4,
   });

@@ -64,7 +64,8 @@ class Camera:
     def take(self, state: str, wait_ms: int = 400) -> None:
         """Write the picture of a state."""
         self.driver.page.wait_for_timeout(wait_ms)
-        self.driver.page.screenshot(path=self.out / f"{self.name}-{state}.png")
+        path = self.out / f"{self.name}-{state}.png"
+        self.driver.page.screenshot(path=path, timeout=SLOW_MS)
 
 
 def first_window(camera: Camera, clip: Path, at: list[int], away: list[int]) -> str:

@@ -8,6 +8,7 @@ import struct
 import sys
 import threading
 import zlib
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,10 @@ def test_clicks_and_scribbles_ask_the_networks(server: Server, project: str) -> 
     assert answer["project"]["id"] == project
 
 
+def has_begun(server: Server, job: str) -> bool:
+    return bool(server.job(job)["state"] != "queued")
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux stops the worker")
 def test_a_click_stops_the_worker_for_a_moment(server: Server, clip: bytes, project: str) -> None:
@@ -140,7 +145,7 @@ def test_a_click_stops_the_worker_for_a_moment(server: Server, clip: bytes, proj
     try:
         for _ in range(20):
             job = server.post(f"/api/projects/{project}/jobs", {"kind": "cut"})["id"]
-            wait_for(lambda job=job: server.job(job)["state"] != "queued", "the cut")
+            wait_for(partial(has_begun, server, job), "the cut")
             server.mark(other, 3, 1, {"kind": "click", "x": 15, "y": 10, "positive": True})
             assert server.ended(job)["state"] == "done"  # it went on
             if "T" in seen:

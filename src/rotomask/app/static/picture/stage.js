@@ -57,7 +57,8 @@ function Canvas() {
     let renderer = force2d ? null : glRenderer(canvas);
     const overlay = top.current.getContext('2d');
     let request = 0;
-    const schedule = () => { request ||= requestAnimationFrame(draw); };
+    let isGone = false; // a context can be lost after the canvas has left the page
+    const schedule = () => { if (!isGone) request ||= requestAnimationFrame(draw); };
     const fallback = () => { // a canvas that had WebGL gives no 2D: a fresh one takes its place
       const fresh = canvas.cloneNode();
       canvas.replaceWith(fresh);
@@ -100,6 +101,7 @@ function Canvas() {
       schedule();
     })];
     return () => {
+      isGone = true;
       observer.disconnect();
       cancelAnimationFrame(request);
       stops.forEach((stop) => stop());

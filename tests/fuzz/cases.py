@@ -123,7 +123,8 @@ def _spoil_image(path: Path, rng: Random) -> None:
         path.write_bytes(rng.bytes(20))
     if path.is_dir() or kind == 9:
         new = path.with_name(_pick(rng, ["new\nline.png", "é.png", "a:b.png", "2.png", "x.txt"]))
-        path.rename(new)
+        if not new.exists():
+            path.rename(new)
     elif kind < 4:
         path.write_bytes(damage_bytes(path.read_bytes(), rng))
     elif kind == 4:

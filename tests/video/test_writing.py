@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 
 from rotomask.errors import OutputError, ShapeError
 from rotomask.video import PRORES_4444, VP9_ALPHA, VideoWriter, h264, open_video
+from rotomask.video import writer as writer_module
 from tests.clips import SIZE, picture, picture_index, write_clip, write_folder
 
 
@@ -81,6 +83,20 @@ def test_transparency_survives(tmp_path, name, encoding, size):
         assert frame.alpha is not None
         assert np.abs(frame.alpha.astype(int) - alpha).max() <= 12
         assert np.abs(frame.alpha.astype(int) - alpha).mean() < 1
+
+
+@pytest.mark.parametrize("size", [(48, 64), (47, 61)])
+def test_alpha_that_is_encoded_after_the_colours_gives_the_same_file(tmp_path, monkeypatch, size):
+    monkeypatch.setattr(writer_module, "_LARGE_PIXELS", 0)
+    sound = open_video(write_clip(tmp_path / "sound.mkv", frames=9, sound="libopus"))
+    for name, is_apart in (("apart.webm", True), ("together.webm", False)):
+        encoding = replace(VP9_ALPHA, large_alpha_apart=is_apart)
+        with VideoWriter(tmp_path / name, size, 25, encoding, sound_from=sound) as writer:
+            for index in range(9):
+                alpha = np.roll(disc_alpha(size), index, axis=1)
+                writer.write(np.dstack([picture(index, size), alpha]))
+    assert (tmp_path / "apart.webm").read_bytes() == (tmp_path / "together.webm").read_bytes()
+    assert sorted(p.suffix for p in tmp_path.iterdir()) == [".mkv", ".webm", ".webm"]
 
 
 def test_variable_frame_rate_is_kept_from_the_first_picture_on(tmp_path):

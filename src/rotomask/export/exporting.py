@@ -17,7 +17,17 @@ from rotomask.files import Commit, replace_file
 from rotomask.masks import read_grey, read_labels
 from rotomask.matting import EdgeControls
 from rotomask.pipeline import read_ahead
+from rotomask.threads import blocks_apart
 from rotomask.video import Video, VideoFrame
+
+OPACITY_FORMATS = frozenset({"webm", "prores", "rgba", "mattes"})
+"""Formats that show the objects' opacity and not which object is where."""
+
+LARGE_PIXELS = 1920 * 1088
+"""Frames above this are written with as little memory as can be."""
+
+Masked = tuple[VideoFrame, npt.NDArray[np.int32], npt.NDArray[np.uint8] | None]
+"""A frame, its labels, and its matte if there is one."""
 
 FORMATS: dict[str, Callable[[ExportTarget], FormatWriter]] = {
     "overlay": videos.OverlayVideo,
@@ -119,12 +129,25 @@ def export(
     check_formats(format_names)
     names = _frames_with_masks(video, folder / "masks", start, stop, partial)
     target = ExportTarget(video=video, folder=folder, frame_count=len(names), commit=commit)
+    needs_labels = not set(format_names) <= OPACITY_FORMATS
     masked = (
-        (frame, *_read_masks(frame, folder))
+        (frame, *_read_masks(frame, folder, needs_labels=needs_labels))
         for frame in video.frames(start, stop)
         if frame.name in names
     )
-    outputs = FormatOutputs(target, format_names, edges or EdgeControls())
+    is_large = video.size[0] * video.size[1] > LARGE_PIXELS
+    with blocks_apart() if is_large else contextlib.nullcontext():
+        outputs = FormatOutputs(target, format_names, edges or EdgeControls())
+        return _write_all(outputs, masked, on_progress, len(names))
+
+
+def _write_all(
+    outputs: "FormatOutputs",
+    masked: Iterable[Masked],
+    on_progress: Callable[[int, int], None] | None,
+    total: int,
+) -> dict[str, Path]:
+    """Write all frames, and complete the outputs; see `export`."""
     truncated: TruncatedVideoError | None = None
     try:
         done = 0
@@ -134,7 +157,8 @@ def export(
                     outputs.add(frame, labels, opacity)
                     done += 1
                     if on_progress is not None:
-                        on_progress(done, len(names))
+                        on_progress(done, total)
+                    del frame, labels, opacity  # not held while the next ones are read
         except TruncatedVideoError as error:
             if done == 0:
                 raise
@@ -235,23 +259,23 @@ def _frames_with_masks(
 
 
 def _read_masks(
-    frame: VideoFrame, folder: Path
+    frame: VideoFrame, folder: Path, *, needs_labels: bool
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8] | None]:
-    """Labels of a frame, and its matte if there is one."""
+    """Labels of a frame, and its matte if there is one; without need zeros that take no memory."""
+    path = folder / "mattes" / f"{frame.name}.png"
+    opacity = None
+    if path.exists():
+        opacity = read_grey(path)
+        _check_fits(path, opacity, frame)
+        if not needs_labels:
+            return np.broadcast_to(np.int32(0), opacity.shape), opacity
     path = folder / "masks" / f"{frame.name}.png"
     labels = read_labels(path)
     _check_fits(path, labels, frame)
-    path = folder / "mattes" / f"{frame.name}.png"
-    if not path.exists():
-        return labels, None
-    opacity = read_grey(path)
-    _check_fits(path, opacity, frame)
     return labels, opacity
 
 
-def _bytes_of(
-    masked: tuple[VideoFrame, npt.NDArray[np.int32], npt.NDArray[np.uint8] | None],
-) -> int:
+def _bytes_of(masked: Masked) -> int:
     frame, labels, _ = masked
     return frame.image.nbytes + labels.nbytes
 

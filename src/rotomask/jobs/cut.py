@@ -178,7 +178,9 @@ def cut(
         for part in parts:
             take_over(part, folder, is_soft=is_soft(options.formats))
         work = _begin(folder, opened, frames, options, on_progress)
-        return _follow_marked(work, annotations, segmenter, options)
+        ids = _follow_marked(work, annotations, segmenter, options)
+        del segmenter  # its network and memory, before encoders take theirs
+        return _finish(work, ids)
 
 
 def _begin(
@@ -193,8 +195,8 @@ def _begin(
 
 def _follow_marked(
     work: CutWork, annotations: dict[int, Mask], segmenter: Segmenter, options: CutOptions
-) -> CutResult:
-    """Follow annotated objects over the whole range, and render."""
+) -> set[int]:
+    """Follow annotated objects over the whole range; gives their ids."""
     height, width = work.video.size
     logger.debug(
         "video %s: %dx%d, %d frames", work.video.path, width, height, work.video.frame_count
@@ -205,7 +207,7 @@ def _follow_marked(
     frames = work.frames
     passes = plan_passes(annotations, frames.start, frames.stop, options.direction)
     work.follow(passes, known, segmenter)
-    return _finish(work, {int(k) for labels in annotations.values() for k in np.unique(labels)})
+    return {int(k) for labels in annotations.values() for k in np.unique(labels)}
 
 
 def _cut_unmarked(
@@ -232,7 +234,9 @@ def _cut_unmarked(
         if segmenter is None:
             return _write_found(work, search)
         at, labels = find_reference(search, folder, on_progress)
-        return _follow_marked(work, {at: labels}, segmenter, options)
+        ids = _follow_marked(work, {at: labels}, segmenter, options)
+        del segmenter
+        return _finish(work, ids)
 
 
 def _write_found(work: CutWork, search: Search) -> CutResult:

@@ -19,6 +19,8 @@ class Encoding:
     """Options of the muxer."""
     large_options: dict[str, str] = field(default_factory=dict)
     """Further options of the encoder for frames larger than 1080p: fewer of them in memory."""
+    large_alpha_apart: bool = False
+    """True if the alpha of such frames is encoded after the colours (`separate_alpha`)."""
     even: bool = False
     """True if width and height must be even."""
     alpha: bool = False
@@ -87,6 +89,7 @@ VP9_ALPHA = Encoding(
     container_options={"fflags": "+bitexact"},
     # libvpx looks 25 frames ahead, of colour and of alpha, which are 1.5 GB for 4K.
     large_options={"lag-in-frames": "0"},
+    large_alpha_apart=True,
     alpha=True,
 )
 """VP9 with alpha in WebM, which browsers show over the page."""

@@ -5,13 +5,16 @@ import subprocess
 import sys
 import time
 import tomllib
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from rotomask.cli.corrections import change_of
 from rotomask.cli.extras import EXTRAS
 from rotomask.cli.terminal import resumable
+from rotomask.jobs.correct import CorrectResult
 from rotomask.masks import write_mask
 from rotomask.training import display
 from rotomask.training.loop import Progress
@@ -164,3 +167,12 @@ def test_training_without_a_terminal_says_how_far_it_is(capsys, monkeypatch):
     assert lines[0] == "train 1/3, loss 0.250, 4.0 clips/s"
     assert lines[-1] == "step 3: J 0.500"
     assert len(lines) == 4
+
+
+def test_a_correction_says_what_it_changed():
+    folder = Path("cut")
+    result = partial(CorrectResult, folder=folder, frame_index=12, object_ids=(1,))
+    assert change_of(result(changed_pixels=0, frames_redone=0)) == "frame 12: nothing changed"
+    assert change_of(result(changed_pixels=310, frames_redone=1)).endswith(
+        "1 frame around it followed"
+    )

@@ -1,6 +1,7 @@
 """Corrections of a finished cut: the options of `cut --continue`, and the command `review`."""
 
 import contextlib
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,10 @@ from rotomask.cli.terminal import print_outputs
 from rotomask.errors import OptionError
 
 if TYPE_CHECKING:
-    from rotomask.jobs.correct import CorrectOptions
+    from rotomask.jobs.correct import CorrectOptions, CorrectResult
+    from rotomask.jobs.progress import OnProgress
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +45,7 @@ class Corrections:
         arguments: Sequence[str],
         options: "CorrectOptions",
         formats: tuple[str, ...],
+        on_progress: "OnProgress | None" = None,
     ) -> dict[str, Path]:
         """Correct the cut, or take a correction back, and render the outputs again.
 
@@ -49,6 +54,7 @@ class Corrections:
             arguments: Of the command, with the prompts in their order.
             options: How corrections are carried.
             formats: What is rendered.
+            on_progress: Receives the stages ``correct`` and ``export``.
 
         Returns:
             The outputs by name.
@@ -66,13 +72,32 @@ class Corrections:
         prompts = parse_prompts(arguments, opened.size)
         if self.undo == bool(prompts):
             raise OptionError("--continue needs either prompts at a frame (--at) or --undo")
-        with undoing(self.continued) if self.undo else contextlib.nullcontext():
+        with undoing(self.continued) if self.undo else contextlib.nullcontext() as undone:
+            if undone is not None:
+                _log.info(f"frame {undone}: the correction is taken back")
             for index in prompts.frames:
-                correct(opened, self.continued, prompts, options, at=index)
+                result = correct(
+                    opened, self.continued, prompts, options, at=index, on_progress=on_progress
+                )
+                _log.info(change_of(result))
             masks = {"masks": self.continued / "masks"}
             if not formats:
                 return masks
-            return masks | render(opened, self.continued, formats=formats).outputs
+            return (
+                masks
+                | render(opened, self.continued, formats=formats, on_progress=on_progress).outputs
+            )
+
+
+def change_of(result: "CorrectResult") -> str:
+    """What a correction changed, in words."""
+    if not result.changed_pixels:
+        return f"frame {result.frame_index}: nothing changed"
+    plural = "" if result.frames_redone == 1 else "s"
+    return (
+        f"frame {result.frame_index}: {result.changed_pixels} pixels changed; "
+        f"{result.frames_redone} frame{plural} around it followed"
+    )
 
 
 def review(

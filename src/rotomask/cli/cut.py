@@ -189,7 +189,7 @@ def _correct(
     messages: Messages,
 ) -> None:
     """Correct a finished cut, or take a correction back."""
-    with job(lambda: "add --undo to restore the masks before it", messages):
+    with job(lambda: "add --undo to restore the masks before it", messages) as on_progress:
         from rotomask.jobs.correct import CorrectOptions
 
         options = CorrectOptions(
@@ -200,6 +200,7 @@ def _correct(
             **runtime.settings(),
         )
         arguments = context.meta[ARGUMENTS]
-        outputs = corrections.run(video, arguments, options, read_formats(output.formats))
+        formats = read_formats(output.formats)
+        outputs = corrections.run(video, arguments, options, formats, on_progress)
     if not messages.quiet:
         print_outputs(outputs)

@@ -15,6 +15,7 @@ from tests.cli.running import parse
 from tests.scripts import run_script
 from tools import python_matrix
 from tools.build_release import absolute_links
+from tools.try_dockerfile import instructions
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -70,6 +71,15 @@ def test_the_citation_and_the_dockerfile_are_those_of_this_package():
     assert set(extras) <= set(PROJECT["optional-dependencies"])
     words = json.loads(dockerfile.split("\nCMD ")[1])
     assert parse(words[1:]).params["port"] == 8000
+
+
+def test_the_dockerfile_is_read_as_docker_reads_it():
+    steps = list(instructions((ROOT / "Dockerfile").read_text()))
+    names = [name for name, _ in steps]
+    assert (names[0], names[-1], names.count("RUN")) == ("FROM", "CMD", 1)
+    (run,) = (rest for name, rest in steps if name == "RUN")
+    assert "useradd" in run, "continued lines are one instruction"
+    assert not any("#" in rest for _, rest in steps)
 
 
 def test_every_shipped_file_of_others_is_in_the_list_of_licences():

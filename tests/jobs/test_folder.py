@@ -325,3 +325,16 @@ def test_overwrite_refuses_to_delete_what_is_read(tmp_path):
     with pytest.raises(OutputError, match="output of `rotomask cut`"), claim(tmp_path, request):
         pass
     assert (tmp_path / "masks/b.png").is_file()
+
+
+def test_of_many_settings_that_differ_a_few_are_named(tmp_path):
+    def request(value: int) -> JobRequest:
+        settings = {f"input{number}": value for number in range(300)}
+        return JobRequest(command="convert", settings=settings, replaced=REPLACED)
+
+    with claim(tmp_path, request(1)) as folder, folder.write(REPLACED[0]) as temporary:
+        temporary.write_text("converted")
+    wanted = r"input4 1 there, 2 here; and 295 more\)"
+    with pytest.raises(OutputError, match=wanted) as error, claim(tmp_path, request(2)):
+        pass
+    assert len(str(error.value)) < 400

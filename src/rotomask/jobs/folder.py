@@ -39,6 +39,9 @@ from rotomask.jobs.manifest import (
 )
 from rotomask.video.images import IMAGE_SUFFIXES
 
+MOST_NAMED = 5
+"""Settings that a message names at most; the input of a conversion may be thousands of files."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class JobRequest:
@@ -347,7 +350,9 @@ def _check_settings(root: Path, there: Settings, here: Settings) -> None:
     old, new = flatten(there), flatten(json.loads(json.dumps(here)))
     changed = [key for key in {**new, **old} if old.get(key) != new.get(key)]
     if changed:
-        shown = "; ".join(f"{k} {_shown(old, k)} there, {_shown(new, k)} here" for k in changed)
+        named = [f"{k} {_shown(old, k)} there, {_shown(new, k)} here" for k in changed[:MOST_NAMED]]
+        more = [f"and {len(changed) - MOST_NAMED} more"] if len(changed) > MOST_NAMED else []
+        shown = "; ".join([*named, *more])
         raise OutputError(
             f"{root} holds another job ({shown}); choose another --out, or --overwrite to replace "
             "it"

@@ -13,7 +13,7 @@ from rotomask.jobs.folder import JobRequest, claim
 from rotomask.jobs.manifest import MANIFEST
 from rotomask.jobs.notebook import NotebookBars, in_notebook
 from rotomask.training.clip_data import PACK
-from rotomask.training.hardware import Hardware
+from rotomask.training.hardware import Hardware, check_packages
 from rotomask.training.loop import Progress
 from rotomask.training.recipes import find_recipe
 from rotomask.training.run import is_first_process
@@ -74,12 +74,13 @@ def train(
         The weights file.
 
     Raises:
-        OptionError: If the recipe is unknown, data is missing or the hardware is not there.
+        OptionError: If the recipe is unknown, or data, the hardware or a package is missing.
         DatasetError: If a data folder is not what it should be.
         OutputError: If the folder holds a run and `resume` is off, another job, or no run to
             resume; or another process writes to it.
         WeightsError: If the weights to start from are missing or of another network.
     """
+    check_packages()
     options = with_settings(options or TrainOptions(), changes, "train")
     recipe = find_recipe(recipe) if isinstance(recipe, str) else recipe
     if options.held_out is not None:

@@ -2,14 +2,15 @@
 
 import logging
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
-
-from lightning_fabric import Fabric
-from lightning_fabric.loggers.tensorboard import TensorBoardLogger
+from typing import TYPE_CHECKING, Literal
 
 from rotomask.errors import OptionError
 from rotomask.networks.precision import choose_runtime
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 Precision = Literal["auto", "bf16-mixed", "32-true"]
 
@@ -60,12 +61,26 @@ def choose_hardware(
     )
 
 
-def open_fabric(hardware: Hardware, folder: Path) -> Fabric:
+def check_packages() -> None:
+    """Check that the packages of the extra `train` are there.
+
+    Raises:
+        OptionError: If one is not.
+    """
+    if find_spec("lightning_fabric") is None or find_spec("tensorboardX") is None:
+        raise OptionError("training needs further packages: pip install 'rotomask[train]'")
+
+
+def open_fabric(hardware: Hardware, folder: Path) -> "Fabric":
     """Fabric on this hardware, launched.
 
     Raises:
-        OptionError: If the accelerator or the precision is not available.
+        OptionError: If the accelerator, the precision or a package is not available.
     """
+    check_packages()
+    from lightning_fabric import Fabric
+    from lightning_fabric.loggers.tensorboard import TensorBoardLogger
+
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     try:
         fabric = Fabric(

@@ -12,11 +12,10 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
@@ -27,6 +26,9 @@ from rotomask.networks.checkpoints import save_weights
 from rotomask.training.hardware import Hardware, open_fabric
 from rotomask.training.recycling import Recycler
 from rotomask.training.task import Batch, Schedule, Task, learning_rate
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ def _make_optimiser(
 class Run:
     """A task in training: network, optimiser and averaged weights, on their device."""
 
-    def __init__(self, task: Task, folder: Path, fabric: Fabric) -> None:
+    def __init__(self, task: Task, folder: Path, fabric: "Fabric") -> None:
         self.task, self.folder, self.fabric = task, folder, fabric
         self.schedule = task.schedule
         _seed_everything(self.schedule.seed)

@@ -1,5 +1,6 @@
 """Keeps the worker busy: gives it the next job, stores what it finds, starts it again."""
 
+import contextlib
 import json
 import logging
 import shutil
@@ -26,8 +27,8 @@ STOP_SECONDS = 20.0
 AFTER_MARK_SECONDS = 1.0
 """A cut whose plan a mark changed waits so long for further marks."""
 
-MOST_STILL_SECONDS = 1.0
-"""Longest time for which a click stops the worker at once; then it goes on to its next frame."""
+MOST_STILL_SECONDS = 2.0
+"""Longest time for which clicks hold the job up; then it goes on beside them for as long."""
 
 MOST_STARTS = 5
 """Starts of the worker on end that may fail before that counts against the job."""
@@ -72,6 +73,7 @@ class Supervisor:
         self._held = 0
         self._can_stop = False
         self._still: threading.Timer | None = None
+        self._still_since, self._free_until = 0.0, 0.0
         self._closed = False
         self._is_ready, self._failed_starts = False, 0
         self._disk: tuple[float, int] = (-DISK_SECONDS, 0)
@@ -106,8 +108,8 @@ class Supervisor:
     def hold(self, is_held: bool) -> None:
         """Let the running job wait while a mark is answered: the cores are the marker's.
 
-        The worker is stopped wherever it is, for a moment at most; after that, and where it cannot
-        be stopped, it waits at the edge of a frame.
+        The worker is stopped wherever it is; where it cannot be stopped, it waits at the edge of a
+        frame. Of a long time with clicks on end it has half, or no job would ever be done.
         """
         with self._lock:
             self._held += 1 if is_held else -1
@@ -115,25 +117,35 @@ class Supervisor:
                 return
             if not is_held:
                 self._move_on()
-            if self._running is None:
-                return
-            try:
-                self.worker.send({"do": "hold", "is_held": is_held})
-            except ChildEndedError:
-                return
-            if is_held and self._can_stop:
-                self.worker.signal(signal.SIGSTOP)
-                self._still = threading.Timer(MOST_STILL_SECONDS, self._move_on)
-                self._still.daemon = True
-                self._still.start()
+            elif self._running is not None and time.monotonic() >= self._free_until:
+                self._stand_still()
+
+    def _stand_still(self) -> None:
+        """Hold the running job up until it is let go on, or for the longest time."""
+        try:
+            self.worker.send({"do": "hold", "is_held": True})
+        except ChildEndedError:
+            return
+        if self._can_stop:
+            self.worker.signal(signal.SIGSTOP)
+        self._still_since = time.monotonic()
+        self._still = threading.Timer(MOST_STILL_SECONDS, self._move_on)
+        self._still.daemon = True
+        self._still.start()
 
     def _move_on(self) -> None:
-        """Let a worker go on that was stopped."""
+        """Let a job go on that was held up."""
         with self._lock:
-            if self._still is not None:
-                self._still.cancel()
-                self._still = None
+            if self._still is None:
+                return
+            self._still.cancel()
+            self._still = None
+            now = time.monotonic()
+            self._free_until = now + (now - self._still_since)
+            if self._can_stop:
                 self.worker.signal(signal.SIGCONT)
+            with contextlib.suppress(ChildEndedError):
+                self.worker.send({"do": "hold", "is_held": False})
 
     @property
     def running(self) -> str | None:

@@ -45,9 +45,14 @@ export function Timeline() {
     };
     picture.src = `/api/projects/${id}/strip.jpg`;
   }, [id, ready]);
-  useEffect(() => {
+  useLayoutEffect(() => { // before the first paint: until it is drawn a canvas has no right height
     let request = 0;
-    const schedule = () => { request ||= requestAnimationFrame(() => { request = 0; draw(canvas.current, box.current, image.current, span.peek()); }); };
+    const drawNow = () => {
+      request = 0;
+      draw(canvas.current, box.current, image.current, span.peek());
+    };
+    const schedule = () => { request ||= requestAnimationFrame(drawNow); };
+    drawNow();
     const stop = effect(() => {
       for (const s of [S.playhead, S.frameStates, S.objects, S.active, S.range, S.jobs, S.project, S.maskTick, span]) s.value;
       schedule();

@@ -244,6 +244,16 @@ def test_keys_pressed_at_once_reach_a_menu_and_a_dialog(editor: Driver) -> None:
     page.locator("dialog").wait_for(state="detached")
 
 
+def test_a_free_shape_is_any_two_numbers(editor: Driver) -> None:
+    texts = ["2.39:1", "4 x 5", "1080/1350", "", "16:", "0:1", "a:b", "20000:1", "12345.5:1"]
+    found = editor.page.evaluate(
+        "async (texts) => {"
+        " const { shapeOf } = await import('/static/parts/frame.js'); return texts.map(shapeOf); }",
+        texts,
+    )
+    assert found == ["239:100", "4:5", "1080:1350", "", "", "", "", "", ""]
+
+
 def test_the_space_bar_plays_after_a_click_on_the_timeline(editor: Driver) -> None:
     page = editor.page
     page.locator(".track canvas").click(position={"x": 40, "y": 30})

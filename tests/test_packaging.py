@@ -1,7 +1,9 @@
 """What the package says of itself, to pip and to a user who installs it."""
 
 import json
+import platform
 import re
+import sys
 import tomllib
 import zipfile
 from importlib.util import find_spec
@@ -27,6 +29,17 @@ def test_a_classified_python_is_tried():
     assert minors
     assert {f"3.{minor}" for minor in minors} <= set(python_matrix.VERSIONS)
     assert PROJECT["requires-python"] == f">={python_matrix.VERSIONS[0]}"
+
+
+def test_the_running_python_is_found(monkeypatch, tmp_path):
+    version = ".".join(platform.python_version_tuple()[:2])
+    home = tmp_path / "versions" / f"{version}.99" / "bin"
+    home.mkdir(parents=True)
+    (home / "python").symlink_to(sys.executable)
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert python_matrix.find_pythons([version]) == {version: str(home / "python")}
+    assert python_matrix.find_python("3.99") is None
 
 
 @pytest.mark.slow

@@ -1,12 +1,13 @@
 """Install and try rotomask with every supported Python that is found.
 
-    python tools/python_matrix.py [--constraints constraints.txt] [--pip-option=...]
+    python tools/python_matrix.py [--constraints constraints.txt] [--pip-option=...] [--only 3.13]
 
 For each it makes a virtual environment in a temporary folder, installs the checkout, and runs
 `rotomask --version`, `rotomask models` and `rotomask demo`. Exits with 1 if one fails.
 """
 
 import argparse
+import os
 import shutil
 import subprocess
 import sys
@@ -20,9 +21,20 @@ VERSIONS = ("3.11", "3.12", "3.13", "3.14")
 COMMANDS = (("--version",), ("models",), ("demo", "--out", "demo", "--quiet"))
 
 
-def find_pythons() -> dict[str, str]:
+def find_python(version: str) -> str | None:
+    """The interpreter of a version: on the path, or in pyenv's folder; None if there is none."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    candidates = [*sorted(pyenv.glob(f"{version}.*/bin/python")), shutil.which(f"python{version}")]
+    for candidate in filter(None, reversed(candidates)):
+        # pyenv puts a stub for each of its versions on the path, which works for some.
+        if not subprocess.run([candidate, "--version"], capture_output=True).returncode:
+            return str(candidate)
+    return None
+
+
+def find_pythons(versions: Sequence[str] = VERSIONS) -> dict[str, str]:
     """Version -> interpreter, of those that are installed."""
-    found = {version: shutil.which(f"python{version}") for version in VERSIONS}
+    found = {version: find_python(version) for version in versions}
     return {version: path for version, path in found.items() if path is not None}
 
 
@@ -57,12 +69,14 @@ def main() -> int:
     )
     parser.add_argument("--constraints", type=Path, help="file of pinned versions for pip")
     parser.add_argument("--pip-option", action="append", default=[], help="may be repeated")
+    parser.add_argument("--only", choices=VERSIONS, action="append", help="may be repeated")
     arguments = parser.parse_args()
+    versions = arguments.only or VERSIONS
     options = list(arguments.pip_option)
     if arguments.constraints is not None:
         options += ["-c", str(arguments.constraints.resolve())]
-    pythons, failed = find_pythons(), False
-    for version in VERSIONS:
+    pythons, failed = find_pythons(versions), False
+    for version in versions:
         if version not in pythons:
             print(f"{version}: not found")
             continue

@@ -24,11 +24,14 @@ COMMANDS = (("--version",), ("models",), ("demo", "--out", "demo", "--quiet"))
 def find_python(version: str) -> str | None:
     """The interpreter of a version: on the path, or in pyenv's folder; None if there is none."""
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
-    candidates = [*sorted(pyenv.glob(f"{version}.*/bin/python")), shutil.which(f"python{version}")]
-    for candidate in filter(None, reversed(candidates)):
+    candidates = [str(path) for path in sorted(pyenv.glob(f"{version}.*/bin/python"))]
+    on_path = shutil.which(f"python{version}")
+    for candidate in [on_path, *reversed(candidates)]:
+        if candidate is None:
+            continue
         # pyenv puts a stub for each of its versions on the path, which works for some.
         if not subprocess.run([candidate, "--version"], capture_output=True).returncode:
-            return str(candidate)
+            return candidate
     return None
 
 

@@ -9,13 +9,15 @@ the network's output stays the same.
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from rotomask.networks.layers.resnet import HiddenLayer
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 WATCHED_STEPS = 20
 """Steps before channels are started anew in which their activity is watched."""
@@ -54,7 +56,7 @@ class Recycler:
     def after_step(
         self,
         step: int,
-        fabric: Fabric,
+        fabric: "Fabric",
         optimiser: torch.optim.Optimizer,
         average: Mapping[str, Tensor],
     ) -> int:

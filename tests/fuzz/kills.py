@@ -398,7 +398,8 @@ def _results(out: Path) -> Content:
     found: dict[str, object] = {}
     for path in sorted(out.rglob("*")):
         relative = path.relative_to(out)
-        is_private = relative.parts[0] == "tensorboard" or ".rotomask" in relative.parts
+        # The app deletes its work when a job is done.
+        is_private = relative.parts[0] in ("tensorboard", "work") or ".rotomask" in relative.parts
         is_private = is_private or path.name in (*RECORDS, "summary.json", "summary.html")
         if path.is_dir() or is_private or path.name.endswith((".part", "checkpoint.pt")):
             continue

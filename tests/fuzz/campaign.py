@@ -65,11 +65,13 @@ class Campaign:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         case = KINDS[kind](rng, self.material, folder)
-        before = _digests(folder, case.writes)
+        before, kept = _digests(folder, case.writes), _contents(folder, case.keeps)
         outcome = fork(lambda: _work(case), folder, seconds=MOST_SECONDS)
         fault = _fault(outcome)
         if fault is None and _digests(folder, case.writes) != before:
             fault = "an input was changed"
+        if fault is None and _contents(folder, case.keeps) != kept:
+            fault = "a file of the user was changed"
         if fault is None and outcome.status == 0:
             fault = _left(folder, case.writes)
         return Verdict(
@@ -131,6 +133,18 @@ def _digests(folder: Path, written: tuple[str, ...]) -> dict[str, str]:
             found[str(relative)] = f"-> {path.readlink()}"
         elif path.is_file():
             found[str(relative)] = content_digest(path)
+    return found
+
+
+def _contents(folder: Path, names: tuple[str, ...]) -> dict[str, str]:
+    """What is at some paths: a file's digest, where a link leads, or nothing."""
+    found = {}
+    for name in names:
+        path = folder / name
+        if path.is_symlink():
+            found[name] = f"-> {path.readlink()}"
+        else:
+            found[name] = content_digest(path) if path.is_file() else "nothing"
     return found
 
 

@@ -40,6 +40,8 @@ class Case:
     check: Callable[[], None] | None = None
     writes: tuple[str, ...] = ("out",)
     """Names in the case's folder that the command may write; all else must stay as it is."""
+    keeps: tuple[str, ...] = ()
+    """Files of the user among what the command may write, which must stay as they are, too."""
 
 
 TABLE = "confidence.csv"
@@ -793,6 +795,49 @@ def _read_stills(source: Path) -> int:
     return 0
 
 
+USERS_FILES = (
+    *("overlay.mp4", "annotations.json", "contact_sheet.png", "cutout.webm", "confidence.csv"),
+    *("masks/00000.png", "masks/00002.png", "masks/99999.png", "masks/notes.txt", "mattes/a.png"),
+    *("flow/00000.flo", "00001.flo", "edges/00001.png", "rgba/00000.png", "found/found.json"),
+    *(
+        "proposals.json",
+        "detections.json",
+        "job.json",
+        "notes.txt",
+        "deep/er/notes.txt",
+        "00000.png",
+    ),
+    *("Annotations/480p/clip/00000.png", "labels/00000.txt", "annotations.xml", "data.yaml"),
+)
+"""Names that a user's own files may have in an output folder; most are those of outputs."""
+
+
+def output_folders(rng: Random, material: Material, folder: Path) -> Case:
+    """A job whose output folder holds files of the user, and perhaps this or another job."""
+    name = _pick(rng, COMMANDS)
+    material.give_inputs(name, folder)
+    out = folder / "out"
+    if rng.random() < 0.6:
+        other = name if rng.random() < 0.5 else _pick(rng, COMMANDS)
+        shutil.copytree(material.root / "jobs" / other, out)
+    kept = []
+    for relative in rng.choice(USERS_FILES, int(rng.integers(1, 6)), replace=False):
+        path = out / str(relative)
+        if path.exists() or any(p.is_file() for p in path.parents):
+            continue
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if rng.random() < 0.2:
+            (folder / "elsewhere").write_bytes(json_text("the user's"))
+            path.symlink_to(folder / "elsewhere")
+        else:
+            path.write_bytes(json_text({"mine": int(rng.integers(1000))}))
+        kept.append(f"out/{relative}")
+    words = _here(material, name, folder, out)
+    if name != "benchmark" and rng.random() < 0.5:
+        words = (*words, "--overwrite")
+    return Case(arguments=words, writes=("out", "scores.json"), keeps=tuple(kept))
+
+
 KINDS: dict[str, Generator] = {
     "video": video,
     "images": images,
@@ -806,5 +851,6 @@ KINDS: dict[str, Generator] = {
     "training data": training_data,
     "annotations": annotations,
     "batch list": batch_lists,
+    "output folder": output_folders,
 }
 """Name of a kind of input -> its generator."""

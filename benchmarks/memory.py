@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from multiprocessing import get_context
 from pathlib import Path
 
 import av
@@ -24,8 +25,8 @@ import numpy as np
 from rotomask.masks import write_mask
 
 SIZES = {"4k": (2160, 3840), "480p": (480, 854)}
-LIMITS_MIB = {"4k": 1200, "4k-webm": 1200, "objects-300": 1500}
-"""Largest peaks that are promised."""
+LIMITS_MIB = {"4k": 1144, "4k-webm": 1144, "objects-300": 1430}
+"""Largest peaks that are promised: 1.2 GB for 4K, 1.5 GB for 300 objects."""
 
 
 def write_clip(path: Path, size: tuple[int, int], frames: int) -> None:
@@ -82,7 +83,13 @@ def measure(name: str, folder: Path, frames: int) -> dict[str, float]:
     size_name, count, options = CASES[name]
     clip, mask = folder / f"{size_name}.webm", folder / f"{name}.png"
     if not clip.exists():
-        write_clip(clip, SIZES[size_name], frames)
+        # In a process of its own: the system counts the memory of the process that starts another
+        # to the peak of that one.
+        writer = get_context("spawn").Process(
+            target=write_clip, args=(clip, SIZES[size_name], frames)
+        )
+        writer.start()
+        writer.join()
     write_objects(mask, SIZES[size_name], count)
     out = folder / f"out-{name}"
     command = [sys.executable, "-m", "rotomask", "cut", str(clip), "-m", str(mask), "-o", str(out)]

@@ -152,10 +152,10 @@ def _odd_image(path: Path, rng: Random) -> None:
         exif = Image.Exif()
         exif[0x0112] = int(rng.integers(0, 10))
         how["exif"] = exif
-    if rng.random() < 0.2 and kind in ("GIF", "TIFF", "WEBP", "PNG"):
-        how |= {"save_all": True, "append_images": [image]}
     if kind in ("JPEG", "WEBP") or (image.mode == "CMYK" and kind != "TIFF"):
         image = image.convert("RGB")
+    if rng.random() < 0.2 and kind in ("GIF", "TIFF", "WEBP", "PNG"):
+        how |= {"save_all": True, "append_images": [image]}
     image.save(path, format=kind, **how)
 
 

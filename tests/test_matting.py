@@ -90,6 +90,18 @@ def test_matting_follows_the_picture():
     assert (found[inside] == 1).all()
 
 
+def test_matting_from_a_reduced_picture_sharpens_an_enlarged_mask():
+    """Opacity at half the resolution, enlarged, gets the edge of the picture."""
+    truth = disc() > 0.5
+    image = np.where(truth[..., None], (200, 60, 40), (30, 90, 160)).astype(np.uint8)
+    half = cv2.resize(disc(), (40, 30), interpolation=cv2.INTER_AREA)
+    coarse = np.asarray(cv2.resize(half, (80, 60), interpolation=cv2.INTER_LINEAR), np.float32)
+    refined = guided_alpha(image, coarse, 3, scale=0.5)
+    assert refined.shape == SIZE
+    assert np.abs(refined - truth).mean() < 0.7 * np.abs(coarse - truth).mean()
+    assert np.abs(refined - guided_alpha(image, coarse, 3)).mean() < 0.02
+
+
 def test_colours_at_the_edge_are_the_objects():
     """Red over green with a soft edge: what despill returns has no green in it."""
     alpha = feather(disc(), 8)

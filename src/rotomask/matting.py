@@ -1,6 +1,7 @@
 """Soft edges of a cut-out: opacity from a mask and its picture, and colours without background."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -113,7 +114,12 @@ def choke(alpha: Array, radius_px: float) -> Array:
 
 
 def guided_alpha(
-    image: Pixels, alpha: Array, radius_px: float | None = None, epsilon: float = 1e-4
+    image: Pixels,
+    alpha: Array,
+    radius_px: float | None = None,
+    epsilon: float = 1e-4,
+    *,
+    scale: float = 1.0,
 ) -> Array:
     """Opacity that follows the picture near the edge of a mask: H×W float32, 0 to 1.
 
@@ -127,6 +133,9 @@ def guided_alpha(
         radius_px: Half the filter's window, and how far from the edge opacity may change; by
             default 1.2 % of the short side, at least 2 px.
         epsilon: Smaller values follow the picture more closely; colours are 0 to 1.
+        scale: Solve for the filter's coefficients on a picture reduced by this factor, and apply
+            them to the whole one (He and Sun 2015, "Fast Guided Filter"): for opacity that is no
+            finer than that, in a fraction of the time.
 
     Raises:
         ShapeError: If the sizes differ.
@@ -139,7 +148,10 @@ def guided_alpha(
     result = alpha.astype(np.float32, copy=True)
     crop = result[box]
     guide = (image[box] / np.float32(255)).astype(np.float32)
-    filtered = _guided_filter(guide, crop, radius, epsilon)
+    if scale == 1:
+        filtered = _apply(guide, *_guided_filter(guide, crop, radius, epsilon))
+    else:
+        filtered = _guided_filter_at(scale, guide, crop, radius, epsilon)
     stretched = ((filtered - _HAZE) / (1 - 2 * _HAZE)).clip(0, 1)
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
     edge = cv2.BORDER_REPLICATE
@@ -232,8 +244,35 @@ def _blur_fusion(
     return fused, back.clip(0, 255).astype(np.float32)
 
 
-def _guided_filter(guide: Array, values: Array, radius: int, epsilon: float) -> Array:
-    """The guided filter for a colour guide, h×w×3, 0 to 1: h×w float32."""
+def _guided_filter_at(
+    scale: float, guide: Array, values: Array, radius: int, epsilon: float
+) -> Array:
+    """The guided filter with coefficients from a reduced picture: h×w float32."""
+    height, width = values.shape
+    small = (max(1, round(width * scale)), max(1, round(height * scale)))
+    slope, offset = _guided_filter(
+        np.asarray(cv2.resize(guide, small, interpolation=cv2.INTER_AREA), np.float32),
+        np.asarray(cv2.resize(values, small, interpolation=cv2.INTER_AREA), np.float32),
+        max(1, round(radius * scale)),
+        epsilon,
+    )
+    both = np.dstack([slope, offset]).astype(np.float32)  # h'×w'×4
+    full = np.asarray(cv2.resize(both, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+    return _apply(guide, full[..., :3], full[..., 3])
+
+
+def _apply(
+    guide: Array, slope: npt.NDArray[np.floating[Any]], offset: npt.NDArray[np.floating[Any]]
+) -> Array:
+    """Values that depend linearly on the guide's colours: h×w float32, 0 to 1."""
+    filtered = (slope * guide.astype(slope.dtype)).sum(-1) + offset
+    return np.asarray(filtered.clip(0, 1), np.float32)
+
+
+def _guided_filter(
+    guide: Array, values: Array, radius: int, epsilon: float
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Coefficients of the guided filter for a colour guide h×w×3, 0 to 1: h×w×3 and h×w."""
     size = (2 * radius + 1, 2 * radius + 1)
 
     def mean(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -262,8 +301,7 @@ def _guided_filter(guide: Array, values: Array, radius: int, epsilon: float) -> 
         [sum(row[k] * cross[..., k] for k in range(3)) / determinant for row in inverse]
     )  # h×w×3
     offset = target_mean - (slope * colour_mean).sum(-1)
-    filtered = (mean(slope) * colours).sum(-1) + mean(offset)
-    return np.asarray(filtered.clip(0, 1), np.float32)
+    return mean(slope), mean(offset)
 
 
 def _box_of(mask: Pixels, margin: int) -> tuple[slice, slice] | None:

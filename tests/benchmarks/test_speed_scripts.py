@@ -73,3 +73,14 @@ def test_the_time_to_the_first_frame_is_printed():
     rows = read_table(run_script("benchmarks.start", "--runs", 1))
     assert rows[-1][0] == "rotomask cut, first frame"
     assert all(float(cpu) > 0 for _, _, cpu in rows)
+
+
+def test_large_input_is_compared_by_time_and_by_quality(tmp_path):
+    davis = write_davis(tmp_path / "davis", ("first",), frames=4)
+    printed = run_script(
+        *("benchmarks.large_input", "--davis", davis, "--sequences", "first"),
+        *("--size", 32, "--time", "--heights", 540, "--rounds", 1, "--frames", 3),
+    )
+    assert "| mean | | | focused, 32 |" in printed
+    (row,) = re.findall(r"^\| 540 \|.*\| ([\d.]+) \|$", printed, re.MULTILINE)
+    assert float(row) > 0

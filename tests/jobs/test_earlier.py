@@ -100,6 +100,19 @@ def test_small_videos_of_a_resumed_cut_are_not_enlarged_in_its_middle(clip, old)
     assert "enlarge" not in json.loads((old / "job.json").read_text())["settings"]
 
 
+def test_a_cut_at_the_videos_own_size_goes_on_with_whole_frames(clip, tmp_path):
+    """Versions without `focus` made such a record; a new cut has the field."""
+    out = tmp_path / "whole"
+    _cut(clip, out, size=None, focus="never", stop=2)
+    assert "focus" not in json.loads((out / "job.json").read_text())["settings"]
+    assert _cut(clip, out, size=None).frames_segmented == COUNT - 2
+    assert "focus" not in json.loads((out / "job.json").read_text())["settings"]
+    with pytest.raises(OutputError, match="focus unset there, 'always' here"):
+        _cut(clip, out, size=None, focus="always")
+    _cut(clip, tmp_path / "new", size=None)
+    assert json.loads((tmp_path / "new/job.json").read_text())["settings"]["focus"] == "auto"
+
+
 def test_a_cut_of_version_one_is_not_resumed_in_another_way(clip, old):
     for change in ({"enlarge": "always"}, {"memory": 3}, {"merge": "naive"}):
         with pytest.raises(OutputError, match=f"{next(iter(change))} unset there"):

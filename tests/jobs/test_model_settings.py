@@ -14,6 +14,16 @@ def test_what_is_left_to_the_model_is_not_set():
     assert ModelSettings(size=360).for_model() == {"size": 360}
     assert ModelSettings(size=None).for_model() == {"size": None}
     assert ModelSettings().recorded() == {"size": 480}
+    assert ModelSettings(focus="never").recorded() == {"size": 480}
+
+
+def test_focus_reaches_the_model_and_is_recorded_where_it_takes_effect():
+    assert ModelSettings(focus="always").for_model() == {"focus": "always"}
+    assert ModelSettings(focus="always").recorded() == {"size": 480, "focus": "always"}
+    assert ModelSettings(size=None).recorded() == {"size": None, "focus": "auto"}
+    assert ModelSettings(size=None, focus="never").recorded() == {"size": None}
+    with pytest.raises(OptionError, match="focus takes auto, always, never, got 'on'"):
+        ModelSettings(focus="on")  # type: ignore[arg-type]
 
 
 def test_memory_and_enlarging_reach_the_model_and_the_record():

@@ -63,6 +63,8 @@ class SegmenterRole(Role[Segmenter]):
     """Always learns from the annotated frame: settings ``iterations`` and ``seconds`` (OSVOS)."""
     learns_online: bool = False
     """Its decoder can be fine-tuned on the annotated frame (`training.online`)."""
+    focuses: bool = False
+    """Can process a window around the objects of large frames (`segmenters.focused`)."""
     openvino: Callable[..., nn.Module] | None = None
     """Makes of the network one that OpenVINO computes: from the network, the runtime and the ranges
     for int8, as `networks.openvino_network.OpenVINONetwork`. None: PyTorch alone computes it."""

@@ -76,6 +76,7 @@ _STM_ROLE = SegmenterRole(
     # The published memory: the first frame, the previous one, every fifth; no bound.
     config=SpaceTimeConfig(use_previous=True, memory_frames=None, enlarge="auto"),
     learns_online=True,
+    focuses=True,
 )
 _OSVOS_ROLE = SegmenterRole(
     build=FineTunedSegmenter,
@@ -97,6 +98,7 @@ CATALOG: dict[str, Entry] = {
             build=SpaceTimeSegmenter,
             config=SpaceTimeConfig(enlarge="auto", margin=0.25),
             learns_online=True,
+            focuses=True,
             openvino=OpenVINONetwork,
             int8_ranges="stm-lite-int8",
         ),

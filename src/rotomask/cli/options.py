@@ -93,6 +93,15 @@ class FollowerOptions:
             "Outputs always have the video's size.  [default: that of --quality, 480]",
         ),
     ] = None
+    focus: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Whether a window around the objects is processed in place of larger frames, with "
+            "as many pixels as frames of --size have: always, never, or auto, which is with "
+            "--size 0.",
+        ),
+    ] = "auto"
     enlarge: Annotated[
         str,
         typer.Option(
@@ -148,6 +157,7 @@ class FollowerOptions:
             "model": self.model,
             "weights": self.weights,
             "size": self.processing_size,
+            "focus": self.focus,
             "enlarge": self.enlarge,
             "memory": read_memory(self.memory),
             "merge": self.merge,

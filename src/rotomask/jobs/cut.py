@@ -31,6 +31,7 @@ from rotomask.jobs.cut_result import CutResult as CutResult  # part of what `cut
 from rotomask.jobs.earlier import (
     EarlierRecord,
     began_earlier,
+    began_with_whole_frames,
     file_text,
     found_annotations,
     refinements_text,
@@ -157,6 +158,8 @@ def cut(
     if options.enlarge == "auto" and not options.overwrite and began_earlier(Path(out)):
         # Version 0.1 did not enlarge: the masks of one job are made in one way.
         options = replace(options, enlarge="never")
+    if options.focus == "auto" and not options.overwrite and began_with_whole_frames(Path(out)):
+        options = replace(options, focus="never")
     opened = open_video(video, skip_damaged=options.skip_damaged, sandbox=options.sandbox)
     frames = options.range_in(opened)
     if mask is None:

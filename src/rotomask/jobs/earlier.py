@@ -100,6 +100,18 @@ def began_earlier(root: Path) -> bool:
     return read_earlier(root) is not None
 
 
+def began_with_whole_frames(root: Path) -> bool:
+    """True if a folder holds a job of whole frames: versions without ``focus`` did no other.
+
+    Raises:
+        OutputError: If the record is damaged.
+    """
+    manifest = read_manifest(root)
+    if manifest is not None:
+        return "focus" not in manifest["settings"]
+    return read_earlier(root) is not None
+
+
 def rendered_earlier(root: Path, record: str, relatives: Iterable[str]) -> list[str]:
     """Those of some files that version 0.1 may have rendered.
 

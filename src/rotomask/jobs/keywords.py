@@ -66,6 +66,7 @@ class ModelKeywords(RuntimeKeywords, RefinementKeywords, total=False):
     model: str
     weights: str | Path | None
     size: int | None
+    focus: Literal["auto", "always", "never"]
     enlarge: Literal["auto", "always", "never"]
     memory: int | Literal["all"] | None
     merge: Aggregation | None

@@ -10,8 +10,10 @@ from rotomask import catalog
 from rotomask.catalog import DEFAULT_DISCOVERER, DEFAULT_MODEL, SegmenterRole, segmenter_role
 from rotomask.errors import OptionError
 from rotomask.jobs.keywords import take_refinements
+from rotomask.jobs.model_settings import Focus, is_focused
 from rotomask.segmenters.base import Segmenter
 from rotomask.segmenters.box_filtered import BoxFiltered
+from rotomask.segmenters.focused import Focused
 from rotomask.segmenters.refinements import REFINEMENTS, Refinements
 from rotomask.segmenters.wrappers import Ensemble, Flipped, MultiScale
 from rotomask.unsupervised.base import Discoverer
@@ -28,6 +30,7 @@ def load_model(
     weights: Path | str | None = None,
     device: str = "auto",
     precision: str = "auto",
+    focus: Focus = "auto",
     **settings: Any,
 ) -> Segmenter:
     """A segmenter with refinements, ready to `start`.
@@ -38,6 +41,8 @@ def load_model(
         weights: A checkpoint of this model to use in place of the shipped one.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         precision: ``auto``, ``float32`` or ``bfloat16``.
+        focus: Process the neighbourhood of the objects in place of larger frames: ``always``,
+            ``never``, or ``auto``, where ``size`` is None and the model can.
         **settings: Refinements by name, such as ``flip=True`` or ``boxes="tracked"``; ``quality``,
             a name of `jobs.quality.QUALITIES`; and fields of the model's config that differ from
             its default, such as ``size=360``, or ``config``, a whole one. They hold for every model
@@ -55,7 +60,7 @@ def load_model(
     refinements = take_refinements(refinements or Refinements(), settings)
     where = {"device": device, "precision": precision}
     members = [
-        _one_network(model, refinements, {"weights": file, **where, **settings})
+        _one_network(model, refinements, {"weights": file, "focus": focus, **where, **settings})
         for model, file in [(name, weights), *map(_name_and_file, refinements.ensemble_with)]
     ]
     segmenter = members[0] if len(members) == 1 else Ensemble(members)
@@ -141,6 +146,16 @@ def _at_one_scale(
 ) -> Segmenter:
     """One network, which may learn from the annotated frame and filter by boxes itself."""
     own = {**settings, **scale}
+    focus = own.pop("focus", "auto")
+    can_focus = (
+        role.focuses and not refinements.learns_online and own.get("backend", "torch") == "torch"
+    )
+    if focus == "always" and not can_focus:
+        able = ", ".join(m for m in catalog.names("segmenter") if segmenter_role(m).focuses)
+        raise OptionError(
+            f"{name} cannot focus on the objects; {able} can, in PyTorch and without online "
+            "learning; leave focus out"
+        )
     if role.filters_by_boxes and refinements.boxes is not None:
         own["boxes"] = refinements.boxes
     if role.learns_reference:
@@ -150,6 +165,8 @@ def _at_one_scale(
             own["seconds"] = refinements.online_seconds
         return catalog.load_model(name, **own)
     segmenter = catalog.load_model(name, **own)
+    if can_focus and is_focused(focus, segmenter.config.size):
+        return Focused(segmenter)
     if not refinements.learns_online:
         return segmenter
     if own.get("backend", "torch") != "torch":

@@ -15,6 +15,7 @@ from rotomask.networks.precision import Runtime, choose_runtime
 from rotomask.networks.sizing import Enlarge, enlarged_side, working_size
 from rotomask.segmenters.base import Segmenter
 from rotomask.segmenters.framing import Framing, ids_in
+from rotomask.segmenters.views import View
 
 Network = TypeVar("Network")
 Config = TypeVar("Config")
@@ -129,13 +130,20 @@ class NetworkSegmenter(Segmenter, Generic[Network, Config]):
             return working_size(size, self._enlarged_side, True, scale)
         return working_size(size, config.size, config.enlarge is True, scale)
 
-    def _new_framing(self, stride: int) -> Framing:
-        """Conversion of the video's frames to tensors whose sides are multiples of `stride`."""
+    def _new_framing(self, stride: int, view: View | None = None) -> Framing:
+        """Conversion of the video's frames to tensors whose sides are multiples of `stride`.
+
+        Args:
+            stride: Stride of the network.
+            view: Part of the frames; None: the whole frame.
+        """
+        working_size = self.working_size(self._size) if view is None else view.working_size
         return Framing(
             size=self._size,
-            working_size=self.working_size(self._size),
+            working_size=working_size,
             stride=stride,
             device=self.runtime.device,
+            view=view,
         )
 
     def learning_size(self, size: tuple[int, int]) -> tuple[int, int]:

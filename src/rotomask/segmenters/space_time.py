@@ -18,7 +18,7 @@ from rotomask.arrays import Frame, Mask, Probabilities
 from rotomask.networks.layers.aggregation import aggregate, aggregate_in_bands
 from rotomask.networks.layers.memory import Similarity
 from rotomask.segmenters.ahead import AheadEncoder
-from rotomask.segmenters.framing import Framing, overwrite
+from rotomask.segmenters.framing import FramedMasks, Framing, overwrite
 from rotomask.segmenters.memory_bank import MemoryBank, MemoryFrame
 from rotomask.segmenters.network_segmenter import NetworkSegmenter, ProcessingConfig
 from rotomask.segmenters.surroundings import (
@@ -29,6 +29,7 @@ from rotomask.segmenters.surroundings import (
     whole_frame,
     window_around,
 )
+from rotomask.segmenters.views import View
 
 OBJECTS_AT_ONCE = 16
 """Objects that are encoded or decoded in one batch. With more, what is kept of each is float16."""
@@ -97,6 +98,8 @@ class _LastFrame:
     """O×H×W, padded, soft; float16 with many objects."""
     features: Any
     """Output of `encode_frame`; None until it is needed."""
+    framing: Framing | None = None
+    """Framing of image and masks; None: that of the segmenter."""
 
 
 class _Encoded(NamedTuple):
@@ -116,6 +119,9 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
     default_config = SpaceTimeConfig()
     online_lesson = "space-time"
     _ahead: AheadEncoder[_Encoded] | None = None
+    _view: View | None = None
+    _guidance: Tensor | None = None
+    """Masks of the frame before in the present framing, O×H×W; None: those of `_last`."""
 
     def working_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """Height and width at which frames of a size are processed, before padding, px."""
@@ -143,20 +149,62 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
             image = framing.image(frame)
             return _Encoded(framing, image, self.network.encode_frame(image))
 
+    def look_at(
+        self, view: View | None, before: FramedMasks | None = None, *, beyond: bool = False
+    ) -> None:
+        """Process a part of the frames from the next one on.
+
+        Keys of memory know no positions, so that frames seen in other views stay in memory.
+
+        Args:
+            view: The part; None: the whole frame.
+            before: Masks of the frame before, if another segmenter knows them; None: its own.
+            beyond: Take from `before` only what is outside the view of the own masks.
+        """
+        self._view = view
+        if not self._ids or not hasattr(self, "_last"):
+            return
+        framing, own = self._new_framing(self.network.stride, view), self.last_masks
+        if framing != self._framing:  # else the same object: what is encoded ahead is by it
+            self._framing = framing
+        if framing == own.framing and before is None:
+            self._guidance = None
+            return
+        with self.runtime.inference():
+            if before is None:
+                guidance = own.on(framing)
+            elif beyond:
+                guidance = own.on(framing, before.on(framing))
+            else:
+                guidance = before.on(framing)
+        self._guidance = guidance
+
+    @property
+    def last_masks(self) -> FramedMasks:
+        """Soft masks of the last frame, O×H×W."""
+        return FramedMasks(self._last.masks, self._last.framing or self._framing)
+
+    def replace_last_masks(self, better: FramedMasks) -> None:
+        """Take better masks of the last frame, where their view has it."""
+        own = self.last_masks
+        with self.runtime.inference():
+            masks = better.on(own.framing, own.masks.float())
+        self._last.masks = _compact(masks, self._ids)
+
     def _start(self, frame: Frame, mask: Mask) -> None:
-        self._framing = self._new_framing(self.network.stride)
+        self._framing = self._new_framing(self.network.stride, self._view)
+        self._guidance = None
         self._index = 0
         self._bank = MemoryBank(self.config.memory_frames)
         with self.runtime.inference():
-            masks = _compact(self._framing.masks(mask, self._ids), self._ids)
-            self._last = _LastFrame(self._framing.image(frame), masks, None)
+            self._keep(self._framing.image(frame), self._framing.masks(mask, self._ids), None)
             self._remember(self._ids, is_reference=True)
 
     def _step(self, frame: Frame) -> Probabilities:
         with self.runtime.inference():
             image, features = self._next(frame)
             probabilities = self._segment(features, self._ids)
-            self._last = _LastFrame(image, _compact(probabilities[1:], self._ids), features)
+            self._keep(image, probabilities[1:], features)
             return self._framing.output(probabilities)
 
     def _add(self, frame: Frame, mask: Mask, given: tuple[int, ...]) -> Probabilities:
@@ -181,7 +229,7 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
             masks *= 1 - annotated.sum(0).clamp(0, 1)
             masks[[self._ids.index(k) for k in given]] = annotated
             overwrite(full, mask, self._ids, given)
-            self._last = _LastFrame(image, _compact(masks, self._ids), features)
+            self._keep(image, masks, features)
             self._remember(given, is_reference=True)
         return full
 
@@ -189,8 +237,12 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
         with self.runtime.inference():
             self._memorise_if_due()
             self._index += 1
-            masks = _compact(self._framing.masks(mask, self._ids), self._ids)
-            self._last = _LastFrame(self._framing.image(frame), masks, None)
+            self._keep(self._framing.image(frame), self._framing.masks(mask, self._ids), None)
+
+    def _keep(self, image: Tensor, masks: Tensor, features: Any) -> None:
+        """Take a frame with its masks, in the present framing, as the last one."""
+        self._last = _LastFrame(image, _compact(masks, self._ids), features, self._framing)
+        self._guidance = None
 
     def _next(self, frame: Frame) -> tuple[Tensor, Any]:
         """Update the memory with the previous frame, and encode this one: image and features."""
@@ -286,7 +338,8 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
 
     def _logits(self, features: Any, ids: tuple[int, ...]) -> Tensor:
         """Logits of some objects, O×H×W; outside an object's surroundings `ABSENT_LOGIT`."""
-        guidance = self._last.masks[[self._ids.index(k) for k in ids]].float()
+        before = self._last.masks if self._guidance is None else self._guidance
+        guidance = before[[self._ids.index(k) for k in ids]].float()
         frame = whole_frame(guidance.shape)
         if self.config.margin is None or self._index % self.config.whole_every == 0:
             return self.network.decode(self._read(features, ids, frame), features, guidance)

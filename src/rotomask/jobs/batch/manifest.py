@@ -280,6 +280,7 @@ OPTIONS: dict[str, tuple[str, Callable[[str, object], object]]] = {
     "model": ("model", _text),
     "weights": ("weights", lambda name, value: Path(_text(name, value))),
     "size": ("size", lambda name, value: _whole(name, value) or None),
+    "focus": ("focus", _text),
     "enlarge": ("enlarge", _text),
     "memory": ("memory", _memory),
     "merge": ("merge", _text),

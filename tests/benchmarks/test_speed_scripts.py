@@ -84,3 +84,8 @@ def test_large_input_is_compared_by_time_and_by_quality(tmp_path):
     assert "| mean | | | focused, 32 |" in printed
     (row,) = re.findall(r"^\| 540 \|.*\| ([\d.]+) \|$", printed, re.MULTILINE)
     assert float(row) > 0
+
+
+def test_the_field_near_doubt_is_that_of_the_whole_frame():
+    printed = run_script("benchmarks.field_speed", "--frames", 5, "--rounds", 1)
+    assert printed.splitlines()[-1].endswith(" 0 labels differ")

@@ -3,11 +3,13 @@
 import itertools
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
 from rotomask.data.training.synthetic import moving_shapes
 from rotomask.errors import OptionError, ShapeError
+from rotomask.refine import random_field
 from rotomask.refine.random_field import (
     RandomFieldConfig,
     energy,
@@ -95,6 +97,24 @@ def test_frames_on_either_side_mend_the_one_between(solver):
     assert without.sum() < 0.2 * truth[1].sum()
     overlap = (with_time.astype(bool) & truth[1]).sum() / (with_time.astype(bool) | truth[1]).sum()
     assert overlap > 0.8
+
+
+def test_mean_field_computes_only_where_it_can_change_something(monkeypatch):
+    """Certain areas are left out, and the result is that of the whole field."""
+    frames, labels = moving_shapes(4, frames=3, size=(60, 80))
+    foreground = [cv2.GaussianBlur((x > 0).astype(np.float32), (0, 0), 1.5) for x in labels]
+    foreground[1][20:26, 30:40] *= 0.4  # a gap
+    probabilities = [np.stack([1 - p, p]) for p in foreground]
+    everywhere = np.arange(60 * 80)
+    links = [np.stack([everywhere, everywhere], -1)] * 2
+    config = RandomFieldConfig(smoothness=0.6, temporal=1.0, solver="mean-field")
+    is_open = random_field._open_pixels(np.stack(probabilities), links)
+    assert 0.05 < is_open.mean() < 0.7
+    banded = np.stack(solve_field(list(frames), probabilities, links, config))
+    monkeypatch.setattr(random_field, "_open_pixels", lambda p, _: np.ones(p[:, 0].size, bool))
+    whole = np.stack(solve_field(list(frames), probabilities, links, config))
+    assert np.abs(banded - whole).max() < 2e-3
+    assert np.array_equal(banded.argmax(1), whole.argmax(1))
 
 
 def test_links_follow_the_flow_and_stay_inside():

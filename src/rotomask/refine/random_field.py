@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Literal
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -25,6 +26,10 @@ Array = npt.NDArray[np.float32]
 
 LEAST_PROBABILITY = 1e-4
 """Probabilities are clipped to this distance from 0 and 1, so that every label can change."""
+CERTAIN = 1 - 1e-3
+"""Probability from which a pixel among its like keeps its label."""
+REACH_PX = 6
+"""Distance from doubt up to which mean field computes; labels move by less."""
 NEIGHBOURS = ((0, 1, 1.0), (1, 0, 1.0), (1, 1, 0.5**0.5), (1, -1, 0.5**0.5))
 """Half of the eight neighbours: dy, dx and a weight, the inverse of the distance. The other half
 are the same pairs in the opposite direction."""
@@ -92,7 +97,7 @@ def solve_field(
     costs = unary.transpose(1, 0, 2, 3).reshape(unary.shape[1], -1)
     edges = field_edges(frames, links, config)
     if config.solver == "mean-field":
-        solution = _mean_field(costs, edges, config)
+        solution = _mean_field(costs, edges, config, _open_pixels(np.stack(probabilities), links))
     else:
         solution = _cut(costs, edges)
     by_frame = solution.reshape(len(costs), len(frames), *frames[0].shape[:2])  # C×T×H×W
@@ -245,28 +250,70 @@ def _load_maxflow() -> ModuleType:
     return module
 
 
-def _mean_field(costs: Array, edges: FieldEdges, config: RandomFieldConfig) -> Array:
+def _open_pixels(
+    probabilities: Array, links: Sequence[npt.NDArray[np.int64]]
+) -> npt.NDArray[np.bool_]:
+    """Pixels whose label the field may change, T·H·W: near doubt, or linked to what is.
+
+    Where a neighbourhood is certain and agrees, messages only make it more certain. Nothing is
+    computed there.
+
+    Args:
+        probabilities: T×C×H×W.
+        links: As for `solve_field`.
+    """
+    best = probabilities.argmax(1)  # T×H×W
+    unsure = probabilities.max(1) < CERTAIN
+    kernel = np.ones((2 * REACH_PX + 1, 2 * REACH_PX + 1), np.uint8)
+    near = []
+    for labels, doubt in zip(best, unsure, strict=True):
+        marked = doubt.astype(np.uint8)
+        marked[:, 1:] |= labels[:, 1:] != labels[:, :-1]
+        marked[1:] |= labels[1:] != labels[:-1]
+        near.append(cv2.dilate(marked, kernel).ravel() > 0)
+    for t, pairs in enumerate(links):  # forward, then backward through the frames
+        differ = best[t].ravel()[pairs[:, 0]] != best[t + 1].ravel()[pairs[:, 1]]
+        near[t + 1][pairs[near[t][pairs[:, 0]] | differ, 1]] = True
+    for t in reversed(range(len(links))):
+        differ = best[t].ravel()[links[t][:, 0]] != best[t + 1].ravel()[links[t][:, 1]]
+        near[t][links[t][near[t + 1][links[t][:, 1]] | differ, 0]] = True
+    return np.concatenate(near)
+
+
+def _mean_field(
+    costs: Array,
+    edges: FieldEdges,
+    config: RandomFieldConfig,
+    is_open: npt.NDArray[np.bool_],
+) -> Array:
     """Mean-field marginals Q(x_p) ∝ exp(-cost + Σ_q w_pq Q(x_q)), C×N float32.
 
-    All pixels are updated at once, starting from the unary costs.
+    All open pixels are updated at once, starting from the unary costs; the others stay there.
     """
     from scipy import sparse  # late: SciPy takes 0.3 s to import
     from scipy.special import softmax
 
-    count = costs.shape[1]
-    # A symmetric sparse N×N matrix of edge costs: each edge sends messages both ways.
-    indices = (
-        np.concatenate([edges.first, edges.second], dtype=np.int32, casting="same_kind"),
-        np.concatenate([edges.second, edges.first], dtype=np.int32, casting="same_kind"),
-    )
-    weights = sparse.csr_array((np.tile(edges.cost, 2), indices), shape=(count, count))
     marginals: Array = softmax(-costs, axis=0)
+    count = int(is_open.sum())
+    row_of = np.cumsum(is_open, dtype=np.int32) - 1
+    # A sparse matrix of edge costs, a row for each open pixel: each edge sends messages both ways.
+    ahead, back = is_open[edges.first], is_open[edges.second]
+    rows = np.concatenate([row_of[edges.first[ahead]], row_of[edges.second[back]]])
+    columns = np.concatenate(
+        [edges.second[ahead], edges.first[back]], dtype=np.int32, casting="same_kind"
+    )
+    weights = sparse.csr_array(
+        (np.concatenate([edges.cost[ahead], edges.cost[back]]), (rows, columns)),
+        shape=(count, costs.shape[1]),
+    )
+    own_costs = costs[:, is_open]
     # The marginals sum to 1, so the background's message is what the others leave of the total.
-    total = weights @ np.ones(count, np.float32)
+    total = weights @ np.ones(costs.shape[1], np.float32)
     for _ in range(config.iterations):
-        message = np.empty_like(costs)
+        message = np.empty_like(own_costs)
         message[1:] = [weights @ row for row in marginals[1:]]
         message[0] = total - message[1:].sum(0)
         # Damped: parallel updates of all pixels can oscillate.
-        marginals = 0.5 * marginals + 0.5 * softmax(message - costs, axis=0)
+        updated = 0.5 * marginals[:, is_open] + 0.5 * softmax(message - own_costs, axis=0)
+        marginals[:, is_open] = updated
     return marginals.astype(np.float32)

@@ -2,10 +2,20 @@
 
 import sys
 
+COMPUTING = frozenset({"benchmark", "cut", "demo", "mark", "propose"})
+"""Commands that load PyTorch whatever their options are."""
+
 
 def main() -> None:
-    """Run the command line; see `rotomask.cli.main`."""
+    """Run the command line, while PyTorch's library is loaded; see `rotomask.cli.main`."""
+    command, *options = sys.argv[1:] or [""]
     try:
+        if command in COMPUTING and options and "--help" not in options:
+            from rotomask.threads import load_torch_ahead, share_heap, wait_passively
+
+            wait_passively()
+            share_heap()
+            load_torch_ahead()
         from rotomask.cli import main as run
     except MemoryError:
         sys.stderr.write("rotomask: error: not enough memory to start; raise ulimit -v\n")

@@ -7,8 +7,10 @@ OpenMP reads how they wait once, when it is loaded.
 
 import contextlib
 import ctypes
+import importlib.util
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -73,6 +75,31 @@ def blocks_apart() -> Iterator[None]:
     finally:
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _USUAL_BLOCK_BYTES)
+
+
+def load_torch_ahead() -> None:
+    """Begin to load PyTorch's library, a quarter of a second, while Python imports other modules.
+
+    `import torch` loads it too, but holds the interpreter's lock meanwhile. Call `wait_passively`
+    first.
+    """
+    if sys.platform != "linux":
+        return
+    found = importlib.util.find_spec("torch")
+    if found is None or found.origin is None:
+        return
+    library = Path(found.origin).parent / "lib" / "libtorch_cpu.so"
+    with contextlib.suppress(RuntimeError):  # no more threads are allowed
+        threading.Thread(target=_load_library, args=(library,), daemon=True).start()
+
+
+def _load_library(path: Path) -> None:
+    """Load a shared library without Python's lock; what cannot be loaded is left to others."""
+    with contextlib.suppress(OSError, AttributeError):
+        # A call of C's own function: `ctypes.CDLL(path)` would keep the lock.
+        load = ctypes.CDLL(None).dlopen
+        load.restype, load.argtypes = ctypes.c_void_p, (ctypes.c_char_p, ctypes.c_int)
+        load(os.fsencode(path), os.RTLD_NOW)
 
 
 def default_threads() -> int:

@@ -4,9 +4,9 @@
     python -m benchmarks.memory 4k objects-300       some
     python -m benchmarks.memory --json FILE          with the figures in a file
 
-A case is a short clip that is made first: 4K (3840x2160, VP9 in WebM) with one object, or 854x480
-with 1, 100 or 300 objects. The figure is the process's largest resident memory, as the system
-counts it.
+A case is a short clip that is made first: 4K (3840x2160, VP9 in WebM) with one object, 720p with
+two, or 854x480 with 1, 100 or 300. The figure is the process's largest resident memory, as the
+system counts it.
 """
 
 import argparse
@@ -24,8 +24,8 @@ import numpy as np
 
 from rotomask.masks import write_mask
 
-SIZES = {"4k": (2160, 3840), "480p": (480, 854)}
-LIMITS_MIB = {"4k": 1144, "4k-webm": 1144, "objects-300": 1430}
+SIZES = {"4k": (2160, 3840), "720p": (720, 1280), "480p": (480, 854)}
+LIMITS_MIB = {"4k": 1144, "4k-webm": 1144, "720p": 600, "objects-1": 507, "objects-300": 1430}
 """Largest peaks that are promised: 1.2 GB for 4K, 1.5 GB for 300 objects."""
 
 
@@ -66,6 +66,8 @@ CASES: dict[str, tuple[str, int, tuple[str, ...]]] = {
     "4k-webm": ("4k", 1, ("--format", "webm")),
     "4k-all": ("4k", 1, ("--format", "overlay,webm,prores,rgba,mattes,coco")),
     "4k-size-0": ("4k", 1, ("--format", "none", "--size", "0")),
+    "720p": ("720p", 2, ("--format", "overlay")),
+    "720p-size-0": ("720p", 2, ("--format", "overlay", "--size", "0")),
     "objects-1": ("480p", 1, ("--format", "overlay")),
     "objects-100": ("480p", 100, ("--format", "overlay")),
     "objects-300": ("480p", 300, ("--format", "overlay")),

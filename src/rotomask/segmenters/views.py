@@ -1,8 +1,8 @@
 """Views: the part of large frames around the objects that a network looks at.
 
 A view has no more pixels, at the scale at which it is processed, than the whole frame at its own.
-Scales are 1, 0.84, 0.71, 0.59, 0.5 ..., and a view stays where it is while the objects are well
-inside it, so that few frames in memory were seen at another scale.
+Scales are 1.19, 1.41, 1.68 ... times that of the whole frame, 1 at most, and a view stays where it
+is while the objects are well inside it, so that few frames in memory were seen at another scale.
 """
 
 import math
@@ -18,8 +18,7 @@ SLACK = 1.25
 LEAST_MARGIN = 0.08
 """Distance of the box from the view's border per side of the box, below which it moves."""
 STEP = 2**0.25
-"""Ratio of two successive scales; the finest is 1, and a view is finer than the whole frame by this
-at least."""
+"""Ratio of two successive scales."""
 LEAST_AREA = 0.6
 """Pixels of a view per pixel of the whole reduced frame, at least: small objects need context."""
 CELL_PX = 16
@@ -107,11 +106,11 @@ def choose_view(
     """
     height = min(margin * (box.bottom - box.top), size[0])
     width = min(margin * (box.right - box.left), size[1])
-    scale = 1.0
-    while height * width * scale**2 > area:
-        scale /= STEP
-    if scale < STEP * math.sqrt(area / (size[0] * size[1])):
+    whole = math.sqrt(area / (size[0] * size[1]))  # scale of the whole frame
+    steps = math.floor(math.log(math.sqrt(area / (height * width)) / whole, STEP))
+    if steps < 1:
         return None
+    scale = min(1.0, whole * STEP**steps)
     # The same margin is added on every side: (h + 2 m) (w + 2 m) = room.
     room, sides = max(height * width, LEAST_AREA * area / scale**2), height + width
     more = (math.sqrt(sides**2 + 4 * (room - height * width)) - sides) / 2

@@ -50,7 +50,7 @@ def is_short(size: int = 0) -> bool:
     return False
 
 
-def check_memory(path: Path, size: int = 0) -> None:
+def check_memory(path: str | Path, size: int = 0) -> None:
     """Raise if there is no memory to read a file with, before it is called damaged.
 
     Args:

@@ -2,13 +2,20 @@
 
 import csv
 
+import numpy as np
 import pytest
 
 from rotomask.jobs.confidence import STORED, TABLE, read_confidences, uncertain_stretches
 from rotomask.jobs.correct import correct, undo_correction
 from rotomask.jobs.cut import cut
+from rotomask.jobs.folder import JobRequest, claim
+from rotomask.jobs.following import _write
+from rotomask.jobs.mask_files import MaskFiles
 from rotomask.prompts import Click
 from rotomask.segmenters.confidence import ObjectConfidence
+from rotomask.segmenters.follow import FollowedFrame
+from rotomask.video import open_video
+from tests.clips import write_folder
 from tests.refine.demo_frames import DEMO
 
 CLIP, MASK = DEMO / "clip.mp4", DEMO / "first_mask.png"
@@ -66,3 +73,16 @@ def test_stretches_join_over_short_gaps_and_name_their_reason():
     assert str(first) == "object 1 is uncertain in frame 15 (jumps)"
     assert str(second) == "object 2 is uncertain from frame 3 to 6 (jumps)"
     assert second.lowest == 0.1
+
+
+def test_a_confidence_is_stored_before_its_mask(tmp_path):
+    """A frame with a mask is finished, and a resumed cut does not measure it again."""
+    video = open_video(write_folder(tmp_path / "frames", ["0.png"], (16, 16)))
+    masks_there = []
+    with claim(tmp_path / "out", JobRequest(command="cut", settings={}, trees=["masks"])) as folder:
+        store = MaskFiles(folder, video, soft=False)
+        labels = np.ones((16, 16), np.int32)
+        followed = FollowedFrame(0, video.frame(0).image, labels, None, "segmented")
+        _write(store, followed, (1,), lambda *_: masks_there.append(store.is_finished(0)))
+        assert masks_there == [False]
+        assert store.is_finished(0)

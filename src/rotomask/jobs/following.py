@@ -68,8 +68,9 @@ def follow_pass(
         writer: Writes the masks, behind the frames that are segmented meanwhile.
         started: Whether the segmenter has the state after the frame before.
         damaged: Frames that the segmenter does not see, for they cannot be read.
-        then: What the writer does after it wrote the mask of a frame, which it is given with the
-            ids of the objects that are followed.
+        then: What the writer does before it writes the mask of a frame, which it is given with the
+            ids of the objects that are followed. A frame with a mask is finished: what is stored
+            after it would be missing where the job is killed in between.
 
     Yields:
         Every frame when it is segmented; its mask is on the way to the disk.
@@ -119,12 +120,12 @@ def _write(
     object_ids: tuple[int, ...],
     then: Callable[[FollowedFrame, tuple[int, ...]], None] | None,
 ) -> None:
+    if then is not None:
+        then(followed, object_ids)
     if followed.origin != "finished":
         probabilities = followed.probabilities
         alpha = None if probabilities is None or not store.soft else 1 - probabilities[0]
         store.write(followed.index, followed.labels, alpha)
-    if then is not None:
-        then(followed, object_ids)
 
 
 def write_discovery(

@@ -53,7 +53,8 @@ def test_a_job_computes_with_its_threads_and_sets_them_back(tmp_path):
     shared: dict[str, Any] = {"size": 48, "formats": (), "on_progress": on_progress}
     rotomask.cut(frames, mask, tmp_path / "a", threads=3, **shared)
     rotomask.cut(frames, mask, tmp_path / "b", CutOptions(threads=3), **shared)
-    assert set(seen) == {(3, 3)}
+    # One of the three encodes frames ahead while a pass is on.
+    assert set(seen) == {(2, 3), (3, 3)}
     assert (torch.get_num_threads(), cv2.getNumThreads(), threads.current_threads()) == before
     for folder in "ab":  # how many does not make it another job
         rotomask.cut(frames, mask, tmp_path / folder, threads=2, **shared)

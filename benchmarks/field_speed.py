@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 import torch
 
+from rotomask.arrays import Frame, Probabilities
 from rotomask.jobs.demo import demo_folder
 from rotomask.masks import read_labels
 from rotomask.refine import random_field
@@ -48,7 +49,10 @@ def main() -> None:
     frames = open_video(demo_folder() / "clip.mp4")[: arguments.frames]
     mask = (read_labels(demo_folder() / "first_mask.png") > 0).astype(np.float32)
     soft = [cv2.GaussianBlur(np.roll(mask, 4 * t, 1), (0, 0), 2) for t in range(len(frames))]
-    pairs = [(frame, np.stack([1 - p, p])) for frame, p in zip(frames, soft, strict=True)]
+    pairs: list[tuple[Frame, Probabilities]] = [
+        (frame, np.stack([1 - p, p]).astype(np.float32))
+        for frame, p in zip(frames, soft, strict=True)
+    ]
     times: dict[str, list[float]] = {"near doubt": [], "everywhere": []}
     for _ in range(arguments.rounds):
         seconds, near = timed(lambda: list(refine_video(pairs)))

@@ -15,6 +15,7 @@ from rotomask.segmenters.base import Segmenter
 from rotomask.segmenters.box_filtered import BoxFiltered
 from rotomask.segmenters.focused import Focused
 from rotomask.segmenters.refinements import REFINEMENTS, Refinements
+from rotomask.segmenters.space_time import SpaceTimeSegmenter
 from rotomask.segmenters.wrappers import Ensemble, Flipped, MultiScale
 from rotomask.unsupervised.base import Discoverer
 from rotomask.unsupervised.propagation import PropagatingDiscoverer
@@ -105,7 +106,7 @@ def load_discoverer(
         WeightsError: If there are no weights, or they are another network's.
     """
     refinements = refinements or Refinements()
-    where = {"device": device, "precision": precision}
+    where: dict[str, Any] = {"device": device, "precision": precision}
     finder, follower = catalog.find_then_follow(name)
     if follower == name:
         raise OptionError(
@@ -165,17 +166,17 @@ def _at_one_scale(
             own["seconds"] = refinements.online_seconds
         return catalog.load_model(name, **own)
     segmenter = catalog.load_model(name, **own)
-    if can_focus and is_focused(focus, segmenter.config.size):
-        return Focused(segmenter)
+    if can_focus and isinstance(segmenter, SpaceTimeSegmenter):
+        return Focused(segmenter) if is_focused(focus, segmenter.config.size) else segmenter
     if not refinements.learns_online:
         return segmenter
     if own.get("backend", "torch") != "torch":
         raise OptionError("a network learns online in PyTorch alone; leave --backend out")
     if not role.learns_online:
-        able = [
+        learners = [
             model for model in catalog.names("segmenter") if segmenter_role(model).learns_online
         ]
-        raise OptionError(f"{name} cannot learn online; the models that can: {', '.join(able)}")
+        raise OptionError(f"{name} cannot learn online; the models that can: {', '.join(learners)}")
     from rotomask.training.online import OnlineConfig, learn_online
 
     steps = refinements.online_steps or UNLIMITED_STEPS

@@ -201,8 +201,8 @@ class ConfidenceMeter:
                 self._last |= _appearances(followed.index, lab, followed.labels)
             return {}
         lab = _to_lab(followed.frame)
-        small = _resized(followed.probabilities, lab.shape[:2])  # O+1×H×W
-        labels = small.argmax(0)
+        small = _SmallMaps(followed.probabilities, lab.shape[:2])
+        labels = small.labels()
         measured: dict[int, dict[str, float] | None] = {}
         for row, object_id in enumerate(object_ids, start=1):
             references, mask = self._references.get(object_id), labels == row
@@ -280,8 +280,8 @@ def _appearances(index: int, lab: Frame, labels: Mask) -> dict[int, _Appearance]
     """Each object of a label mask that has a pixel at the measured size."""
     seen = {}
     for object_id in np.unique(labels):
-        whole = (labels == object_id).astype(np.float32)[None]
-        mask = _resized(whole, lab.shape[:2])[0] >= 0.5
+        whole = (labels == object_id).astype(np.float32)
+        mask = _resized(whole, lab.shape[:2]) >= 0.5
         if object_id and mask.any():
             seen[int(object_id)] = _appearance(index, lab, mask)
     return seen
@@ -340,7 +340,28 @@ def _to_lab(frame: Frame) -> Frame:
     return np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2LAB), np.uint8)
 
 
-def _resized(maps: Probabilities, size: tuple[int, ...]) -> Probabilities:
-    """C×H×W float maps at another height and width, averaged over areas."""
+class _SmallMaps:
+    """Maps C×H×W at another size, made one at a time: all of 300 objects would take 250 MB."""
+
+    def __init__(self, maps: Probabilities, size: tuple[int, ...]) -> None:
+        self._maps, self._size = maps, size
+
+    def __getitem__(self, row: int) -> npt.NDArray[np.float32]:
+        return _resized(self._maps[row], self._size)
+
+    def labels(self) -> npt.NDArray[np.int32]:
+        """Number of the largest map at each pixel, H×W; the first of equal ones."""
+        largest = self[0]
+        labels = np.zeros(largest.shape, np.int32)
+        for row in range(1, len(self._maps)):
+            one = self[row]
+            labels[one > largest] = row
+            np.maximum(largest, one, out=largest)
+        return labels
+
+
+def _resized(one: npt.NDArray[np.float32], size: tuple[int, ...]) -> npt.NDArray[np.float32]:
+    """A map H×W at another height and width, averaged over areas; never the array itself."""
     height, width = size
-    return np.stack([cv2.resize(m, (width, height), interpolation=cv2.INTER_AREA) for m in maps])
+    resized = cv2.resize(one, (width, height), interpolation=cv2.INTER_AREA)
+    return np.asarray(resized, np.float32)

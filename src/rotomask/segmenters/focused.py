@@ -9,6 +9,7 @@ the border of the view or one of them is gone, and in every frame while all of t
 it finds outside the view is taken into the masks, and the next view holds it.
 """
 
+import copy
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
@@ -48,7 +49,7 @@ class Focused(Segmenter):
     def __init__(self, segmenter: SpaceTimeSegmenter, look_every: int = LOOK_EVERY) -> None:
         self.look_every = look_every
         side = segmenter.config.size or FOCUS_SIDE
-        self.near, self.whole = segmenter.twin(), segmenter.twin()
+        self.near, self.whole = copy.copy(segmenter), copy.copy(segmenter)
         self.near.config = replace(segmenter.config, size=side)
         # Looks are rare: every second one is remembered, and objects may be anywhere.
         self.whole.config = replace(segmenter.config, size=side, memory_every=2, margin=None)

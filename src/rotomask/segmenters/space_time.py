@@ -30,6 +30,7 @@ from rotomask.segmenters.surroundings import (
     window_around,
 )
 from rotomask.segmenters.views import View
+from rotomask.threads import blocks_apart
 
 OBJECTS_AT_ONCE = 16
 """Objects that are encoded or decoded in one batch. With more, what is kept of each is float16."""
@@ -118,6 +119,7 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
 
     default_config = SpaceTimeConfig()
     online_lesson = "space-time"
+    _framing: Framing
     _ahead: AheadEncoder[_Encoded] | None = None
     _view: View | None = None
     _guidance: Tensor | None = None
@@ -298,13 +300,18 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
         return self._ahead.compute(encode)
 
     def _encode_values(self, last: _LastFrame) -> tuple[Tensor, Tensor]:
-        """Keys and values of all objects, in chunks so that many objects fit into RAM.
+        """Keys and values of all objects.
 
         Returns:
             Keys 1×Ck×h×w, or O×Ck×h×w for networks with a key per object, and values O×Cv×h×w.
         """
         if len(last.masks) <= OBJECTS_AT_ONCE:
             return self.network.encode_value(last.image, last.features, last.masks)
+        with blocks_apart():
+            return self._encode_many_values(last)
+
+    def _encode_many_values(self, last: _LastFrame) -> tuple[Tensor, Tensor]:
+        """As `_encode_values`, in chunks, so that many objects fit into RAM."""
         total = last.masks.sum(0, keepdim=True, dtype=torch.float32)  # 1×H×W
         keys, values = [], []
         for chunk in last.masks.split(OBJECTS_AT_ONCE):
@@ -323,12 +330,18 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
 
     def _segment(self, features: Any, ids: tuple[int, ...]) -> Tensor:
         """Probabilities of the objects with these ids, O+1×H×W at padded processing size."""
+        if len(ids) <= OBJECTS_AT_ONCE:
+            logits = self._logits(features, ids)  # O×H×W
+            return aggregate(torch.sigmoid(logits), self.config.aggregation)
+        with blocks_apart():
+            return self._segment_many(features, ids)
+
+    def _segment_many(self, features: Any, ids: tuple[int, ...]) -> Tensor:
+        """As `_segment`, float16, of more objects than are decoded at once."""
         joint: Tensor | None = None  # O+1×H×W
         for start in range(0, len(ids), OBJECTS_AT_ONCE):
             chunk = ids[start : start + OBJECTS_AT_ONCE]
             logits = self._logits(features, chunk)  # O×H×W
-            if len(ids) <= OBJECTS_AT_ONCE:
-                return aggregate(torch.sigmoid(logits), self.config.aggregation)
             if joint is None:
                 # Logits, not probabilities: near 1 float16 has steps of 0.0005.
                 joint = logits.new_empty((1 + len(ids), *logits.shape[1:]), dtype=torch.float16)

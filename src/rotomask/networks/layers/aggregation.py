@@ -60,13 +60,16 @@ def aggregate(
     return torch.softmax(torch.logit(joint), dim=axis)
 
 
+BAND_BYTES = 16 << 20
+"""Bytes of the rows of the frame, as float32, that `aggregate_in_bands` merges at once."""
+
+
 def aggregate_in_bands(
     joint: Tensor,
     method: Aggregation = "soft",
     *,
     background: Tensor | None = None,
     of_logits: bool = False,
-    rows: int = 64,
 ) -> Tensor:
     """As `aggregate`, in place: merging takes six times the memory of what is merged.
 
@@ -76,11 +79,11 @@ def aggregate_in_bands(
         method: The way of merging.
         background: The background's probability, 1×H×W; see `aggregate`.
         of_logits: Rows 1.. are logits of the probabilities.
-        rows: Rows of the frame that are merged at once.
 
     Returns:
         `joint`.
     """
+    rows = max(1, BAND_BYTES // (4 * joint[:, 0].numel()))
     for top in range(0, joint.shape[1], rows):
         band = joint[:, top : top + rows]
         own = None if background is None else background[:, top : top + rows]

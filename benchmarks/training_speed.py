@@ -192,6 +192,9 @@ def main() -> None:
     parser.add_argument(
         "--steps", type=int, default=8, help="whole steps that are timed, 5 or more"
     )
+    parser.add_argument(
+        "--batch", type=int, help="most clips a step of the last table; default: the recipes'"
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     with tempfile.TemporaryDirectory() as folder:
@@ -208,10 +211,10 @@ def main() -> None:
             "+ clips made in a loader process",
             whole_steps(data, replace(cpu, workers=1), arguments.steps),
         )
-        show_core_seconds(data, arguments.steps)
+        show_core_seconds(data, arguments.steps, arguments.batch)
 
 
-def show_core_seconds(data: dict[str, Path], steps: int) -> None:
+def show_core_seconds(data: dict[str, Path], steps: int, batch: int | None) -> None:
     """Clips a core second at equal settings, and by the stages of the campaign."""
     masks = Recurrence(own_masks=0.0)
     print(f"\n{'clips a core second':38} {'clips':>5} {'Mpx':>6}")
@@ -221,7 +224,9 @@ def show_core_seconds(data: dict[str, Path], steps: int) -> None:
         ("+ true masks, all frames at once", recipe(1, frozen_filters=True, recurrence=masks)),
         *((stage.name, stage) for stage in STAGES),
     ):
-        clips, pixels = per_core_second(data, tried, steps)
+        stage = tried.stages[0]
+        smaller = replace(stage, batch=min(stage.batch, batch or stage.batch))
+        clips, pixels = per_core_second(data, replace(tried, stages=(smaller,)), steps)
         print(f"{name:38} {clips:5.2f} {pixels:6.2f}", flush=True)
 
 

@@ -81,9 +81,10 @@ def load_torch_ahead() -> None:
     """Begin to load PyTorch's library, a quarter of a second, while Python imports other modules.
 
     `import torch` loads it too, but holds the interpreter's lock meanwhile. Call `wait_passively`
-    first.
+    first. Where memory is limited nothing is done: the library ends the process if it is short of
+    it, which `import torch` can tell beforehand.
     """
-    if sys.platform != "linux":
+    if sys.platform != "linux" or _is_memory_limited():
         return
     found = importlib.util.find_spec("torch")
     if found is None or found.origin is None:
@@ -91,6 +92,13 @@ def load_torch_ahead() -> None:
     library = Path(found.origin).parent / "lib" / "libtorch_cpu.so"
     with contextlib.suppress(RuntimeError):  # no more threads are allowed
         threading.Thread(target=_load_library, args=(library,), daemon=True).start()
+
+
+def _is_memory_limited() -> bool:
+    """True if the process may not have as much memory as it asks for (`ulimit -v`)."""
+    import resource
+
+    return resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
 
 
 def _load_library(path: Path) -> None:

@@ -31,7 +31,10 @@ def test_onnxruntime_alone_gives_our_probabilities_to_1e_3(tmp_path):
     frames = [cv2.resize(f, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA) for f in video]
     mask = rotomask.read_mask(demo_folder() / "first_mask.png").labels.astype(np.uint8)
     small = cv2.resize(mask, (WIDTH, HEIGHT), interpolation=cv2.INTER_NEAREST)
-    segmenter = rotomask.load_model("stm-lite", precision="float32", device="cpu", enlarge=False)
+    # The example decodes the whole frame.
+    segmenter = rotomask.load_model(
+        "stm-lite", precision="float32", device="cpu", enlarge=False, margin=None
+    )
     segmenter.start(frames[0], (small == 1).astype(np.int32))
     expected = np.stack([segmenter.step(frame) for frame in frames[1:]])
     assert found.shape == expected.shape

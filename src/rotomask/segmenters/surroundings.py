@@ -8,6 +8,10 @@ from torch import Tensor
 GRID = 32
 """Windows begin and end at multiples of this, px: the coarsest features are at this stride."""
 
+STEP = 128
+"""Windows are as large as multiples of this, px, or reach the frame's border: for each size the
+library that computes convolutions keeps code of its own, some MiB for all layers."""
+
 ABSENT_LOGIT = -12.0
 """Logit of an object outside its window: a probability of 6e-6."""
 
@@ -56,7 +60,10 @@ def window_around(mask: Tensor, margin: float) -> Window:
         first, last = int(found[0]), int(found[-1]) + 1
         added = max(_LEAST_MARGIN, int(margin * (last - first)))
         start = max(0, first - added) // GRID * GRID
-        stop = min(length, -(-(last + added) // GRID) * GRID)
+        size = -(-(last + added - start) // STEP) * STEP
+        stop = min(length, start + size)
+        if stop == length:
+            start = max(0, stop - size) // GRID * GRID
         sides.append(slice(start, stop))
     return Window(*sides)
 

@@ -10,10 +10,12 @@ from rotomask.jobs.loading import load_model
 from rotomask.segmenters.state import restore, state_of
 from rotomask.segmenters.surroundings import (
     GRID,
+    STEP,
     Window,
     may_go_on_outside,
     union,
     whole_frame,
+    widened,
     window_around,
 )
 
@@ -39,6 +41,20 @@ def test_a_window_holds_the_object_and_its_margin(top, height, left, width, marg
         assert side.stop >= min(length, last + added)
         assert side.start % GRID == 0
         assert side.stop % GRID == 0 or side.stop == length
+
+
+@given(st.integers(0, 6), st.integers(1, 7), st.integers(0, 10), st.integers(1, 11))
+def test_what_is_decoded_holds_the_window_and_has_few_sizes(top, height, left, width):
+    shape = torch.Size(SIZE)
+    window = Window(
+        slice(GRID * top, min(SIZE[0], GRID * (top + height))),
+        slice(GRID * left, min(SIZE[1], GRID * (left + width))),
+    )
+    for side, own, length in zip(widened(window, shape), window, SIZE, strict=True):
+        assert side.start <= own.start
+        assert own.stop <= side.stop <= length
+        assert side.start % GRID == 0
+        assert (side.stop - side.start) % STEP == 0 or side.stop == length
 
 
 def test_an_object_that_is_not_visible_is_looked_for_everywhere():

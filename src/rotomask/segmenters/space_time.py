@@ -27,6 +27,7 @@ from rotomask.segmenters.surroundings import (
     may_go_on_outside,
     union,
     whole_frame,
+    widened,
     window_around,
 )
 from rotomask.segmenters.views import View
@@ -380,19 +381,22 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
         guidance: Tensor,
     ) -> None:
         """Decode each object in its window, into O×H×W; those without a window stay."""
-        outer = union([window for window in windows if window is not None])
+        # Of few sizes; what it shows beyond an object's own window is left out.
+        wide = [None if w is None else widened(w, guidance.shape) for w in windows]
+        outer = union([window for window in wide if window is not None])
         readout = self._read(features, ids, outer)  # O×Cv×h×w of the outer window
         others = (guidance.sum(0) - guidance).clamp(0, 1)  # O×H×W
-        for row, window in enumerate(windows):
-            if window is None:
+        for row, (own, window) in enumerate(zip(windows, wide, strict=True)):
+            if own is None or window is None:
                 continue
             one = slice(row, row + 1)
-            logits[(one, *window)] = self.network.decode(
+            decoded = self.network.decode(
                 readout[(one, slice(None), *window.at(KEY_STRIDE, outer))],
                 self.network.crop(features, *window),
                 guidance[(one, *window)],
                 others[(one, *window)],
             )
+            logits[(one, *own)] = decoded[(slice(None), *own.at(1, window))]
 
     def _read(self, features: Any, ids: tuple[int, ...], window: Window) -> Tensor:
         """Memory readout of some objects in a window, O×Cv×h×w."""

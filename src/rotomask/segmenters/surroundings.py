@@ -9,7 +9,7 @@ GRID = 32
 """Windows begin and end at multiples of this, px: the coarsest features are at this stride."""
 
 STEP = 128
-"""Windows are as large as multiples of this, px, or reach the frame's border: for each size the
+"""What is decoded is a multiple of this large, px, or reaches the frame's border: for each size the
 library that computes convolutions keeps code of its own, some MiB for all layers."""
 
 ABSENT_LOGIT = -12.0
@@ -60,10 +60,18 @@ def window_around(mask: Tensor, margin: float) -> Window:
         first, last = int(found[0]), int(found[-1]) + 1
         added = max(_LEAST_MARGIN, int(margin * (last - first)))
         start = max(0, first - added) // GRID * GRID
-        size = -(-(last + added - start) // STEP) * STEP
-        stop = min(length, start + size)
-        if stop == length:
-            start = max(0, stop - size) // GRID * GRID
+        stop = min(length, -(-(last + added) // GRID) * GRID)
+        sides.append(slice(start, stop))
+    return Window(*sides)
+
+
+def widened(window: Window, shape: torch.Size) -> Window:
+    """The window of one of few sizes that holds a window of a frame ...×H×W."""
+    sides = []
+    for side, length in zip(window, shape[-2:], strict=True):
+        size = -(-(side.stop - side.start) // STEP) * STEP
+        stop = min(length, side.start + size)
+        start = max(0, stop - size) // GRID * GRID if stop == length else side.start
         sides.append(slice(start, stop))
     return Window(*sides)
 

@@ -88,7 +88,7 @@ _OSVOS_ROLE = SegmenterRole(
 CATALOG: dict[str, Entry] = {
     "stm-lite": Entry(
         job="cut",
-        quality="J&F 0.839",
+        quality="J&F 0.844",
         speed="0.09 s a frame",
         summary="space-time memory for a plain CPU; the default",
         network=network_builder(STMLite, STMLiteConfig),

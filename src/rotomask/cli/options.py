@@ -314,7 +314,7 @@ class Refining(OldSpellings):
         typer.Option(
             metavar="NAME",
             help="Keep only regions inside boxes. tracked: the box around each object in the "
-            "frame before, no detector needed (stm-lite: J&F +0.009, 1.2 times the time); or the "
+            "frame before, no detector needed (stm-lite: for look-alikes); or the "
             "boxes of a detector: detector-lite (+0.009, 1.6 times the time), a .onnx or "
             ".safetensors FILE, torchvision:NAME.",
         ),

@@ -18,6 +18,8 @@ from importlib import metadata
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+LEAST_BYTES = 10_000
+"""Of the demonstration's overlay."""
 
 
 def run(*command: object, folder: Path) -> str:
@@ -79,6 +81,8 @@ def main() -> None:
         command = folder / "venv" / "bin" / "rotomask"
         print(run(command, "--version", folder=folder), end="")
         print(run(command, "demo", "--out", "demo", "--quiet", folder=folder), end="")
+        if (folder / "demo" / "overlay.mp4").stat().st_size < LEAST_BYTES:
+            sys.exit("rotomask demo wrote no video")
         home = run(python, "-c", "import rotomask; print(rotomask.__file__)", folder=folder)
         if not home.startswith(str(site)):
             sys.exit(f"rotomask was imported from {home}")

@@ -1,6 +1,7 @@
 """The main job on real files, with the shipped model."""
 
 import subprocess
+import weakref
 from pathlib import Path
 
 import cv2
@@ -9,6 +10,7 @@ import pytest
 
 import rotomask
 from rotomask.errors import MaskError, OptionError, OutputError, VideoError
+from rotomask.jobs import snapshots
 from rotomask.masks import read_labels, write_mask
 from rotomask.segmenters.base import Segmenter
 
@@ -56,6 +58,28 @@ def _stop_after(count: int):
             raise KeyboardInterrupt
 
     return on_progress
+
+
+def test_no_probabilities_are_held_while_a_state_is_stored(
+    frames, tmp_path, segmenter, monkeypatch
+):
+    """Those of 300 objects take 500 MB, and the state that is copied as much again."""
+    step, made, alive = segmenter.step, [], []
+
+    def watched(frame: np.ndarray) -> np.ndarray:
+        probabilities = step(frame)
+        made.append(weakref.ref(probabilities))
+        return probabilities
+
+    def save(*_: object) -> None:
+        alive.append(sum(array() is not None for array in made))
+
+    monkeypatch.setattr(segmenter, "step", watched)
+    monkeypatch.setattr(snapshots, "LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(snapshots.Snapshots, "save", save)
+    rotomask.cut(frames, _frame(0)[1], tmp_path / "out", segmenter=segmenter, end=3, formats=())
+    assert alive == [0] * 4
+    assert len(made) == 3
 
 
 def test_every_frame_gets_a_mask_of_its_name_and_size(frames, tmp_path, segmenter):

@@ -11,6 +11,7 @@ from rotomask.errors import OptionError, OutputError
 from rotomask.jobs.cut import cut
 from rotomask.jobs.review import read_confidence, review
 from rotomask.masks import read_labels
+from rotomask.video import open_video
 from tests.refine.demo_frames import DEMO
 
 CLIP = DEMO / "clip.mp4"
@@ -40,6 +41,15 @@ def test_a_cut_is_reviewed_and_corrected_from_the_command_line(tmp_path, monkeyp
         after = read_labels(out / "masks" / "00005.png")
         assert np.array_equal(before, after) == (more == ["--undo"])
     assert json.loads((out / "corrections" / "log.json").read_text())["corrections"] == []
+
+
+def test_a_few_frames_of_a_longer_video_are_reviewed(tmp_path):
+    """By default frames are apart by the length of the cut, not of the video it is a part of."""
+    out = tmp_path / "out"
+    cut(CLIP, DEMO / "first_mask.png", out, stop=3, size=96, formats=())
+    assert len(open_video(CLIP)) // 20 >= 3
+    assert sorted(frame.index for frame in review(CLIP, out, count=2).frames) == [1, 2]
+    assert len(review(CLIP, out, apart=50).frames) == 1
 
 
 def test_what_cannot_be_reviewed_is_refused(tmp_path):

@@ -209,10 +209,11 @@ class CutWork:
                         if pictures is not None:
                             pictures.add(followed)
                         count_written()
-                        if snapshots.is_due(followed):
+                        index, is_due = followed.index, snapshots.is_due(followed)
+                        del followed  # before the state is copied: it may hold much memory
+                        if is_due:
                             writer.drain()
-                            snapshots.save(segmenter, followed, recorder.meter)
-                        del followed  # before the next frame is segmented: it may hold much memory
+                            snapshots.save(segmenter, index, recorder.meter)
             except TruncatedVideoError as error:
                 self.damage = error
         count_written()

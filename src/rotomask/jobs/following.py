@@ -99,8 +99,9 @@ def follow_pass(
             if followed.probabilities is not None:
                 size += followed.probabilities.nbytes
             writer.submit(_write, store, followed, segmenter.object_ids, then, size=size)
-            yield followed
-            del followed  # before the next: probabilities of hundreds of objects take 500 MB
+            held = [followed]
+            del followed  # the caller may drop it, and it is gone before the next is segmented
+            yield held.pop()
 
 
 def _telling(expect: Callable[[Frame], None], images: Iterable[Frame]) -> Iterator[Frame]:

@@ -58,8 +58,8 @@ def review(
         video: The video that was cut.
         folder: Output folder of `cut`.
         count: Frames to give.
-        apart: Least distance between two of them, frames; by default a twentieth of the video: a
-            mistake is seen in one of its frames.
+        apart: Least distance between two of them and from a marked frame, frames; by default a
+            twentieth of the frames that were cut: a mistake is seen in one of its frames.
 
     Raises:
         OptionError: If `count` is below 1.
@@ -69,9 +69,11 @@ def review(
         raise OptionError(f"a review needs at least 1 frame, got {count}")
     opened, cut = open_video(video), Path(folder)
     values = read_confidence(cut)
-    apart = max(1, opened.frame_count // 20) if apart is None else apart
     fixed = reference_frames(cut, CorrectionLog.read(cut))
-    worst = least_confident(values, fixed, count, apart)
+    if apart is None:
+        apart = max(1, len(fixed.union(values)) // 20)
+    # Where so many are marked that no other is as far from them, one beside them.
+    worst = least_confident(values, fixed, count, apart) or least_confident(values, fixed, 1, 1)
     if not worst:
         raise OutputError(f"{cut} has no frame to review: all were marked or corrected")
     pictures = [overlay(opened.frame(i).image, read_cut_mask(cut, opened, i)) for i in worst]

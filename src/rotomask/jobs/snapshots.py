@@ -77,10 +77,10 @@ class Snapshots:
     def save(
         self,
         segmenter: Segmenter,
-        followed: FollowedFrame,
+        index: int,
         meter: ConfidenceMeter | None = None,
     ) -> None:
-        """Store the state after a frame, whose mask and all before it are on the disk.
+        """Store the state after frame `index`, whose mask and all before it are on the disk.
 
         Where there is no space for it, no more states are stored: a resumed cut then segments all
         frames again.
@@ -95,7 +95,7 @@ class Snapshots:
         content = {
             "identity": self.identity,
             "first": self.frames.indices[0],
-            "index": followed.index,
+            "index": index,
             "state": state,
             "meter": measured,
         }

@@ -162,4 +162,7 @@ def follow(
         else:
             probabilities = segmenter.step(frame)
             labels, origin = segmenter.labels(probabilities), "segmented"
-        yield FollowedFrame(index, frame, labels, probabilities, origin)
+        # Not held while the caller uses it: the probabilities of hundreds of objects take 500 MB.
+        followed = [FollowedFrame(index, frame, labels, probabilities, origin)]
+        probabilities = None
+        yield followed.pop()

@@ -141,7 +141,7 @@ def _segmented(
         if followed.index != indices[0] and not store.has(followed.index):
             rows = _quantised(followed, segmenter.object_ids)
             store.write(followed.index, rows, {k: c.value for k, c in measured.items()})
-        snapshots.save(segmenter, followed)
+        snapshots.save(segmenter, followed.index)
         if has_begun:
             yield followed.index, store.read(followed.index)
 

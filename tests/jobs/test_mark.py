@@ -9,7 +9,7 @@ from PIL import Image
 
 import rotomask
 from rotomask.cli.mark import parse_prompts
-from rotomask.errors import OptionError, PromptError
+from rotomask.errors import OptionError, OutputError, PromptError
 from rotomask.jobs.mark import MarkOptions, mark, mark_frames
 from rotomask.masks import read_labels
 from rotomask.prompts import Box, Click, GrabCutMarker, Prompts, RoughMask
@@ -38,6 +38,24 @@ def test_a_box_marks_the_object_of_the_real_clip(tmp_path, truth, box):
     assert result.preview == tmp_path / "mask-preview.png"
     with Image.open(tmp_path / "mask-preview.png") as picture:
         assert (picture.height, picture.width) == truth.shape
+
+
+def test_only_what_a_mark_wrote_is_replaced(tmp_path, box):
+    """Above all not the image that is marked, whose name a shell offers for --out, too."""
+    image, mask = tmp_path / "photo.png", tmp_path / "mask.png"
+    Image.fromarray(open_video(CLIP).frame(0).image).save(image)
+    before = image.read_bytes()
+    for video, out in ((image, image), (tmp_path, image), (CLIP, image)):
+        with pytest.raises(OutputError, match=r"photo\.png was not written by `rotomask mark`"):
+            mark(video, [box], out, model="grabcut")
+    for _ in range(2):
+        mark(image, [box], mask, model="grabcut", preview=True)
+    with pytest.raises(OutputError, match=r"mask\.png was not written"):
+        mark(mask, [box], mask, model="grabcut")
+    (tmp_path / "mask-preview.png").write_bytes(before)
+    with pytest.raises(OutputError, match=r"mask-preview\.png was not written"):
+        mark(image, [box], mask, model="grabcut", preview=True)
+    assert image.read_bytes() == before
 
 
 def test_two_objects_have_their_own_ids(box):

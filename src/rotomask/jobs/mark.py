@@ -1,6 +1,6 @@
 """Prompts on a frame in, its mask out: the first step of a cut."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Unpack
@@ -9,14 +9,15 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from rotomask.arrays import Frame
 from rotomask.catalog import DEFAULT_MARKER, load_marker
-from rotomask.errors import OptionError, PromptError
+from rotomask.errors import OptionError, OutputError, PromptError
 from rotomask.files import complete_or_absent
 from rotomask.jobs.job_options import RuntimeOptions
 from rotomask.jobs.keywords import MarkKeywords, takes_options, with_keywords
-from rotomask.masks import object_ids, write_mask
+from rotomask.masks import is_written_mask, object_ids, write_mask
 from rotomask.prompts import (
     Box,
     Click,
@@ -34,6 +35,9 @@ from rotomask.render import overlay
 from rotomask.video import Video, VideoSource, open_video
 
 Labels = npt.NDArray[np.int32]
+
+PREVIEW_TEXT = ("Software", "rotomask mark")
+"""Key and value in a preview's PNG, which may be replaced."""
 
 _GREEN = (40, 220, 90)
 _RED = (235, 60, 60)
@@ -96,7 +100,8 @@ def mark(
         PromptError: If a prompt is outside the frame, has no area or contradicts another.
         OptionError: If an option is unknown, or the prompts are on several frames.
         VideoError: If the video cannot be read.
-        OutputError: If the mask cannot be written.
+        OutputError: If the mask cannot be written, or a file is there that is no mask of this
+            function.
 
     Example:
         >>> from rotomask.prompts import Click
@@ -108,21 +113,48 @@ def mark(
     if options.preview and out is None:
         raise OptionError("a preview is written beside the mask; say where with out")
     opened = open_video(video)
+    path = None if out is None else Path(out)
+    preview = path.with_name(f"{path.stem}-preview.png") if path and options.preview else None
+    if path is not None:
+        _check_target(path, opened, is_written_mask)
+    if preview is not None:
+        _check_target(preview, opened, _is_preview)
     check_prompts(listed.at(index), opened.size)  # before the network is loaded
     image = opened.frame(index).image
     marker = marker or _load(options)
     marker.open(image)
     labels = marker.labels(listed.at(index))
-    path = None if out is None else Path(out)
-    preview: Path | None = None
     if path is not None:
         write_mask(path, labels)
-        if options.preview:
-            preview = path.with_name(f"{path.stem}-preview.png")
-            with complete_or_absent(preview) as temporary:
-                picture = draw_preview(image, labels, listed.at(index))
-                Image.fromarray(picture).save(temporary, format="PNG")
+    if preview is not None:
+        text = PngInfo()
+        text.add_text(*PREVIEW_TEXT)
+        with complete_or_absent(preview) as temporary:
+            picture = draw_preview(image, labels, listed.at(index))
+            Image.fromarray(picture).save(temporary, format="PNG", pnginfo=text)
     return MarkResult(labels=labels, frame_index=index, mask=path, preview=preview)
+
+
+def _check_target(path: Path, video: Video, is_ours: Callable[[Path], bool]) -> None:
+    """Raise unless a file is free to be written, or is one that an earlier mark wrote.
+
+    Raises:
+        OutputError: If the user's own file is there, above all the image that is marked.
+    """
+    if not path.exists():
+        return
+    inputs = (video.path, video.path / path.name)
+    if any(one.exists() and one.samefile(path) for one in inputs) or not is_ours(path):
+        raise OutputError(f"{path} was not written by `rotomask mark`; choose another --out")
+
+
+def _is_preview(path: Path) -> bool:
+    key, value = PREVIEW_TEXT
+    try:
+        with Image.open(path) as picture:
+            return picture.info.get(key) == value
+    except (OSError, ValueError, SyntaxError):
+        return False
 
 
 def mark_frames(

@@ -64,6 +64,17 @@ def write_mask(
         image.save(temporary, "PNG", compress_level=6, compress_type=method, pnginfo=text)
 
 
+def is_written_mask(path: Path) -> bool:
+    """Whether a file is a mask as `write_mask` makes them: of its palette, or 16-bit labels."""
+    try:
+        with Image.open(path) as image:
+            if image.mode == "P":
+                return bytes(image.getpalette() or ()) == davis_palette().tobytes()
+            return image.info.get(LABELS_KEY) == "labels"
+    except IMAGE_ERRORS:
+        return False
+
+
 def read_labels(path: str | Path) -> npt.NDArray[np.int32]:
     """Labels of a mask written by `write_mask`: H×W int32. Use `read_mask` for other files.
 

@@ -187,8 +187,10 @@ def main() -> None:
         manifest.write_text("".join(json.dumps(row) + "\n" for row in listed), encoding="utf-8")
         whole, torn = folder / "whole", folder / "torn"
         began = time.monotonic()
-        if start(manifest, whole, "--workers", "2").wait() != 0:
-            raise SystemExit("the run without a stop failed")
+        undisturbed = start(manifest, whole, "--workers", "2")
+        _, errors = undisturbed.communicate()
+        if undisturbed.returncode != 0:
+            raise SystemExit(f"the run without a stop failed: {errors.decode()}")
         seconds = time.monotonic() - began
         expected = digest(whole, names)
         print(f"without a stop: {seconds:.1f} s, digest {expected}", flush=True)

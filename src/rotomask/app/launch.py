@@ -7,10 +7,12 @@ import threading
 import time
 import webbrowser
 from collections.abc import Callable
+from pathlib import Path
 
 import uvicorn
 
 from rotomask.app.app import App
+from rotomask.app.database import DATABASE_FILE
 from rotomask.app.security import Access, host_names
 from rotomask.app.server import create_server
 from rotomask.app.sessions import Sessions
@@ -34,9 +36,9 @@ def run_app(
 
     Raises:
         OptionError: If the address cannot be used.
-        OutputError: If another server uses the data folder.
+        OutputError: If another server uses the data folder, or it is not the app's.
     """
-    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    claim_data(settings.data)
     with exclusive_lock(settings.data / "lock") as is_ours:
         if not is_ours:
             raise OutputError(
@@ -45,6 +47,24 @@ def run_app(
         with contextlib.closing(_listen(settings)) as listening:
             port = listening.getsockname()[1]
             _serve(settings, listening, port, opens_browser=opens_browser, say=say)
+
+
+def claim_data(folder: Path) -> None:
+    """Make the app's data folder, or check that it is one: the app deletes what it does not know.
+
+    Raises:
+        OutputError: If there are other files.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not (folder / DATABASE_FILE).exists():
+        own = {"lock", TOKEN_FILE, "uploads", "projects"}
+        for path in sorted(folder.iterdir()):
+            is_filled = path.is_dir() and any(path.iterdir())
+            if path.name not in own or is_filled:
+                raise OutputError(
+                    f"{folder} is no data folder of rotomask app: it holds {path.name}, but no "
+                    f"{DATABASE_FILE}; choose a new folder with --data"
+                )
 
 
 def _serve(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rotomask.app.database import Database
-from rotomask.app.identifiers import new_id
+from rotomask.app.identifiers import is_id, new_id
 from rotomask.app.jobs_queue import Jobs
 from rotomask.app.projects import Projects
 from rotomask.app.refused import RefusedError, not_found
@@ -185,7 +185,7 @@ class Uploads:
                 self.delete(row["id"])
         known = {row["id"] for row in self.database.rows("SELECT id FROM upload")}
         for path in (self.settings.data / "uploads").iterdir():
-            if path.name not in known:
+            if path.name not in known and is_id(path.name):
                 path.unlink(missing_ok=True)
 
     def _add_project(self, project: str, name: str, params: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from tests.fuzz.library_jobs import open_app_data, run_batch, run_training
 from tests.fuzz.material import CLIPS, COMMANDS, QUICK, SIZE, Material
 from tests.fuzz.mutations import (
     NASTY,
@@ -808,18 +810,62 @@ USERS_FILES = (
         "00000.png",
     ),
     *("Annotations/480p/clip/00000.png", "labels/00000.txt", "annotations.xml", "data.yaml"),
+    *("review.png", "0.png", "0-preview.png", "corrections/log.json", "cutout.mov", "summary.html"),
+    *("summary.json", "clip/masks/00000.png", "frames/overlay.mp4", "checkpoint.pt", "losses.csv"),
+    *("model.safetensors", "recipe.json", "token", "app.sqlite", "projects/film/masks/a.png"),
+    *("projects/film/work/a.mov", "uploads/a.mov"),
 )
 """Names that a user's own files may have in an output folder; most are those of outputs."""
 
 
+CORRECTION = ("--at", "2", "--point", "36,8", "--marker", "grabcut", "--format", "overlay,webm")
+IN_PLACE: dict[str, tuple[str, ...]] = {
+    "export": ("export", "clip.mp4", "out", "-f", "overlay,webm,rgba,youtube-vis,mattes", "-q"),
+    "correct": ("cut", "clip.mp4", "--continue", "out", *CORRECTION, *QUICK),
+    "review": ("review", "clip.mp4", "out", "-q"),
+}
+"""Commands that add to the folder of a finished cut."""
+LIBRARY: dict[str, tuple[Callable[[Path], int], tuple[str, ...]]] = {
+    "batch": (run_batch, ("h264.mp4:clip.mp4", "frames", "vp9.webm", "mask.png")),
+    "train": (run_training, ("stills:data/stills",)),
+    "app": (open_app_data, ()),
+}
+"""Jobs that run here without their processes, and their inputs in the material."""
+
+
 def output_folders(rng: Random, material: Material, folder: Path) -> Case:
     """A job whose output folder holds files of the user, and perhaps this or another job."""
-    name = _pick(rng, COMMANDS)
-    material.give_inputs(name, folder)
+    name = _pick(rng, [*COMMANDS, *IN_PLACE, *LIBRARY, "mark"])
     out = folder / "out"
-    if rng.random() < 0.6:
-        other = name if rng.random() < 0.5 else _pick(rng, COMMANDS)
+    if name in COMMANDS:
+        material.give_inputs(name, folder)
+        words = _here(material, name, folder, out)
+    else:
+        for given in LIBRARY[name][1] if name in LIBRARY else ("h264.mp4:clip.mp4",):
+            source, _, target = given.partition(":")
+            path = material.root / source
+            copy = shutil.copytree if path.is_dir() else shutil.copy
+            (folder / target).parent.mkdir(exist_ok=True)
+            copy(path, folder / (target or source))
+        marked = ("mark", "clip.mp4", "--point", "12,10", "--preview", "--out", "out/0.png", "-q")
+        words = marked if name == "mark" else IN_PLACE.get(name, (f"({name})", "out"))
+    if name in IN_PLACE or rng.random() < 0.6:
+        other = name if name in COMMANDS and rng.random() < 0.5 else _pick(rng, COMMANDS)
+        other = "cut" if name in IN_PLACE else other
         shutil.copytree(material.root / "jobs" / other, out)
+    kept = _write_users_files(rng, folder, out)
+    if name in COMMANDS and name != "benchmark" and rng.random() < 0.5:
+        words = (*words, "--overwrite")
+    return Case(
+        arguments=words,
+        work=partial(LIBRARY[name][0], folder) if name in LIBRARY else None,
+        writes=("out", "scores.json"),
+        keeps=kept,
+    )
+
+
+def _write_users_files(rng: Random, folder: Path, out: Path) -> tuple[str, ...]:
+    """Up to five files of the user in an output folder, and their paths."""
     kept = []
     for relative in rng.choice(USERS_FILES, int(rng.integers(1, 6)), replace=False):
         path = out / str(relative)
@@ -832,10 +878,7 @@ def output_folders(rng: Random, material: Material, folder: Path) -> Case:
         else:
             path.write_bytes(json_text({"mine": int(rng.integers(1000))}))
         kept.append(f"out/{relative}")
-    words = _here(material, name, folder, out)
-    if name != "benchmark" and rng.random() < 0.5:
-        words = (*words, "--overwrite")
-    return Case(arguments=words, writes=("out", "scores.json"), keeps=tuple(kept))
+    return tuple(kept)
 
 
 KINDS: dict[str, Generator] = {

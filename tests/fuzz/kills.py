@@ -29,12 +29,6 @@ from rotomask.app.processes.mask_store import MaskStore
 from rotomask.app.processes.worker import Worker as AppWorker
 from rotomask.files import complete_or_absent, content_digest
 from rotomask.jobs import snapshots
-from rotomask.jobs.batch import driver
-from rotomask.jobs.batch.item import Task
-from rotomask.jobs.batch.local_pool import LocalPool
-from rotomask.jobs.batch.pool import Done, Event
-from rotomask.jobs.batch.work import Worker
-from rotomask.jobs.cut import CutOptions
 from rotomask.jobs.manifest import PRIVATE
 from rotomask.masks import read_mask
 from rotomask.networks.osvos import OSVOS, OSVOSConfig
@@ -42,6 +36,7 @@ from rotomask.networks.rgmp import RGMP, RGMPConfig
 from rotomask.networks.stm import STM, STMConfig
 from tests.fuzz.cases import RECORDS
 from tests.fuzz.forked import Outcome, fork, run_command, warm_up
+from tests.fuzz.library_jobs import run_batch, run_training
 from tests.fuzz.material import FRAMES, QUICK, Material
 
 APP_EXPORT = {"formats": ["overlay", "rgba", "webm"]}
@@ -69,43 +64,6 @@ def _cut(*options: str, model: str = "stm-lite") -> Job:
         arguments=(*words, "--model", model, *options),
         inputs=("h264.mp4:clip.mp4", "mask.png:mask.png"),
     )
-
-
-def _train(folder: Path) -> int:
-    """A run of six steps; resumed where there is one."""
-    from rotomask.jobs.train import train
-    from tests.training.tiny import CPU, TINY
-
-    data = {"stills": folder / "data/stills", "davis": folder / "data/davis"}
-    train(TINY, data, folder / "out", hardware=CPU, resume=(folder / "out/job.json").exists())
-    return 0
-
-
-class _InlinePool(LocalPool):
-    """Worker of a batch in the driver's process: a kill ends both, and nothing is imported anew."""
-
-    def submit(self, task: Task) -> None:
-        """See `Pool`."""
-        self._tasks = [*getattr(self, "_tasks", []), task]
-
-    def wait(self, timeout_s: float) -> list[Event]:
-        """See `Pool`."""
-        task = self._tasks.pop(0)
-        worker = Worker(self._arguments[0])
-        items = tuple(worker.run(item, lambda *_: None, task.attempt) for item in task.items)
-        return [Done(task, items)]
-
-
-def _batch(folder: Path) -> int:
-    """A batch of three cuts."""
-    vars(driver)["LocalPool"] = _InlinePool
-    rows = [
-        {"video": str(folder / name), "mask": {"2": str(folder / "mask.png")}}
-        for name in ("clip.mp4", "frames", "vp9.webm")
-    ]
-    options = CutOptions(size=32, enlarge="never", formats=("overlay", "coco"))
-    result = driver.batch(rows, folder / "out", workers=1, cut=options)
-    return 2 if result.failures else 0
 
 
 @dataclass
@@ -212,7 +170,7 @@ JOBS: dict[str, Job] = {
         inputs=("frames", "mask.png"),
     ),
     "batch": Job(
-        work=_batch, inputs=("h264.mp4:clip.mp4", "frames", "vp9.webm", "mask.png:mask.png")
+        work=run_batch, inputs=("h264.mp4:clip.mp4", "frames", "vp9.webm", "mask.png:mask.png")
     ),
     "app worker": Job(work=_app, inputs=("h264.mp4:clip.mp4", "mask.png:mask.png")),
     "convert": Job(
@@ -260,7 +218,7 @@ JOBS: dict[str, Job] = {
     ),
     "propose": Job(arguments=("propose", "clip.mp4", "--out", "out", "-q"), inputs=CLIP),
     "detect": Job(arguments=("detect", "clip.mp4", "--out", "out", "-q"), inputs=CLIP),
-    "train": Job(work=_train, inputs=("training:data",)),
+    "train": Job(work=run_training, inputs=("training:data",)),
     "benchmark": Job(
         arguments=(
             *("benchmark", "davis2017", "--root", "davis2017", "--out", "out", "--quiet"),

@@ -66,7 +66,7 @@ def test_no_probabilities_are_held_while_a_state_is_stored(
     """Those of 300 objects take 500 MB, and the state that is copied as much again."""
     step, made, alive = segmenter.step, [], []
 
-    def watched(frame: np.ndarray) -> np.ndarray:
+    def watched(frame: np.ndarray) -> object:
         probabilities = step(frame)
         made.append(weakref.ref(probabilities))
         return probabilities

@@ -24,25 +24,32 @@ def scenery(width: int) -> np.ndarray:
     return (total + 130).clip(0, 255).astype(np.uint8)
 
 
-@pytest.fixture(scope="module")
-def walk(tmp_path_factory):
-    """A camera that pans 2 px a frame; a dark box with a shadow that walks faster."""
-    folder = tmp_path_factory.mktemp("walk")
+def film(folder, *, pan, speed, width):
+    """A dark box with a shadow below it crosses the picture of a camera that pans; the backgrounds.
+
+    Both in px a frame.
+    """
     (folder / "video").mkdir()
     wide = scenery(SIZE[1] + 80)
     truth = {}
     for index in range(33):
-        clean = wide[:, 2 * index : 2 * index + SIZE[1]].copy()
+        clean = wide[:, pan * index : pan * index + SIZE[1]].copy()
         truth[index] = clean
         image, labels = clean.copy(), np.zeros(SIZE, np.int32)
-        left = 10 + 4 * index
-        shade = image[80:88, left : left + 26].astype(np.float32) * 0.5
-        image[80:88, left : left + 26] = shade.astype(np.uint8)
-        image[40:80, left : left + 24] = (30, 20, 90)
-        labels[40:80, left : left + 24] = 1
+        left = 10 + speed * index
+        shade = image[80:88, left : left + width + 2].astype(np.float32) * 0.5
+        image[80:88, left : left + width + 2] = shade.astype(np.uint8)
+        image[40:80, left : left + width] = (30, 20, 90)
+        labels[40:80, left : left + width] = 1
         cv2.imwrite(str(folder / "video" / f"{index:05d}.png"), image[..., ::-1])
         write_mask(folder / "cut" / "masks" / f"{index:05d}.png", labels)
     return folder, truth
+
+
+@pytest.fixture(scope="module")
+def walk(tmp_path_factory):
+    """A camera that pans 2 px a frame; a box that walks faster."""
+    return film(tmp_path_factory.mktemp("walk"), pan=2, speed=4, width=24)
 
 
 def test_what_other_frames_show_comes_back(walk):
@@ -63,6 +70,20 @@ def test_what_other_frames_show_comes_back(walk):
         far = np.ones(SIZE, bool)
         far[28:102, max(0, left - 16) : left + 44] = False
         np.testing.assert_array_equal(found[far], image[far], err_msg="nothing else is touched")
+
+
+def test_a_shadow_is_found_that_each_other_frame_shows_in_part(tmp_path):
+    folder, truth = film(tmp_path, pan=0, speed=2, width=80)
+    scene = Scene(open_video(folder / "video"), folder / "cut")
+    index = 16
+    found, image = scene.plate.picture(index), scene.frame(index).image
+    shadow = np.zeros(SIZE, bool)
+    left = 10 + 2 * index
+    for first in (left + 1, left + 60):  # no frame shows the middle without a shadow
+        shadow[81:87, first : first + 20] = True
+    before = np.abs(image[shadow].astype(float) - truth[index][shadow]).mean()
+    after = np.abs(found[shadow].astype(float) - truth[index][shadow]).mean()
+    assert after < 0.4 * before
 
 
 def test_without_a_shadow_less_is_replaced(walk):

@@ -1,12 +1,12 @@
 """The clean plate: the background of every frame without the objects, from other frames.
 
 Of every `KEY_STEP` frames the sharpest is a key. Its hole, where the objects are, is filled from
-the other keys, near and sharp ones first, aligned by homography and by what parallax leaves. What
-no key shows is taken from the plate of the next key towards the middle of the stretch, so that it
-stays the same, and painted in at the middle key. All other frames take their hole from the keys on
-both sides, blurred as the frame is where the camera swings. Seams are removed by spreading the
-difference at the rim over the filling (mean-value cloning, Farbman et al. 2009, by a pull-push
-pyramid).
+the other keys, near and sharp ones first, aligned by homography and, from key to key, by what
+parallax leaves. What no key shows is taken from the plate of the next key towards the middle of
+the stretch, so that it stays the same, and painted in at the middle key. All other frames take
+their hole from the keys on both sides, blurred as the frame is where the camera swings. Seams are
+removed by spreading the difference at the rim over the filling (mean-value cloning, Farbman et al.
+2009, by a pull-push pyramid).
 """
 
 from dataclasses import dataclass
@@ -29,6 +29,7 @@ from rotomask.effects.filling import (
 )
 from rotomask.effects.painting import paint_in
 from rotomask.effects.reader import Recent
+from rotomask.matting import fill_smoothly
 
 if TYPE_CHECKING:
     from rotomask.effects.scene import Scene
@@ -51,8 +52,10 @@ BLUR_COST = 12.0
 """How many keys farther away a sharp source may be than one with half its detail."""
 WORST_RIM = 28.0
 """Largest mean difference at the hole's rim of a source that is used, 0-255."""
-SHADOW_SOURCES = 3
-"""Frames with which a key is compared to find the shadow."""
+DEEP_DARKNESS = 0.6
+"""Where no frame shows the ground, a shadow is at most so bright, compared with that around it."""
+REST_WIDTH = 480
+"""Width at which what homographies leave is stored, px."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,10 +74,11 @@ class _Shown:
 
     picture: Array
     """H×W×3, 0 to 255, as bright as the other frame."""
-    free: Bool
-    """H×W: where it shows the background."""
-    surely: Bool
-    """H×W: where no shadow of its objects can be, either."""
+    free: tuple[Bool, Bool, Bool]
+    """H×W each: where it shows the background, where no shadow of its objects can be; also nearer
+    to them; and all of it."""
+    index: int
+    """The frame that shows it."""
 
 
 class Plate:
@@ -95,6 +99,8 @@ class Plate:
         self._keys: Recent[_Filled] = Recent(2 * STRETCH_KEYS + 8)
         self._pictures: Recent[Pixels] = Recent(4)
         self._slots: dict[int, int | None] = {}
+        self._shadows: Recent[Bool] = Recent(2 * FARTHEST_KEYS + 2)
+        self._rests: Recent[Array] = Recent(4 * FARTHEST_KEYS + 4)
 
     def picture(self, index: int) -> Pixels:
         """A frame without the objects: H×W×3 uint8. Pixels away from them are the frame's own."""
@@ -180,21 +186,18 @@ class Plate:
     def _fill_key(self, key: int) -> _Filled:
         picture = self._scene.frame(key).image.astype(np.float32)
         hole = self.hole(key)
-        sources = [shown for k in self._sources(key) if (shown := self._shown(k, key, hole))]
+        sources = self._all_shown(key, hole)
         if self.margins.shadow:
-            image, near = self._scene.frame(key).image, self._surroundings(key) > 0
-            useful = [s for s in sources if (s.surely & near).sum() > 0.4 * near.sum()]
-            for shown in useful[:SHADOW_SOURCES]:
-                hole |= shadow_of(image, shown.picture, hole, shown.surely)
+            hole |= self._shadow(key, sources)
         open_pixels = hole.copy()
         # First what is far from the object in its frame, where its shadow cannot be.
-        for is_sure in (True, False):
+        for level in (0, 1):
             for shown in sources:
-                self._fill_from(
-                    shown, shown.surely if is_sure else shown.free, picture, open_pixels
-                )
-                if open_pixels.sum() < 0.005 * hole.sum():
-                    break
+                self._fill_from(shown, shown.free[level], picture, open_pixels)
+        for shown in sources:
+            if open_pixels.sum() < 0.005 * hole.sum():
+                break
+            self._fill_from(shown, self._unshaded(shown, key, open_pixels), picture, open_pixels)
         seen = (~open_pixels).astype(np.float32)
         parent = self._parent(key) if open_pixels.any() else None
         if parent is not None:
@@ -203,9 +206,45 @@ class Plate:
             taken = open_pixels & valid
             picture[taken] = fitted[taken]
             open_pixels &= ~taken
+        for shown in sources:  # what does not join well is still better than what nobody saw
+            self._fill_from(shown, shown.free[1], picture, open_pixels, worst=np.inf)
         if open_pixels.any():
             picture = paint_in(picture, open_pixels)
         return _Filled(picture, seen)
+
+    def _all_shown(self, key: int, hole: Bool) -> "list[_Shown]":
+        """What the sources of a key show of its surroundings, near and sharp ones first."""
+        return [shown for k in self._sources(key) if (shown := self._shown(k, key, hole))]
+
+    def _shadow(self, key: int, sources: "list[_Shown] | None" = None) -> Bool:
+        """The shadow of a key's objects, by comparison with other frames: H×W."""
+        known = self._shadows.get(key)
+        if known is not None:
+            return known
+        hole, image = self.hole(key), self._scene.frame(key).image
+        near = self._surroundings(key) > 0
+        clean = image.astype(np.float32)
+        seen = ~near
+        sources = self._all_shown(key, hole) if sources is None else sources
+        for where, shown in ((s.free[level], s) for level in (0, 1) for s in sources):
+            fresh = where & ~seen
+            clean[fresh] = shown.picture[fresh]
+            seen |= fresh
+        # Between what others show, the ground is taken to go on; there only deep shadow counts.
+        clean = np.where(seen[..., None], clean, fill_smoothly(clean, seen.astype(np.float32)))
+        deep = image.mean(axis=2) < DEEP_DARKNESS * clean.mean(axis=2)
+        found = shadow_of(image, clean, hole, seen | deep)
+        self._shadows.add(key, found)
+        return found
+
+    def _unshaded(self, shown: "_Shown", key: int, open_pixels: Bool) -> Bool:
+        """Where a source shows the background without the shadow of its objects, H×W."""
+        free = shown.free[2]
+        if not self.margins.shadow or not (free & open_pixels).any():
+            return free
+        shadow = self._shadow(shown.index).astype(np.float32)
+        at = self._points(shown.index, key)
+        return np.asarray(free & (sample(shadow, at, linear=True) < 0.02), np.bool_)
 
     def _sources(self, key: int) -> list[int]:
         """Frames with masks from which a key is filled, near and sharp ones first."""
@@ -234,18 +273,72 @@ class Plate:
         if (free & hole).sum() < FEWEST_FRESH * hole.sum():
             return None
 
-        wide, here_wide = self._surroundings(source), self._surroundings(key) > 0
-
-        def known(at: Array) -> Bool:
-            return is_inside(at, size) & (sample(wide, at, linear=True) < 0.02) & ~here_wide
-
-        points = refine_map(image, other, points, known)
+        points = self._points(source, key)
         free = is_inside(points, size) & (sample(others, points, linear=True) < 0.02)
-        surely = free & (sample(wide, points, linear=True) < 0.02)
+        far, near = (
+            free & (sample(self._surroundings(source, part), points, linear=True) < 0.02)
+            for part in (1.0, 0.5)
+        )
         warped = as_blurred(sample(other, points), image, hole, free & ~here)
-        return _Shown(with_light(warped, image, free & ~here), free, surely)
+        lit = with_light(warped, image, free & ~here)
+        return _Shown(lit, (far, near, free), source)
 
-    def _fill_from(self, shown: "_Shown", where: Bool, picture: Array, open_pixels: Bool) -> None:
+    def _points(self, source: int, key: int) -> Array:
+        """Where in a source each pixel of a key is seen: H×W×2, px.
+
+        A homography holds for one plane. What it leaves grows with the camera's way, so it is
+        found step by step, from one key to the next, each time by dense flow.
+        """
+        size = self._scene.size
+        plain = sampling_map(self._alignment.homography(source, key), size)
+        return plain + self._rest_at(source, key, sampling_map(np.eye(3), size))
+
+    def _rest_at(self, source: int, key: int, points: Array) -> Array:
+        """What the homography from a source to a key leaves at points of the key: H×W×2, px."""
+        size = self._scene.size
+        rest = self._rests.get((source, key))
+        if rest is None:
+            plain = sampling_map(self._alignment.homography(source, key), size)
+            begun, via = plain, self._step(source, key)
+            if via is not None:
+                back = np.linalg.inv(self._alignment.homography(source, via))
+                there = self._points(via, key)
+                begun = np.asarray(cv2.perspectiveTransform(there, back), np.float32)
+                begun += self._rest_at(source, via, there)
+            image, other = self._scene.frame(key).image, self._scene.frame(source).image
+            wide, here = self._surroundings(source), self._surroundings(key) > 0
+
+            def known(at: Array) -> Bool:
+                return is_inside(at, size) & (sample(wide, at, linear=True) < 0.02) & ~here
+
+            found = refine_map(image, other, begun, known) - plain
+            small = min(REST_WIDTH, size[1])
+            shape = (small, max(1, round(size[0] * small / size[1])))
+            rest = np.asarray(cv2.resize(found, shape, interpolation=cv2.INTER_AREA), np.float32)
+            self._rests.add((source, key), rest)
+        scale = np.array([rest.shape[1] / size[1], rest.shape[0] / size[0]], np.float32)
+        return sample(rest, points * scale, linear=True)
+
+    def _step(self, source: int, key: int) -> int | None:
+        """The key after a source on the way to another one; None if that is the next."""
+        slot = (source - self._scene.frames.start) // KEY_STEP
+        last = (key - self._scene.frames.start) // KEY_STEP
+        while slot != last:
+            slot += 1 if last > slot else -1
+            found = self._slot_key(slot)
+            if found is not None:
+                return None if found == key else found
+        return None
+
+    def _fill_from(
+        self,
+        shown: "_Shown",
+        where: Bool,
+        picture: Array,
+        open_pixels: Bool,
+        *,
+        worst: float = WORST_RIM,
+    ) -> None:
         """Copy what a source shows of the open pixels into a key's picture; both are changed."""
         fresh = where & open_pixels
         if fresh.sum() < FEWEST_FRESH * max(1, open_pixels.sum()):
@@ -253,7 +346,7 @@ class Plate:
         rim = cv2.dilate(fresh.astype(np.uint8), np.ones((15, 15), np.uint8)) > 0
         rim &= where & ~open_pixels
         difference = np.abs(shown.picture - picture).mean(axis=2)
-        if rim.any() and float(np.median(difference[rim])) > WORST_RIM:
+        if rim.any() and float(np.median(difference[rim])) > worst:
             return
         fitted = fit_rim(shown.picture, picture, fresh, where & ~open_pixels)
         picture[fresh] = fitted[fresh]
@@ -264,10 +357,11 @@ class Plate:
         every = self._scene.mask(index, selected=False)
         return grown_hole(every, self.margins).astype(np.float32)
 
-    def _surroundings(self, index: int) -> Array:
-        """Pixels of a frame where shadows of objects may be, H×W, 0 or 1."""
+    def _surroundings(self, index: int, part: float = 1.0) -> Array:
+        """Pixels of a frame within a part of the reach of objects' shadows, H×W, 0 or 1."""
         every = self._scene.mask(index, selected=False)
-        return grown_hole(every, SHADOW_REACH).astype(np.float32)
+        reach = Margins(around=part * SHADOW_REACH.around, below=part * SHADOW_REACH.below)
+        return grown_hole(every, reach).astype(np.float32)
 
     def _carried(self, filled: _Filled, key: int, index: int) -> tuple[Array, Bool, Array]:
         """A key's plate as another frame sees it: picture, where it is valid, what was seen."""

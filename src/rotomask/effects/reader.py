@@ -1,7 +1,7 @@
 """Frames of a video in any order: recent ones are kept, and reading goes on without seeking."""
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from typing import Generic, TypeVar
 
 import cv2
@@ -25,20 +25,20 @@ Item = TypeVar("Item")
 
 
 class Recent(Generic[Item]):
-    """The items used last, by frame number."""
+    """The items used last, by frame number or another key."""
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
-        self._items: OrderedDict[int, Item] = OrderedDict()
+        self._items: OrderedDict[Hashable, Item] = OrderedDict()
 
-    def get(self, key: int) -> Item | None:
+    def get(self, key: Hashable) -> Item | None:
         """An item, which counts as used; None if it is not there."""
         if key not in self._items:
             return None
         self._items.move_to_end(key)
         return self._items[key]
 
-    def add(self, key: int, item: Item) -> None:
+    def add(self, key: Hashable, item: Item) -> None:
         """Store an item; the one used longest ago is dropped if there are too many."""
         self._items[key] = item
         self._items.move_to_end(key)

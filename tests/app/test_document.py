@@ -98,6 +98,14 @@ def test_a_deleted_object_makes_nothing_stale() -> None:
     assert stale(done, (1,)) == []
 
 
+def test_a_cut_again_leaves_the_masks_of_the_user() -> None:
+    rows = cut_all({0: key("a", 1), 9: key("b", 1)})
+    rows[3] = replace(rows[3], frozen=True)
+    plan = Document(rows, [1], COUNT).plan(range(COUNT), again=True)
+    assert plan is not None
+    assert [i for i, *_ in plan["todo"]] == [i for i in range(COUNT) if i not in (0, 3, 9)]
+
+
 def test_a_row_is_the_same_after_storing() -> None:
     rows = cut_all({0: key("a", 1), 9: key("b", 1)})
     assert all(FrameRow.load(row.dump()) == row for row in rows.values())

@@ -167,6 +167,8 @@ def test_a_cut_and_a_correction(server: Server, project: str) -> None:
     assert sorted(found) == list(range(12))
     assert [f["source"] for f in found.values()].count("key") == 1
     assert not any(f["stale"] for f in found.values())
+    job = server.run(project, kind="cut", quality="fast", again=True)
+    assert (job["state"], job["done"]) == ("done", 11)
     first = masks_of(server, project)
     server.post(f"{path}/freeze", {"from": 9, "to": 9, "on": True, "rev": server.get(path)["rev"]})
     erased = {"kind": "brush", "points": [[4, 4], [30, 4]], "width": 12, "positive": False}

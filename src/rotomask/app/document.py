@@ -182,19 +182,24 @@ class Document:
         """All frames that have a mask, in order."""
         return [self.state(index) for index in sorted(self.frames)]
 
-    def plan(self, wanted: Iterable[int], direction: str = "both") -> dict[str, Any] | None:
+    def plan(
+        self, wanted: Iterable[int], direction: str = "both", *, again: bool = False
+    ) -> dict[str, Any] | None:
         """What a cut does, as JSON; None if there is nothing to do.
 
         Args:
             wanted: Frames that may change.
             direction: ``both``, ``forward``, ``backward``.
+            again: Whether masks of an earlier cut are made anew; those of the user never are.
         """
         todo = []
         for index in wanted:
-            left, right = self.needs(index)
+            row, (left, right) = self.frames.get(index), self.needs(index)
+            if again and row is not None and row.source == "cut" and not row.frozen:
+                around = self.around(index)
+                left, right = bool(around.left), bool(around.right)
             left, right = left and direction != "backward", right and direction != "forward"
             if left or right:
-                row = self.frames.get(index)
                 is_key = row is not None and row.source == "key"
                 todo.append([index, left, right, None if row is None else row.digest, is_key])
         if not todo:

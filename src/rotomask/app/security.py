@@ -195,8 +195,9 @@ def _headers(scope: Scope) -> dict[str, str]:
 def _check_body(headers: dict[str, str], path: str) -> None:
     """Refuse bodies of another kind, and those that say that they are too large."""
     length = headers.get("content-length", "")
-    if length and (not length.isdigit() or int(length) > CHUNK_BYTES):
-        raise RefusedError(413, "too-large", "The request is too large.", "Send smaller parts.")
+    if length and (not length.isdigit() or int(length) > _most_bytes(path)):
+        message = f"The body has more than {_most_bytes(path)} bytes."
+        raise RefusedError(413, "too-large", message, "Send smaller parts.")
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     is_empty = "transfer-encoding" not in headers and length in ("", "0")
     expected = "application/octet-stream" if _is_upload(path) else "application/json"
@@ -223,10 +224,14 @@ def _is_upload(path: str) -> bool:
     return len(parts) == 3 and parts[:2] == ["api", "uploads"]
 
 
+def _most_bytes(path: str) -> int:
+    """How long the body of a request may be."""
+    return CHUNK_BYTES if _is_upload(path) else JSON_BYTES
+
+
 def _limited(scope: Scope, receive: Receive) -> Receive:
     """The body of a request, which ends where it becomes too large."""
-    most = CHUNK_BYTES if _is_upload(scope["path"]) else JSON_BYTES
-    seen = 0
+    most, seen = _most_bytes(scope["path"]), 0
 
     async def limited() -> dict[str, Any]:
         nonlocal seen

@@ -27,6 +27,11 @@ from rotomask.app.security import Access, Guard
 
 STATIC = Path(__file__).parent / "static"
 PLACEHOLDER = "<!doctype html><title>rotomask</title><p>The page is not part of this build.</p>"
+HTTP_MESSAGES = {
+    "There was an error parsing the body": "The body is no JSON that can be read.",
+    "Not Found": "There is nothing at this address.",
+}
+"""What the framework says -> what we say."""
 
 
 def create_server(app: App, access: Access, hosts: tuple[str, ...]) -> Guard:
@@ -104,14 +109,16 @@ def _add_errors(api: FastAPI) -> None:
         assert isinstance(error, RequestValidationError)
         first = error.errors()[0] if error.errors() else {"loc": (), "msg": "invalid"}
         where = ".".join(str(part) for part in first["loc"] if part != "body")
-        message = f"The request is not valid: {where[:100]}: {str(first['msg'])[:200]}."
+        place = f"{where[:100]}: " if where else ""
+        message = f"The request is not valid: {place}{str(first['msg'])[:200]}."
         body = RefusedError(422, "invalid", message, "The API page lists what is accepted.").body
         return JSONResponse(body, 422)
 
     @api.exception_handler(HTTPException)
     async def other(_: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        body = RefusedError(error.status_code, "http", str(error.detail)).body
+        message = HTTP_MESSAGES.get(str(error.detail), str(error.detail))
+        body = RefusedError(error.status_code, "http", message).body
         return JSONResponse(body, error.status_code)
 
     @api.exception_handler(Exception)

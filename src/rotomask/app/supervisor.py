@@ -277,7 +277,8 @@ class Supervisor:
         first, last = params.get("from"), params.get("to")
         wanted = range(first or 0, min(count, count if last is None else last + 1))
         document = self.projects.document(project["id"])
-        plan = document.plan(wanted, params.get("direction") or "both")
+        direction, again = params.get("direction") or "both", bool(params.get("again"))
+        plan = document.plan(wanted, direction, again=again)
         return None if plan is None else {**plan, "locked": self.projects.locked(project["id"])}
 
     # What the worker says.

@@ -15,11 +15,18 @@ pytestmark = pytest.mark.slow
 
 @pytest.mark.parametrize(
     ("name", "content"),
-    [("text.mp4", b"not a video\n" * 500), ("playlist.mp4", b"#EXTM3U\n#EXTINF:1,\nother.ts\n")],
+    [
+        ("text.mp4", b"not a video\n" * 500),
+        ("playlist.mp4", b"#EXTM3U\n#EXTINF:1,\nother.ts\n"),
+        ("half of a clip.mp4", None),
+    ],
 )
 def test_a_file_that_is_no_video_is_named_with_the_reason(
-    chromium: Any, server: Server, tmp_path: Path, name: str, content: bytes
+    chromium: Any, server: Server, tmp_path: Path, name: str, content: bytes | None
 ) -> None:
+    if content is None:
+        whole = write_clip(tmp_path / "whole.mp4").read_bytes()
+        content = whole[: len(whole) // 2]
     (tmp_path / name).write_bytes(content)
     context = chromium.new_context()
     driver = Driver(context.new_page(), server)

@@ -204,6 +204,8 @@ class CutBody(Body):
     first: Annotated[int | None, Field(ge=0, alias="from")] = None
     last: Annotated[int | None, Field(ge=0, alias="to")] = None
     quality: Literal["fast", "normal", "best"] | None = None
+    again: bool = False
+    """Frames that have a mask of a cut are cut again, at another quality."""
 
 
 class ProposeBody(Body):

@@ -161,6 +161,8 @@ export const T = {
     forward: 'Forward only',
     noKeys: 'Mark an object on any frame; the cut then follows it through the clip, forward and back.',
     complete: 'Every frame has its mask.',
+    again: 'Cut again',
+    againHint: 'Cut all frames again at this quality; yours stay as they are',
     todo: (missing, stale, done) => [
       missing && `${plural(missing, 'frame', 'frames')} to cut`, stale && `${stale} to update`, done && `${done} done`,
     ].filter(Boolean).join(', ') + '.',

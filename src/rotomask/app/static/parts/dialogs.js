@@ -74,7 +74,7 @@ function JobRow({ job, before, after }) {
     <div class="job-text"><strong>${what}</strong><small class="muted">${name}</small></div>
     <span class=${`chip ${job.state}`}>${T.jobs.states[job.state]}</span>
     ${live && html`<${Progress} value=${job.total ? job.done / job.total : 0} label=${what} />
-      <small class="muted numbers">${job.total ? `${job.done} / ${job.total}` : ''} ${job.fps ? T.jobs.speed(job.fps) : ''} ${job.state === 'running' ? left(job.seconds_left) : ''}</small>
+      <small class="muted numbers">${[job.total && `${job.done} / ${job.total}`, job.fps && T.jobs.speed(job.fps), job.state === 'running' && left(job.seconds_left)].filter(Boolean).join(', ')}</small>
       <div class="row tight">
         ${job.state !== 'running' && before && html`<${Button} icon="up" label=${T.jobs.up} small kind="quiet" onClick=${() => patch({ position: Math.max(0, before.position - 0.5) })} />`}
         ${job.state !== 'running' && after && html`<${Button} icon="down" label=${T.jobs.down} small kind="quiet" onClick=${() => patch({ position: after.position + 0.5 })} />`}

@@ -139,9 +139,10 @@ export function CutCard() {
     : html`<p class="muted">${!keys ? T.cut.noKeys : missing + stale === 0 ? T.cut.complete : T.cut.todo(missing, stale, done)}</p>
       <${Segments} label=${T.cut.quality} value=${cutQuality.value} onChange=${(v) => { cutQuality.value = v; }}
         choices=${['fast', 'normal', 'best'].map((v) => ({ value: v, text: T.cut.qualities[v] }))} />
-      <div class="row">
-        <${Button} icon="cut" text=${T.cut.both} small kind="quiet-line" disabled=${!keys} onClick=${() => cut()} />
-        <${Button} icon="forward" text=${T.cut.forward} small kind="quiet-line" disabled=${!keys} onClick=${() => cut({ direction: 'forward' })} />
+      <div class="row">${keys && missing + stale === 0
+    ? html`<${Button} icon="loop" text=${T.cut.again} hint=${T.cut.againHint} small kind="quiet-line" data-action="cut-again" onClick=${() => cut({ again: true })} />`
+    : html`<${Button} icon="cut" text=${T.cut.both} small kind="quiet-line" disabled=${!keys} onClick=${() => cut()} />
+        <${Button} icon="forward" text=${T.cut.forward} small kind="quiet-line" disabled=${!keys} onClick=${() => cut({ direction: 'forward' })} />`}
       </div>`}
   </section>`;
 }

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.batch_scaling import digest, results, rows, two_nodes
+from benchmarks.batch_scaling import digest, ray_nodes, results, rows
 
 WORKER = "multiprocessing.spawn"
 """In the command line of a worker process."""
@@ -143,7 +143,7 @@ def kill_a_node(listed: Sequence[dict[str, Any]], out: Path, after_s: float) -> 
 
     import rotomask
 
-    with two_nodes() as cluster:
+    with ray_nodes() as cluster:
         node = next(iter(cluster.worker_nodes))
         killed = {}
 

@@ -6,6 +6,7 @@ speed-up over one worker per worker. On a busy machine workers wait for cores, s
 frame are given, too: what the work costs, however long it waits.
 
     python -m benchmarks.batch_scaling --davis DAVIS --clips 40 --frames 8 --size 192
+    python -m benchmarks.batch_scaling --davis DAVIS --clips 12 --frames 6 --workers --ray 1 2
 """
 
 import argparse
@@ -69,8 +70,8 @@ def digest(out: Path, names: Sequence[str]) -> str:
 
 
 @contextmanager
-def two_nodes(cores: int = 1) -> Iterator[Any]:
-    """A Ray cluster of two nodes on this machine; gives it, to kill a node of it.
+def ray_nodes(count: int = 2) -> Iterator[Any]:
+    """A Ray cluster of some nodes of one core on this machine; gives it, to kill a node of it.
 
     The driver's own node runs no task. All is on the loopback, and in a temporary folder.
     """
@@ -87,8 +88,8 @@ def two_nodes(cores: int = 1) -> Iterator[Any]:
         head = {**node, "num_cpus": 0, "include_dashboard": False}
         cluster = Cluster(initialize_head=True, head_node_args=head)
         try:
-            for _ in range(2):
-                cluster.add_node(num_cpus=cores, **node)
+            for _ in range(count):
+                cluster.add_node(num_cpus=1, **node)
             yield cluster
         finally:
             import ray
@@ -113,7 +114,9 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=8, help="frames of a clip")
     parser.add_argument("--size", type=int, default=192, help="short side, px")
     parser.add_argument("--workers", type=int, nargs="*", default=[1, 2])
-    parser.add_argument("--ray", action="store_true", help="also a Ray cluster of two nodes")
+    parser.add_argument(
+        "--ray", type=int, nargs="*", metavar="N", help="also Ray, on N nodes; by default 2"
+    )
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     options = parser.parse_args()
     listed = rows(options.davis, options.clips, options.frames, options.size)
@@ -147,11 +150,13 @@ def main() -> None:
                 lambda out=out, number=number: rotomask.batch(listed, out, workers=number)  # type: ignore[misc]
             )
             note(f"{number} processes", number, result, seconds, out)
-        if options.ray:
-            with two_nodes() as cluster:
-                out = folder / "ray"
-                result, seconds = measure(lambda: rotomask.batch(listed, out, ray=cluster.address))
-                note("Ray, two nodes", 2, result, seconds, out)
+        for number in [] if options.ray is None else options.ray or [2]:
+            with ray_nodes(number) as cluster:
+                out = folder / f"ray-{number}"
+                result, seconds = measure(
+                    lambda out=out, at=cluster.address: rotomask.batch(listed, out, ray=at)  # type: ignore[misc]
+                )
+                note(f"Ray, nodes: {number}", number, result, seconds, out)
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     print(f"peak memory of a worker: {children.ru_maxrss // 1024} MiB")
     if options.json is not None:

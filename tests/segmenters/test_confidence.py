@@ -57,6 +57,23 @@ def test_a_mask_that_follows_is_certain_and_a_wrong_one_is_not():
     assert faint.reason == "unsure"
 
 
+def test_a_look_alike_that_is_taken_in_is_told():
+    """As sure and of the same colours, but far from the rest; near parts are an object's own."""
+    frame, mask = scene(40)
+    meter = started()
+    meter.measure(followed(1, frame, mask), (1,))
+    alone = meter.measure(followed(2, frame, mask), (1,))[1]
+    assert not alone.is_uncertain
+    both = mask | (np.indices(SIZE)[1] >= SIZE[1] - 6) & (np.indices(SIZE)[0] < 100)
+    frame[both] = (200, 40, 40)
+    meter.measure(followed(3, frame, both), (1,))
+    taken_in = meter.measure(followed(4, frame, both), (1,))[1]  # no change any more
+    assert taken_in.is_uncertain
+    assert taken_in.reason == "partly elsewhere"
+    split = mask & (abs(np.indices(SIZE)[1] - 40) > 2)
+    assert meter.measure(followed(5, frame, split), (1,))[1].reason != "partly elsewhere"
+
+
 def test_an_object_that_is_gone_is_lost_unless_it_was_leaving():
     empty = np.zeros(SIZE, bool)
     frame, _ = scene(60)

@@ -5,7 +5,8 @@ of every object. It sees what changes when an object is lost, jumps to a look-al
 parts: how sure the probabilities are, whether area, shape and place go on from the frame before,
 and whether the colours are still those of the reference frame and differ from the surroundings.
 The prediction is a logistic regression; `python -m studies.confidence` fits it to the sequences of
-DAVIS-2016 train and measures it on others.
+DAVIS-2016 train and measures it on others. It is lowered by what of the mask lies far from the
+rest: a look-alike that the segmenter took in is as sure, and as like the object, as the object.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,6 +27,10 @@ LEFT_CONFIDENCE, LOST_CONFIDENCE = 0.8, 0.2
 """Of an object that is gone: it touched the border of the frame when it was last seen, or not."""
 TOUCHES_BORDER = 0.2
 """Pixels on the border per root of the area, from which an object may be leaving the frame."""
+
+ELSEWHERE_DISTANCE = 0.5
+"""Distance between the boxes of a part and of the largest one, per root of the largest one's area,
+from which the part lies elsewhere."""
 
 UNCERTAIN = 0.7
 """Confidence below which a mask is worth a look: in a tenth of the frames of held-out videos with
@@ -73,6 +78,8 @@ REASONS: dict[str, tuple[str, ...]] = {
     "at the border": ("border",),
 }
 """Each reason for a low confidence, and the features that speak for it."""
+ELSEWHERE = "partly elsewhere"
+"""Reason of a mask of which much lies far from the rest."""
 TYPICAL: dict[str, float] = {
     "expected_iou": 0.895,
     "mean_probability": 0.943,
@@ -99,7 +106,7 @@ class ObjectConfidence:
     value: float
     """Predicted J, 0 to 1."""
     reason: str
-    """What lowers it most: a name of `REASONS`, ``lost`` or ``left``."""
+    """What lowers it most: a name of `REASONS`, `ELSEWHERE`, ``lost`` or ``left``."""
 
     @property
     def is_uncertain(self) -> bool:
@@ -108,12 +115,14 @@ class ObjectConfidence:
 
 
 @dataclass(frozen=True, eq=False)
-class _Appearance:
+class _Seen:
     """An object in one frame."""
 
     index: int
-    mask: npt.NDArray[np.bool_]
-    """H×W at the measured size, with a pixel at least."""
+    size: tuple[int, int]
+    """Height and width at which it is measured."""
+    packed: npt.NDArray[np.uint8]
+    """The mask, with a pixel at least, in bits: masks of 300 objects would take 60 MB."""
     area: int
     centre: tuple[float, float]
     """x, y."""
@@ -122,14 +131,22 @@ class _Appearance:
     colours: Histogram
     parts: float
     border: float
+    elsewhere: float
+    """Fraction of the mask in parts far from the largest."""
+
+    @property
+    def mask(self) -> npt.NDArray[np.bool_]:
+        """H×W at the measured size."""
+        count = self.size[0] * self.size[1]
+        return np.unpackbits(self.packed, count=count).reshape(self.size).astype(bool)
 
 
 @dataclass
 class ConfidenceMeter:
     """The confidence of every object, frame by frame, through one pass over a video."""
 
-    _references: dict[int, list[_Appearance]] = field(default_factory=dict)
-    _last: dict[int, _Appearance] = field(default_factory=dict)
+    _references: dict[int, list[_Seen]] = field(default_factory=dict)
+    _last: dict[int, _Seen] = field(default_factory=dict)
     """Of each object the latest frame that shows it."""
 
     def add_reference(
@@ -143,7 +160,7 @@ class ConfidenceMeter:
             labels: H×W integers.
             is_last: Whether it is the frame before the next one that is measured.
         """
-        for object_id, seen in _appearances(index, _to_lab(frame), labels).items():
+        for object_id, seen in _observe_all(index, _to_lab(frame), labels).items():
             self._references.setdefault(object_id, []).append(seen)
             if is_last:
                 self._last[object_id] = seen
@@ -156,7 +173,7 @@ class ConfidenceMeter:
         Returns:
             Whether every object with a reference has been seen now.
         """
-        for object_id, seen in _appearances(index, _to_lab(frame), labels).items():
+        for object_id, seen in _observe_all(index, _to_lab(frame), labels).items():
             self._last.setdefault(object_id, seen)
         return self._references.keys() <= self._last.keys()
 
@@ -178,7 +195,7 @@ class ConfidenceMeter:
         confidences = {}
         for object_id, values in self.features(followed, object_ids).items():
             if values is not None:
-                confidences[object_id] = predict(values)
+                confidences[object_id] = self._lowered(predict(values), object_id)
                 continue
             last = before.get(object_id)
             has_left = last is not None and last.border >= TOUCHES_BORDER
@@ -187,6 +204,16 @@ class ConfidenceMeter:
                 reason="left" if has_left else "lost",
             )
         return confidences
+
+    def _lowered(self, predicted: ObjectConfidence, object_id: int) -> ObjectConfidence:
+        """The confidence if what lies elsewhere in the last frame is none of the object."""
+        usual = max(reference.elsewhere for reference in self._references[object_id])
+        elsewhere = self._last[object_id].elsewhere - usual
+        if elsewhere <= 0:
+            return predicted
+        value = predicted.value * (1 - elsewhere)
+        is_reason = not predicted.is_uncertain and value < UNCERTAIN
+        return ObjectConfidence(value=value, reason=ELSEWHERE if is_reason else predicted.reason)
 
     def features(
         self, followed: FollowedFrame, object_ids: Sequence[int]
@@ -198,7 +225,7 @@ class ConfidenceMeter:
         if followed.probabilities is None:
             if followed.origin == "finished":
                 lab = _to_lab(followed.frame)
-                self._last |= _appearances(followed.index, lab, followed.labels)
+                self._last |= _observe_all(followed.index, lab, followed.labels)
             return {}
         lab = _to_lab(followed.frame)
         small = _SmallMaps(followed.probabilities, lab.shape[:2])
@@ -210,7 +237,7 @@ class ConfidenceMeter:
                 continue
             measured[object_id] = None
             if mask.any():
-                seen, last = _appearance(followed.index, lab, mask), self._last.get(object_id)
+                seen, last = _observe(followed.index, lab, mask), self._last.get(object_id)
                 measured[object_id] = _features(seen, lab, small[row], references, last)
                 self._last[object_id] = seen
         return measured
@@ -232,11 +259,11 @@ def predict(values: Mapping[str, float]) -> ObjectConfidence:
 
 
 def _features(
-    seen: _Appearance,
+    seen: _Seen,
     lab: Frame,
     probability: npt.NDArray[np.float32],
-    references: Sequence[_Appearance],
-    last: _Appearance | None,
+    references: Sequence[_Seen],
+    last: _Seen | None,
 ) -> dict[str, float]:
     """The features of a mask; `FEATURES` says what each is."""
     inside = float(probability[seen.mask].sum())
@@ -276,38 +303,56 @@ def _moved_iou(
     return float((moved & after).sum() / (moved | after).sum())
 
 
-def _appearances(index: int, lab: Frame, labels: Mask) -> dict[int, _Appearance]:
+def _observe_all(index: int, lab: Frame, labels: Mask) -> dict[int, _Seen]:
     """Each object of a label mask that has a pixel at the measured size."""
     seen = {}
     for object_id in np.unique(labels):
         whole = (labels == object_id).astype(np.float32)
         mask = _resized(whole, lab.shape[:2]) >= 0.5
         if object_id and mask.any():
-            seen[int(object_id)] = _appearance(index, lab, mask)
+            seen[int(object_id)] = _observe(index, lab, mask)
     return seen
 
 
-def _appearance(index: int, lab: Frame, mask: npt.NDArray[np.bool_]) -> _Appearance:
+def _observe(index: int, lab: Frame, mask: npt.NDArray[np.bool_]) -> _Seen:
     """An object whose mask H×W has a pixel at least."""
     small = mask.astype(np.uint8)
     area = int(small.sum())
     _, _, parts, _ = cv2.connectedComponentsWithStats(small)
+    parts = np.asarray(parts)[1:]  # without the background
     x, y, width, height = cv2.boundingRect(small)
     ys, xs = np.nonzero(mask)
     on_border = int(mask[0].sum() + mask[-1].sum() + mask[:, 0].sum() + mask[:, -1].sum())
-    return _Appearance(
+    return _Seen(
         index=index,
-        mask=mask,
+        size=(mask.shape[0], mask.shape[1]),
+        packed=np.packbits(mask),
         area=area,
         centre=(float(xs.mean()), float(ys.mean())),
         box=(x, y, x + width, y + height),
         colours=_colours(lab, small),
-        parts=1 - float(parts[1:, cv2.CC_STAT_AREA].max()) / area,
+        parts=1 - float(parts[:, cv2.CC_STAT_AREA].max()) / area,
         border=on_border / float(np.sqrt(area)),
+        elsewhere=_elsewhere(parts),
     )
 
 
-def _ring_colours(lab: Frame, seen: _Appearance) -> Histogram:
+def _elsewhere(parts: npt.NDArray[np.int32]) -> float:
+    """Fraction of a mask's area in parts far from the largest one.
+
+    Args:
+        parts: N×5: x, y, width, height and area of each part.
+    """
+    corners, areas = parts[:, :2], parts[:, cv2.CC_STAT_AREA]
+    ends = corners + parts[:, 2:4]
+    largest = int(areas.argmax())
+    # Gap between the boxes along x and y; 0 where they overlap.
+    gaps = np.maximum(corners - ends[largest], corners[largest] - ends).clip(0)  # N×2
+    is_far = np.hypot(*gaps.T) > ELSEWHERE_DISTANCE * np.sqrt(areas[largest])
+    return float(areas[is_far].sum() / areas.sum())
+
+
+def _ring_colours(lab: Frame, seen: _Seen) -> Histogram:
     """Colours around an object, in a ring as wide as a quarter of the root of its area."""
     radius = max(3, int(np.sqrt(seen.area) / 4))
     x0, y0, x1, y1 = seen.box

@@ -16,11 +16,11 @@ if find_spec("ray") is None:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # Ray's own
 def test_a_node_killed_midway(tmp_path):
-    from benchmarks.batch_scaling import two_nodes
+    from benchmarks.batch_scaling import ray_nodes
 
     rows = [write_clip(tmp_path / "in", seed, frames=12) for seed in range(8)]
     killed = threading.Event()
-    with two_nodes() as cluster:
+    with ray_nodes() as cluster:
 
         def on_progress(stage, done, total):
             if done >= total // 4 and not killed.is_set():

@@ -318,8 +318,8 @@ def _observe(index: int, lab: Frame, mask: npt.NDArray[np.bool_]) -> _Seen:
     """An object whose mask H×W has a pixel at least."""
     small = mask.astype(np.uint8)
     area = int(small.sum())
-    _, _, parts, _ = cv2.connectedComponentsWithStats(small)
-    parts = np.asarray(parts)[1:]  # without the background
+    _, _, stats, _ = cv2.connectedComponentsWithStats(small)
+    parts = np.asarray(stats, np.int32)[1:]  # without the background
     x, y, width, height = cv2.boundingRect(small)
     ys, xs = np.nonzero(mask)
     on_border = int(mask[0].sum() + mask[-1].sum() + mask[:, 0].sum() + mask[:, -1].sum())

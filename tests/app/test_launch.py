@@ -44,6 +44,8 @@ def test_a_folder_with_files_of_the_user_is_not_taken_for_data(tmp_path: Path) -
 
 
 def test_what_is_not_the_apps_stays_in_its_folders(tmp_path: Path) -> None:
+    (tmp_path / "data/lost+found").mkdir(parents=True)
+    claim_data(tmp_path / "data")  # a new volume
     app = App(AppSettings(data=tmp_path / "data"))
     kept = [tmp_path / "data" / name for name in ("projects/film/masks/a.png", "uploads/b.mov")]
     for path in kept:

@@ -57,8 +57,10 @@ def claim_data(folder: Path) -> None:
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not (folder / DATABASE_FILE).exists():
-        own = {"lock", TOKEN_FILE, "uploads", "projects"}
+        own = {"lock", "uploads", "projects"}
         for path in sorted(folder.iterdir()):
+            if path.name == "lost+found" or path.name.startswith("."):
+                continue  # of a new volume, and what file managers leave
             is_filled = path.is_dir() and any(path.iterdir())
             if path.name not in own or is_filled:
                 raise OutputError(

@@ -8,7 +8,7 @@ import torch
 
 from rotomask.data.training.synthetic import moving_shapes
 from rotomask.jobs.loading import load_model
-from rotomask.segmenters.ahead import MOST_AHEAD, AheadEncoder
+from rotomask.segmenters.ahead import AheadEncoder
 from rotomask.segmenters.base import Segmenter
 
 
@@ -16,23 +16,46 @@ def _frames(count):
     return [np.full((2, 2, 3), k, np.uint8) for k in range(count)]
 
 
-def test_expected_frames_are_encoded_once_in_one_thread_and_skipped_ones_dropped():
-    encoded = []
+def _number(frame):
+    return int(frame[0, 0, 0])
+
+
+def test_the_next_frame_is_encoded_while_the_one_before_is_used():
+    encoded, names = [], set()
+    seen = threading.Condition()
 
     def encode(frame):
-        encoded.append((int(frame[0, 0, 0]), threading.current_thread().name))
-        return int(frame[0, 0, 0])
+        with seen:
+            encoded.append(_number(frame))
+            names.add(threading.current_thread().name)
+            seen.notify()
+        return _number(frame)
 
     frames = _frames(6)
     with AheadEncoder(encode, 1) as ahead:
-        for frame in frames[:5]:
-            ahead.expect(
-                frame
-            )  # those after `MOST_AHEAD` are not encoded before they are asked for
-        assert [ahead(frame) for frame in frames[1:]] == [1, 2, 3, 4, 5]
-    assert [number for number, _ in encoded][-5:] == [1, 2, 3, 4, 5]
-    assert len(encoded) <= MOST_AHEAD + 4
-    assert len({name for _, name in encoded}) == 1
+        for frame in frames[:4]:  # read ahead of the loop, as `pipeline.read_ahead` does
+            ahead.expect(frame)
+        assert not encoded
+        for number in (1, 2, 3):  # frame 0 is the reference, which is never asked for
+            assert ahead(frames[number]) == number
+            if number < 3:
+                with seen:
+                    assert seen.wait_for(lambda n=number: n + 1 in encoded, timeout=60)
+        ahead.expect(frames[5])
+        assert ahead(frames[4]) == 4  # not expected: it does not cost the expected one its place
+        assert ahead(frames[5]) == 5
+    assert sorted(encoded) == [1, 2, 3, 4, 5]
+    assert len(names) == 1
+
+
+def test_frames_that_are_skipped_are_dropped():
+    frames = _frames(20)
+    with AheadEncoder(_number, 1) as ahead:
+        assert ahead(frames[0]) == 0
+        for frame in frames[1:]:  # those of a resumed job are not asked for
+            ahead.expect(frame)
+        assert ahead(frames[19]) == 19
+        assert ahead(frames[18]) == 18
 
 
 def test_an_error_belongs_to_the_frame():

@@ -2,14 +2,16 @@
 
 import json
 import shutil
+from dataclasses import asdict
 
 import cv2
 import pytest
 import torch
 
 from rotomask.catalog import load_network, shipped_weights
-from rotomask.networks.checkpoints import read_metadata, save_weights
-from rotomask.networks.stm_lite import STMLite
+from rotomask.networks.checkpoints import save_weights
+from rotomask.networks.stm_lite import STMLite, STMLiteConfig
+from rotomask.video import open_video
 from tests.scripts import run_script, write_davis, write_video
 from tools import revive_context, ship_weights
 
@@ -80,15 +82,14 @@ def test_weights_of_another_model_are_refused(capsys, monkeypatch):
 
 
 def test_a_dead_context_branch_is_revived_and_the_output_stays(tmp_path):
-    shipped = shipped_weights("stm-lite")
-    assert shipped is not None
-    old = load_network("stm-lite")
-    assert isinstance(old, STMLite)
+    torch.manual_seed(5)
+    old = STMLite(STMLiteConfig(context_channels=16, decoder_channels=(16, 16, 8)))
     branch = old.decoder.context
     assert branch is not None
     assert branch.whole.bias is not None
     torch.nn.init.constant_(branch.whole.bias, -1e3)  # nothing passes the last ReLU
-    save_weights(tmp_path / "old.safetensors", old.state_dict(), read_metadata(shipped))
+    card = {"model": "stm-lite", "config": asdict(old.config)}
+    save_weights(tmp_path / "old.safetensors", old.state_dict(), card)
     run_script(
         "tools.revive_context", tmp_path / "old.safetensors", "--out", tmp_path / "new.safetensors"
     )
@@ -106,3 +107,45 @@ def test_a_dead_context_branch_is_revived_and_the_output_stays(tmp_path):
     torch.testing.assert_close(outputs[1], outputs[0], rtol=1e-3, atol=1e-3)
     assert revive_context.alive_part(old, images) == 0
     assert revive_context.alive_part(new, images) > 0.05
+
+
+def test_dead_channels_are_left_out_and_the_output_stays(tmp_path):
+    torch.manual_seed(6)
+    config = STMLiteConfig(context_channels=16, decoder_channels=(48, 32, 16), value_channels=32)
+    old = STMLite(config).eval()
+    branch = old.decoder.context
+    assert branch is not None
+    with torch.no_grad():
+        branch.get_parameter("whole.bias").fill_(-1e3)  # nothing passes the last ReLU
+        branch.get_parameter("project.bias").fill_(0.5)
+        for name in ("value_encoder.refine", "decoder.refine16", "value_encoder.to_stride16"):
+            layer = old.get_submodule(name)
+            conv = layer if isinstance(layer, torch.nn.Conv2d) else layer.get_submodule("conv1")
+            conv.get_parameter("bias")[:20] = -1e3
+    card = {"model": "stm-lite", "config": asdict(config)}
+    save_weights(tmp_path / "old.safetensors", old.state_dict(), card)
+    old = load_network("stm-lite", weights=tmp_path / "old.safetensors")  # as float16 has it
+    davis = write_davis(tmp_path / "davis", ("first", "second"), frames=9)
+    printed = run_script(
+        *("tools.prune_channels", tmp_path / "old.safetensors"),
+        *("--davis", davis, "--frames", 2, "--out", tmp_path / "new.safetensors"),
+    )
+    assert "last layer: 0" in printed
+    new = load_network("stm-lite", weights=tmp_path / "new.safetensors")
+    assert isinstance(old, STMLite)
+    assert isinstance(new, STMLite)
+    assert new.config.context_channels == 0
+    hidden = new.config.hidden_channels
+    assert hidden is not None
+    assert hidden[1:4] == (16, 16, 32)  # of 12, 12 and 28 that are left, in blocks of 16
+    video = open_video(davis / "JPEGImages" / "480p" / "first")
+    image = torch.from_numpy(video[4].copy()).permute(2, 0, 1)[None] / 255
+    masks = torch.zeros(2, *image.shape[2:])
+    masks[0, 16:48, 32:64] = masks[1, :24, 70:] = 1
+    outputs = []
+    for network in (old.eval(), new.eval()):
+        with torch.inference_mode():
+            features = network.encode_frame(image)
+            _, value = network.encode_value(image, features, masks)
+            outputs.append(network.decode(value, features, masks))
+    torch.testing.assert_close(outputs[1], outputs[0], rtol=2e-3, atol=2e-3)

@@ -25,6 +25,10 @@ from rotomask.networks.layers.resnet import HiddenLayer, ResidualBlock
 from rotomask.networks.layers.scale_refinement import ScaleRefinement
 from rotomask.networks.sizing import crop_at_stride
 
+HiddenChannels = tuple[int, int, int, int, int, int]
+"""Channels of the value encoder's reduction to strides 8 and 16, and inside its residual block and
+those of the decoder at strides 16, 8 and 4."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class STMLiteConfig:
@@ -47,6 +51,9 @@ class STMLiteConfig:
     branch."""
     context_slope: float = 0.0
     """Slope of the branch's last ReLU for negative inputs; above 0 the branch cannot die."""
+    hidden_channels: HiddenChannels | None = None
+    """Channels inside the value encoder and the decoder, where fewer than in training are used
+    (`tools/prune_channels.py`); None: as many as the widths above give."""
     refine_channels: int = 0
     """Channels of the scale refinement of the encoder's features, as in Refine-50 (Yu et al. 2019,
     sec. 2; docs/papers/refine-50.md); 0: no refinement."""
@@ -75,7 +82,7 @@ class STMLite(nn.Module):
         self.refinement = self._scale_refinement()
         c4, c8, c16 = self.encoder.channels
         self.key_projection = nn.Conv2d(c16, self.config.key_channels, 3, padding=1)
-        self.value_encoder = ValueEncoder((c4, c8, c16), self.config.value_channels)
+        self.value_encoder = ValueEncoder((c4, c8, c16), self.config)
         self.decoder = Decoder((c4, c8, c16), self.config)
 
     def _scale_refinement(self) -> ScaleRefinement | None:
@@ -170,15 +177,17 @@ class STMLite(nn.Module):
 class ValueEncoder(nn.Module):
     """Values of each object, from its mask, the mask of all others and the frame's features."""
 
-    def __init__(self, channels: tuple[int, int, int], c_out: int) -> None:
+    def __init__(self, channels: tuple[int, int, int], config: STMLiteConfig) -> None:
         super().__init__()
         c4, c8, c16 = channels
+        c_out = config.value_channels
+        h8, h16, hidden = (config.hidden_channels or (64, c_out, c_out))[:3]
         # A 4×4 block of both masks becomes 32 channels at stride 4 (pixel_unshuffle): average
         # pooling would lose the outline.
-        self.to_stride8 = nn.Conv2d(c4 + 32, 64, 3, stride=2, padding=1)
-        self.to_stride16 = nn.Conv2d(c8 + 64, c_out, 3, stride=2, padding=1)
-        self.fuse = nn.Conv2d(c16 + c_out, c_out, 3, padding=1)
-        self.refine = ResidualBlock(c_out)
+        self.to_stride8 = nn.Conv2d(c4 + 32, h8, 3, stride=2, padding=1)
+        self.to_stride16 = nn.Conv2d(c8 + h8, h16, 3, stride=2, padding=1)
+        self.fuse = nn.Conv2d(c16 + h16, c_out, 3, padding=1)
+        self.refine = ResidualBlock(c_out, hidden)
 
     def hidden_layers(self) -> list[HiddenLayer]:
         """The two that reduce the masks; each is read behind the features of its stride."""
@@ -205,16 +214,17 @@ class Decoder(nn.Module):
         super().__init__()
         c4, c8, c16 = channels
         d16, d8, d4 = config.decoder_channels
+        h16, h8, h4 = (config.hidden_channels or (0, 0, 0, d16, d8, d4))[3:]
         self.has_guidance = config.guidance
         self.has_others = config.guidance and config.others_guidance
         # Masks are the last inputs of each layer: `training.starting.grow` appends channels there.
         extra = int(self.has_guidance) + int(self.has_others)
         self.fuse16 = nn.Conv2d(config.value_channels + c16 + extra, d16, 3, padding=1)
-        self.refine16 = ResidualBlock(d16)
+        self.refine16 = ResidualBlock(d16, h16)
         context = config.context_channels
         self.context = Context(d16, context, config.context_slope) if context > 0 else None
-        self.up8 = Upsample(d16, c8 + extra, d8)
-        self.up4 = Upsample(d8, c4 + extra, d4)
+        self.up8 = Upsample(d16, c8 + extra, d8, h8)
+        self.up4 = Upsample(d8, c4 + extra, d4, h4)
         self.predict = nn.Conv2d(d4, 1, 3, padding=1)
 
     def forward(
@@ -282,11 +292,11 @@ class Context(nn.Module):
 class Upsample(nn.Module):
     """Decoder stage: doubles the size and adds a skip."""
 
-    def __init__(self, c_in: int, c_skip: int, c_out: int) -> None:
+    def __init__(self, c_in: int, c_skip: int, c_out: int, hidden: int) -> None:
         super().__init__()
         self.project = nn.Conv2d(c_in, c_out, 1)
         self.skip = nn.Conv2d(c_skip, c_out, 1)
-        self.refine = ResidualBlock(c_out)
+        self.refine = ResidualBlock(c_out, hidden)
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         """Features B×C'×2h×2w from coarse ones B×C×h×w and a skip B×S×2h×2w."""

@@ -4,6 +4,7 @@ On two cores one frame's features are encoded while the frame before is segmente
 share every layer of one frame wait for each other many times a frame; these wait once.
 """
 
+import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,15 +18,18 @@ from rotomask.arrays import Frame
 Encoded = TypeVar("Encoded")
 Result = TypeVar("Result")
 
-MOST_AHEAD = 2
-"""Frames whose features wait at most: those of a 480p frame take about 20 MiB."""
+MOST_AHEAD = 1
+"""Frames that are encoded before they are asked for: features of a 480p frame take 8 to 14 MiB."""
+_MOST_EXPECTED = 8
+"""Frames that are remembered; more than are read ahead (`pipeline.WAITING_ITEMS`)."""
 
 
 class AheadEncoder(Generic[Encoded]):
-    """Encodes frames in a thread, the next ones before they are asked for.
+    """Encodes frames in a thread, the next one while the frame before is segmented.
 
     Every frame is encoded by the same thread with the same number of threads, whether it was told
-    of beforehand or not, so that the features are the same to the bit.
+    of beforehand or not, so that the features are the same to the bit. Nothing is encoded before
+    the first frame is asked for: until then its size is not known.
     """
 
     def __init__(self, encode: Callable[[Frame], Encoded], threads: int) -> None:
@@ -36,7 +40,10 @@ class AheadEncoder(Generic[Encoded]):
             threads: Threads that PyTorch computes with meanwhile.
         """
         self._encode = encode
+        self._lock = threading.Lock()
+        self._expected: deque[Frame] = deque(maxlen=_MOST_EXPECTED)
         self._waiting: deque[tuple[Frame, Future[Encoded]]] = deque()
+        self._is_asked = False
         self._executor = ThreadPoolExecutor(
             1, "encode ahead", initializer=torch.set_num_threads, initargs=(threads,)
         )
@@ -50,23 +57,45 @@ class AheadEncoder(Generic[Encoded]):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        with self._lock:
+            self._is_asked = False
+            self._expected.clear()
+            self._waiting.clear()
         self._executor.shutdown(cancel_futures=True)
-        self._waiting.clear()
 
     def expect(self, frame: Frame) -> None:
-        """Encode a frame that will be asked for; nothing, where two wait already."""
-        if len(self._waiting) < MOST_AHEAD:
-            self._waiting.append((frame, self._executor.submit(self._encode, frame)))
+        """Encode a frame in its turn, which will be asked for."""
+        with self._lock:
+            self._expected.append(frame)
+            self._encode_next()
 
     def __call__(self, frame: Frame) -> Encoded:
         """What `encode` gives for a frame; expected ones before it are dropped."""
-        while self._waiting:
-            expected, future = self._waiting.popleft()
-            if expected is frame:
-                return future.result()
-            future.cancel()
-        return self.compute(lambda: self._encode(frame))
+        with self._lock:
+            self._is_asked = True
+            future = self._taken(frame)
+            self._encode_next()
+        return future.result()
 
     def compute(self, task: Callable[[], Result]) -> Result:
         """The result of a task of the thread that encodes."""
         return self._executor.submit(task).result()
+
+    def _taken(self, frame: Frame) -> Future[Encoded]:
+        """The frame's future, begun now if it was not; frames expected before it are forgotten."""
+        for position, (waiting, _) in enumerate(self._waiting):
+            if waiting is frame:
+                for _ in range(position):
+                    self._waiting.popleft()[1].cancel()
+                return self._waiting.popleft()[1]
+        if any(expected is frame for expected in self._expected):
+            while self._waiting:
+                self._waiting.popleft()[1].cancel()
+            while self._expected.popleft() is not frame:
+                pass
+        return self._executor.submit(self._encode, frame)
+
+    def _encode_next(self) -> None:
+        while self._is_asked and self._expected and len(self._waiting) < MOST_AHEAD:
+            frame = self._expected.popleft()
+            self._waiting.append((frame, self._executor.submit(self._encode, frame)))

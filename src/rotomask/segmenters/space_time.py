@@ -141,7 +141,7 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
             self._ahead = ahead
             torch.set_num_threads(threads - threads // 2)
             try:
-                yield lambda frame: ahead.expect(frame) if self._ids else None
+                yield ahead.expect
             finally:
                 torch.set_num_threads(threads)
                 self._ahead = None

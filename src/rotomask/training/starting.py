@@ -120,10 +120,17 @@ def load_hed(network: nn.Module) -> str:
 
 
 def load_video_encoder(network: nn.Module) -> str:
-    """Load the encoder of the shipped stm-lite, trained on video, as far as a network has it."""
+    """Load the encoder of the shipped stm-lite, trained on video, as far as both have it.
+
+    The shipped one ends at stride 16; a stage at stride 32 starts from ImageNet's weights.
+    """
     encoder, weights = _light_encoder(network), _shipped_stm_lite()
-    encoder.load_state_dict({name: weights[f"encoder.{name}"] for name in encoder.state_dict()})
-    return "encoder of the shipped stm-lite"
+    own = encoder.state_dict()
+    shared = {k: weights[f"encoder.{k}"] for k in own if f"encoder.{k}" in weights}
+    deepest = load_imagenet(network) if len(shared) < len(own) else None
+    encoder.load_state_dict(shared, strict=False)
+    below = f"; its stage at stride 32 of {deepest}" if deepest is not None else ""
+    return f"encoder of the shipped stm-lite{below}"
 
 
 def load_from_stm_lite(network: nn.Module) -> str:

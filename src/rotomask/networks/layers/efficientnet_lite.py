@@ -7,6 +7,7 @@ Google published it for mobile devices. It suits a CPU for the same reasons.
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rotomask.errors import WeightsError
@@ -24,6 +25,11 @@ LITE0_STAGES = (
 )
 STRIDE32_STAGE = (6, 192, 4, 5, 2)
 STRIDE32_CHANNELS = 192
+
+BAND_BYTES = 4 << 20
+"""Size of the widened features that a block computes at once on a CPU. Whole ones take up to 40 MiB
+of a 480p frame in float32; they do not fit in the caches, and the system hands them out anew for
+each frame, page by page."""
 
 
 class Pyramid(NamedTuple):
@@ -50,11 +56,51 @@ class InvertedResidual(nn.Module):
         layers += [nn.Conv2d(hidden, c_out, 1)]
         self.body = nn.Sequential(*layers)
         self.has_identity = stride == 1 and c_in == c_out
+        self._hidden = hidden
 
     def forward(self, x: Tensor) -> Tensor:
         """B×C×H×W -> B×C'×H/stride×W/stride."""
+        rows = self._rows_at_once(x)
+        if rows is not None:
+            return self._in_bands(x, rows)
         y: Tensor = self.body(x)
         return x + y if self.has_identity else y
+
+    def _rows_at_once(self, x: Tensor) -> int | None:
+        """Rows of the output that are computed at once; None: all."""
+        is_graph = torch.jit.is_tracing() or torch.compiler.is_compiling()
+        if x.device.type != "cpu" or torch.is_grad_enabled() or is_graph:
+            return None
+        row = x.shape[0] * self._hidden * x.shape[3] * x.element_size()
+        if row * x.shape[2] <= 2 * BAND_BYTES:
+            return None
+        return max(1, BAND_BYTES // (row * self._depthwise.stride[0]))
+
+    @property
+    def _depthwise(self) -> "DepthwiseConv2d":
+        found: DepthwiseConv2d = self.body[-3]  # type: ignore[assignment]
+        return found
+
+    def _in_bands(self, x: Tensor, rows: int) -> Tensor:
+        """The output, computed in bands of rows; the same values."""
+        conv = self._depthwise
+        stride, kernel, padding = conv.stride[0], conv.kernel_size[0], conv.padding[0]
+        height = x.shape[2]
+        heights = (height + 2 * padding - kernel) // stride + 1
+        bands = []
+        for first in range(0, heights, rows):
+            last = min(first + rows, heights)
+            # The depthwise filter reads the rows [top, bottom) of the widened features, and zeros
+            # outside of them, so that padding follows the expansion.
+            top = first * stride - padding
+            bottom = (last - 1) * stride - padding + kernel
+            part = self.body[:-3](x[:, :, max(0, top) : min(height, bottom)])
+            if top < 0 or bottom > height:
+                part = F.pad(part, (0, 0, max(0, -top), max(0, bottom - height)))
+            part = F.conv2d(part, conv.weight, conv.bias, stride, (0, padding), 1, conv.groups)
+            y = self.body[-2:](part)
+            bands.append(x[:, :, first:last] + y if self.has_identity else y)
+        return torch.cat(bands, 2)
 
 
 class DepthwiseConv2d(nn.Conv2d):

@@ -108,12 +108,17 @@ class HiddenLayer(NamedTuple):
 
 
 class ResidualBlock(nn.Module):
-    """Pre-activation block: twice ReLU and 3×3 convolution, no norm (Oh et al. 2018, sec. 3.1)."""
+    """Pre-activation block: twice ReLU and 3×3 convolution, no norm (Oh et al. 2018, sec. 3.1).
 
-    def __init__(self, channels: int) -> None:
+    Args:
+        channels: Channels of input and output.
+        hidden: Channels between the convolutions; None: as many.
+    """
+
+    def __init__(self, channels: int, hidden: int | None = None) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
-        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv1 = nn.Conv2d(channels, hidden or channels, 3, padding=1)
+        self.conv2 = nn.Conv2d(hidden or channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         """B×C×H×W -> B×C×H×W."""

@@ -292,7 +292,7 @@ class Context(nn.Module):
 class Upsample(nn.Module):
     """Decoder stage: doubles the size and adds a skip."""
 
-    def __init__(self, c_in: int, c_skip: int, c_out: int, hidden: int) -> None:
+    def __init__(self, c_in: int, c_skip: int, c_out: int, hidden: int | None = None) -> None:
         super().__init__()
         self.project = nn.Conv2d(c_in, c_out, 1)
         self.skip = nn.Conv2d(c_skip, c_out, 1)

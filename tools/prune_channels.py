@@ -14,6 +14,7 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ from rotomask.catalog import load_model
 from rotomask.masks import read_labels
 from rotomask.networks.checkpoints import read_metadata, save_weights
 from rotomask.networks.layers.resnet import HiddenLayer
-from rotomask.networks.stm_lite import STMLite
+from rotomask.networks.stm_lite import HiddenChannels, STMLite
 from rotomask.segmenters.space_time import SpaceTimeSegmenter
 from rotomask.training.video_split import HELD_OUT
 from rotomask.video import open_video
@@ -100,7 +101,8 @@ def pruned(network: STMLite, kept: Sequence[Tensor], *, context: bool) -> STMLit
         kept: Channels to keep in each of `hidden_layers`.
         context: False: without the context branch, whose constant is kept.
     """
-    config = replace(network.config, hidden_channels=tuple(len(k) for k in kept))
+    counts = cast(HiddenChannels, tuple(len(k) for k in kept))
+    config = replace(network.config, hidden_channels=counts)
     if not context:
         config = replace(config, context_channels=0, context_slope=0.0)
     state = network.state_dict()

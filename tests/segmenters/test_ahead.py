@@ -1,6 +1,7 @@
 """Frames encoded ahead of their turn."""
 
 import threading
+from functools import partial
 
 import numpy as np
 import pytest
@@ -18,6 +19,10 @@ def _frames(count):
 
 def _number(frame):
     return int(frame[0, 0, 0])
+
+
+def _is_in(numbers, number):
+    return number in numbers
 
 
 def test_the_next_frame_is_encoded_while_the_one_before_is_used():
@@ -40,7 +45,8 @@ def test_the_next_frame_is_encoded_while_the_one_before_is_used():
             assert ahead(frames[number]) == number
             if number < 3:
                 with seen:
-                    assert seen.wait_for(lambda n=number: n + 1 in encoded, timeout=60)
+                    upcoming = number + 1
+                    assert seen.wait_for(partial(_is_in, encoded, upcoming), timeout=60)
         ahead.expect(frames[5])
         assert ahead(frames[4]) == 4  # not expected: it does not cost the expected one its place
         assert ahead(frames[5]) == 5

@@ -68,8 +68,8 @@ class InvertedResidual(nn.Module):
 
     def _rows_at_once(self, x: Tensor) -> int | None:
         """Rows of the output that are computed at once; None: all."""
-        is_graph = torch.jit.is_tracing() or torch.compiler.is_compiling()
-        if x.device.type != "cpu" or torch.is_grad_enabled() or is_graph:
+        is_traced = torch.jit.is_tracing()  # type: ignore[attr-defined,no-untyped-call]
+        if x.device.type != "cpu" or torch.is_grad_enabled() or is_traced:
             return None
         row = x.shape[0] * self._hidden * x.shape[3] * x.element_size()
         if row * x.shape[2] <= 2 * BAND_BYTES:
@@ -84,7 +84,8 @@ class InvertedResidual(nn.Module):
     def _in_bands(self, x: Tensor, rows: int) -> Tensor:
         """The output, computed in bands of rows; the same values."""
         conv = self._depthwise
-        stride, kernel, padding = conv.stride[0], conv.kernel_size[0], conv.padding[0]
+        stride, kernel = conv.stride[0], conv.kernel_size[0]
+        padding = kernel // 2
         height = x.shape[2]
         heights = (height + 2 * padding - kernel) // stride + 1
         bands = []

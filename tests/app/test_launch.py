@@ -22,24 +22,14 @@ def test_a_qr_code_is_lines_of_blocks() -> None:
     assert len({len(line) for line in lines}) == 1
 
 
-def _refused(data: Path) -> str:
-    """The one line with which the command refuses a data folder."""
-    command = [sys.executable, "-m", "rotomask", "app", "--no-open", "--data", str(data)]
-    run = subprocess.run(
-        [*command, "--port", "0"], capture_output=True, text=True, check=False, timeout=120
-    )
-    assert run.returncode == 2
-    assert run.stderr.count("\n") == 1
-    return run.stderr
-
-
 def test_a_folder_with_files_of_the_user_is_not_taken_for_data(tmp_path: Path) -> None:
     """The app deletes the files in projects/*/masks, projects/*/files and projects/*/work."""
     kept = [tmp_path / "projects/film" / name for name in ("masks/a.png", "work/b.mov")]
     for path in kept:
         path.parent.mkdir(parents=True)
         path.write_text("mine")
-    assert "it holds projects, but no app.sqlite" in _refused(tmp_path)
+    with pytest.raises(OutputError, match=r"it holds projects, but no app\.sqlite"):
+        claim_data(tmp_path)
     assert [path.read_text() for path in kept] == ["mine"] * 2
 
 
@@ -58,9 +48,10 @@ def test_what_is_not_the_apps_stays_in_its_folders(tmp_path: Path) -> None:
     claim_data(tmp_path / "data")
 
 
-def test_a_damaged_database_is_one_line(tmp_path: Path) -> None:
+def test_what_is_no_database_of_the_app_is_an_error_of_the_user(tmp_path: Path) -> None:
     (tmp_path / "app.sqlite").write_text("no database" * 100)
-    assert "app.sqlite cannot be used" in _refused(tmp_path)
+    with pytest.raises(OutputError, match=r"app\.sqlite cannot be used .* not a database"):
+        Database(tmp_path / "app.sqlite")
     assert (tmp_path / "app.sqlite").read_text() == "no database" * 100
     (tmp_path / "app.sqlite").unlink()
     with contextlib.closing(sqlite3.connect(tmp_path / "app.sqlite")) as other:

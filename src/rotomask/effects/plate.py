@@ -9,7 +9,9 @@ removed by spreading the difference at the rim over the filling (mean-value clon
 2009, by a pull-push pyramid).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import cv2
@@ -52,6 +54,8 @@ BLUR_COST = 12.0
 """How many keys farther away a sharp source may be than one with half its detail."""
 WORST_RIM = 28.0
 """Largest mean difference at the hole's rim of a source that is used, 0-255."""
+SHADOW_SOURCES = 12
+"""Most frames with which a key is compared to find the shadow."""
 DEEP_DARKNESS = 0.6
 """Where no frame shows the ground, a shadow is at most so bright, compared with that around it."""
 REST_WIDTH = 480
@@ -72,8 +76,8 @@ class _Filled:
 class _Shown:
     """What one frame shows of another's surroundings, aligned."""
 
-    picture: Array
-    """H×W×3, 0 to 255, as bright as the other frame."""
+    picture: Pixels
+    """H×W×3, as bright as the other frame."""
     free: tuple[Bool, Bool, Bool]
     """H×W each: where it shows the background, where no shadow of its objects can be; also nearer
     to them; and all of it."""
@@ -186,7 +190,7 @@ class Plate:
     def _fill_key(self, key: int) -> _Filled:
         picture = self._scene.frame(key).image.astype(np.float32)
         hole = self.hole(key)
-        sources = self._all_shown(key, hole)
+        sources = list(self._all_shown(key, hole))
         if self.margins.shadow:
             hole |= self._shadow(key, sources)
         open_pixels = hole.copy()
@@ -212,9 +216,10 @@ class Plate:
             picture = paint_in(picture, open_pixels)
         return _Filled(picture, seen)
 
-    def _all_shown(self, key: int, hole: Bool) -> "list[_Shown]":
+    def _all_shown(self, key: int, hole: Bool) -> "Iterator[_Shown]":
         """What the sources of a key show of its surroundings, near and sharp ones first."""
-        return [shown for k in self._sources(key) if (shown := self._shown(k, key, hole))]
+        every = (self._shown(source, key, hole) for source in self._sources(key))
+        return (shown for shown in every if shown is not None)
 
     def _shadow(self, key: int, sources: "list[_Shown] | None" = None) -> Bool:
         """The shadow of a key's objects, by comparison with other frames: H×W."""
@@ -225,7 +230,9 @@ class Plate:
         near = self._surroundings(key) > 0
         clean = image.astype(np.float32)
         seen = ~near
-        sources = self._all_shown(key, hole) if sources is None else sources
+        if sources is None:  # as many as are used, for those of another key are in memory, too
+            sources = list(islice(self._all_shown(key, hole), SHADOW_SOURCES))
+        sources = sources[:SHADOW_SOURCES]
         for where, shown in ((s.free[level], s) for level in (0, 1) for s in sources):
             fresh = where & ~seen
             clean[fresh] = shown.picture[fresh]
@@ -280,7 +287,7 @@ class Plate:
             for part in (1.0, 0.5)
         )
         warped = as_blurred(sample(other, points), image, hole, free & ~here)
-        lit = with_light(warped, image, free & ~here)
+        lit = with_light(warped, image, free & ~here).clip(0, 255).round().astype(np.uint8)
         return _Shown(lit, (far, near, free), source)
 
     def _points(self, source: int, key: int) -> Array:
@@ -348,7 +355,8 @@ class Plate:
         difference = np.abs(shown.picture - picture).mean(axis=2)
         if rim.any() and float(np.median(difference[rim])) > worst:
             return
-        fitted = fit_rim(shown.picture, picture, fresh, where & ~open_pixels)
+        other = shown.picture.astype(np.float32)
+        fitted = fit_rim(other, picture, fresh, where & ~open_pixels)
         picture[fresh] = fitted[fresh]
         open_pixels &= ~fresh
 

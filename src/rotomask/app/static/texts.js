@@ -161,6 +161,7 @@ export const T = {
     forward: 'Forward only',
     noKeys: 'Mark an object on any frame; the cut then follows it through the clip, forward and back.',
     complete: 'Every frame has its mask.',
+    completeAdvice: 'For another quality press Cut again, in the step Mark.',
     again: 'Cut again',
     againHint: 'Cut all frames again at this quality; yours stay as they are',
     todo: (missing, stale, done) => [

@@ -62,7 +62,7 @@ export function cut(params = {}) {
   if (!S.keyFrames.value.length) return S.toast(T.mark.markFirst, { kind: 'warn' });
   if (S.projectJobs.value.some((j) => j.kind === 'cut')) return S.toast(T.jobs.already);
   const { missing, stale } = S.toCut.value;
-  if (missing + stale === 0 && !params.again) return S.toast(T.cut.complete);
+  if (missing + stale === 0 && !params.again) return S.toast(T.cut.complete, { advice: T.cut.completeAdvice });
   return safely(() => doc.startJob('cut', { quality: cutQuality.value, ...params }));
 }
 

@@ -4,6 +4,7 @@ import { html, useEffect, useRef, signal } from '../core/lib.js';
 import { zooming } from '../core/actions.js';
 import * as doc from '../core/document.js';
 import { framesTick } from '../core/frames.js';
+import { coached, exampleId } from '../core/preferences.js';
 import { draft } from '../core/stroke.js';
 import * as S from '../core/state.js';
 import { T } from '../texts.js';
@@ -155,7 +156,8 @@ export function Stage() {
   }, []);
   const { project: { value: project } } = S;
   const tool = S.step.value === 'mark' || S.step.value === 'check' ? S.tool.value : 'hand';
-  const empty = S.frameCount.value > 0 && !S.frameStates.value.size && !S.pending.value.length && S.step.value === 'mark' && !draft.value;
+  const isCoached = project.id === exampleId.value && !coached.value.includes('click'); // its first hint says the same
+  const empty = !isCoached && S.frameCount.value > 0 && !S.frameStates.value.size && !S.pending.value.length && S.step.value === 'mark' && !draft.value;
   return html`<div class="stage" ref=${stage} tabindex="0" role="application" aria-label=${T.stage.label(project.name)}
       aria-describedby="stage-help" data-tool=${panning.value ? 'panning' : tool} data-ready=${String(shown.value === S.playhead.value)}>
     <${Canvas} />

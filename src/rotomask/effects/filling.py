@@ -25,7 +25,7 @@ class Margins:
     """Whether the shadow is looked for: what is darker than in other frames."""
 
 
-SHADOW_REACH = Margins(around=0.05, below=0.14)
+SHADOW_REACH = Margins(around=0.1, below=0.14)
 """How far from an object its shadow may be."""
 SHADOW_DARKNESS = 0.82
 """A shadow is at most so bright, compared with the same place without it."""

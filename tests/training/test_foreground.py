@@ -11,6 +11,7 @@ from rotomask.catalog import load_model, shipped_weights
 from rotomask.data.training.clips import find_videos
 from rotomask.errors import WeightsError
 from rotomask.networks.checkpoints import load_state, read_metadata, save_weights
+from rotomask.networks.layers.efficientnet_lite import EfficientNetLite0
 from rotomask.networks.oneshot_lite import OneShotLite, OneShotLiteConfig
 from rotomask.networks.osvos import OSVOS, SLIM
 from rotomask.segmenters.fine_tuned import FineTuningConfig
@@ -19,7 +20,7 @@ from rotomask.training.foreground import ForegroundRecipe, ForegroundTask
 from rotomask.training.hardware import Hardware
 from rotomask.training.recipes import find_recipe
 from rotomask.training.run import train
-from rotomask.training.starting import start_from
+from rotomask.training.starting import lite0_imagenet_weights, start_from
 from rotomask.training.task import Schedule
 from tests.scripts import write_video
 
@@ -109,10 +110,15 @@ def test_a_network_may_start_from_the_encoder_of_another():
     assert weights is not None
     network = OneShotLite(SHAPE)
     decoder = {k: v.clone() for k, v in network.decoder.state_dict().items()}
-    assert start_from(network, weights) == "the encoder of stm-lite.safetensors"
+    started = start_from(network, weights)
+    # The shipped stm-lite ends at stride 16.
+    assert started.startswith("the encoder of stm-lite.safetensors; its last stage: EfficientNet")
     given = load_state(weights)
+    deepest = EfficientNetLite0(with_stride32=True)
+    deepest.load_imagenet(lite0_imagenet_weights())
     for name, value in network.encoder.state_dict().items():
-        assert torch.equal(value, given[f"encoder.{name}"])
+        expected = given.get(f"encoder.{name}", deepest.state_dict()[name])
+        assert torch.equal(value, expected)
     assert all(torch.equal(v, decoder[k]) for k, v in network.decoder.state_dict().items())
 
 

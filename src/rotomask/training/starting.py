@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from rotomask.catalog import TrainingStart, shipped_weights
 from rotomask.errors import WeightsError
 from rotomask.networks.checkpoints import load_state
-from rotomask.networks.layers.efficientnet_lite import EfficientNetLite0
+from rotomask.networks.layers.efficientnet_lite import LITE0_STAGES, EfficientNetLite0
 from rotomask.networks.layers.resnet import ResNet50
 from rotomask.training.vgg16 import hed_vgg16_weights
 
@@ -54,12 +54,9 @@ def start_from(network: nn.Module, path: Path) -> str:
     if set(state) <= set(own) and all(fits_inside(state[k], own[k]) for k in state):
         grow(network, state)
         return f"grown from {path.name}"
-    encoder_state = {k: v for k, v in state.items() if k.startswith("encoder.")}
-    names = {k for k in own if k.startswith("encoder.")}
-    same_names = bool(encoder_state) and set(encoder_state) == names
-    if same_names and all(encoder_state[k].shape == own[k].shape for k in names):
-        network.load_state_dict(encoder_state, strict=False)
-        return f"the encoder of {path.name}"
+    rest = _start_encoder(network, state)
+    if rest is not None:
+        return f"the encoder of {path.name}{rest}"
     raise WeightsError(
         f"{path} is neither a checkpoint of {type(network).__name__}, nor of a smaller one of its "
         "kind, nor of another network with its encoder, nor a ResNet-50 of torchvision or timm"
@@ -120,17 +117,29 @@ def load_hed(network: nn.Module) -> str:
 
 
 def load_video_encoder(network: nn.Module) -> str:
-    """Load the encoder of the shipped stm-lite, trained on video, as far as both have it.
+    """Load the encoder of the shipped stm-lite, trained on video, as far as both have it."""
+    rest = _start_encoder(network, _shipped_stm_lite())
+    assert rest is not None  # all light networks have that encoder
+    return f"encoder of the shipped stm-lite{rest}"
 
-    The shipped one ends at stride 16; a stage at stride 32 starts from ImageNet's weights.
+
+def _start_encoder(network: nn.Module, state: Mapping[str, Tensor]) -> str | None:
+    """Load the light encoder of another network, which may lack the stage at stride 32 or have it.
+
+    Returns:
+        What a stage that it lacks starts from, for the run's record; None if the state has no such
+        encoder, and nothing was loaded.
     """
-    encoder, weights = _light_encoder(network), _shipped_stm_lite()
-    own = encoder.state_dict()
-    shared = {k: weights[f"encoder.{k}"] for k in own if f"encoder.{k}" in weights}
-    deepest = load_imagenet(network) if len(shared) < len(own) else None
-    encoder.load_state_dict(shared, strict=False)
-    below = f"; its stage at stride 32 of {deepest}" if deepest is not None else ""
-    return f"encoder of the shipped stm-lite{below}"
+    own = {k: v for k, v in network.state_dict().items() if k.startswith("encoder.")}
+    shared = {k: state[k] for k in own if k in state and state[k].shape == own[k].shape}
+    deepest = f"encoder.stages.{len(LITE0_STAGES)}."
+    differing = own.keys() ^ {k for k in state if k.startswith("encoder.")}
+    differing |= {k for k in own if k in state and k not in shared}
+    if not shared or any(not k.startswith(deepest) for k in differing):
+        return None
+    below = "" if len(shared) == len(own) else f"; its last stage: {load_imagenet(network)}"
+    network.load_state_dict(shared, strict=False)
+    return below
 
 
 def load_from_stm_lite(network: nn.Module) -> str:

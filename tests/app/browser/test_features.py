@@ -9,6 +9,7 @@ import pytest
 
 from tests.app.browser.driver import SLOW_MS, Driver
 from tests.app.browser.process import Server
+from tests.app.serving import wait_for
 from tests.clips import write_clip
 
 pytestmark = pytest.mark.slow
@@ -160,11 +161,9 @@ def test_a_loupe_is_above_the_finger_while_it_is_down(editor: Driver, project: s
     place = [{"x": x, "y": y, "id": 1}]
     assert overlay_alpha(editor, x, y - 104) < 10
     wire.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": place})
-    editor.page.wait_for_timeout(200)
-    assert overlay_alpha(editor, x + 30, y - 104) == 255
+    wait_for(lambda: overlay_alpha(editor, x + 30, y - 104) == 255, "the loupe")
     wire.send("Input.dispatchTouchEvent", {"type": "touchCancel", "touchPoints": []})
-    editor.page.wait_for_timeout(200)
-    assert overlay_alpha(editor, x + 30, y - 104) < 10
+    wait_for(lambda: overlay_alpha(editor, x + 30, y - 104) < 10, "the loupe's end")
     assert marks(editor, project) == []
 
 

@@ -386,17 +386,17 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
         outer = union([window for window in wide if window is not None])
         readout = self._read(features, ids, outer)  # O×Cv×h×w of the outer window
         others = (guidance.sum(0) - guidance).clamp(0, 1)  # O×H×W
-        for row, (own, window) in enumerate(zip(windows, wide, strict=True)):
-            if own is None or window is None:
-                continue
-            one = slice(row, row + 1)
+        for window, rows in _grouped(wide):
             decoded = self.network.decode(
-                readout[(one, slice(None), *window.at(KEY_STRIDE, outer))],
+                readout[(rows, slice(None), *window.at(KEY_STRIDE, outer))],
                 self.network.crop(features, *window),
-                guidance[(one, *window)],
-                others[(one, *window)],
+                guidance[(rows, *window)],
+                others[(rows, *window)],
             )
-            logits[(one, *own)] = decoded[(slice(None), *own.at(1, window))]
+            for one, row in zip(decoded, rows, strict=True):
+                own = windows[row]
+                assert own is not None
+                logits[(row, *own)] = one[own.at(1, window)]
 
     def _read(self, features: Any, ids: tuple[int, ...], window: Window) -> Tensor:
         """Memory readout of some objects in a window, O×Cv×h×w."""
@@ -406,6 +406,21 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
         )
         unflattened: Tensor = readout.unflatten(-1, key.shape[-2:])  # O×Cv×hw -> O×Cv×h×w
         return unflattened
+
+
+def _grouped(windows: Sequence[Window | None]) -> list[tuple[Window, list[int]]]:
+    """Windows, each once, with the rows of the objects that share it; None is left out."""
+    groups: list[tuple[Window, list[int]]] = []
+    for row, window in enumerate(windows):
+        if window is None:
+            continue
+        for known, rows in groups:
+            if known == window:
+                rows.append(row)
+                break
+        else:
+            groups.append((window, [row]))
+    return groups
 
 
 def _compact(tensor: Tensor, object_ids: tuple[int, ...]) -> Tensor:

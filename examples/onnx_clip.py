@@ -53,7 +53,7 @@ probabilities = []
 for index, frame in enumerate(frames):
     image = (frame.astype(np.float32) / 255).transpose(2, 0, 1)[None]
     key, *features = encoder.run(None, {"image": image})
-    named = dict(zip(("features4", "features8", "features16", "features32"), features, strict=False))
+    named = {f"features{4 << level}": maps for level, maps in enumerate(features)}  # by stride
     if index > 0:
         keys, values = (np.concatenate(parts, -1) for parts in zip(*memory, strict=True))
         (readout,) = reader.run(None, {"key": key, "memory_key": keys, "memory_value": values})

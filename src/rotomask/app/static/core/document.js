@@ -127,14 +127,17 @@ export async function refresh({ pixels = true } = {}) {
   }
 }
 
-/** Sends a change with the newest revision; once more if another tab was quicker. */
+/** Every time that a change comes too late, another page's was taken: with a few pages that ends soon. */
+const MOST_TRIES = 20;
+
+/** Sends a change with the newest revision; again if another tab was quicker. */
 function change(path, body, method = 'POST') {
   return inOrder(async () => {
     for (let tries = 0; ; tries += 1) {
       try {
         return await sendJson(method, `${base()}/${path}`, { ...body, rev: S.project.value.rev });
       } catch (error) {
-        if (error.code !== 'changed' || tries > 2) throw error;
+        if (error.code !== 'changed' || tries >= MOST_TRIES) throw error;
         if (error.body?.project) take(error.body.project);
         else await refresh();
       }

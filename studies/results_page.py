@@ -1,5 +1,7 @@
 """Tables within docs/results.md, each between two marks, so that a command can update its own."""
 
+import subprocess
+from datetime import date
 from pathlib import Path
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results.md"
@@ -22,3 +24,11 @@ def markdown_table(header: list[str], rows: list[list[str]]) -> str:
     """A table in Markdown."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def measured_with(root: Path = RESULTS.parents[1]) -> str:
+    """A sentence with today's date and the commit of the code, for the text above a table."""
+    ask = ["git", "-C", str(root), "describe", "--always", "--dirty", "--exclude=*"]
+    answer = subprocess.run(ask, capture_output=True, text=True)
+    commit = f", commit {answer.stdout.strip()}" if answer.returncode == 0 else ""
+    return f"Measured on {date.today().isoformat()}{commit}."

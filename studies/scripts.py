@@ -14,7 +14,7 @@ from rotomask.data.sequences import VideoDataset
 from rotomask.evaluation import open_benchmark
 from rotomask.render import Pixels
 from rotomask.training.video_split import HELD_OUT
-from studies.results_page import write_block
+from studies.results_page import measured_with, write_block
 
 
 def script_parser(doc: str | None, *, threads: int = 1) -> argparse.ArgumentParser:
@@ -105,6 +105,8 @@ def publish(
 ) -> None:
     """Print a table; with `--write`, also replace the block of docs/results.md that holds it.
 
+    The block says on which day and by which commit it was measured.
+
     Args:
         arguments: Parsed options, with those of `add_write`.
         block: Name of the block.
@@ -115,7 +117,7 @@ def publish(
     print(text)
     if arguments.write:
         shown = f"    {command}\n\n" if command else ""
-        write_block(block, f"## {title}\n\n{shown}{text}")
+        write_block(block, f"## {title}\n\n{shown}{measured_with()}\n\n{text}")
 
 
 def write_json(arguments: argparse.Namespace, content: Any) -> None:

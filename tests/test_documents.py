@@ -294,3 +294,12 @@ def half_demo(folder: Path) -> None:
 def half(image: np.ndarray) -> np.ndarray:
     """Every second row and column; an even width, as H.264 needs it."""
     return np.ascontiguousarray(image[::2, : image.shape[1] // 4 * 4 : 2])
+
+
+def test_every_table_of_the_results_says_when_it_was_measured():
+    """So that figures of one model from two days do not seem to contradict each other."""
+    text = (ROOT / "docs" / "results.md").read_text()
+    blocks = re.findall(r"<!-- (\S+): begin -->(.*?)<!-- \1: end -->", text, re.DOTALL)
+    assert len(blocks) > 10
+    undated = [name for name, block in blocks if not re.search(r"^Measured on \d{4}-", block, re.M)]
+    assert not undated

@@ -11,6 +11,7 @@ from rotomask.render import (
     BRIGHT_COLOURS,
     ContrastingColours,
     beside,
+    changed_matte,
     contact_sheet,
     cutout,
     display_colour,
@@ -162,3 +163,23 @@ def test_pictures_side_by_side():
     assert (picture[:, SIZE[1] :] == 60).all()
     with pytest.raises(ShapeError, match="must have one size"):
         beside(GREY, GREY[1:])
+
+
+def test_a_changed_matte_is_soft_where_it_was():
+    """A disc of two is taken away and a square added: the soft edge of the other disc stays."""
+    y, x = np.mgrid[:60, :120]
+    soft = [((18 - np.hypot(y - 30, x - centre)) / 8).clip(0, 1) for centre in (30, 85)]
+    stored = (255 * np.maximum(*soft)).round().astype(np.uint8)
+    before = stored > 127
+    after = before & (x < 57)
+    after[5:10, 100:110] = True
+    changed = changed_matte(stored, before, after)
+    np.testing.assert_array_equal(changed[:, :52], stored[:, :52])
+    assert not changed[20:, 62:].any()
+    np.testing.assert_array_equal(changed > 127, after)
+    assert changed_matte(stored, before, before) is stored
+    assert not changed_matte(stored, before, np.zeros_like(before)).any()
+    nothing = np.zeros_like(stored)
+    np.testing.assert_array_equal(
+        changed_matte(nothing, nothing > 0, after), matte(after.astype(np.uint8))
+    )

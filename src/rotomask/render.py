@@ -185,6 +185,43 @@ def matte(labels: npt.NDArray[np.integer], ids: Sequence[int] | None = None) -> 
     return (_smooth(foreground.astype(np.uint8) * 255) * 255).round().astype(np.uint8)
 
 
+def changed_matte(
+    stored: Pixels, before: npt.NDArray[np.bool_], after: npt.NDArray[np.bool_]
+) -> Pixels:
+    """A stored matte after its mask was changed: H×W uint8, 255 opaque.
+
+    Edges that moved are those of the new mask, antialiased; the others stay as soft as they were.
+
+    Args:
+        stored: H×W, the matte of the mask before.
+        before: H×W, where objects were.
+        after: H×W, where they are.
+    """
+    changed = before != after
+    if not changed.any():
+        return stored
+    # A soft edge belongs to the nearest pixel across it: if that one changed, the edge moved.
+    moved = np.zeros_like(changed)
+    for mask in (before, after):
+        moved |= np.where(after, _at_nearest(~mask, changed), _at_nearest(mask, changed))
+    return np.where(moved, matte(after.astype(np.uint8)), stored)
+
+
+def _at_nearest(
+    mask: npt.NDArray[np.bool_], values: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.bool_]:
+    """Each pixel's value at the nearest pixel of a mask, H×W; true where the mask is empty."""
+    if not mask.any():
+        return np.ones_like(values)
+    outside = (~mask).astype(np.uint8)
+    _, number = cv2.distanceTransformWithLabels(
+        outside, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    by_number: npt.NDArray[np.bool_] = np.zeros(int(number.max()) + 1, np.bool_)
+    by_number[number[mask]] = values[mask]  # every pixel of the mask has a number of its own
+    return np.asarray(by_number[number], np.bool_)
+
+
 def cutout(image: Pixels, alpha: Pixels, *, despill: bool = False) -> Pixels:
     """The object on transparency: H×W×4 uint8 RGBA, straight (not premultiplied) alpha.
 

@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from rotomask.errors import OptionError, OutputError
 from rotomask.jobs.correct import correct, undo_correction, undoing
 from rotomask.jobs.cut import cut as run_cut
+from rotomask.jobs.export import export
 from rotomask.masks import read_labels
 from rotomask.prompts import (
     Click,
@@ -126,6 +128,27 @@ def test_undo_restores_every_bit(cut):
     assert [file.read_bytes() for file in files] == before
     with pytest.raises(OutputError, match="has no correction to undo"):
         undo_correction(folder)
+
+
+def test_cut_outs_follow_a_correction_and_its_undoing(tmp_path):
+    """Mattes are corrected with their masks: what was taken out is transparent."""
+    video = write_clip(tmp_path / "clip.mp4", frames=FRAMES, size=SIZE)
+    labels = np.zeros(SIZE, np.int32)
+    labels[10:20, 10:20], labels[30:40, 40:55] = 1, 2
+    out = tmp_path / "out"
+    run_cut(video, labels, out, segmenter=Still(), formats=("rgba",))
+    mattes = sorted((out / "mattes").iterdir())
+    before = [file.read_bytes() for file in mattes]
+    correct(video, out, [square(40, 5, 8)], at=8, marker=Painted(), segmenter=Still())
+    export(video, out, formats=("rgba",))
+    alpha = np.asarray(Image.open(out / "rgba/00008.png"))[..., 3]
+    assert not alpha[8:22, 8:22].any()  # the old place, its soft edge among it
+    assert (alpha[7:12, 42:47] == 255).all()
+    assert (alpha[32:38, 42:53] == 255).all()  # the other object
+    carried = np.asarray(Image.open(out / "rgba/00011.png"))[..., 3]
+    np.testing.assert_array_equal(carried, alpha)
+    assert undo_correction(out) == 8
+    assert [file.read_bytes() for file in mattes] == before
 
 
 def test_an_undo_that_was_stopped_takes_back_no_second_correction(cut):

@@ -257,3 +257,19 @@ def test_masks_of_the_job_itself_may_be_retouched(clip, mask, tmp_path):
         OutputError, match=r"00003\.png was not written by rotomask, or was changed"
     ):
         _cut(clip, mask, out, overwrite=True)
+
+
+def test_cut_outs_show_masks_as_they_were_retouched(clip, mask, tmp_path):
+    out = tmp_path / "out"
+    _cut(clip, mask, out, formats=("rgba", "mattes"))
+    kept = (out / "mattes" / "00002.png").read_bytes()
+    retouched = np.zeros_like(read_labels(out / "masks" / "00003.png"))
+    retouched[20:30, 30:40] = 1
+    write_mask(out / "masks" / "00003.png", retouched)
+    for _ in range(2):  # and once more, with the matte that agrees
+        export(clip, out, formats=("rgba", "mattes"))
+        for kind in ("rgba", "mattes"):
+            alpha = np.asarray(Image.open(out / kind / "00003.png"))
+            alpha = alpha[..., 3] if kind == "rgba" else alpha
+            np.testing.assert_array_equal(alpha > 127, retouched > 0)
+    assert (out / "mattes" / "00002.png").read_bytes() == kept

@@ -42,6 +42,7 @@ from rotomask.jobs.job_options import RuntimeOptions
 from rotomask.jobs.keywords import CorrectKeywords, takes_options, with_keywords
 from rotomask.jobs.loading import load_model
 from rotomask.jobs.manifest import read_manifest
+from rotomask.jobs.mask_files import replace_matte
 from rotomask.jobs.progress import OnProgress
 from rotomask.masks import read_labels, write_mask
 from rotomask.pipeline import Stage, read_ahead
@@ -193,7 +194,8 @@ def _load(options: CorrectOptions) -> Segmenter:
 @contextlib.contextmanager
 def _held(root: Path, video: Video | None) -> Iterator[JobFolder]:
     """The folder of a cut, held to replace its masks."""
-    masks = [f"masks/{file.name}" for file in sorted((root / "masks").glob("*.png"))]
+    files = [*sorted((root / "masks").glob("*.png")), *sorted((root / "mattes").glob("*.png"))]
+    masks = [file.relative_to(root).as_posix() for file in files]
     with add_to(root, [*masks, TABLE], [] if video is None else [video.path]) as held:
         if not (root / FOLDER).exists():
             with output_errors(root):
@@ -306,12 +308,16 @@ class _Change:
         return is_large(self.old, self.new, self.ids)
 
     def replace(self, index: int, labels: Mask) -> None:
-        """Write a frame's mask; the old one is backed up first."""
+        """Write a frame's mask, and its matte if it has one; the old ones are backed up first."""
         file = mask_file(self.folder.root, self.video, index)
-        backup = f"{self.backups}/{file.name}"
-        if not self.folder.is_finished(backup):
-            with self.folder.write(backup) as temporary:
-                shutil.copyfile(file, temporary)
+        matte = file.parents[1] / "mattes" / file.name
+        before = read_labels(file)
+        for path, backup in ((file, file.name), (matte, f"mattes/{file.name}")):
+            backup = f"{self.backups}/{backup}"
+            if path.is_file() and not self.folder.is_finished(backup):
+                with self.folder.write(backup) as temporary:
+                    shutil.copyfile(path, temporary)
+        replace_matte(self.folder, file.stem, before, labels)
         write_mask(file, labels, self.folder.commit)
 
     def back_up_confidence(self) -> None:

@@ -75,7 +75,7 @@ class CorrectionLog:
         return any(int(entry["frame"]) == index for entry in latest)
 
     def take_back(self, held: JobFolder) -> dict[str, Any]:
-        """Restore every mask that the last correction replaced; the correction.
+        """Restore every mask and matte that the last correction replaced; the correction.
 
         If it is interrupted, it can be repeated.
         """
@@ -83,10 +83,11 @@ class CorrectionLog:
         self.write(held)
         backups = held.root / self.backups
         if backups.is_dir():
-            for backup in sorted(backups.iterdir()):
+            for backup in sorted(file for file in backups.rglob("*") if file.is_file()):
                 if backup.name.startswith("."):  # what a killed process left half written
                     continue
-                path = CONFIDENCES.get(backup.name, f"masks/{backup.name}")
+                folder = "mattes" if backup.parent != backups else "masks"
+                path = CONFIDENCES.get(backup.name, f"{folder}/{backup.name}")
                 is_private = path == STORED  # it grows by lines, so that no record has its content
                 writing = complete_or_absent(held.root / path) if is_private else held.write(path)
                 with writing as temporary:

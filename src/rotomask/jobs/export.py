@@ -12,6 +12,7 @@ from rotomask.jobs.folder import add_to
 from rotomask.jobs.job_options import frame_range
 from rotomask.jobs.keywords import ExportKeywords, takes_options, with_keywords
 from rotomask.jobs.manifest import frames_of
+from rotomask.jobs.mask_files import agree_with_edited_masks
 from rotomask.jobs.progress import OnProgress
 from rotomask.matting import EdgeControls
 from rotomask.video import Video, VideoSource, open_video
@@ -77,9 +78,11 @@ def export(
     check_formats(formats)
     start, stop = _range(opened, root, options)
     names = [opened.frame_name(index) for index in range(start, stop)]
-    # Mattes are written where they are absent; those of the cut stay.
+    # Mattes are written where they are absent; those of the cut stay, unless their masks were
+    # edited since.
     replaced = [path for path in output_files(formats, names) if not path.startswith("mattes/")]
     with add_to(root, replaced, [opened.path], overwrite=options.overwrite) as held:
+        agree_with_edited_masks(held, names)
         outputs = export_masks(
             opened,
             root,

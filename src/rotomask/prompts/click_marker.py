@@ -119,16 +119,29 @@ class ClickMarker(Marker):
             _store(self._rounds, prompts[:count], state, self.config.states)
         assert state is not None  # check_prompts refuses an empty list
         _store(self._rounds, prompts, state, self.config.states)
-        probability = state.mask.astype(np.float32) / np.float32(255)
-        return drop_specks(probability, prompts)
+        # A rough mask that nothing follows is to be improved everywhere.
+        is_rough = isinstance(prompts[-1], RoughMask)
+        mask = self._look(prompts, state)[1] if is_rough else state.mask
+        return drop_specks(mask.astype(np.float32) / np.float32(255), prompts)
 
     def _answer(self, prompts: tuple[Prompt, ...], before: _Round | None) -> _Round:
-        """Round of the last prompt, given that of the prompts before it."""
+        """Round of the last prompt, given that of the prompts before it.
+
+        A rough mask is taken as it is: prompts that follow change it where they touch it.
+        """
         last = prompts[-1]
-        height, width = self.frame.shape[:2]
         if isinstance(last, RoughMask):
-            whole = self._shown(0, 0, width, height)
-            before = _Round(last.mask.astype(np.uint8) * 255, whole, True)
+            height, width = last.mask.shape
+            return _Round(last.mask.astype(np.uint8) * 255, self._shown(0, 0, width, height), True)
+        view, new = self._look(prompts, before)
+        rough = before is not None and before.rough
+        if before is not None and rough and not isinstance(last, Box):
+            new = _merge_change(before.mask, new, last)
+        return _Round(new, view, rough)
+
+    def _look(self, prompts: tuple[Prompt, ...], before: _Round | None) -> tuple[View, EncodedMask]:
+        """The network's mask, and the view in which it looked at the object."""
+        height, width = self.frame.shape[:2]
         mask = before.mask if before is not None else np.zeros((height, width), np.uint8)
         old_view = before.view if before is not None else None
         view = self._choose_view(mask, prompts, old_view)
@@ -139,10 +152,7 @@ class ClickMarker(Marker):
             extent = (closer.right - closer.left) * (closer.bottom - closer.top)
             if closer != view and extent < self.config.zoom_below * height * width:
                 view, new = closer, self._run(closer, prompts, new)
-        rough = before is not None and before.rough
-        if rough and not isinstance(last, RoughMask | Box):
-            new = _merge_change(mask, new, last)
-        return _Round(new, view, rough)
+        return view, new
 
     def _choose_view(self, mask: EncodedMask, prompts: Sequence[Prompt], old: View | None) -> View:
         """View around the object and its prompts; the old view if it still fits."""

@@ -106,10 +106,10 @@ def choke(alpha: Array, radius_px: float) -> Array:
         return np.asarray(operation(alpha, disc, borderType=edge), np.float32)
 
     near = moved(whole)
-    part = np.float32(radius - whole)
-    if part == 0:
+    fraction = np.float32(radius - whole)
+    if fraction == 0:
         return near
-    mixed: Array = near * (1 - part) + moved(whole + 1) * part  # between two whole radii
+    mixed: Array = near * (1 - fraction) + moved(whole + 1) * fraction  # between two whole radii
     return mixed
 
 
@@ -191,7 +191,7 @@ def foreground_colours(image: Pixels, alpha: Array, radius_px: float | None = No
     return result
 
 
-def fill_smoothly(picture: Array, known: Array) -> Array:
+def fill_smoothly(picture: Array, weight: Array) -> Array:
     """A picture whose unknown pixels continue the known ones smoothly (pull-push pyramid).
 
     Gortler et al. 1996, "The Lumigraph", sec. 3.4: averages of known pixels at ever coarser levels
@@ -199,12 +199,12 @@ def fill_smoothly(picture: Array, known: Array) -> Array:
 
     Args:
         picture: H×W×C.
-        known: H×W, 0 to 1: the weight of each pixel; 1 stays exactly.
+        weight: H×W, 0 to 1: how far each pixel is known; 1 stays exactly.
 
     Returns:
         H×W×C float32; zeros if nothing is known.
     """
-    weighted, weights = [picture * known[..., None]], [known]
+    weighted, weights = [picture * weight[..., None]], [weight]
     while min(weights[-1].shape) > 1 and not (weights[-1] >= 1).all():
         height, width = weights[-1].shape
         half = ((width + 1) // 2, (height + 1) // 2)

@@ -70,8 +70,8 @@ def overlay(
         # Work on the object's box alone: a frame has a few small objects. `crop` is a view.
         box = _box_around(mask, margin=math.ceil(width) + 4)
         crop, mask = picture[box], np.ascontiguousarray(mask[box])
-        chosen = (colours or {}).get(object_id, display_colour(object_id))
-        colour = np.array(chosen, np.float32)
+        rgb = (colours or {}).get(object_id, display_colour(object_id))
+        colour = np.array(rgb, np.float32)
         soft = _smooth(mask)
         if width > 0:
             inside = _eroded(mask, width)

@@ -86,10 +86,10 @@ def load_torch_ahead() -> None:
     """
     if sys.platform != "linux" or _is_memory_limited():
         return
-    found = importlib.util.find_spec("torch")
-    if found is None or found.origin is None:
+    torch_spec = importlib.util.find_spec("torch")
+    if torch_spec is None or torch_spec.origin is None:
         return
-    library = Path(found.origin).parent / "lib" / "libtorch_cpu.so"
+    library = Path(torch_spec.origin).parent / "lib" / "libtorch_cpu.so"
     with contextlib.suppress(RuntimeError):  # no more threads are allowed
         threading.Thread(target=_load_library, args=(library,), daemon=True).start()
 

@@ -523,13 +523,13 @@ def test_memory_in_training_is_the_first_frame_and_some_of_the_past():
     recurrence = Recurrence(memory_frames=2, skip_previous=0.5)
     drawn = set()
     for seed in range(40):
-        chance = torch.rand(3, 8, 3, generator=torch.Generator().manual_seed(seed))
+        draws = torch.rand(3, 8, 3, generator=torch.Generator().manual_seed(seed))
         for t in range(1, 8):
-            remembered = _memory_frames(t, chance, recurrence)
+            remembered = _memory_frames(t, draws, recurrence)
             assert remembered[0] == 0
             assert len(remembered) == len(set(remembered)) <= 3
             assert max(remembered) < t
-            assert _memory_frames(t, chance, recurrence) == remembered
+            assert _memory_frames(t, draws, recurrence) == remembered
             drawn |= {(t, i) for i in remembered}
     assert {i for t, i in drawn if t == 7} == set(range(7))
 

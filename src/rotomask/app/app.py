@@ -162,7 +162,7 @@ class App:
         Raises:
             RefusedError: If the effect is unknown, or a file is not there.
         """
-        listed = {known["name"]: known for known in self.effects()}
+        listed = {item["name"]: item for item in self.effects()}
         if effect not in listed:
             raise RefusedError(404, "not-found", f"There is no effect {effect!r}.")
         media = {}
@@ -198,10 +198,10 @@ class App:
 
     def sweep(self) -> None:
         """Delete files that no row names: what a killed process or an undone change left."""
-        known = {row["id"] for row in self.database.rows("SELECT id FROM project")}
-        known |= {row["project"] for row in self.database.rows("SELECT project FROM upload")}
+        projects = {row["id"] for row in self.database.rows("SELECT id FROM project")}
+        projects |= {row["project"] for row in self.database.rows("SELECT project FROM upload")}
         for folder in (self.settings.data / "projects").iterdir():
-            if folder.name in known:
+            if folder.name in projects:
                 self._sweep_project(folder)
             elif is_id(folder.name):
                 shutil.rmtree(folder, ignore_errors=True)
@@ -263,11 +263,11 @@ def _asked(process: Asking, message: Message, *, urgent: bool = False) -> Messag
         RefusedError: If it cannot do it, or ended.
     """
     try:
-        answer = process.ask(message, urgent=urgent)
+        reply = process.ask(message, urgent=urgent)
     except ChildEndedError:
         raise RefusedError(
             503, "process-ended", "A process ended and is started again.", "Do it again."
         ) from None
-    if "error" in answer:
-        raise RefusedError(REFUSED[answer["code"]], answer["code"], answer["error"])
-    return answer
+    if "error" in reply:
+        raise RefusedError(REFUSED[reply["code"]], reply["code"], reply["error"])
+    return reply

@@ -187,9 +187,9 @@ class Asking:
             self.child.send(message)
         deadline = time.monotonic() + self._seconds
         while True:
-            answer = self._hear(deadline)
-            if answer.get("number") == self._number:  # not one to an earlier request
-                return answer
+            reply = self._hear(deadline)
+            if reply.get("number") == self._number:  # not one to an earlier request
+                return reply
 
     def _start(self) -> None:
         """Start the process; on a busy machine that takes longer than any answer."""

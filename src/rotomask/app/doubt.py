@@ -16,5 +16,5 @@ def doubtful(document: Document) -> list[dict[str, Any]]:
         if row.confidence is not None and not row.is_reference
     }
     fixed = [index for index, row in document.frames.items() if row.is_reference]
-    chosen = least_confident(values, fixed, COUNT, max(1, document.count // 20))
-    return [{"frame": index, "confidence": values[index]} for index in chosen]
+    indices = least_confident(values, fixed, COUNT, max(1, document.count // 20))
+    return [{"frame": index, "confidence": values[index]} for index in indices]

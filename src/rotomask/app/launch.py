@@ -87,10 +87,10 @@ def _serve(
     names = settings.names or ((_address(settings.host),) if _is_any(settings.host) else ())
     hosts = host_names(settings.host, port, names)
     is_local = settings.host in LOOPBACK
-    shown = f"127.0.0.1:{port}" if is_local else host_names(settings.host, port, names)[3]
+    host = f"127.0.0.1:{port}" if is_local else host_names(settings.host, port, names)[3]
 
     def tell_link() -> None:
-        link = f"http://{shown}/#token={access.new_link()}"
+        link = f"http://{host}/#token={access.new_link()}"
         say(f"Open {link}")
         if not is_local:
             say(qr_code(link))
@@ -115,7 +115,7 @@ def _serve(
         )
     )
     if opens_browser and is_local:
-        link = f"http://{shown}/#token={access.new_link()}"
+        link = f"http://{host}/#token={access.new_link()}"
         threading.Thread(target=_open_browser, args=(server, link), daemon=True).start()
     server.run(sockets=[listening])
 

@@ -152,13 +152,13 @@ class Projects:
             frames = self.document(project).frames
             ids = [mark for index in sorted(frames) for mark in frames[index].marks]
         rows = self.database.rows("SELECT * FROM mark WHERE project = ?", project)
-        found = {row["id"]: row for row in rows}
+        marks = {row["id"]: row for row in rows}
         return [
             {
                 "id": mark,
-                "frame": found[mark]["frame"],
-                "object": found[mark]["object"],
-                "mark": json.loads(found[mark]["content"]),
+                "frame": marks[mark]["frame"],
+                "object": marks[mark]["object"],
+                "mark": json.loads(marks[mark]["content"]),
             }
             for mark in ids
         ]

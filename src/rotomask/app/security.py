@@ -74,7 +74,7 @@ class Access:
             RefusedError: If the token is wrong or was used before.
         """
         with self._lock:
-            link = next((known for known in self._links if _same(known, token)), None)
+            link = next((candidate for candidate in self._links if _same(candidate, token)), None)
             if link is not None:
                 self._links.discard(link)
             elif not _same(self.bearer, token):
@@ -104,8 +104,8 @@ class Access:
         return self.sessions.has(value)
 
 
-def _same(known: str, given: str) -> bool:
-    return hmac.compare_digest(known.encode(), given.encode("utf-8", "replace"))
+def _same(expected: str, given: str) -> bool:
+    return hmac.compare_digest(expected.encode(), given.encode("utf-8", "replace"))
 
 
 class Guard:
@@ -129,14 +129,14 @@ class Guard:
             return
         if scope["type"] != "http":
             return
-        answer = _with_headers(scope, send)
+        send_with_headers = _with_headers(scope, send)
         try:
             self._check(scope)
         except RefusedError as error:
             await _drain(scope, receive)
-            await send_refusal(error, answer)
+            await send_refusal(error, send_with_headers)
             return
-        await self.app(scope, _limited(scope, receive), answer)
+        await self.app(scope, _limited(scope, receive), send_with_headers)
 
     def _check(self, scope: Scope) -> None:
         headers = _headers(scope)
@@ -209,12 +209,12 @@ async def _drain(scope: Scope, receive: Receive) -> None:
     """Read what is still sent, up to a bound: who is cut off while sending sees no answer."""
     if scope["method"] not in ("POST", "PATCH"):
         return
-    seen = 0
+    received = 0
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(DRAIN_SECONDS):
-            while seen <= DRAIN_BYTES:
+            while received <= DRAIN_BYTES:
                 message = await receive()
-                seen += len(message.get("body", b""))
+                received += len(message.get("body", b""))
                 if not message.get("more_body", False):
                     return
 
@@ -231,13 +231,13 @@ def _most_bytes(path: str) -> int:
 
 def _limited(scope: Scope, receive: Receive) -> Receive:
     """The body of a request, which ends where it becomes too large."""
-    most, seen = _most_bytes(scope["path"]), 0
+    most, received = _most_bytes(scope["path"]), 0
 
     async def limited() -> dict[str, Any]:
-        nonlocal seen
+        nonlocal received
         message = await receive()
-        seen += len(message.get("body", b""))
-        if seen > most:
+        received += len(message.get("body", b""))
+        if received > most:
             raise RefusedError(413, "too-large", f"The body has more than {most} bytes.")
         return message
 

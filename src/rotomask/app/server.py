@@ -109,8 +109,8 @@ def _add_errors(api: FastAPI) -> None:
         assert isinstance(error, RequestValidationError)
         first = error.errors()[0] if error.errors() else {"loc": (), "msg": "invalid"}
         where = ".".join(str(part) for part in first["loc"] if part != "body")
-        place = f"{where[:100]}: " if where else ""
-        message = f"The request is not valid: {place}{str(first['msg'])[:200]}."
+        prefix = f"{where[:100]}: " if where else ""
+        message = f"The request is not valid: {prefix}{str(first['msg'])[:200]}."
         body = RefusedError(422, "invalid", message, "The API page lists what is accepted.").body
         return JSONResponse(body, 422)
 
@@ -180,8 +180,8 @@ def _add_session(api: FastAPI, app: App, access: Access) -> None:
     @api.get("/api/events", tags=["session"], response_class=StreamingResponse)
     async def events(last_event_id: Annotated[str | None, Header()] = None) -> Response:
         """News as server-sent events."""
-        known = last_event_id or ""
-        number = int(known) if known.isascii() and known.isdigit() and len(known) < 18 else None
+        last = last_event_id or ""
+        number = int(last) if last.isascii() and last.isdigit() and len(last) < 18 else None
 
         def snapshot() -> dict[str, Any]:
             return {"jobs": app.jobs.listed(), "projects": app.projects.listed()}

@@ -35,8 +35,8 @@ class Sessions:
         value = secrets.token_urlsafe(32)
         with self._lock:
             self._used[_digest(value)] = time.time()
-            kept = sorted(self._used.items(), key=lambda item: item[1])[-MOST:]
-            self._used = dict(kept)
+            newest = sorted(self._used.items(), key=lambda item: item[1])[-MOST:]
+            self._used = dict(newest)
             self._store()
         return value
 

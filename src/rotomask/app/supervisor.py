@@ -165,12 +165,12 @@ class Supervisor:
 
     def _watch_disk(self) -> None:
         """Tell the pages how much room there is; without any, pause the running job."""
-        now, (at, told) = time.monotonic(), self._disk
+        now, (at, reported) = time.monotonic(), self._disk
         if now - at < DISK_SECONDS:
             return
         free = shutil.disk_usage(self.settings.data).free - self.settings.limits.free_bytes
-        self._disk = (now, told)
-        if abs(free - told) >= DISK_STEP_BYTES:
+        self._disk = (now, reported)
+        if abs(free - reported) >= DISK_STEP_BYTES:
             self._disk = (now, free)
             self.events.send(Event("disk", {"free_bytes": max(0, free)}))
         running = self.running

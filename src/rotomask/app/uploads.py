@@ -183,9 +183,9 @@ class Uploads:
                 self.finish(row["id"])
             if time.time() - row["created"] > EXPIRY_SECONDS:
                 self.delete(row["id"])
-        known = {row["id"] for row in self.database.rows("SELECT id FROM upload")}
+        ids = {row["id"] for row in self.database.rows("SELECT id FROM upload")}
         for path in (self.settings.data / "uploads").iterdir():
-            if path.name not in known and is_id(path.name):
+            if path.name not in ids and is_id(path.name):
                 path.unlink(missing_ok=True)
 
     def _add_project(self, project: str, name: str, params: dict[str, Any]) -> None:

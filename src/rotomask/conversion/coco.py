@@ -43,21 +43,21 @@ def read_coco(path: Path, options: ReadOptions) -> LabelledVideo:
         raise DatasetError(f"{path} has no images")
     sizes = {frame_size(i.get("height"), i.get("width"), path) for i in images}
     size = common_size(sizes, path)
-    found: dict[int, dict[int, Any]] = defaultdict(dict)
+    items: dict[int, dict[int, Any]] = defaultdict(dict)
     objects: dict[int, str] = {}
     for item in require(content, "annotations", path):
         image, object_id = require(item, "image_id", path), _object_id(item, path)
-        if object_id in found[image]:
+        if object_id in items[image]:
             raise DatasetError(
                 f"{path} has object {object_id} twice in image {image}; give every annotation an "
                 "object_id or track_id"
             )
-        found[image][object_id] = item
+        items[image][object_id] = item
         objects.setdefault(object_id, names.get(item.get("category_id"), f"object {object_id}"))
     ids = [image["id"] for image in images]
 
     def read(index: int) -> Labels:
-        segmentations = {k: v["segmentation"] for k, v in found[ids[index]].items()}
+        segmentations = {k: v["segmentation"] for k, v in items[ids[index]].items()}
         return _paint(segmentations, size, path)
 
     frames = tuple(PurePosixPath(str(require(i, "file_name", path))).stem for i in images)
@@ -89,8 +89,8 @@ def read_youtube_vis(path: Path, options: ReadOptions) -> LabelledVideo:
             raise DatasetError(f"{path}: a track of {name} has not one mask for each frame")
 
     def read(index: int) -> Labels:
-        found = {k: t["segmentations"][index] for k, t in zip(ids, tracks, strict=True)}
-        return _paint({k: s for k, s in found.items() if s is not None}, size, path)
+        segmentations = {k: t["segmentations"][index] for k, t in zip(ids, tracks, strict=True)}
+        return _paint({k: s for k, s in segmentations.items() if s is not None}, size, path)
 
     objects = {
         k: names.get(t.get("category_id"), f"object {k}") for k, t in zip(ids, tracks, strict=True)

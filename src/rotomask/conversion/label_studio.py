@@ -40,14 +40,14 @@ def read_label_studio(path: Path, options: ReadOptions) -> LabelledVideo:
     if not isinstance(tasks, list) or not tasks:
         raise DatasetError(f"{path} must be a list of tasks, as Label Studio exports them")
     results = [_brushes(task, path) for task in tasks]
-    found = [brush for brushes in results for brush in brushes]
-    if not found and options.size is None:
+    all_brushes = [brush for brushes in results for brush in brushes]
+    if not all_brushes and options.size is None:
         raise DatasetError(f"{path} has no brush mask, so it does not say the size of the frames")
     sizes = {
-        frame_size(b.get("original_height"), b.get("original_width"), path) for b in found
+        frame_size(b.get("original_height"), b.get("original_width"), path) for b in all_brushes
     } or {options.size or (1, 1)}
     size = common_size(sizes, path)
-    keys = [_key(brush, path) for brush in found]
+    keys = [_key(brush, path) for brush in all_brushes]
     ids = number_objects(keys, lambda key: key[3:] if key.startswith("id ") else None)
 
     def read(index: int) -> Labels:
@@ -61,7 +61,7 @@ def read_label_studio(path: Path, options: ReadOptions) -> LabelledVideo:
             labels[mask] = ids[_key(brush, path)]
         return labels
 
-    objects = {ids[_key(b, path)]: _label(b, path) for b in found}
+    objects = {ids[_key(b, path)]: _label(b, path) for b in all_brushes}
     named = {k: name for k, name in objects.items() if name != f"object {k}"}
     return LabelledVideo(path.parent.name or path.stem, size, _names(tasks, path), read, named)
 

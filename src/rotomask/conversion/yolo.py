@@ -146,7 +146,7 @@ def _object_names(path: Path) -> dict[int, str]:
         # Aliases may make a list of lists exponentially large as text.
         if not all(isinstance(name, str | int | float) for name in listed.values()):
             raise ValueError("a name is no text")
-        found = {int(k) + 1: str(name) for k, name in listed.items()}
+        objects = {int(k) + 1: str(name) for k, name in listed.items()}
     except OSError:
         return {}
     except (
@@ -154,4 +154,4 @@ def _object_names(path: Path) -> dict[int, str]:
         *(AttributeError, OverflowError, RecursionError),
     ) as error:
         raise DatasetError(f"{path} has no readable names of classes") from error
-    return {k: name for k, name in found.items() if name != f"object {k}"}
+    return {k: name for k, name in objects.items() if name != f"object {k}"}

@@ -57,21 +57,21 @@ class Alignment:
         if source > target:  # always found in one direction, whatever was asked for first
             inverse = np.linalg.inv(self.homography(target, source))
             return _unit(np.asarray(inverse, np.float64))
-        known = self._homographies.get((source, target))
-        if known is None:
-            found = self._direct(source, target)
+        homography = self._homographies.get((source, target))
+        if homography is None:
+            direct = self._direct(source, target)
             middle = (source + target) // 2
-            if found is not None:
-                known = found
+            if direct is not None:
+                homography = direct
             elif middle in (source, target):
-                known = np.eye(3)
+                homography = np.eye(3)
             else:
-                known = self.homography(middle, target) @ self.homography(source, middle)
-            known = _unit(known)
+                homography = self.homography(middle, target) @ self.homography(source, middle)
+            homography = _unit(homography)
             if len(self._homographies) >= MOST_HOMOGRAPHIES:
                 self._homographies.clear()
-            self._homographies[source, target] = known
-        return known
+            self._homographies[source, target] = homography
+        return homography
 
     def detail(self, index: int) -> float:
         """How sharp the background of a frame is: mean difference of neighbouring pixels, 0-255.
@@ -83,8 +83,8 @@ class Alignment:
             luma = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
             free = ~self._scene.mask(index, selected=False)
             steps = np.abs(np.diff(luma, axis=1))[1:] + np.abs(np.diff(luma, axis=0))[:, 1:]
-            kept = free[1:, 1:]
-            self._detail[index] = float(steps[kept].mean()) if kept.any() else 0.0
+            inner = free[1:, 1:]
+            self._detail[index] = float(steps[inner].mean()) if inner.any() else 0.0
         return self._detail[index]
 
     def _direct(self, source: int, target: int) -> Homography | None:
@@ -100,18 +100,20 @@ class Alignment:
         here = points[[m.queryIdx for m in good]]
         there = others[[m.trainIdx for m in good]]
         cv2.setRNGSeed(0)
-        found, inliers = cv2.findHomography(here, there, cv2.USAC_MAGSAC, INLIER_PX, maxIters=2000)
-        if found is None or int(inliers.sum()) < max(FEWEST_INLIERS, 0.2 * len(good)):
+        homography, inliers = cv2.findHomography(
+            here, there, cv2.USAC_MAGSAC, INLIER_PX, maxIters=2000
+        )
+        if homography is None or int(inliers.sum()) < max(FEWEST_INLIERS, 0.2 * len(good)):
             return None
         height, width = self._scene.size
-        made = np.asarray(found, np.float64)
+        made = np.asarray(homography, np.float64)
         return made if is_plausible(made, (height, width)) else None
 
     def _features_of(self, index: int) -> tuple[Array, Array]:
         """Points N×2 in the scene's pixels and descriptors N×128 of a frame's background."""
-        known = self._features.get(index)
-        if known is not None:
-            return known
+        features = self._features.get(index)
+        if features is not None:
+            return features
         image = self._scene.frame(index).image
         height, width = self._scene.size
         factor = min(1.0, MATCHING_WIDTH / width)
@@ -193,7 +195,7 @@ def is_inside(points: Array, size: tuple[int, int]) -> Bool:
 
 
 def refine_map(
-    target: Pixels, source: Pixels, points: Array, known: Callable[[Array], Bool]
+    target: Pixels, source: Pixels, points: Array, trust_at: Callable[[Array], Bool]
 ) -> Array:
     """A `sampling_map` corrected by the motion that the homography leaves (parallax): H×W×2, px.
 
@@ -204,11 +206,11 @@ def refine_map(
         target: H×W×3 uint8.
         source: H×W×3 uint8.
         points: H×W×2.
-        known: Gives the pixels H×W at which flow can be trusted, for sampling points.
+        trust_at: Gives the pixels H×W at which flow can be trusted, for sampling points.
     """
     height, width = target.shape[:2]
     warped = sample(source, points, linear=True).clip(0, 255).astype(np.uint8)
-    trusted = known(points)
+    trusted = trust_at(points)
     factor = min(1.0, FLOW_WIDTH / width)
     size = (max(16, round(width * factor)), max(16, round(height * factor)))
     area = cv2.INTER_AREA
@@ -217,9 +219,9 @@ def refine_map(
     estimator = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     nothing = np.zeros((*here.shape[:2], 2), np.float32)
     flow = np.asarray(estimator.calc(here, there, nothing), np.float32)  # h×w×2, small pixels
-    kept = cv2.resize(trusted.astype(np.float32), size, interpolation=area)
+    trust = cv2.resize(trusted.astype(np.float32), size, interpolation=area)
     # The windows of the flow mix both sides of an edge: keep away from what is not known.
-    weight = (cv2.erode(kept, np.ones((9, 9), np.uint8)) > 0.99).astype(np.float32)
+    weight = (cv2.erode(trust, np.ones((9, 9), np.uint8)) > 0.99).astype(np.float32)
     limit = LARGEST_REST * size[0]
     weight *= (np.hypot(flow[..., 0], flow[..., 1]) < limit).astype(np.float32)
     smooth = fill_smoothly(flow, weight)

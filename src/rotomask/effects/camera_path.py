@@ -79,8 +79,8 @@ class ObjectTrack:
     @property
     def is_seen(self) -> npt.NDArray[np.bool_]:
         """The frames in which the objects are, N."""
-        known = np.hstack([self.centres, self.sizes])
-        return np.asarray(np.isfinite(known).all(axis=1), np.bool_)
+        values = np.hstack([self.centres, self.sizes])
+        return np.asarray(np.isfinite(values).all(axis=1), np.bool_)
 
 
 @dataclass(frozen=True, eq=False)
@@ -219,17 +219,17 @@ def parse_framing(text: str, size: tuple[int, int]) -> tuple[float, tuple[int, i
     """
     if text == "source":
         return size[1] / size[0], None
-    found = re.fullmatch(r"(\d{1,5})([:x])(\d{1,5})", text)
-    if not found or int(found[1]) == 0 or int(found[3]) == 0:
+    match = re.fullmatch(r"(\d{1,5})([:x])(\d{1,5})", text)
+    if not match or int(match[1]) == 0 or int(match[3]) == 0:
         raise OptionError(
             f"framing is W:H such as 16:9, a size such as 1080x1350, or source; got {text!r}"
         )
-    width, height = int(found[1]), int(found[3])
+    width, height = int(match[1]), int(match[3])
     if not 1 / 8 <= width / height <= 8:
         raise OptionError(f"framing goes from 1:8 to 8:1, got {text}")
-    if found[2] == "x" and not (16 <= width <= 8192 and 16 <= height <= 8192):
+    if match[2] == "x" and not (16 <= width <= 8192 and 16 <= height <= 8192):
         raise OptionError(f"a size goes from 16x16 to 8192x8192, got {text}")
-    return width / height, (height, width) if found[2] == "x" else None
+    return width / height, (height, width) if match[2] == "x" else None
 
 
 def track_of_mask(mask: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]:
@@ -303,9 +303,9 @@ def _solved(values: Floats, weight: float) -> Floats:
 
 def _without_gaps(values: Floats) -> Floats:
     """N×2 values whose nan rows lie on lines between their neighbours; ends are held."""
-    known = np.flatnonzero(np.isfinite(values).all(axis=1))
+    present = np.flatnonzero(np.isfinite(values).all(axis=1))
     everywhere = np.arange(len(values))
-    return np.column_stack([np.interp(everywhere, known, column[known]) for column in values.T])
+    return np.column_stack([np.interp(everywhere, present, column[present]) for column in values.T])
 
 
 def _root_mean_square(distances: Floats) -> float:

@@ -151,11 +151,11 @@ def as_blurred(picture: Array, target: Pixels | Array, hole: Bool, shared: Bool)
     best, kernel = float(((here - there)[rim] ** 2).mean()) * 0.97, None
     for length in (0.006, 0.012, 0.022, 0.036):
         for angle in range(0, 180, 30):
-            tried = line(max(1.5, length * short), angle)
-            blurred = cv2.filter2D(here, cv2.CV_32F, tried, borderType=edge)
+            candidate = line(max(1.5, length * short), angle)
+            blurred = cv2.filter2D(here, cv2.CV_32F, candidate, borderType=edge)
             error = float(((blurred - there)[rim] ** 2).mean())
             if error < best and _detail(np.asarray(blurred, np.float32), rim) >= floor:
-                best, kernel = error, tried
+                best, kernel = error, candidate
     if kernel is None:
         return picture
     return np.asarray(cv2.filter2D(picture, cv2.CV_32F, kernel, borderType=edge), np.float32)

@@ -70,10 +70,10 @@ def _painted(picture: Array, hole: Bool) -> Array:
         if level is not None:
             upscaled = cv2.resize(level, shape[::-1], interpolation=cv2.INTER_CUBIC)
             small = np.where(covered[..., None], upscaled, small)
-        found = _completed(np.asarray(small, np.float32), covered, nearest, rng)
-        if found is None:
+        completion = _completed(np.asarray(small, np.float32), covered, nearest, rng)
+        if completion is None:
             return smooth
-        level, nearest = found
+        level, nearest = completion
     assert nearest is not None
     return _copied(smooth, hole, nearest, shape)
 
@@ -129,16 +129,16 @@ def _search(
     def distance(at: Points) -> Array:
         return np.asarray(((features[at[:, 0], at[:, 1]] - own) ** 2).mean(axis=1), np.float32)
 
-    known = distance(best)
+    lowest = distance(best)
 
     def offer(candidates: Points) -> None:
-        nonlocal best, known
+        nonlocal best, lowest
         candidates = candidates.clip(0, [height - 1, width - 1])
         worth = usable[candidates[:, 0], candidates[:, 1]]
         found = np.where(worth, distance(candidates), np.inf)
-        better = found < known
+        better = found < lowest
         best = np.where(better[:, None], candidates, best)
-        known = np.where(better, found, known).astype(np.float32)
+        lowest = np.where(better, found, lowest).astype(np.float32)
 
     for step in (4, 1):
         for shift in ((0, step), (0, -step), (step, 0), (-step, 0)):
@@ -151,7 +151,7 @@ def _search(
         offer(best + rng.integers(-radius, radius + 1, best.shape))
         radius //= 3
     nearest[targets[:, 0], targets[:, 1]] = best
-    return known
+    return lowest
 
 
 def _voted(picture: Array, hole: Bool, targets: Points, nearest: Points, distances: Array) -> Array:

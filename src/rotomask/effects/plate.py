@@ -108,11 +108,11 @@ class Plate:
 
     def picture(self, index: int) -> Pixels:
         """A frame without the objects: H×W×3 uint8. Pixels away from them are the frame's own."""
-        known = self._pictures.get(index)
-        if known is None:
-            known = self._make(index)
-            self._pictures.add(index, known)
-        return known
+        picture = self._pictures.get(index)
+        if picture is None:
+            picture = self._make(index)
+            self._pictures.add(index, picture)
+        return picture
 
     def hole(self, index: int) -> Bool:
         """The pixels of a frame that are replaced, H×W."""
@@ -132,15 +132,15 @@ class Plate:
         total = np.zeros((*hole.shape, 3), np.float32)
         weights = np.zeros((*hole.shape, 1), np.float32)
         for key, share in ((before, after - index), (after, index - before)):
-            part = 1.0 if before == after else share / (after - before)
-            if part <= 0:
+            fraction = 1.0 if before == after else share / (after - before)
+            if fraction <= 0:
                 continue
             picture, valid, seen = plates[key]
             shared = valid & ~here & ~hole
             picture = as_blurred(picture, image, hole, shared)
             fitted = fit_rim(picture, image, hole, shared)
             # A small weight where a key shows nothing keeps the sum above 0.
-            weight = part * (0.02 + 0.98 * seen * valid)
+            weight = fraction * (0.02 + 0.98 * seen * valid)
             total += fitted * weight[..., None]
             weights += weight[..., None]
         return blend_hole(image, (total / weights).astype(np.float32), hole)
@@ -181,11 +181,11 @@ class Plate:
         return None
 
     def _key(self, key: int) -> _Filled:
-        known = self._keys.get(key)
-        if known is None:
-            known = self._fill_key(key)
-            self._keys.add(key, known)
-        return known
+        plate = self._keys.get(key)
+        if plate is None:
+            plate = self._fill_key(key)
+            self._keys.add(key, plate)
+        return plate
 
     def _fill_key(self, key: int) -> _Filled:
         picture = self._scene.frame(key).image.astype(np.float32)
@@ -196,12 +196,12 @@ class Plate:
         open_pixels = hole.copy()
         # First what is far from the object in its frame, where its shadow cannot be.
         for level in (0, 1):
-            for shown in sources:
-                self._fill_from(shown, shown.free[level], picture, open_pixels)
-        for shown in sources:
+            for source in sources:
+                self._fill_from(source, source.free[level], picture, open_pixels)
+        for source in sources:
             if open_pixels.sum() < 0.005 * hole.sum():
                 break
-            self._fill_from(shown, self._unshaded(shown, key, open_pixels), picture, open_pixels)
+            self._fill_from(source, self._unshaded(source, key, open_pixels), picture, open_pixels)
         seen = (~open_pixels).astype(np.float32)
         parent = self._parent(key) if open_pixels.any() else None
         if parent is not None:
@@ -210,8 +210,8 @@ class Plate:
             taken = open_pixels & valid
             picture[taken] = fitted[taken]
             open_pixels &= ~taken
-        for shown in sources:  # what does not join well is still better than what nobody saw
-            self._fill_from(shown, shown.free[1], picture, open_pixels, worst=np.inf)
+        for source in sources:  # what does not join well is still better than what nobody saw
+            self._fill_from(source, source.free[1], picture, open_pixels, worst=np.inf)
         if open_pixels.any():
             picture = paint_in(picture, open_pixels)
         return _Filled(picture, seen)
@@ -219,13 +219,13 @@ class Plate:
     def _all_shown(self, key: int, hole: Bool) -> "Iterator[_Shown]":
         """What the sources of a key show of its surroundings, near and sharp ones first."""
         every = (self._shown(source, key, hole) for source in self._sources(key))
-        return (shown for shown in every if shown is not None)
+        return (view for view in every if view is not None)
 
     def _shadow(self, key: int, sources: "list[_Shown] | None" = None) -> Bool:
         """The shadow of a key's objects, by comparison with other frames: H×W."""
-        known = self._shadows.get(key)
-        if known is not None:
-            return known
+        shadow = self._shadows.get(key)
+        if shadow is not None:
+            return shadow
         hole, image = self.hole(key), self._scene.frame(key).image
         near = self._surroundings(key) > 0
         clean = image.astype(np.float32)
@@ -240,17 +240,17 @@ class Plate:
         # Between what others show, the ground is taken to go on; there only deep shadow counts.
         clean = np.where(seen[..., None], clean, fill_smoothly(clean, seen.astype(np.float32)))
         deep = image.mean(axis=2) < DEEP_DARKNESS * clean.mean(axis=2)
-        found = shadow_of(image, clean, hole, seen | deep)
-        self._shadows.add(key, found)
-        return found
+        shadow = shadow_of(image, clean, hole, seen | deep)
+        self._shadows.add(key, shadow)
+        return shadow
 
-    def _unshaded(self, shown: "_Shown", key: int, open_pixels: Bool) -> Bool:
+    def _unshaded(self, source: "_Shown", key: int, open_pixels: Bool) -> Bool:
         """Where a source shows the background without the shadow of its objects, H×W."""
-        free = shown.free[2]
+        free = source.free[2]
         if not self.margins.shadow or not (free & open_pixels).any():
             return free
-        shadow = self._shadow(shown.index).astype(np.float32)
-        at = self._points(shown.index, key)
+        shadow = self._shadow(source.index).astype(np.float32)
+        at = self._points(source.index, key)
         return np.asarray(free & (sample(shadow, at, linear=True) < 0.02), np.bool_)
 
     def _sources(self, key: int) -> list[int]:
@@ -283,8 +283,8 @@ class Plate:
         points = self._points(source, key)
         free = is_inside(points, size) & (sample(others, points, linear=True) < 0.02)
         far, near = (
-            free & (sample(self._surroundings(source, part), points, linear=True) < 0.02)
-            for part in (1.0, 0.5)
+            free & (sample(self._surroundings(source, fraction), points, linear=True) < 0.02)
+            for fraction in (1.0, 0.5)
         )
         warped = as_blurred(sample(other, points), image, hole, free & ~here)
         lit = with_light(warped, image, free & ~here).clip(0, 255).round().astype(np.uint8)
@@ -315,13 +315,13 @@ class Plate:
             image, other = self._scene.frame(key).image, self._scene.frame(source).image
             wide, here = self._surroundings(source), self._surroundings(key) > 0
 
-            def known(at: Array) -> Bool:
+            def is_background(at: Array) -> Bool:
                 return is_inside(at, size) & (sample(wide, at, linear=True) < 0.02) & ~here
 
-            found = refine_map(image, other, begun, known) - plain
+            offset = refine_map(image, other, begun, is_background) - plain
             small = min(REST_WIDTH, size[1])
             shape = (small, max(1, round(size[0] * small / size[1])))
-            rest = np.asarray(cv2.resize(found, shape, interpolation=cv2.INTER_AREA), np.float32)
+            rest = np.asarray(cv2.resize(offset, shape, interpolation=cv2.INTER_AREA), np.float32)
             self._rests.add((source, key), rest)
         scale = np.array([rest.shape[1] / size[1], rest.shape[0] / size[0]], np.float32)
         return sample(rest, points * scale, linear=True)
@@ -332,14 +332,14 @@ class Plate:
         last = (key - self._scene.frames.start) // KEY_STEP
         while slot != last:
             slot += 1 if last > slot else -1
-            found = self._slot_key(slot)
-            if found is not None:
-                return None if found == key else found
+            key_of_slot = self._slot_key(slot)
+            if key_of_slot is not None:
+                return None if key_of_slot == key else key_of_slot
         return None
 
     def _fill_from(
         self,
-        shown: "_Shown",
+        source: "_Shown",
         where: Bool,
         picture: Array,
         open_pixels: Bool,
@@ -352,10 +352,10 @@ class Plate:
             return
         rim = cv2.dilate(fresh.astype(np.uint8), np.ones((15, 15), np.uint8)) > 0
         rim &= where & ~open_pixels
-        difference = np.abs(shown.picture - picture).mean(axis=2)
+        difference = np.abs(source.picture - picture).mean(axis=2)
         if rim.any() and float(np.median(difference[rim])) > worst:
             return
-        other = shown.picture.astype(np.float32)
+        other = source.picture.astype(np.float32)
         fitted = fit_rim(other, picture, fresh, where & ~open_pixels)
         picture[fresh] = fitted[fresh]
         open_pixels &= ~fresh
@@ -365,10 +365,10 @@ class Plate:
         every = self._scene.mask(index, selected=False)
         return grown_hole(every, self.margins).astype(np.float32)
 
-    def _surroundings(self, index: int, part: float = 1.0) -> Array:
+    def _surroundings(self, index: int, fraction: float = 1.0) -> Array:
         """Pixels of a frame within a part of the reach of objects' shadows, H×W, 0 or 1."""
         every = self._scene.mask(index, selected=False)
-        reach = Margins(around=part * SHADOW_REACH.around, below=part * SHADOW_REACH.below)
+        reach = Margins(around=fraction * SHADOW_REACH.around, below=fraction * SHADOW_REACH.below)
         return grown_hole(every, reach).astype(np.float32)
 
     def _carried(self, filled: _Filled, key: int, index: int) -> tuple[Array, Bool, Array]:
@@ -378,11 +378,11 @@ class Plate:
         points = sampling_map(self._alignment.homography(key, index), size)
         here = self._surroundings(index) > 0
 
-        def known(at: Array) -> Bool:
+        def is_background(at: Array) -> Bool:
             return is_inside(at, size) & (sample(filled.seen, at, linear=True) > 0.98) & ~here
 
         flat = filled.picture.clip(0, 255).astype(np.uint8)
-        points = refine_map(image, flat, points, known)
+        points = refine_map(image, flat, points, is_background)
         valid = is_inside(points, size)
         seen = sample(filled.seen, points, linear=True).clip(0, 1)
         return sample(filled.picture, points), valid, seen

@@ -120,9 +120,9 @@ class Scene:
             count = self.video.frame_count
             raise OptionError(f"{self.video.path} has no frame {index}; it has {count}, from 0")
         stamp = self._stamp(index)
-        known = self._cutouts.get(index)
-        if known is not None and known[0] == stamp:
-            return known[1]
+        cached = self._cutouts.get(index)
+        if cached is not None and cached[0] == stamp:
+            return cached[1]
         frame = self.frame(index)
         labels, alpha = self._masks(index, frame)
         made = Cutout(
@@ -225,12 +225,12 @@ class Scene:
 
     def _lowest_row(self, index: int) -> float:
         stamp = self._stamp(index)
-        known = self._rows.get(index)
-        if known is None or known[0] != stamp:
+        cached = self._rows.get(index)
+        if cached is None or cached[0] != stamp:
             selected = self.is_selected(self.labels(index))
-            known = (stamp, lowest_row(selected.astype(np.float32)) * self.scale)
-            self._rows[index] = known
-        return known[1]
+            cached = (stamp, lowest_row(selected.astype(np.float32)) * self.scale)
+            self._rows[index] = cached
+        return cached[1]
 
     def _mask_file(self, index: int) -> Path:
         return self.folder / "masks" / f"{self.video.frame_name(index)}.png"

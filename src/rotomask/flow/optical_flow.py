@@ -141,11 +141,11 @@ def flow_colours(flow: Flow, longest_px: float | None = None) -> Frame:
     Returns:
         H×W×3 uint8 RGB.
     """
-    known = np.asarray((np.abs(np.nan_to_num(flow, nan=np.inf)) < UNKNOWN).all(-1))
-    vectors = np.where(known[..., None], flow, 0).astype(np.float32)
+    valid = np.asarray((np.abs(np.nan_to_num(flow, nan=np.inf)) < UNKNOWN).all(-1))
+    vectors = np.where(valid[..., None], flow, 0).astype(np.float32)
     length = np.linalg.norm(vectors, axis=-1)
     if longest_px is None:
-        longest_px = float(np.percentile(length[known], 99)) if known.any() else 1.0
+        longest_px = float(np.percentile(length[valid], 99)) if valid.any() else 1.0
     length = length / max(longest_px, 1e-6)
     wheel = colour_wheel()
     hue = np.arctan2(-vectors[..., 1], -vectors[..., 0]) / np.pi
@@ -158,7 +158,7 @@ def flow_colours(flow: Flow, longest_px: float | None = None) -> Frame:
     # Shorter vectors are mixed with white; longer ones than `longest_px` are darkened.
     within = length[..., None] <= 1
     shades = np.where(within, 1 - length[..., None] * (1 - saturated), TOO_LONG_FACTOR * saturated)
-    return np.where(known[..., None], np.floor(255 * shades), 0).astype(np.uint8)
+    return np.where(valid[..., None], np.floor(255 * shades), 0).astype(np.uint8)
 
 
 def colour_wheel() -> npt.NDArray[np.float32]:

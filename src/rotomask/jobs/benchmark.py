@@ -386,9 +386,9 @@ def _find(
             store.write(position, np.zeros(frame.shape[:2], np.int32), None)
             yield 1
         return
-    known, seen = {index: Annotation(labels)}, set[int]()
-    for frames in plan_passes(known, 0, len(sequence)):
-        for followed in follow_pass(model.follower, sequence, frames, known, store, writer):
+    annotations, seen = {index: Annotation(labels)}, set[int]()
+    for frames in plan_passes(annotations, 0, len(sequence)):
+        for followed in follow_pass(model.follower, sequence, frames, annotations, store, writer):
             if followed.index not in seen:  # both passes begin at the reference frame
                 seen.add(followed.index)
                 yield 1

@@ -82,7 +82,7 @@ def corrected_mask(marker: Marker, old: Mask, prompts: tuple[Prompt, ...]) -> np
     """
     ids = sorted({prompt.object_id for prompt in prompts})
     masks: list[Prompt] = [RoughMask(old == k, k) for k in ids if (old == k).any()]
-    found = marker.labels([*masks, *prompts])
+    marked = marker.labels([*masks, *prompts])
     new = np.array(old, np.int32)
     new[np.isin(old, ids)] = 0
-    return np.where(found > 0, found, new).astype(np.int32)
+    return np.where(marked > 0, marked, new).astype(np.int32)

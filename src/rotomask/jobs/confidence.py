@@ -163,19 +163,19 @@ def uncertain_stretches(
     Args:
         frames: Confidence of each object by frame.
     """
-    objects = sorted({object_id for found in frames.values() for object_id in found})
+    objects = sorted({object_id for confidences in frames.values() for object_id in confidences})
     stretches = []
     for object_id in objects:
-        low = sorted(i for i, found in frames.items() if _is_low(found.get(object_id)))
+        low = sorted(i for i, of_frame in frames.items() if _is_low(of_frame.get(object_id)))
         for group in _groups(low):
-            found = [frames[i][object_id] for i in group]
+            confidences = [frames[i][object_id] for i in group]
             stretches.append(
                 UncertainStretch(
                     object_id=object_id,
                     first=group[0],
                     last=group[-1],
-                    lowest=min(c.value for c in found),
-                    reason=Counter(c.reason for c in found).most_common(1)[0][0],
+                    lowest=min(c.value for c in confidences),
+                    reason=Counter(c.reason for c in confidences).most_common(1)[0][0],
                 )
             )
     return tuple(stretches)

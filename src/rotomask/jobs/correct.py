@@ -178,8 +178,8 @@ def _count(carried: Generator[int, None, None], on_progress: OnProgress | None) 
 def _request(prompts: Prompts, options: CorrectOptions, marker: Marker | str | None) -> str:
     """Hash of what is asked for, with the prompts on all frames, 32 hexadecimal digits."""
     carried = (options.model, str(options.weights), options.size, options.to_the_end)
-    asked = [prompts_to_json(prompts), str(marker or options.marker), *carried]
-    return hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:32]
+    request = [prompts_to_json(prompts), str(marker or options.marker), *carried]
+    return hashlib.sha256(json.dumps(request).encode()).hexdigest()[:32]
 
 
 def _load(options: CorrectOptions) -> Segmenter:

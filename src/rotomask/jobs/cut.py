@@ -206,10 +206,10 @@ def _follow_marked(
     )
     logger.debug("model %s: %s", options.model, segmenter)
     segmenter.report_learning(learning_report(work.on_progress))
-    known = {index: Annotation(labels) for index, labels in annotations.items()}
+    references = {index: Annotation(labels) for index, labels in annotations.items()}
     frames = work.frames
     passes = plan_passes(annotations, frames.start, frames.stop, options.direction)
-    work.follow(passes, known, segmenter)
+    work.follow(passes, references, segmenter)
     return {int(k) for labels in annotations.values() for k in np.unique(labels)}
 
 
@@ -341,11 +341,11 @@ def _request(
     }
     names = [video.frame_name(index) for index in frames]
     rendered = output_files(options.formats, names)
-    found = [] if marked else ["found/found.json", *(f"found/{name}.png" for name in names)]
+    proposals = [] if marked else ["found/found.json", *(f"found/{name}.png" for name in names)]
     return JobRequest(
         command="cut",
         settings=settings,
-        added=[*mask_paths(names, soft=is_soft(options.formats)), *found],
+        added=[*mask_paths(names, soft=is_soft(options.formats)), *proposals],
         replaced=[TABLE, *(path for path in rendered if not path.startswith("mattes/"))],
         inputs=[video.path, *mask_files([options.weights])],
         earlier=EarlierRecord(

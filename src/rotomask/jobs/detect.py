@@ -176,7 +176,7 @@ def _detect_all(
 
 
 def coco_boxes(
-    found: dict[str, Detections],
+    boxes: dict[str, Detections],
     detector: Detector,
     size: tuple[int, int],
     tracks: Mapping[str, npt.NDArray[np.int64]] | None = None,
@@ -184,16 +184,16 @@ def coco_boxes(
     """Detections of frames by name in the layout of COCO's annotation files.
 
     Args:
-        found: Frame name -> what is in it.
+        boxes: Frame name -> what is in it.
         detector: Names the classes.
         size: Height and width of the frames, px.
         tracks: Track ids of each frame's detections, stored as ``track_id``; None: none.
     """
     annotations: list[dict[str, Any]] = []
     classes = sorted(
-        {int(c) for d in found.values() for c in d.classes} | set(detector.class_names)
+        {int(c) for d in boxes.values() for c in d.classes} | set(detector.class_names)
     )
-    for image_id, (name, detections) in enumerate(found.items(), start=1):
+    for image_id, (name, detections) in enumerate(boxes.items(), start=1):
         for i, (x0, y0, x1, y1) in enumerate(detections.boxes.astype(float).round(2).tolist()):
             width, height = round(x1 - x0, 2), round(y1 - y0, 2)
             annotations.append(
@@ -212,7 +212,7 @@ def coco_boxes(
     return {
         "images": [
             {"id": k, "file_name": name, "height": size[0], "width": size[1]}
-            for k, name in enumerate(found, start=1)
+            for k, name in enumerate(boxes, start=1)
         ],
         "categories": [{"id": c, "name": detector.class_name(c)} for c in classes],
         "annotations": annotations,

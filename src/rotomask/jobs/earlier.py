@@ -34,7 +34,7 @@ def refinements_text(refinements: Refinements) -> str:
     if refinements.boxes is not None:
         parts.append(f"boxes of {'none' if refinements.boxes == 'tracked' else refinements.boxes}")
     parts += ["components"] * refinements.components + ["crf"] * refinements.crf
-    return "".join(f" + {part}" for part in parts)
+    return "".join(f" + {text}" for text in parts)
 
 
 def file_text(file: Path | None) -> str | None:

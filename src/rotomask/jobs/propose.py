@@ -149,14 +149,14 @@ def write_proposals(discovery: Discovery, folder: JobFolder, *, start: int = 0) 
     """
     from rotomask.unsupervised.proposal_sheet import proposal_sheet
 
-    seen = tuple(p for p in discovery.proposals() if p.mask.any())
-    if not seen:
+    proposals = tuple(p for p in discovery.proposals() if p.mask.any())
+    if not proposals:
         raise InputError("no object was found in the video; mark it in a frame with --mask")
     files = []
-    for proposal in seen:
+    for proposal in proposals:
         path = folder.root / f"proposal-{proposal.object_id}.png"
         write_mask(path, np.where(proposal.mask, proposal.object_id, 0), folder.commit)
-        if len(seen) > 1:
+        if len(proposals) > 1:
             labels = discovery.labels(discovery.masks_at(proposal.frame_index))
             write_mask(path.with_name(f"together-{proposal.object_id}.png"), labels, folder.commit)
         files.append(
@@ -168,7 +168,7 @@ def write_proposals(discovery: Discovery, folder: JobFolder, *, start: int = 0) 
             )
         )
     with folder.write(SHEET) as temporary:
-        Image.fromarray(proposal_sheet(seen)).save(temporary, format="PNG")
+        Image.fromarray(proposal_sheet(proposals)).save(temporary, format="PNG")
     folder.write_json(LIST, [{**vars(file), "mask": file.mask.name} for file in files])
     return Proposals(sheet=folder.root / SHEET, files=tuple(files))
 

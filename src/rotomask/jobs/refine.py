@@ -154,8 +154,8 @@ def _ids(source: Path, names: dict[int, str]) -> tuple[int, ...]:
     return tuple(sorted({k for file in files for k in object_ids(read_labels(file))}))
 
 
-def _bytes_of(answer: tuple[Frame, Array]) -> int:
-    frame, probabilities = answer
+def _bytes_of(item: tuple[Frame, Array]) -> int:
+    frame, probabilities = item
     return frame.nbytes + probabilities.nbytes
 
 

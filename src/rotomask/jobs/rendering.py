@@ -140,20 +140,20 @@ def cut_frames(video: Video, folder: Path, start: int | None, stop: int | None) 
     if not have:
         raise MaskError(f"{masks} has no mask of {video.path}; cut the video first")
     first, end = frames_of(folder) or (have[0], have[-1] + 1)
-    chosen = frame_range(
+    frames = frame_range(
         video.frame_count,
         first if start is None else start,
         end if stop is None else stop,
         video.path,
     )
-    missing = [index for index in chosen if video.frame_name(index) not in there]
+    missing = [index for index in frames if video.frame_name(index) not in there]
     if missing:
         raise MaskError(
-            f"{len(missing)} of {len(chosen)} masks are missing, first "
+            f"{len(missing)} of {len(frames)} masks are missing, first "
             f"{masks / video.frame_name(missing[0])}.png; finish the cut, or choose a range by "
             "start and end"
         )
-    return chosen
+    return frames
 
 
 def render_still(work: Rendering, index: int) -> Path:

@@ -64,16 +64,16 @@ class RunRecord:
 
     def summary(self, names: Sequence[str]) -> dict[str, Any]:
         """Times and settings of some sequences, all of them finished."""
-        chosen = {name: self.timings[name] for name in names}
-        frames = sum(t.frames for t in chosen.values())
-        seconds = sum(t.seconds for t in chosen.values())
+        timings = {name: self.timings[name] for name in names}
+        frames = sum(t.frames for t in timings.values())
+        seconds = sum(t.seconds for t in timings.values())
         return {
             **self.settings,
             "frames": frames,
             "seconds_per_frame": seconds / frames if frames else None,
             "frames_per_second": frames / seconds if seconds else None,
             "seconds_per_frame_by_sequence": {
-                k: t.seconds / t.frames if t.frames else None for k, t in chosen.items()
+                k: t.seconds / t.frames if t.frames else None for k, t in timings.items()
             },
             "peak_memory_mib": self.peak_mib,
             "versions": _versions(),
@@ -92,5 +92,5 @@ def _peak_mib() -> float:
 
 def _versions() -> dict[str, str]:
     names = ("torch", "numpy", "opencv-python-headless", "av")
-    found = {name: metadata.version(name) for name in names}
-    return {"rotomask": __version__, "python": platform.python_version(), **found}
+    versions = {name: metadata.version(name) for name in names}
+    return {"rotomask": __version__, "python": platform.python_version(), **versions}

@@ -66,17 +66,17 @@ def stabilise(
     Example:
         >>> stabilise("clip.mp4", "clip-cut", "steady.mp4", framing="9:16")  # doctest: +SKIP
     """
-    chosen = _options(options or StabiliseOptions(), changes)
+    settings = _options(options or StabiliseOptions(), changes)
     opened = video if isinstance(video, Video) else open_video(video)
     root = Path(folder)
-    frames = cut_frames(opened, root, chosen.start, chosen.stop)
-    values = chosen.camera.to_json()
-    view = open_camera(opened, root, values, objects=chosen.objects, frames=frames)
+    frames = cut_frames(opened, root, settings.start, settings.stop)
+    values = settings.camera.to_json()
+    view = open_camera(opened, root, values, objects=settings.objects, frames=frames)
     work = Rendering(
         command="stabilise",
         settings={
             "camera": values,
-            "objects": None if chosen.objects is None else list(chosen.objects),
+            "objects": None if settings.objects is None else list(settings.objects),
         },
         video=opened,
         cut=root,
@@ -84,11 +84,11 @@ def stabilise(
         picture=view.picture,
         time_s=lambda index: view.scene.frame(index).time_s,
         out=Path(out),
-        overwrite=chosen.overwrite,
+        overwrite=settings.overwrite,
         on_progress=on_progress,
     )
-    if chosen.at is not None:
-        return StabiliseResult(out=render_still(work, chosen.at), frames=1, path=view.path)
+    if settings.at is not None:
+        return StabiliseResult(out=render_still(work, settings.at), frames=1, path=view.path)
     return StabiliseResult(out=render(work), frames=len(frames), path=view.path)
 
 

@@ -102,8 +102,8 @@ def track(
             precision=options.precision,
             **options.for_model(),
         )
-    known = {index: Annotation(labels) for index, labels in annotations.items()}
-    return _follow(opened, options, segmenter, known)
+    references = {index: Annotation(labels) for index, labels in annotations.items()}
+    return _follow(opened, options, segmenter, references)
 
 
 def _follow(

@@ -159,5 +159,5 @@ def _readable(path: Path) -> Iterator[None]:
 
 
 def _first(names: list[str]) -> str:
-    shown = ", ".join(names[:NAMES_SHOWN])
-    return shown if len(names) <= NAMES_SHOWN else f"{shown} and {len(names) - NAMES_SHOWN} more"
+    text = ", ".join(names[:NAMES_SHOWN])
+    return text if len(names) <= NAMES_SHOWN else f"{text} and {len(names) - NAMES_SHOWN} more"

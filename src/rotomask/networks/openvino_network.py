@@ -188,10 +188,10 @@ def _temporary_folder() -> "tempfile.TemporaryDirectory[str]":
 def _digest(network: nn.Module, ranges: Ranges | None) -> str:
     """Digest of the weights and of what is made of them."""
     made_of = (FORMAT, vars(network).get("config"), sorted((ranges or {}).items()))
-    found = hashlib.sha256(repr(made_of).encode())
+    digest = hashlib.sha256(repr(made_of).encode())
     for name, value in network.state_dict().items():
-        found.update(name.encode() + value.contiguous().numpy().tobytes())
-    return found.hexdigest()
+        digest.update(name.encode() + value.contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _compile(part: Part, precision: str, digest: str, threads: int) -> Any:

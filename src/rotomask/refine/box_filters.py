@@ -323,21 +323,21 @@ def restrict_map(probability: Map, boxes: Boxes, config: BoxFilterConfig) -> Map
     return _without(probability, weak & ~components, components)
 
 
-def _without(probability: Map, removed: BoolMask, kept: BoolMask) -> Map:
+def _without(probability: Map, removed: BoolMask, remaining: BoolMask) -> Map:
     """A map without some components; the soft edges of the others stay, for mattes.
 
     Args:
         probability: H×W.
         removed: Pixels that become 0, with the soft edge around them.
-        kept: Pixels that do not.
+        remaining: Pixels that do not.
     """
     if not removed.any():
         return probability
-    if not kept.any():
+    if not remaining.any():
         return np.zeros_like(probability)
     edge = np.ones((2 * SOFT_EDGE_PX + 1,) * 2, np.uint8)
     near = cv2.dilate(removed.view(np.uint8), edge).view(bool)
-    return np.where(near & ~kept, np.float32(0), probability)
+    return np.where(near & ~remaining, np.float32(0), probability)
 
 
 def join_maps(maps: Sequence[Map]) -> Probabilities:

@@ -132,15 +132,15 @@ def with_background(objects: npt.NDArray[np.float32]) -> Probabilities:
 
 def connected_to(seeds: BoolMask, mask: BoolMask) -> BoolMask:
     """The 8-connected components of a mask that contain a seed, H×W bool."""
-    kept = np.zeros(mask.shape, bool)
+    connected = np.zeros(mask.shape, bool)
     x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
     inside = np.s_[y : y + height, x : x + width]
     if not width:
-        return kept
+        return connected
     count, labels = cv2.connectedComponents(np.ascontiguousarray(mask[inside]).view(np.uint8))
     # A table of the labels: `np.isin` sorts all pixels. Seeds outside the mask are left out, as
     # they have label 0, the background.
     has_seed = np.zeros(count, bool)
     has_seed[labels[seeds[inside] & mask[inside]]] = True
-    kept[inside] = has_seed[labels]
-    return kept
+    connected[inside] = has_seed[labels]
+    return connected

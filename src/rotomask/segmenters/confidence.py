@@ -160,10 +160,10 @@ class ConfidenceMeter:
             labels: H×W integers.
             is_last: Whether it is the frame before the next one that is measured.
         """
-        for object_id, seen in _observe_all(index, _to_lab(frame), labels).items():
-            self._references.setdefault(object_id, []).append(seen)
+        for object_id, observation in _observe_all(index, _to_lab(frame), labels).items():
+            self._references.setdefault(object_id, []).append(observation)
             if is_last:
-                self._last[object_id] = seen
+                self._last[object_id] = observation
 
     def look_back(self, index: int, frame: Frame, labels: Mask) -> bool:
         """Take the mask of an earlier frame for the objects that no later one showed.
@@ -173,8 +173,8 @@ class ConfidenceMeter:
         Returns:
             Whether every object with a reference has been seen now.
         """
-        for object_id, seen in _observe_all(index, _to_lab(frame), labels).items():
-            self._last.setdefault(object_id, seen)
+        for object_id, observation in _observe_all(index, _to_lab(frame), labels).items():
+            self._last.setdefault(object_id, observation)
         return self._references.keys() <= self._last.keys()
 
     def measure(
@@ -237,9 +237,9 @@ class ConfidenceMeter:
                 continue
             measured[object_id] = None
             if mask.any():
-                seen, last = _observe(followed.index, lab, mask), self._last.get(object_id)
-                measured[object_id] = _features(seen, lab, small[row], references, last)
-                self._last[object_id] = seen
+                observation, last = _observe(followed.index, lab, mask), self._last.get(object_id)
+                measured[object_id] = _features(observation, lab, small[row], references, last)
+                self._last[object_id] = observation
         return measured
 
 
@@ -259,37 +259,37 @@ def predict(values: Mapping[str, float]) -> ObjectConfidence:
 
 
 def _features(
-    seen: _Seen,
+    observation: _Seen,
     lab: Frame,
     probability: npt.NDArray[np.float32],
     references: Sequence[_Seen],
     last: _Seen | None,
 ) -> dict[str, float]:
     """The features of a mask; `FEATURES` says what each is."""
-    inside = float(probability[seen.mask].sum())
+    inside = float(probability[observation.mask].sum())
     outside = float(probability.sum()) - inside
-    near = min(references, key=lambda reference: abs(reference.index - seen.index))
+    near = min(references, key=lambda reference: abs(reference.index - observation.index))
     values = {
         # Expected intersection and union where each pixel is the object's with its probability.
-        "expected_iou": inside / (seen.area + outside),
-        "mean_probability": inside / seen.area,
+        "expected_iou": inside / (observation.area + outside),
+        "mean_probability": inside / observation.area,
         "shape_iou": 0.0,
         "area_step": 2.0,
         "jump": 3.0,
-        "reference_colour": max(_similarity(seen.colours, r.colours) for r in references),
+        "reference_colour": max(_similarity(observation.colours, r.colours) for r in references),
         "previous_colour": 0.0,
-        "ring_colour": _similarity(seen.colours, _ring_colours(lab, seen)),
-        "parts": max(0.0, seen.parts - max(r.parts for r in references)),
-        "border": min(seen.border, 3.0),
-        "reference_area": min(abs(np.log(seen.area / near.area)), 3.0),
-        "log_area": float(np.log(seen.area)) / 10,
+        "ring_colour": _similarity(observation.colours, _ring_colours(lab, observation)),
+        "parts": max(0.0, observation.parts - max(r.parts for r in references)),
+        "border": min(observation.border, 3.0),
+        "reference_area": min(abs(np.log(observation.area / near.area)), 3.0),
+        "log_area": float(np.log(observation.area)) / 10,
     }
     if last is not None:
-        dx, dy = (a - b for a, b in zip(seen.centre, last.centre, strict=True))
-        values["shape_iou"] = _moved_iou(last.mask, seen.mask, round(dx), round(dy))
-        values["area_step"] = min(abs(np.log(seen.area / last.area)), 2.0)
-        values["jump"] = min(float(np.hypot(dx, dy) / np.sqrt(seen.area)), 3.0)
-        values["previous_colour"] = _similarity(seen.colours, last.colours)
+        dx, dy = (a - b for a, b in zip(observation.centre, last.centre, strict=True))
+        values["shape_iou"] = _moved_iou(last.mask, observation.mask, round(dx), round(dy))
+        values["area_step"] = min(abs(np.log(observation.area / last.area)), 2.0)
+        values["jump"] = min(float(np.hypot(dx, dy) / np.sqrt(observation.area)), 3.0)
+        values["previous_colour"] = _similarity(observation.colours, last.colours)
     return values
 
 
@@ -305,13 +305,13 @@ def _moved_iou(
 
 def _observe_all(index: int, lab: Frame, labels: Mask) -> dict[int, _Seen]:
     """Each object of a label mask that has a pixel at the measured size."""
-    seen = {}
+    observations = {}
     for object_id in np.unique(labels):
         whole = (labels == object_id).astype(np.float32)
         mask = _resized(whole, lab.shape[:2]) >= 0.5
         if object_id and mask.any():
-            seen[int(object_id)] = _observe(index, lab, mask)
-    return seen
+            observations[int(object_id)] = _observe(index, lab, mask)
+    return observations
 
 
 def _observe(index: int, lab: Frame, mask: npt.NDArray[np.bool_]) -> _Seen:
@@ -352,12 +352,12 @@ def _elsewhere(parts: npt.NDArray[np.int32]) -> float:
     return float(areas[is_far].sum() / areas.sum())
 
 
-def _ring_colours(lab: Frame, seen: _Seen) -> Histogram:
+def _ring_colours(lab: Frame, observation: _Seen) -> Histogram:
     """Colours around an object, in a ring as wide as a quarter of the root of its area."""
-    radius = max(3, int(np.sqrt(seen.area) / 4))
-    x0, y0, x1, y1 = seen.box
+    radius = max(3, int(np.sqrt(observation.area) / 4))
+    x0, y0, x1, y1 = observation.box
     rows, columns = slice(max(0, y0 - radius), y1 + radius), slice(max(0, x0 - radius), x1 + radius)
-    mask = seen.mask[rows, columns].astype(np.uint8)
+    mask = observation.mask[rows, columns].astype(np.uint8)
     kernel = np.ones((2 * radius + 1, 2 * radius + 1), np.uint8)
     ring = np.asarray(cv2.dilate(mask, kernel) - mask, np.uint8)
     return _colours(np.ascontiguousarray(lab[rows, columns]), ring)

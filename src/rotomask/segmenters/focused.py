@@ -108,22 +108,22 @@ class Focused(Segmenter):
         if not self._area:
             return self.near.step(frame)
         self._since_look += 1
-        box, found = self._box, None
+        box, whole = self._box, None
         is_due = self._view is not None and self._since_look >= self.look_every
         if box is None or is_due:
-            found = self._look(frame)
+            whole = self._look(frame)
             box = _joined(box, self.whole.last_masks.box)
         if box is None:
-            assert found is not None
+            assert whole is not None
             self._before = None
             self._note(None, "whole")
-            return found
-        self._follow_to(box, is_looked_at=found is not None)
+            return whole
+        self._follow_to(box, is_looked_at=whole is not None)
         output = self.near.step(frame)
-        if found is None and self._may_be_outside():
+        if whole is None and self._may_be_outside():
             self._last = "near"
-            found = self._look(frame)
-        return self._combined(self._with_edges(output, frame), found)
+            whole = self._look(frame)
+        return self._combined(self._with_edges(output, frame), whole)
 
     def add(
         self, frame: Frame, mask: Mask, object_ids: Sequence[int] | None = None
@@ -133,11 +133,11 @@ class Focused(Segmenter):
             return self.near.add(frame, mask, object_ids)
         mask = as_labels(mask)
         self._guide_whole()
-        found = self.whole.add(frame, mask, object_ids)
+        whole = self.whole.add(frame, mask, object_ids)
         box = _joined(_joined(self._box, box_of(mask > 0)), self.whole.last_masks.box)
         if box is not None:
             self._follow_to(box, is_looked_at=True)
-        return self._combined(self.near.add(frame, mask, object_ids), found)
+        return self._combined(self.near.add(frame, mask, object_ids), whole)
 
     def observe(self, frame: Frame, mask: Mask) -> None:
         """Take the next frame's mask as the segmenter's own earlier output, without segmenting."""
@@ -192,15 +192,15 @@ class Focused(Segmenter):
         box = masks.box
         return box is not None and not is_well_inside(box, self._view, self._size, margin=0.0)
 
-    def _combined(self, output: Probabilities, found: Probabilities | None) -> Probabilities:
-        """Output of the view with what was found in the whole frame around it, O+1×H×W.
+    def _combined(self, output: Probabilities, whole: Probabilities | None) -> Probabilities:
+        """Output of the view with that of the whole frame around it, O+1×H×W.
 
         Args:
             output: Background outside the view.
-            found: Of the whole frame; None: it was not looked at.
+            whole: Of the whole frame; None: it was not looked at.
         """
         masks = self.near.last_masks
-        if found is None:
+        if whole is None:
             self._note(masks.box, "near")
             return output
         self.whole.replace_last_masks(masks)
@@ -208,8 +208,8 @@ class Focused(Segmenter):
         if self._view is None:
             return output
         inside = (slice(None), *self._view.slices)
-        found[inside] = output[inside]
-        return found
+        whole[inside] = output[inside]
+        return whole
 
     def _with_edges(self, output: Probabilities, frame: Frame) -> Probabilities:
         """Probabilities whose edges follow the picture, where the view was reduced."""

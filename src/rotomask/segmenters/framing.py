@@ -149,11 +149,15 @@ class FramedMasks:
             working, size = framing.working_size[axis], theirs.size[axis]
             length = before + working + framing.padding[3 - 2 * axis]
             # Centres of the target's px in the video, then in the source's working px.
-            place = (torch.arange(length) + 0.5 - before) * (size / working) + theirs.origin[axis]
-            place = (place - ours.origin[axis]) / ours.size[axis]  # 0 to 1 within our view
-            inside.append((place >= 0) & (place <= 1))
-            place = place * self.framing.working_size[axis] + self.framing.padding[2 - 2 * axis]
-            axes.append(place / (reduced * masks.shape[1 + axis]) * 2 - 1)
+            position = (torch.arange(length) + 0.5 - before) * (size / working) + theirs.origin[
+                axis
+            ]
+            position = (position - ours.origin[axis]) / ours.size[axis]  # 0 to 1 within our view
+            inside.append((position >= 0) & (position <= 1))
+            position = (
+                position * self.framing.working_size[axis] + self.framing.padding[2 - 2 * axis]
+            )
+            axes.append(position / (reduced * masks.shape[1 + axis]) * 2 - 1)
         y, x = torch.meshgrid(*axes, indexing="ij")
         grid = torch.stack([x, y], -1)[None].to(masks.device)  # 1×H'×W'×2
         moved = F.grid_sample(

@@ -269,15 +269,15 @@ class ReferenceGuidedSegmenter(NetworkSegmenter[ReferenceGuidedNetwork, Referenc
         return -(-int(height * scale) // stride) * stride, -(-int(width * scale) // stride) * stride
 
 
-def _compact(kept: Tensor, rows: int | None = None) -> Tensor:
-    """A tensor that is kept from frame to frame: as float16 if it is for many objects.
+def _compact(stored: Tensor, rows: int | None = None) -> Tensor:
+    """A tensor that is stored from frame to frame: as float16 if it is for many objects.
 
     Args:
-        kept: One row per object.
+        stored: One row per object.
         rows: Objects in all; None: as many as the tensor has.
     """
-    has_many = (len(kept) if rows is None else rows) > MANY_OBJECTS
-    return kept.half() if has_many and kept.dtype == torch.float32 else kept
+    has_many = (len(stored) if rows is None else rows) > MANY_OBJECTS
+    return stored.half() if has_many and stored.dtype == torch.float32 else stored
 
 
 def _joined(parts: Sequence[Tensor]) -> Tensor:

@@ -70,17 +70,17 @@ def tracks_with_evidence(
         frames: The facts of every frame.
         config: The settings.
     """
-    kept = []
+    selected = []
     for number, track in enumerate(tracks):
         if number == 0:
-            kept.append(track)
+            selected.append(track)
             continue
         seeds = [(frame, track.seeds[t]) for t, frame in enumerate(frames)]
         objectness = np.mean([frame.objectness[seed] for frame, seed in seeds])
         presence = np.mean([frame.components[seed] > 0 for frame, seed in seeds])
         if objectness >= config.least_objectness and presence >= config.least_presence:
-            kept.append(track)
-    return tuple(kept)
+            selected.append(track)
+    return tuple(selected)
 
 
 def are_parts_of_one(
@@ -123,7 +123,7 @@ def compact(scores: Probabilities, seeds: Indices, reach: float) -> Probabilitie
     height, width = scores.shape[1:]
     gap = max(1, round(reach * min(height, width)))
     kernel = np.ones((2 * gap + 1, 2 * gap + 1), np.uint8)
-    kept = scores.copy()
+    compacted = scores.copy()
     for row, seed in enumerate(seeds, start=1):
         likely = (scores[row] > 0.5).astype(np.uint8)
         pieces = cv2.connectedComponents(cv2.dilate(likely, kernel), connectivity=8)[1]
@@ -131,6 +131,6 @@ def compact(scores: Probabilities, seeds: Indices, reach: float) -> Probabilitie
         if own == 0:  # the seed itself is not of the object here: nothing to tell pieces by
             continue
         lost = np.where((likely > 0) & (pieces != own), scores[row], np.float32(0))
-        kept[row] -= lost
-        kept[0] += lost
-    return kept
+        compacted[row] -= lost
+        compacted[0] += lost
+    return compacted

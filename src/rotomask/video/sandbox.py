@@ -116,13 +116,13 @@ class SandboxedVideo(Video):
         """A process that reads the file; its messages, until it has ended."""
         task = {"path": str(self.path.absolute()), **asdict(self.limits), **request}
         # No inherited descriptors, and no variables but what Python needs to find the package.
-        kept = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "SYSTEMROOT", "VIRTUAL_ENV", "LANG")
+        variables = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "SYSTEMROOT", "VIRTUAL_ENV", "LANG")
         child = subprocess.Popen(
             [sys.executable, "-m", "rotomask.video.sandbox_child", json.dumps(task)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env={name: os.environ[name] for name in kept if name in os.environ},
+            env={name: os.environ[name] for name in variables if name in os.environ},
         )
         assert child.stdout is not None
         try:

@@ -114,12 +114,12 @@ class Video(ABC):
 
     def __getitem__(self, index: int | slice) -> Image:
         if isinstance(index, slice):
-            chosen = range(len(self))[index]
-            if not chosen:
+            indices = range(len(self))[index]
+            if not indices:
                 return np.zeros((0, *self.size, 3), np.uint8)
-            if chosen.step == 1:
-                return np.stack([f.image for f in self.frames(chosen.start, chosen.stop)])
-            return np.stack([self.frame(k).image for k in chosen])
+            if indices.step == 1:
+                return np.stack([f.image for f in self.frames(indices.start, indices.stop)])
+            return np.stack([self.frame(k).image for k in indices])
         number = index + len(self) if index < 0 else index
         if not 0 <= number < len(self):
             raise IndexError(f"{self.name} has frames 0 to {len(self) - 1}, got {index}")

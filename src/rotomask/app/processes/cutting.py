@@ -18,7 +18,7 @@ from rotomask.app.document import Document, document_of_plan
 from rotomask.app.processes.control import Control
 from rotomask.app.processes.mask_store import MaskStore, with_locked
 from rotomask.app.processes.passes import (
-    Found,
+    PassOutput,
     ProbabilityStore,
     ReferencePass,
     annotation,
@@ -151,12 +151,12 @@ class Cut:
             reverse: Whether the pass comes from the right.
         """
         quiet, waiting, may_end = 0, dict(todo), all(map(self._is_carried, todo.values()))
-        for task, found in self._run(one, todo):
+        for task, output in self._run(one, todo):
             del waiting[task.index]
-            other = Found()
+            other = PassOutput()
             if task.from_left and earlier is not None and earlier.has(task.index):
                 other = earlier.read(task.index)
-            sides = (other, found) if reverse else (found, other)
+            sides = (other, output) if reverse else (output, other)
             labels = self._finish(task, sides, is_final=reverse or not task.from_right)
             if may_end and task.old is not None:
                 is_same = is_quiet(self.store.read(task.old), labels, self.ids)
@@ -174,41 +174,45 @@ class Cut:
         first, last = segment.start, segment.stop - 1
         if reverse:
             first, last = first + 1, last + 1
-        known: dict[int, Annotation] = {}
+        annotations: dict[int, Annotation] = {}
         digests: dict[int, str] = {}
         for index, digest, covers in self.document.references:
             if first <= index <= last:
-                known[index] = annotation(self.store.read(digest), covers)
+                annotations[index] = annotation(self.store.read(digest), covers)
                 digests[index] = digest
-        seen = [i for i in sorted(known, reverse=reverse) if known[i].labels.any()]
+        marked = [i for i in sorted(annotations, reverse=reverse) if annotations[i].labels.any()]
         reach = min(todo) if reverse else max(todo)
-        if not seen or (reach >= seen[0] if reverse else reach <= seen[0]):
+        if not marked or (reach >= marked[0] if reverse else reach <= marked[0]):
             return None
-        for index in [i for i in known if (i > seen[0] if reverse else i < seen[0])]:
-            del known[index]  # reference frames without any object
-        frames = Pass(reach, seen[0] + 1, reverse=True) if reverse else Pass(seen[0], reach + 1)
+        for index in [i for i in annotations if (i > marked[0] if reverse else i < marked[0])]:
+            del annotations[index]  # reference frames without any object
+        frames = Pass(reach, marked[0] + 1, reverse=True) if reverse else Pass(marked[0], reach + 1)
         return ReferencePass(
             video=self.video,
             identity=self.identity,
-            annotations=known,
+            annotations=annotations,
             digests=digests,
             frames=frames,
         )
 
     def _run(
         self, one: ReferencePass | None, todo: Mapping[int, Todo]
-    ) -> Iterator[tuple[Todo, Found]]:
+    ) -> Iterator[tuple[Todo, PassOutput]]:
         """What a pass finds in the frames of the plan; nothing before its first frame."""
         covered = set() if one is None else set(one.frames.indices[1:])
         for index in sorted(set(todo) - covered):
-            yield todo[index], Found()
+            yield todo[index], PassOutput()
         if one is None:
             return
-        for index, found in run_pass(one, self.folder / "work", self.segmenter, self.control.check):
+        for index, output in run_pass(
+            one, self.folder / "work", self.segmenter, self.control.check
+        ):
             if index in todo:
-                yield todo[index], found
+                yield todo[index], output
 
-    def _finish(self, task: Todo, sides: tuple[Found, Found], *, is_final: bool) -> Labels:
+    def _finish(
+        self, task: Todo, sides: tuple[PassOutput, PassOutput], *, is_final: bool
+    ) -> Labels:
         """Combine what both sides say of a frame, store the mask and tell the server.
 
         Args:
@@ -227,7 +231,7 @@ class Cut:
         base: str | None = None
         if task.is_key:
             base, labels = self._around_marks(task.index, labels)
-        digest, found = self.store.write(labels)
+        digest, ids = self.store.write(labels)
         confidence = self._confidence(task, sides)
         self.done += is_final
         self.control.say(
@@ -235,7 +239,7 @@ class Cut:
             frame=task.index,
             digest=digest,
             base=base,
-            labels=found,
+            labels=ids,
             confidence=round(confidence, 4),
             is_final=is_final,
         )
@@ -243,7 +247,7 @@ class Cut:
         return labels
 
     def _mixed(
-        self, task: Todo, sides: tuple[Found, Found], old: Labels | None
+        self, task: Todo, sides: tuple[PassOutput, PassOutput], old: Labels | None
     ) -> dict[int, Probability]:
         """Probabilities of the objects: each by its own reference frames and their distance."""
         around = self.document.around(task.index)
@@ -264,7 +268,7 @@ class Cut:
                 mixed[k] = weight * left + (1 - weight) * right
         return mixed
 
-    def _confidence(self, task: Todo, sides: tuple[Found, Found]) -> float:
+    def _confidence(self, task: Todo, sides: tuple[PassOutput, PassOutput]) -> float:
         """Confidence of the object that is least sure, each by the nearer reference frame's.
 
         Of an object that no pass measured here nothing is in doubt: it was annotated in this frame,
@@ -283,10 +287,10 @@ class Cut:
                 values.append(min(ways)[1])
         return min(values, default=1.0)
 
-    def _side(self, is_cut: bool, found: Found, k: int, old: Labels | None) -> Probability:
+    def _side(self, is_cut: bool, output: PassOutput, k: int, old: Labels | None) -> Probability:
         """Probability of an object from one side: what the pass found, or the old mask."""
         if is_cut:
-            return found.probabilities.get(k, np.zeros(self.video.size, np.float32))
+            return output.probabilities.get(k, np.zeros(self.video.size, np.float32))
         if old is None:
             return np.zeros(self.video.size, np.float32)
         return np.asarray(old == k, np.float32)

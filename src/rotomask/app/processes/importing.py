@@ -144,8 +144,8 @@ def reduced(image: Frame, short_side: int = SHORT_SIDE) -> Image.Image:
 def _write_strip(folder: Path, count: int) -> None:
     """Write the filmstrip, thumbs evenly over the video, and the picture of the project."""
     number = min(STRIP_THUMBS, count)
-    chosen = [min(count - 1, int((k + 0.5) * count / number)) for k in range(number)]
-    thumbs = [_thumb(folder / "frames" / f"{index:05d}.jpg", STRIP_HEIGHT) for index in chosen]
+    indices = [min(count - 1, int((k + 0.5) * count / number)) for k in range(number)]
+    thumbs = [_thumb(folder / "frames" / f"{index:05d}.jpg", STRIP_HEIGHT) for index in indices]
     strip = Image.new("RGB", (sum(t.width for t in thumbs), STRIP_HEIGHT))
     for place, thumb in enumerate(thumbs):
         strip.paste(thumb, (place * thumb.width, 0))

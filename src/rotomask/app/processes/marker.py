@@ -49,8 +49,8 @@ class MarkerProcess:
         """The answer to a request; errors of users are answers too."""
         handle = getattr(self, f"do_{message['do']}")
         try:
-            answer: Message = handle(message)
-            return answer
+            reply: Message = handle(message)
+            return reply
         except InputError as error:
             return {"error": str(error), "code": "not-possible"}
         except RotomaskError as error:
@@ -78,13 +78,13 @@ class MarkerProcess:
         labels = marking.labels(base, marks)
         if message["locked"] and message["before"] is not None:
             labels = with_locked(labels, store.read(message["before"]), message["locked"])
-        digest, found = store.write(labels)
+        digest, ids = store.write(labels)
         only = np.where(np.isin(labels, message["covers"]), labels, 0)
-        reference, _ = (digest, found) if np.array_equal(only, labels) else store.write(only)
+        reference, _ = (digest, ids) if np.array_equal(only, labels) else store.write(only)
         seconds = time.perf_counter() - began
         return {
             "digest": digest,
-            "labels": found,
+            "labels": ids,
             "reference": reference,
             "ms": round(1000 * seconds),
         }

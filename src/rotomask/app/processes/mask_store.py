@@ -50,7 +50,7 @@ class MaskStore:
         Raises:
             OutputError: If the disk is full.
         """
-        runs, found = encode_runs(labels)
+        runs, ids = encode_runs(labels)
         height, width = labels.shape
         digest = hashlib.blake2b(f"{width}x{height}".encode() + runs, digest_size=16).hexdigest()
         final = self.path(digest)
@@ -62,7 +62,7 @@ class MaskStore:
             with output_errors(final):
                 sync(part)
                 part.replace(final)
-        return digest, found
+        return digest, ids
 
     def _write_runs(self, digest: str, runs: bytes) -> None:
         part = self.folder / f".{digest}-{os.getpid()}.runs"
@@ -122,14 +122,14 @@ def encode_runs(labels: Mask) -> tuple[bytes, tuple[int, ...]]:
     starts = np.concatenate([[0], changes])
     ends = np.concatenate([changes, [flat.size]])
     values = flat[starts]
-    parts, found = [], tuple(int(k) for k in np.unique(values) if k)
-    for label in found:
+    parts, ids = [], tuple(int(k) for k in np.unique(values) if k)
+    for label in ids:
         own = values == label
         edges = np.stack([starts[own], ends[own]], 1).ravel()
         numbers = leb128(np.diff(edges, prepend=0))
         head = np.array([2 * int(own.sum()), len(numbers)], "<u4").tobytes()
         parts.append(bytes([label]) + head + numbers)
-    return b"".join(parts), found
+    return b"".join(parts), ids
 
 
 def leb128(numbers: npt.NDArray[np.int64]) -> bytes:

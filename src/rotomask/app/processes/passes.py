@@ -40,7 +40,7 @@ CONFIDENCE_KEY = "confidence"
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class PassOutput:
     """What a pass found in a frame, by object."""
 
     probabilities: dict[int, Probability] = field(default_factory=dict)
@@ -88,7 +88,7 @@ class ReferencePass:
 
 def run_pass(
     one: ReferencePass, work: Path, segmenter: Callable[[], Segmenter], check: Callable[[], None]
-) -> Iterator[tuple[int, Found]]:
+) -> Iterator[tuple[int, PassOutput]]:
     """The frames of a pass after its first, with the probabilities of their objects.
 
     Args:
@@ -121,7 +121,7 @@ def _segmented(
     store: "ProbabilityStore",
     segmenter: Segmenter,
     check: Callable[[], None],
-) -> Iterator[tuple[int, Found]]:
+) -> Iterator[tuple[int, PassOutput]]:
     """The frames from the first that is missing on; those before it are only followed again."""
     indices = one.frames.indices
     first = next(index for index in indices[1:] if not store.has(index))
@@ -157,8 +157,8 @@ def _meter(one: ReferencePass, store: "ProbabilityStore", frames: Pass) -> Confi
     if before:
         index, image = before[-1], one.video.frame(before[-1]).image
         if store.has(index):
-            found = store.read(index).probabilities
-            meter.look_back(index, image, labels_of(found, one.video.size))
+            probabilities = store.read(index).probabilities
+            meter.look_back(index, image, labels_of(probabilities, one.video.size))
         elif index in one.annotations:
             meter.look_back(index, image, one.annotations[index].labels)
     return meter
@@ -199,7 +199,7 @@ class ProbabilityStore:
         with complete_or_absent(self._path(index)) as temporary:
             image.save(temporary, format="PNG", compress_level=1, pnginfo=text)
 
-    def read(self, index: int) -> Found:
+    def read(self, index: int) -> PassOutput:
         """What is stored of a frame.
 
         Raises:
@@ -214,7 +214,7 @@ class ProbabilityStore:
             check_memory(self._path(index))
             raise MaskError(f"{self._path(index)} is damaged: {error}") from error
         scale = np.float32(255)
-        return Found(
+        return PassOutput(
             {k: row.astype(np.float32) / scale for k, row in zip(labels, rows, strict=True)},
             {k: value for k, value in zip(labels, values, strict=True) if value >= 0},
         )

@@ -56,15 +56,15 @@ class MaskFolder:
         path = self.folder / "masks" / f"{self.video.frame_name(index)}.png"
         path.unlink(missing_ok=True)
         labels = self.store.read(digest) if digest else np.zeros(self.video.size, np.int32)
-        shown = np.where(np.isin(labels, list(live)), labels, 0)
-        if digest and np.array_equal(shown, labels):
+        visible = np.where(np.isin(labels, list(live)), labels, 0)
+        if digest and np.array_equal(visible, labels):
             with output_errors(path):
                 try:
                     os.link(self.store.path(digest), path)
                 except OSError:  # a file system without links
                     shutil.copyfile(self.store.path(digest), path)
         else:
-            write_mask(path, shown)
+            write_mask(path, visible)
 
 
 def media_path(path: Path) -> str:

@@ -37,8 +37,8 @@ class Viewer:
     def answer(self, message: Message) -> Message:
         """The answer to a request; errors of users are answers too."""
         try:
-            answer: Message = getattr(self, f"do_{message['do']}")(message)
-            return answer
+            reply: Message = getattr(self, f"do_{message['do']}")(message)
+            return reply
         except InputError as error:
             return {"error": str(error), "code": "not-possible"}
         except RotomaskError as error:
@@ -72,9 +72,9 @@ class Viewer:
             objects=tuple(message["params"]["objects"]) or None,
             frames=range(message["count"]),
         )
-        found = view.to_json()
-        jitter = {"before": found["jitter_before"], "after": found["jitter_after"]}
-        return {"boxes": found["windows"], "jitter": jitter, "size": found["size"]}
+        camera = view.to_json()
+        jitter = {"before": camera["jitter_before"], "after": camera["jitter_after"]}
+        return {"boxes": camera["windows"], "jitter": jitter, "size": camera["size"]}
 
     def do_still(self, message: Message) -> Message:
         """The objects of one frame on transparency."""
@@ -133,8 +133,8 @@ def main(arguments: list[str]) -> None:
     for message in channel.messages():
         allow_cpu(CPU_SECONDS)
         try:
-            answer = viewer.answer(message)
+            reply = viewer.answer(message)
         except Exception:  # anything else is a fault of ours; the process goes on
             logger.exception("request %r", message.get("do"))
-            answer = {"error": "The preview failed; it is an error in rotomask.", "code": "bug"}
-        channel.send({**answer, "number": message["number"]})
+            reply = {"error": "The preview failed; it is an error in rotomask.", "code": "bug"}
+        channel.send({**reply, "number": message["number"]})

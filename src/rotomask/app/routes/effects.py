@@ -37,8 +37,8 @@ def effect_routes(app: App) -> APIRouter:
     @router.post("/api/projects/{project}/path")
     def path(project: str, body: PathBody) -> dict[str, Any]:
         """The windows of a stabilised video, and how steady it is."""
-        answer = app.view({**_masks(app, project, 0), "do": "path", "params": body.model_dump()})
-        return {name: answer[name] for name in ("boxes", "jitter", "size")}
+        reply = app.view({**_masks(app, project, 0), "do": "path", "params": body.model_dump()})
+        return {name: reply[name] for name in ("boxes", "jitter", "size")}
 
     @router.get("/api/projects/{project}/still", response_class=Response)
     def still(

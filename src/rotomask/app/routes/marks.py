@@ -80,8 +80,8 @@ def mark_routes(app: App) -> APIRouter:
             states = [document.state(index) for index in sorted(rows)]
             return {"rev": app.projects.require(project)["rev"], "frames": states}
 
-        answer: dict[str, Any] = app.edit(project, change)
-        return answer
+        state: dict[str, Any] = app.edit(project, change)
+        return state
 
     @router.post("/api/projects/{project}/undo")
     def undo(project: str) -> dict[str, Any]:
@@ -108,13 +108,13 @@ def proposal_routes(app: App) -> APIRouter:
     @router.post("/api/projects/{project}/proposals/accept")
     def accept(project: str, body: AcceptBody) -> dict[str, Any]:
         """Make objects of proposals."""
-        known = {proposal["id"]: proposal for proposal in _proposals(app, project)}
-        if not set(body.ids) <= set(known):
+        proposals = {proposal["id"]: proposal for proposal in _proposals(app, project)}
+        if not set(body.ids) <= set(proposals):
             raise RefusedError(404, "not-found", "There is no such proposal.", "Search again.")
         app.projects.check_revision(project, body.rev)
         changed: set[int] = set()
         for number in dict.fromkeys(body.ids):
-            proposal = known[number]
+            proposal = proposals[number]
             with app.database.transaction():
                 added = app.projects.add_object(project, f"Object {number}", None)
             rev = app.projects.require(project)["rev"]
@@ -148,8 +148,8 @@ class Marking:
         """
         self._check(added)
         old, earlier = self._now()
-        kept = [(m["id"], (m["object"], m["mark"])) for m in earlier]
-        return self._answer(old, [*kept, *((None, placed) for placed in added)])
+        earlier_marks = [(m["id"], (m["object"], m["mark"])) for m in earlier]
+        return self._answer(old, [*earlier_marks, *((None, placed) for placed in added)])
 
     def replace(self, number: int, content: Content) -> dict[str, Any]:
         """Let the marker answer anew with another mark in place of one.
@@ -162,10 +162,10 @@ class Marking:
             RefusedError: As `add`; 404 if the frame has no such mark.
         """
         old, earlier = self._now()
-        found = next((m for m in earlier if m["id"] == number), None)
-        if found is None:
+        old_mark = next((m for m in earlier if m["id"] == number), None)
+        if old_mark is None:
             raise not_found("mark of this frame")
-        label = found["object"]
+        label = old_mark["object"]
         self._check([(label, content)])
         marks = [
             (None, (label, content))
@@ -201,9 +201,9 @@ class Marking:
             "before": None if old is None else old.digest,
             "locked": app.projects.locked(project),
         }
-        answer = app.ask(request, urgent=True)
+        reply = app.ask(request, urgent=True)
         if len(marks) - done >= STAGE_MARKS:
-            stage = (len(marks), answer["digest"])
+            stage = (len(marks), reply["digest"])
         ids: list[int] = []
 
         def store() -> None:
@@ -221,13 +221,13 @@ class Marking:
                     number = app.projects.add_mark(project, self.frame, label, mark)
                 ids.append(number)
             row = FrameRow(
-                digest=answer["digest"],
-                labels=tuple(answer["labels"]),
+                digest=reply["digest"],
+                labels=tuple(reply["labels"]),
                 source="key",
                 frozen=old is not None and old.frozen,
                 base=base,
                 base_covers=base_covers,
-                reference=answer["reference"],
+                reference=reply["reference"],
                 covers=covers,
                 marks=tuple(ids),
                 stage=stage,
@@ -237,7 +237,7 @@ class Marking:
             app.projects.change(project, "mark", {self.frame: row})
 
         app.edit(project, store)
-        return {**self._state(answer["digest"]), "marks": ids, "ms": answer["ms"]}
+        return {**self._state(reply["digest"]), "marks": ids, "ms": reply["ms"]}
 
     @property
     def _masks(self) -> Path:
@@ -307,8 +307,8 @@ def _moved(app: App, project: str, *, is_undo: bool) -> dict[str, Any]:
 
 
 def _proposals(app: App, project: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(app.projects.require(project)["proposals"])
-    return found
+    proposals: list[dict[str, Any]] = json.loads(app.projects.require(project)["proposals"])
+    return proposals
 
 
 def _public(app: App, project: str, proposal: dict[str, Any]) -> dict[str, Any]:

@@ -52,9 +52,9 @@ def media_routes(app: App) -> APIRouter:
         if w != "full" and not (w.isascii() and w.isdigit() and 16 <= int(w) <= 8192):
             raise RefusedError(400, "width", "w must be full or a width from 16 to 8192.")
         message = {"do": "frame", "media": media(app, project), "frame": index}
-        answer = app.ask(message if w == "full" else {**message, "width": int(w)})
+        reply = app.ask(message if w == "full" else {**message, "width": int(w)})
         app.prepare(project, index)
-        return Response(base64.b64decode(answer["data"]), media_type="image/jpeg", headers=KEPT)
+        return Response(base64.b64decode(reply["data"]), media_type="image/jpeg", headers=KEPT)
 
     @router.get("/api/projects/{project}/{name}.jpg", response_class=Response)
     def picture(project: str, name: str) -> Response:
@@ -106,9 +106,9 @@ def mask_routes(app: App) -> APIRouter:
     @router.get("/api/projects/{project}/files/{number}", response_class=Response)
     def file(project: str, number: str) -> Response:
         """A result, to be saved."""
-        found = _file(app, project, number)
+        entry = _file(app, project, number)
         path = app.projects.folder(project) / "files" / number
-        headers = {**CHECKED, "Content-Disposition": disposition(found["name"])}
+        headers = {**CHECKED, "Content-Disposition": disposition(entry["name"])}
         return FileResponse(path, media_type="application/octet-stream", headers=headers)
 
     @router.delete("/api/projects/{project}/files/{number}", status_code=204)
@@ -125,9 +125,9 @@ def mask_routes(app: App) -> APIRouter:
 
 def _file(app: App, project: str, number: str) -> Mapping[str, Any]:
     app.projects.require(project)
-    for found in app.projects.files(project):
-        if is_id(number) and found["id"] == number:
-            return found
+    for entry in app.projects.files(project):
+        if is_id(number) and entry["id"] == number:
+            return entry
     raise not_found("file")
 
 

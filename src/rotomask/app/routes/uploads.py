@@ -73,14 +73,14 @@ async def _append(app: App, upload: str, request: Request, room: int) -> None:
         stream = request.stream()
         while True:
             try:
-                part = await asyncio.wait_for(anext(stream), SILENT_SECONDS)
+                chunk = await asyncio.wait_for(anext(stream), SILENT_SECONDS)
             except StopAsyncIteration:
                 break
             except TimeoutError:
                 raise RefusedError(408, "slow", "The bytes stopped coming.") from None
-            room -= len(part)
+            room -= len(chunk)
             if room >= 0:
-                await run_in_threadpool(file.write, part)
+                await run_in_threadpool(file.write, chunk)
         file.flush()
         await run_in_threadpool(os.fsync, file.fileno())
     if room < 0:

@@ -144,10 +144,10 @@ def change_colour(
     x = (x * gain[..., None, None] + offset[..., None, None]).clamp(0, 1)
     is_grey = grey > 0
     if is_grey.any():
-        part = grey[is_grey, None, None, None]
-        chosen = x[is_grey]
+        fraction = grey[is_grey, None, None, None]
+        colour = x[is_grey]
         x = x.clone()
-        x[is_grey] = chosen + part * (chosen.mean(1, keepdim=True) - chosen)
+        x[is_grey] = colour + fraction * (colour.mean(1, keepdim=True) - colour)
     return x
 
 
@@ -170,11 +170,11 @@ def motion_blur(frames: Tensor, kernels: Tensor) -> Tensor:
     blurs = kernels[:, middle, middle] < 1 - 1e-4
     if not blurs.any():
         return frames
-    chosen = frames[blurs]
-    count, channels = chosen.shape[:2]
+    sharp = frames[blurs]
+    count, channels = sharp.shape[:2]
     # One grouped convolution: all channels of all frames are channels of one image, N·3×H×W.
     weight = kernels[blurs].repeat_interleave(channels, 0)[:, None]
-    padded = F.pad(chosen, (middle,) * 4, mode="reflect").flatten(0, 1)[None]
+    padded = F.pad(sharp, (middle,) * 4, mode="reflect").flatten(0, 1)[None]
     blurred = F.conv2d(padded, weight, groups=count * channels)[0]
     out = frames.clone()
     out[blurs] = blurred.unflatten(0, (count, channels)).clamp(0, 1)
@@ -185,12 +185,12 @@ def lower_resolution(frames: Tensor, reduction: Tensor) -> Tensor:
     """Frames N×3×S×S as if enlarged from frames smaller by the factors `reduction`, N."""
     out = frames
     for factor in reduction[reduction > 1].unique().tolist():
-        chosen = reduction == factor
+        rows = reduction == factor
         small = (max(8, round(frames.shape[-2] / factor)), max(8, round(frames.shape[-1] / factor)))
-        reduced = F.interpolate(frames[chosen], small, mode="bilinear", antialias=True)
+        reduced = F.interpolate(frames[rows], small, mode="bilinear", antialias=True)
         enlarged = F.interpolate(reduced, frames.shape[-2:], mode="bicubic").clamp(0, 1)
         out = out.clone()
-        out[chosen] = enlarged
+        out[rows] = enlarged
     return out
 
 
@@ -204,8 +204,8 @@ def jpeg_noise(frames: Tensor, quality: Tensor) -> Tensor:
         return frames
     device = frames.device
     colour = torch.tensor(TO_YCBCR, device=device)
-    chosen = torch.einsum("kc,nchw->nkhw", colour, frames[damaged] * 255)
-    chosen[:, 0] -= 128  # luminance around 0, as chrominance is
+    ycc = torch.einsum("kc,nchw->nkhw", colour, frames[damaged] * 255)
+    ycc[:, 0] -= 128  # luminance around 0, as chrominance is
     q = quality[damaged].float()
     factor = torch.where(q < 50, 50 / q, 2 - q / 50)  # the scaling of libjpeg's quality
     tables = torch.tensor(
@@ -213,9 +213,9 @@ def jpeg_noise(frames: Tensor, quality: Tensor) -> Tensor:
     )
     steps = (tables[None] * factor[:, None, None, None]).round().clamp(1, 255)
     dct = _cosines().to(device)
-    height, width = chosen.shape[-2:]
+    height, width = ycc.shape[-2:]
     # N×3×H×W -> N×3×H/8×8×W/8×8 -> N×3×H/8×W/8×8×8, so that matrix products act on blocks.
-    blocks = chosen.unflatten(3, (width // BLOCK, BLOCK)).unflatten(2, (height // BLOCK, BLOCK))
+    blocks = ycc.unflatten(3, (width // BLOCK, BLOCK)).unflatten(2, (height // BLOCK, BLOCK))
     blocks = blocks.transpose(3, 4)
     coefficients = dct @ blocks @ dct.T
     steps = steps[:, :, None, None]  # N×3×1×1×8×8

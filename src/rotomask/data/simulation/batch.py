@@ -191,8 +191,8 @@ def _mirrored(low: Point, high: Point, last: Point) -> tuple[Point, Point]:
 
 def _bounds(layer: Layer, labels: Labels) -> tuple[Point, Point]:
     """Least and greatest (x, y) of what a layer shows of its picture, and a pixel more."""
-    found = [object_bounds(labels, label) for label in layer.ids]
-    bounds = [b for b in found if b is not None]
+    boxes = [object_bounds(labels, label) for label in layer.ids]
+    bounds = [b for b in boxes if b is not None]
     if not bounds:
         return np.zeros(2), np.zeros(2)
     low, high = np.stack([b[0] for b in bounds]), np.stack([b[1] for b in bounds])

@@ -361,8 +361,8 @@ def draw_random_stroke(
     ys, xs = np.nonzero(region)
     if len(ys) == 0:
         return
-    chosen = rng.integers(len(ys), size=3)
-    a, b, c = (np.array([xs[i], ys[i]], float) for i in chosen)
+    indices = rng.integers(len(ys), size=3)
+    a, b, c = (np.array([xs[i], ys[i]], float) for i in indices)
     t = np.linspace(0, 1, 40)[:, None]
     curve = (1 - t) ** 2 * a + 2 * t * (1 - t) * b + t**2 * c
     stroke = np.zeros(region.shape, np.uint8)

@@ -147,14 +147,14 @@ def plan_composed_clip(
         motion = replace(motion, strength=0.5 * motion.strength, leaving=0.0)
     for _ in range(TRIES):
         events = _Events(composition, frames, size, rng, is_still=is_still, is_calm=has_double)
-        chosen = [int(k) for k in rng.permutation(present)[:own]]
+        labels = [int(k) for k in rng.permutation(present)[:own]]
         if is_still:
             course = events.of_size() if own else stays(frames)
             path = scene_path(scene[0][1], size, frames, motion, rng, course)
         else:
-            label = chosen[0] if own else int(rng.choice([*present, 0]))
+            label = labels[0] if own else int(rng.choice([*present, 0]))
             path = crop_path(scene[0][1], label, size, frames, scales, rng)
-        base = Layer(scene, path, {k: i + 1 for i, k in enumerate(chosen)})
+        base = Layer(scene, path, {k: i + 1 for i, k in enumerate(labels)})
         layers = _place(base, actors, size, frames, motion, events, rng)
         if layers is not None and is_seen(layers, size, followed):
             changes = draw_appearance(
@@ -253,25 +253,25 @@ def _paste_other(actor: Actor, track: _Track, setting: _Setting) -> Layer:
     extent = size * rng.uniform(0.15, 0.6)
     if actor.is_alike:
         extent = track.extent * np.exp(rng.normal(0, 0.2))
-    place, course = size * rng.uniform(0.05, 0.95, 2), stays(frames)
+    position, course = size * rng.uniform(0.05, 0.95, 2), stays(frames)
     if actor.role == "beside" or (actor.role == "free" and actor.is_alike):
         angle, distance = rng.uniform(0, 2 * np.pi), 0.5 * (extent + track.extent)
         farthest = 1.5 if actor.role == "beside" else 3.0
         away = np.array([np.cos(angle), np.sin(angle)]) * distance * rng.uniform(0.7, farthest)
-        place = track.centre[0] + away
+        position = track.centre[0] + away
     elif actor.role == "passing":
         meeting = track.centre[int(rng.integers(1, frames))]
-        place = meeting + rng.normal(0, 0.4, 2) * (extent + track.extent)
+        position = meeting + rng.normal(0, 0.4, 2) * (extent + track.extent)
         course = (passes if rng.random() < 0.5 else arrives)(frames, size, rng)
     elif actor.role == "covering":
         extent = max(extent, track.extent * rng.uniform(1.1, 1.8))
-        place, course = np.full(2, size / 2), covers(frames, size, track.centre, rng)
+        position, course = np.full(2, size / 2), covers(frames, size, track.centre, rng)
         setting = (size, frames, replace(motion, strength=0.1 * motion.strength), composition, rng)
-    return _paste(actor, 0, place, extent, course, setting)
+    return _paste(actor, 0, position, extent, course, setting)
 
 
 def _paste(
-    actor: Actor, object_id: int, place: Point, extent: float, course: Course, setting: _Setting
+    actor: Actor, object_id: int, position: Point, extent: float, course: Course, setting: _Setting
 ) -> Layer:
     """Layer of a pasted object of this extent that starts at `place`."""
     size, frames, motion, composition, rng = setting
@@ -285,11 +285,11 @@ def _paste(
     centres = np.broadcast_to((low + high) / 2, (frames, 2)).copy()
     if len(pictures) > 1:
         # The thing's own motion counts half, so that it stays near its place.
-        found = np.stack([_middle(p[1], label, centres[0]) for p in pictures])
-        centres += 0.5 * (found - found[0])
+        middles = np.stack([_middle(p[1], label, centres[0]) for p in pictures])
+        centres += 0.5 * (middles - middles[0])
     path = moving_path(
         centres,
-        place,
+        position,
         size,
         frames,
         scale=extent / max(float((high - low).max()), 1.0),
@@ -329,8 +329,10 @@ def _is_solvable(track: _Track, doubles: Sequence[_Track], size: int) -> bool:
     """True if an object can be followed by its place among its doubles, and one of them is seen."""
     if track.extent > LARGEST_WITH_DOUBLE * size:
         return False
-    seen = [((d.centre > 0.05 * size) & (d.centre < 0.95 * size)).all(-1).any() for d in doubles]
-    return any(seen) and all(_can_be_followed(track, double) for double in doubles)
+    are_visible = [
+        ((d.centre > 0.05 * size) & (d.centre < 0.95 * size)).all(-1).any() for d in doubles
+    ]
+    return any(are_visible) and all(_can_be_followed(track, double) for double in doubles)
 
 
 def _can_be_followed(track: _Track, double: _Track) -> bool:

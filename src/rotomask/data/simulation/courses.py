@@ -36,8 +36,8 @@ def leaves(frames: int, size: int, rng: np.random.Generator, *, returns: bool) -
     if returns:
         back = min(frames - 1.0, end + rng.uniform(0.5, 2.0))
         knots, values = [0.0, start, end, back, back + 1.5], [0.0, 0.0, 1.0, 1.0, 0.0]
-    part = np.interp(np.arange(frames), knots, values)
-    return Course(part[:, None] * away, np.zeros(frames))
+    fraction = np.interp(np.arange(frames), knots, values)
+    return Course(fraction[:, None] * away, np.zeros(frames))
 
 
 def passes(frames: int, size: int, rng: np.random.Generator) -> Course:
@@ -53,8 +53,8 @@ def arrives(frames: int, size: int, rng: np.random.Generator) -> Course:
     """In from outside, and then it stays."""
     away = _direction(rng) * size * rng.uniform(1.0, 1.4)
     last = rng.uniform(0.3, 0.8) * (frames - 1)
-    part = np.interp(np.arange(frames), [0.0, max(last, 1.0)], [1.0, 0.0])
-    return Course(part[:, None] * away, np.zeros(frames))
+    fraction = np.interp(np.arange(frames), [0.0, max(last, 1.0)], [1.0, 0.0])
+    return Course(fraction[:, None] * away, np.zeros(frames))
 
 
 def grows(frames: int, rng: np.random.Generator, *, most: float = 5.0) -> Course:

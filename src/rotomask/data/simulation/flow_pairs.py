@@ -198,8 +198,8 @@ def _visible(
     inside = (x >= 0) & (y >= 0) & (x < size) & (y < size)
     last = size - 1
     there = landing[np.clip(y, 0, last), np.clip(x, 0, last)]
-    seen: npt.NDArray[np.bool_] = inside & (there == front)
-    return seen
+    visible: npt.NDArray[np.bool_] = inside & (there == front)
+    return visible
 
 
 def _looks(

@@ -127,11 +127,11 @@ def moving_path(
     matrices, bendings, centre = [], [], np.asarray(output_centre, float)
     for t in range(frames):
         # Out and back by the end: away from the start and the end of the clip, half a sine.
-        place = centre + away * np.sin(np.pi * t / max(1, frames - 1)) + course.offset[t]
+        position = centre + away * np.sin(np.pi * t / max(1, frames - 1)) + course.offset[t]
         matrices.append(
             affine(
                 sources[t],
-                place,
+                position,
                 scale=float(np.exp(state[2] + course.log_scale[t])),
                 rotation_rad=float(state[0]),
                 shear=float(state[1]),

@@ -104,8 +104,8 @@ def plan_simulated_clip(
     pasted = len(scene_labels) < objects or rng.random() < paste
     for _ in range(TRIES):
         path = scene_path(pictures[0][1], size, frames, motion, rng)
-        chosen = [] if pasted else list(rng.permutation(scene_labels)[:objects])
-        scene = Layer((pictures[0],), path, {int(k): i + 1 for i, k in enumerate(chosen)})
+        labels = [] if pasted else list(rng.permutation(scene_labels)[:objects])
+        scene = Layer((pictures[0],), path, {int(k): i + 1 for i, k in enumerate(labels)})
         layers = [scene]
         if pasted:
             for k in range(objects):
@@ -160,10 +160,10 @@ def plan_real_clip(
     if not present:
         return None
     for _ in range(TRIES):
-        chosen = [int(k) for k in rng.permutation(present)[:objects]]
-        path = crop_path(labels, chosen[0], size, len(frames_read), scales, rng)
-        layers = [Layer(tuple(frames_read), path, {k: i + 1 for i, k in enumerate(chosen)})]
-        for k in range(len(chosen), objects):
+        object_labels = [int(k) for k in rng.permutation(present)[:objects]]
+        path = crop_path(labels, object_labels[0], size, len(frames_read), scales, rng)
+        layers = [Layer(tuple(frames_read), path, {k: i + 1 for i, k in enumerate(object_labels)})]
+        for k in range(len(object_labels), objects):
             layers.append(_cutout(others[k], k + 1, size, len(frames_read), motion, rng))
         if others and rng.random() < occlusion:
             layers.append(_cutout(others[-1], 0, size, len(frames_read), motion, rng))
@@ -345,13 +345,13 @@ def object_places(labels: Labels, label: int) -> tuple[Places, Places]:
     if key in _remembered:
         return _remembered[key][1:]
     mask = labels == label
-    found = np.flatnonzero(mask)
-    extremes = found[:0]
-    if len(found):
+    positions = np.flatnonzero(mask)
+    extremes = positions[:0]
+    if len(positions):
         columns = np.flatnonzero(mask.any(0))[[0, -1]]
         sides = mask[:, columns].argmax(0) * labels.shape[1] + columns
-        extremes = np.concatenate([sides, found[[0, -1]]])
-    places = found[:: len(found) // PLACES + 1].copy()
+        extremes = np.concatenate([sides, positions[[0, -1]]])
+    places = positions[:: len(positions) // PLACES + 1].copy()
     # The labels are kept too, so that no other array gets their identity.
     _remembered[key] = (labels, places, extremes)
     if len(_remembered) > REMEMBERED:

@@ -74,9 +74,9 @@ def _groups(batch: ClipBatch, layer: int) -> Iterator[tuple[Tensor, Window]]:
         return
     is_still = (pictures == pictures[:, :1]).all(1)  # B: the same picture in all T frames
     for rows in ((is_present & is_still), (is_present & ~is_still)):
-        chosen = rows.nonzero()[:, 0]
-        if len(chosen):
-            yield chosen, Window(slice(0, size), slice(0, size))
+        indices = rows.nonzero()[:, 0]
+        if len(indices):
+            yield indices, Window(slice(0, size), slice(0, size))
 
 
 def _window(batch: ClipBatch, row: int, layer: int) -> Window:

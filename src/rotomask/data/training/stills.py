@@ -82,11 +82,13 @@ class CocoStills(Stills):
                 e["id"]: (str(e["file_name"]), int(e["height"]), int(e["width"]))
                 for e in content["images"]
             }
-            found: dict[int, list[object]] = {}
+            by_image: dict[int, list[object]] = {}
             for annotation in content["annotations"]:
                 if not annotation.get("iscrowd") and annotation.get("segmentation"):
-                    found.setdefault(annotation["image_id"], []).append(annotation["segmentation"])
-            order = sorted(found)  # a TypeError where ids are of several types
+                    by_image.setdefault(annotation["image_id"], []).append(
+                        annotation["segmentation"]
+                    )
+            order = sorted(by_image)  # a TypeError where ids are of several types
         except (
             *(OSError, ValueError, KeyError, TypeError),
             *(AttributeError, OverflowError, RecursionError),
@@ -96,7 +98,7 @@ class CocoStills(Stills):
                 f"({type(error).__name__}: {error})"
             ) from error
         self.folder = images or _folder_of(file, [name for name, _, _ in sizes.values()])
-        self.entries = [(*sizes[k], found[k]) for k in order if k in sizes]
+        self.entries = [(*sizes[k], by_image[k]) for k in order if k in sizes]
         if not self.entries:
             raise DatasetError(f"{file} has no image with a segmented object")
         for name, height, width, segmentations in self.entries:

@@ -120,7 +120,7 @@ class Outcome:
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Outcome":
         """The outcome that a receipt speaks of; raises TypeError or KeyError if it is damaged."""
-        known = {key: content[key] for key in cls.__dataclass_fields__ if key in content}
-        known["doubtful"] = tuple((int(i), float(c)) for i, c in known.get("doubtful", ()))
-        known["uncertain"] = tuple(map(str, known.get("uncertain", ())))
-        return cls(**known)
+        values = {key: content[key] for key in cls.__dataclass_fields__ if key in content}
+        values["doubtful"] = tuple((int(i), float(c)) for i, c in values.get("doubtful", ()))
+        values["uncertain"] = tuple(map(str, values.get("uncertain", ())))
+        return cls(**values)

@@ -125,14 +125,14 @@ def _matched_rows(pattern: str) -> Iterator[tuple[str, str, Row]]:
         names = beside.setdefault(folder, set()) or siblings(folder)
         beside[folder] = names
         stem = PurePosixPath(location.rstrip("/")).stem
-        found = [stem + suffix for suffix in BESIDE if stem + suffix in names]
-        if not found:
+        companions = [stem + suffix for suffix in BESIDE if stem + suffix in names]
+        if not companions:
             without.append(location)
             continue
-        key = "prompts" if found[0].endswith(".json") else "mask"
+        key = "prompts" if companions[0].endswith(".json") else "mask"
         inside = PurePosixPath(location.rstrip("/").removeprefix(top).lstrip("/"))
         name = str(inside.with_suffix(""))
-        yield location, "", {"video": location, key: join(folder, found[0]), "out": name}
+        yield location, "", {"video": location, key: join(folder, companions[0]), "out": name}
     if without:
         looked = ", ".join(PurePosixPath(without[0]).stem + suffix for suffix in BESIDE)
         raise InputError(

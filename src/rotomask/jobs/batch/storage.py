@@ -75,12 +75,12 @@ def read_bytes(location: str) -> bytes:
 def match(pattern: str) -> list[str]:
     """Locations that match a pattern with ``*``, ``?``, ``[...]`` and ``**``, in natural order."""
     if not is_remote(pattern):
-        found = glob.glob(str(local_path(pattern)), recursive=True)  # noqa: PTH207
-        return sorted(found, key=natural_key)
+        local = glob.glob(str(local_path(pattern)), recursive=True)  # noqa: PTH207
+        return sorted(local, key=natural_key)
     protocol = pattern.partition("://")[0]
     with _remote(pattern) as (files, path):
         paths = files.glob(path)
-    return sorted((f"{protocol}://{_bare(found)}" for found in paths), key=natural_key)
+    return sorted((f"{protocol}://{_bare(remote)}" for remote in paths), key=natural_key)
 
 
 def siblings(folder: str) -> set[str]:
@@ -90,7 +90,7 @@ def siblings(folder: str) -> set[str]:
             return {entry.name for entry in local_path(folder).iterdir()}
         return set()
     with _remote(folder) as (files, path):
-        return {PurePosixPath(found.rstrip("/")).name for found in files.ls(path, detail=False)}
+        return {PurePosixPath(sibling.rstrip("/")).name for sibling in files.ls(path, detail=False)}
 
 
 def stamp(location: str) -> list[object]:
@@ -277,8 +277,8 @@ def _is_folder(files: Any, location: str, path: str) -> bool:
 
 def _listed(files: Any, path: str) -> dict[str, dict[str, Any]]:
     """The files in a remote folder with their descriptions."""
-    found: dict[str, dict[str, Any]] = files.find(path, maxdepth=1, detail=True)
-    return found
+    entries: dict[str, dict[str, Any]] = files.find(path, maxdepth=1, detail=True)
+    return entries
 
 
 def _download(files: Any, path: str, target: Path) -> None:

@@ -14,7 +14,7 @@ from PIL import Image
 import rotomask
 from rotomask import catalog
 from rotomask.cli import main
-from rotomask.cli.options import read_formats
+from rotomask.cli.values import read_formats
 from rotomask.export import FORMATS
 from rotomask.jobs.demo import demo_folder
 from rotomask.masks import read_labels, write_mask

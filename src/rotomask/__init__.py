@@ -12,9 +12,11 @@
     for frame in frames:
         labels = segmenter.labels(segmenter.step(frame))
 
-A command of the command line is a function here. Four have a longer name, because the tools behind
-them are packages: `write_flow` (package `flow`), `write_edges` (`edges`), `refine_cut` (`refine`)
-and `export_cut` (`export`). An unknown keyword is an `OptionError` that lists the known ones.
+A command of the command line is a function here. Five have a longer name, most because the tools
+behind them are packages: `write_flow` (package `flow`), `write_edges` (`edges`), `refine_cut`
+(`refine`), `export_cut` (`export`) and `average_weights`. `rotomask models` lists
+`rotomask.catalog.CATALOG`; `rotomask app` is `rotomask.app.launch.run_app`. An unknown keyword is
+an `OptionError` that lists the known ones.
 
 Importing this package loads nothing heavy: each name below is fetched when it is first used.
 """
@@ -31,7 +33,7 @@ _HOME = {
     "CutOptions": "rotomask.jobs.cut",
     "Discoverer": "rotomask.unsupervised.base",
     "EdgeOptions": "rotomask.jobs.edges",
-    "EffectOptions": "rotomask.jobs.effects",
+    "EffectOptions": "rotomask.jobs.effect",
     "FlowOptions": "rotomask.jobs.flow",
     "Marker": "rotomask.prompts",
     "Prompts": "rotomask.prompts",
@@ -39,13 +41,16 @@ _HOME = {
     "RotomaskError": "rotomask.errors",
     "Segmenter": "rotomask.segmenters.base",
     "StabiliseOptions": "rotomask.jobs.stabilise",
+    "average_weights": "rotomask.networks.averaging",
     "batch": "rotomask.jobs.batch.driver",
     "benchmark": "rotomask.jobs.benchmark",
+    "compare": "rotomask.evaluation.comparison",
     "convert": "rotomask.jobs.convert",
     "correct": "rotomask.jobs.correct",
     "cut": "rotomask.jobs.cut",
+    "demo": "rotomask.jobs.demo",
     "detect": "rotomask.jobs.detect",
-    "effect": "rotomask.jobs.effects",
+    "effect": "rotomask.jobs.effect",
     "evaluate": "rotomask.jobs.evaluate",
     "export_cut": "rotomask.jobs.export:export",
     "export_model": "rotomask.jobs.export_model",
@@ -88,11 +93,14 @@ __all__ = [
     "Segmenter",
     "StabiliseOptions",
     "__version__",
+    "average_weights",
     "batch",
     "benchmark",
+    "compare",
     "convert",
     "correct",
     "cut",
+    "demo",
     "detect",
     "effect",
     "evaluate",
@@ -127,15 +135,17 @@ if TYPE_CHECKING:
     from rotomask.effects import open_effect
     from rotomask.effects.camera import open_camera
     from rotomask.errors import RotomaskError
+    from rotomask.evaluation.comparison import compare
     from rotomask.jobs.batch.driver import BatchOptions, batch
     from rotomask.jobs.benchmark import benchmark
     from rotomask.jobs.convert import convert as convert
     from rotomask.jobs.correct import correct, undo_correction
     from rotomask.jobs.cut import CutOptions, cut
+    from rotomask.jobs.demo import demo
     from rotomask.jobs.detect import detect
     from rotomask.jobs.edges import EdgeOptions
     from rotomask.jobs.edges import edges as write_edges
-    from rotomask.jobs.effects import EffectOptions, effect
+    from rotomask.jobs.effect import EffectOptions, effect
     from rotomask.jobs.evaluate import evaluate
     from rotomask.jobs.export import export as export_cut
     from rotomask.jobs.export_model import export_model
@@ -150,6 +160,7 @@ if TYPE_CHECKING:
     from rotomask.jobs.track import track
     from rotomask.jobs.train import train
     from rotomask.masks import read_mask, write_mask
+    from rotomask.networks.averaging import average_weights
     from rotomask.prompts import Marker, Prompts
     from rotomask.segmenters.base import Segmenter
     from rotomask.segmenters.refinements import Refinements, parse_refinements

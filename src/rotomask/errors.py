@@ -19,6 +19,13 @@ The message is one line: what was expected, what was given, and what to do. The 
 it and exits with status 2.
 """
 
+import functools
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
 
 class RotomaskError(Exception):
     """Base class of the exceptions that rotomask raises."""
@@ -79,3 +86,24 @@ class WeightsError(RotomaskError):
 
 class ShapeError(RotomaskError):
     """An array of the wrong shape or dtype."""
+
+
+def lists_keywords(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """A function whose unknown keyword is an `OptionError` that lists the known ones.
+
+    For public functions that take no options; `jobs.keywords` does it for those that do.
+    """
+
+    @functools.wraps(function)
+    def run(*arguments: Parameters.args, **keywords: Parameters.kwargs) -> Result:
+        import inspect  # here, because `rotomask --help` imports this module
+
+        names = inspect.signature(function).parameters
+        for name in keywords:
+            if name not in names:
+                raise OptionError(
+                    f"{function.__name__} has no setting {name!r}; it has {', '.join(names)}"
+                )
+        return function(*arguments, **keywords)
+
+    return run

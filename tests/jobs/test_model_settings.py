@@ -2,7 +2,7 @@
 
 import pytest
 
-from rotomask.cli.options import read_memory
+from rotomask.cli.values import read_memory
 from rotomask.errors import OptionError
 from rotomask.jobs.loading import load_model
 from rotomask.jobs.model_settings import ModelSettings

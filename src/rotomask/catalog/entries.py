@@ -70,6 +70,8 @@ class SegmenterRole(Role[Segmenter]):
     for int8, as `networks.openvino_network.OpenVINONetwork`. None: PyTorch alone computes it."""
     int8_ranges: str | None = None
     """Stem of the shipped ranges' file, which fit the shipped weights; None: not in int8."""
+    exports_parts: bool = False
+    """Its network can be written as ONNX files (`jobs.export_model`)."""
     filters_by_boxes: bool = False
     """Always filters by boxes: setting ``boxes``."""
     box_filter: BoxFilterConfig = FOLLOWING

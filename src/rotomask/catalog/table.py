@@ -101,6 +101,7 @@ CATALOG: dict[str, Entry] = {
             focuses=True,
             openvino=OpenVINONetwork,
             int8_ranges="stm-lite-int8",
+            exports_parts=True,
         ),
     ),
     "stm": Entry(

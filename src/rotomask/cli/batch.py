@@ -10,8 +10,9 @@ import typer
 from rotomask.cli.command import Command, grouped
 from rotomask.cli.cut import Method
 from rotomask.cli.extras import require
-from rotomask.cli.options import Formats, Hardware, Messages, Refining, read_formats
+from rotomask.cli.options import Formats, Hardware, Messages, Refining
 from rotomask.cli.terminal import job
+from rotomask.cli.values import read_formats
 from rotomask.errors import OptionError
 
 if TYPE_CHECKING:

@@ -59,7 +59,7 @@ def _read_size(text: str | None) -> tuple[int, int] | None:
     """Height and width of ``WxH``."""
     if text is None:
         return None
-    found = re.fullmatch(r"([0-9]{1,5})x([0-9]{1,5})", text)
-    if found is None or not all(0 < int(n) < 1 << 16 for n in found.groups()):
+    match = re.fullmatch(r"([0-9]{1,5})x([0-9]{1,5})", text)
+    if match is None or not all(0 < int(n) < 1 << 16 for n in match.groups()):
         raise OptionError(f"--size takes width and height such as 854x480, got {text!r}")
-    return int(found[2]), int(found[1])
+    return int(match[2]), int(match[1])

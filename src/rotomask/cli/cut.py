@@ -19,11 +19,9 @@ from rotomask.cli.options import (
     Refining,
     Runtime,
     VideoPath,
-    pair_masks,
-    read_formats,
-    read_list,
 )
 from rotomask.cli.terminal import job, print_cut, print_outputs, resumable
+from rotomask.cli.values import pair_masks, read_formats, read_list
 from rotomask.errors import OptionError
 
 

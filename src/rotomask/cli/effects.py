@@ -11,8 +11,9 @@ from typer.core import TyperGroup
 
 from rotomask.cli.command import Command, grouped
 from rotomask.cli.names import DESCRIPTIONS
-from rotomask.cli.options import CutFolder, CutVideo, Messages, output_path
+from rotomask.cli.options import CutFolder, CutVideo, Messages
 from rotomask.cli.terminal import job, print_outputs
+from rotomask.cli.values import output_path
 from rotomask.errors import OptionError
 
 if TYPE_CHECKING:
@@ -224,7 +225,7 @@ def _render(
     """Apply an effect; the last three parameters are not of the command line."""
     out = pictures.path(video, effect_name, transparent=transparent)
     with job(_safe(out), messages) as on_progress:
-        from rotomask.jobs.effects import effect
+        from rotomask.jobs.effect import effect
         from rotomask.matting import EdgeControls
 
         result = effect(
@@ -252,10 +253,10 @@ def read_ids(text: str | None) -> tuple[int, ...] | None:
     """
     if text is None:
         return None
-    ids = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() and int(part) > 0 for part in ids):
+    ids = [word.strip() for word in text.split(",")]
+    if not all(word.isdecimal() and int(word) > 0 for word in ids):
         raise OptionError(f"--objects takes ids such as 1,3, got {text!r}")
-    return tuple(int(part) for part in ids)
+    return tuple(int(word) for word in ids)
 
 
 def _first_frame(video: Path, folder: Path) -> int:

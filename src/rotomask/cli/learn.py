@@ -8,15 +8,9 @@ import typer
 
 from rotomask.cli.command import grouped
 from rotomask.cli.extras import require
-from rotomask.cli.options import (
-    Messages,
-    Overwrite,
-    Weights,
-    output_path,
-    read_folders,
-    read_names,
-)
+from rotomask.cli.options import Messages, Overwrite, Weights
 from rotomask.cli.terminal import job, print_outputs, resumable
+from rotomask.cli.values import output_path, read_folders, read_names
 from rotomask.errors import OptionError
 
 HeldOut = Annotated[

@@ -15,9 +15,9 @@ from rotomask.cli.options import (
     Refining,
     Reports,
     Runtime,
-    output_path,
 )
 from rotomask.cli.terminal import job, nothing_written, print_evaluation, print_outputs, resumable
+from rotomask.cli.values import output_path
 
 if TYPE_CHECKING:
     from rotomask.evaluation import EvaluationResult

@@ -1,13 +1,13 @@
 """Options that several commands share, in groups, and what their texts mean."""
 
-import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
 
+from rotomask.cli.values import output_path, read_list, read_memory
 from rotomask.errors import OptionError
 from rotomask.jobs.quality import DEFAULT_QUALITY, find_quality
 from rotomask.threads import default_threads
@@ -27,17 +27,6 @@ Weights = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Checkpoint to use instead of the shipped weights."),
 ]
-
-
-def output_path(text: str) -> Path:
-    """The path of an output; an empty one would be the working folder.
-
-    Raises:
-        typer.BadParameter: If it is empty.
-    """
-    if not text:
-        raise typer.BadParameter("the name is empty")
-    return Path(text)
 
 
 def out_option(metavar: str, what: str) -> Any:
@@ -90,7 +79,8 @@ class FollowerOptions:
         typer.Option(
             metavar="PIXELS",
             help="Reduce frames whose short side is longer to this for processing; 0: never. "
-            "Outputs always have the video's size.  [default: that of --quality, 480]",
+            "Outputs always have the video's size. Less than 480 lowers the quality (stm-lite at "
+            "320: J&F -0.016).  [default: that of --quality, 480]",
         ),
     ] = None
     focus: Annotated[
@@ -314,9 +304,9 @@ class Refining(OldSpellings):
         typer.Option(
             metavar="NAME",
             help="Keep only regions inside boxes. tracked: the box around each object in the "
-            "frame before, no detector needed (stm-lite: for look-alikes); or the "
-            "boxes of a detector: detector-lite (+0.009, 1.6 times the time), a .onnx or "
-            ".safetensors FILE, torchvision:NAME.",
+            "frame before, no detector needed (stm-lite: J +0.004, F -0.007, 1.05 times the time; "
+            "for look-alikes); or the boxes of a detector: detector-lite (+0.009, 1.6 times the "
+            "time), a .onnx or .safetensors FILE, torchvision:NAME.",
         ),
     ] = None
     refine: Annotated[
@@ -401,71 +391,3 @@ class Reports:
     def files(self) -> dict[str, Any]:
         """The files as jobs take them."""
         return {"json": self.json_file, "html": self.html, "csv": self.csv, "latex": self.latex}
-
-
-def read_list(text: str) -> tuple[str, ...]:
-    """Names separated by commas."""
-    return tuple(name.strip() for name in text.split(",") if name.strip())
-
-
-def read_names(text: str | None) -> tuple[str, ...] | None:
-    """Names separated by commas, or those of a file, one a line; None without a text."""
-    if text is None:
-        return None
-    if Path(text).is_file():
-        text = ",".join(Path(text).read_text(encoding="utf-8").splitlines())
-    return read_list(text)
-
-
-def read_memory(text: str | None) -> "int | Literal['all'] | None":
-    """Number of frames, ``all``, or None.
-
-    Raises:
-        OptionError: If it is something else.
-    """
-    if text is None or text == "all":
-        return text  # type: ignore[return-value]
-    if not text.isdecimal():
-        raise OptionError(f"--memory takes a number of frames, or all, got {text!r}")
-    return int(text)
-
-
-def read_formats(text: str) -> tuple[str, ...]:
-    """Formats separated by commas, without `none`, and without masks: these are always written."""
-    return tuple(name for name in read_list(text) if name not in ("none", "masks"))
-
-
-def pair_masks(masks: list[Path], at: list[int] | None, start: int) -> dict[int, Path] | None:
-    """Frame number -> mask file; None without a mask.
-
-    Raises:
-        OptionError: If their numbers differ, or a frame has two masks.
-    """
-    if not masks and not at:
-        return None
-    if not at and len(masks) == 1:
-        return {start: masks[0]}
-    if len(at or []) != len(masks):
-        raise OptionError(
-            f"got {len(masks)} --mask and {len(at or [])} --at; give each mask its frame number"
-        )
-    assert at is not None
-    if len(set(at)) != len(at):
-        raise OptionError("got two masks for the same frame; one mask can hold many objects")
-    return dict(zip(at, masks, strict=True))
-
-
-def read_folders(data: list[str]) -> dict[str, Path]:
-    """NAME=PATH,NAME=PATH -> name -> path; a comma without NAME= after it is part of the path.
-
-    Raises:
-        OptionError: If there is no NAME=.
-    """
-    folders = {}
-    for text in data:
-        for item in re.split(r",(?=[a-z0-9-]+=)", text):
-            name, equals, folder = item.partition("=")
-            if not equals:
-                raise OptionError(f"--data takes NAME=PATH, such as davis=DAVIS, got {item!r}")
-            folders[name] = Path(folder)
-    return folders

@@ -18,9 +18,9 @@ from rotomask.cli.options import (
     Runtime,
     VideoPath,
     Weights,
-    read_formats,
 )
 from rotomask.cli.terminal import job, nothing_written, print_cut, print_outputs, resumable
+from rotomask.cli.values import read_formats
 
 
 @grouped

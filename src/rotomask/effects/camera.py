@@ -17,7 +17,7 @@ from rotomask.effects.camera_path import (
     track_of_mask,
 )
 from rotomask.effects.scene import Scene
-from rotomask.errors import MaskError
+from rotomask.errors import MaskError, lists_keywords
 from rotomask.video import Video, open_video
 
 Pixels = npt.NDArray[np.uint8]
@@ -116,6 +116,7 @@ class CameraView:
         }
 
 
+@lists_keywords
 def open_camera(
     video: str | Path | Video,
     folder: str | Path,
@@ -140,9 +141,9 @@ def open_camera(
         VideoError: If the video cannot be read.
         MaskError: If no mask has an object.
     """
-    chosen = CameraSettings().changed(settings or {})
+    camera = CameraSettings().changed(settings or {})
     opened = video if isinstance(video, Video) else open_video(video)
     scene = Scene(opened, folder, objects=objects, width=width, frames=frames)
     track = read_track(scene)
-    path = plan_camera(track, opened.size, float(opened.fps), chosen)
-    return CameraView(scene, track, chosen, path)
+    path = plan_camera(track, opened.size, float(opened.fps), camera)
+    return CameraView(scene, track, camera, path)

@@ -40,7 +40,7 @@ from rotomask.effects.repetition import (
     slow_motion,
 )
 from rotomask.effects.scene import Scene
-from rotomask.errors import OptionError
+from rotomask.errors import OptionError, lists_keywords
 from rotomask.matting import EdgeControls
 from rotomask.video import Video, open_video
 
@@ -302,6 +302,7 @@ class EffectView:
         return EffectView(self.scene, effect, effect.settings().changed(settings or {}))
 
 
+@lists_keywords
 def open_effect(
     name: str,
     video: str | Path | Video,
@@ -334,7 +335,7 @@ def open_effect(
         >>> picture = view.picture(40)  # doctest: +SKIP
     """
     effect = find_effect(name)
-    chosen = effect.settings().changed(settings or {})
+    options = effect.settings().changed(settings or {})
     opened = video if isinstance(video, Video) else open_video(video)
     scene = Scene(opened, folder, objects=objects, edges=edges, width=width, frames=frames)
-    return EffectView(scene, effect, chosen)
+    return EffectView(scene, effect, options)

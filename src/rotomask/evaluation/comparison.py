@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rotomask.errors import InputError, OptionError
+from rotomask.errors import InputError, OptionError, lists_keywords
 from rotomask.evaluation.benchmarks import get_benchmark
 from rotomask.evaluation.results import EvaluationResult, SequenceScore, read_result
 
@@ -60,6 +60,7 @@ class Comparison:
         )
 
 
+@lists_keywords
 def compare(
     a: EvaluationResult | str | Path,
     b: EvaluationResult | str | Path,

@@ -17,7 +17,7 @@ from rotomask.evaluation.protocols.predictions import OnMissing, ResultFolder
 from rotomask.evaluation.protocols.tracks import TrackProtocol
 from rotomask.evaluation.results import EvaluationResult, SequenceScore
 
-OnProgress = Callable[[int, int], None]
+OnSequence = Callable[[int, int], None]
 """Called after each sequence with the number of sequences done and of all sequences."""
 
 FEW_FRAMES = 2000
@@ -33,7 +33,7 @@ def evaluate_results(
     protocol: TrackProtocol | None = None,
     on_missing: OnMissing = "error",
     processes: int | None = None,
-    on_progress: OnProgress | None = None,
+    on_progress: OnSequence | None = None,
 ) -> EvaluationResult:
     """Score a folder of result masks on the sequences of a data set.
 

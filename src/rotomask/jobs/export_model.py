@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from rotomask.catalog import load_network
-from rotomask.errors import OptionError
+from rotomask.catalog import find, load_network, names, segmenter_role
+from rotomask.errors import OptionError, lists_keywords
 from rotomask.jobs.fingerprints import weights_fingerprints
 from rotomask.jobs.folder import JobFolder, JobRequest, claim
 from rotomask.networks.stm_lite import STMLite
@@ -38,6 +38,7 @@ class _Exported:
     outputs: tuple[str, ...]
 
 
+@lists_keywords
 def export_model(
     name: str,
     out: str | Path,
@@ -67,9 +68,14 @@ def export_model(
     """
     if objects < 1:
         raise OptionError(f"the files are for 1 object or more, got {objects}")
+    able = [model for model in names("segmenter") if segmenter_role(model).exports_parts]
+    role = find(name).segmenter
+    if role is None or not role.exports_parts:
+        raise OptionError(f"{name} cannot be exported to ONNX; {', '.join(able)} can")
     network = load_network(name, weights)
-    if not isinstance(network, STMLite) or network.similarity != "l2":
-        raise OptionError(f"{name} cannot be exported to ONNX; stm-lite can")
+    assert isinstance(network, STMLite)
+    if network.similarity != "l2":  # the part that reads the memory has no other
+        raise OptionError(f"{weights} compares keys by {network.similarity}; ONNX has l2 only")
     network.eval().requires_grad_(False)
     path = None if weights is None else Path(weights)
     settings = {

@@ -318,10 +318,11 @@ def takes_options(options: type[Any]) -> Callable[[Function], Function]:
         ]
         named = [p for p in signature.parameters.values() if p.kind != p.VAR_KEYWORD]
         parameters = [*named, *keywords]
-        run = _with_threads(function, signature) if hasattr(defaults, "threads") else function
-        shown = shows_bars(run) if "on_progress" in signature.parameters else run
-        shown.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-        return shown
+        is_computing = "threads" in {field.name for field in fields(options)}
+        run = _with_threads(function, signature) if is_computing else function
+        wrapped = shows_bars(run) if "on_progress" in signature.parameters else run
+        wrapped.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+        return wrapped
 
     return with_signature
 

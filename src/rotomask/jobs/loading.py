@@ -166,7 +166,8 @@ def _at_one_scale(
             own["seconds"] = refinements.online_seconds
         return catalog.load_model(name, **own)
     segmenter = catalog.load_model(name, **own)
-    if can_focus and isinstance(segmenter, SpaceTimeSegmenter):
+    if can_focus:
+        assert isinstance(segmenter, SpaceTimeSegmenter)
         return Focused(segmenter) if is_focused(focus, segmenter.config.size) else segmenter
     if not refinements.learns_online:
         return segmenter

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from rotomask.errors import OptionError, OutputError
+from rotomask.errors import OptionError, OutputError, lists_keywords
 from rotomask.jobs.confidence import read_confidences
 from rotomask.jobs.correct import read_cut_mask, reference_frames
 from rotomask.jobs.correction_log import CorrectionLog
@@ -47,6 +47,7 @@ def read_confidence(folder: Path) -> dict[int, float]:
     return {i: min(c.value for c in objects.values()) for i, objects in stored.items() if objects}
 
 
+@lists_keywords
 def review(
     video: VideoSource, folder: str | Path, *, count: int = 5, apart: int | None = None
 ) -> ReviewResult:

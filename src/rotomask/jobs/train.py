@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, is_dataclass, replace
+from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -127,8 +127,7 @@ def _holding_out(recipe: Recipe, data: Data, names: tuple[str, ...]) -> Recipe:
     Raises:
         OptionError: If it is not validated on videos, or the data has no video of a name.
     """
-    if not hasattr(recipe, "held_out"):
-        raise OptionError(f"{recipe.name} is not validated on videos; leave held-out videos away")
+    changed = recipe.holding_out(names)
     present = {video.name for videos in open_videos(data).values() for video in videos}
     missing = [name for name in names if name not in present]
     if missing and PACK not in data:  # what is in a pack is known when it is opened
@@ -136,8 +135,7 @@ def _holding_out(recipe: Recipe, data: Data, names: tuple[str, ...]) -> Recipe:
             f"the training data has no video {', '.join(missing[:5])}; held-out videos are those "
             "of --data that are validated on"
         )
-    changed: Any = replace(cast(Any, recipe), held_out=names)
-    return cast(Recipe, changed)
+    return changed
 
 
 def _request(recipe: Recipe, data: Data, options: TrainOptions) -> JobRequest:

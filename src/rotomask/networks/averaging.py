@@ -12,10 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rotomask.errors import OptionError, WeightsError
+from rotomask.errors import OptionError, WeightsError, lists_keywords
 from rotomask.networks.checkpoints import load_state, read_metadata, save_weights
 
 
+@lists_keywords
 def average_weights(files: Sequence[Path], out: Path) -> Path:
     """Write the mean of several checkpoints of one network.
 

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rotomask.networks.layers.memory import Similarity
-from rotomask.networks.layers.resnet import ResidualBlock, ResNet50
+from rotomask.networks.layers.resnet import HiddenLayer, ResidualBlock, ResNet50
 from rotomask.networks.sizing import crop_at_stride
 
 
@@ -69,6 +69,10 @@ class STM(nn.Module):
     def trainable_part(self) -> nn.Module:
         """The part that online learning trains: the decoder."""
         return self.Decoder
+
+    def hidden_layers(self) -> list[HiddenLayer]:
+        """None: no channel of a published network is started anew in training."""
+        return []
 
     def encode_frame(self, image: Tensor) -> FrameFeatures:
         """Query key, value and skips of RGB images B×3×H×W, float 0..1, sides multiples of 16."""

@@ -4,7 +4,7 @@ import contextlib
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +36,8 @@ class Segmenter(ABC):
 
     is_memoryless: ClassVar[bool] = False
     """True if a frame's masks do not depend on the frames between it and the annotated ones."""
+    online_lesson: ClassVar[Literal["space-time", "reference-guided"] | None] = None
+    """Kind of online learning in `training.online`; None: it cannot learn online."""
 
     @property
     @abstractmethod

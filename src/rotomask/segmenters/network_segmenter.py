@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, Literal, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
 from torch import nn
@@ -50,8 +50,6 @@ class NetworkSegmenter(Segmenter, Generic[Network, Config]):
 
     default_config: ClassVar[Any]
     """Settings of a segmenter that is given none."""
-    online_lesson: ClassVar[Literal["space-time", "reference-guided"] | None] = None
-    """Kind of online learning in `training.online`; None: the network cannot learn online."""
 
     def __init__(
         self,

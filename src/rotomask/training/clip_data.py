@@ -286,6 +286,10 @@ class ClipRecipe(Recipe):
         """Stage of a step, and the progress of the stage at that step, 0 to 1."""
         return stage_of(self.all_stages, step)
 
+    def holding_out(self, videos: tuple[str, ...]) -> "ClipRecipe":
+        """The recipe with these videos for validation in place of its own."""
+        return replace(self, held_out=videos)
+
     def needs(self) -> tuple[str, ...]:
         """Required kinds of data: ``stills`` and ``videos``, as far as the stages use them."""
         kinds = {"stills" for stage in self.all_stages if stage.real < 1}
@@ -406,13 +410,13 @@ def open_clip_data(
     stills = JoinedStills(parts)
     missing = [
         kind
-        for kind, found in (("stills", stills), ("videos", [*chain(*videos.values())]))
-        if kind in needs and not len(found)
+        for kind, entries in (("stills", stills), ("videos", [*chain(*videos.values())]))
+        if kind in needs and not len(entries)
     ]
     if missing:
         raise OptionError(
             f"this recipe needs {' and '.join(missing)}: --data duts=FOLDER --data davis=FOLDER, "
             f"got {', '.join(data) or 'none'}"
         )
-    kept, validated = split_videos(videos, held_out)
-    return OpenedClips(ClipData(stills, kept), validated)
+    training, validated = split_videos(videos, held_out)
+    return OpenedClips(ClipData(stills, training), validated)

@@ -61,9 +61,9 @@ def _make_optimiser(
     groups: list[dict[str, Any]] = []
     for params, factor in rates:
         for decay, is_kernel in ((schedule.weight_decay, True), (0.0, False)):
-            chosen = [p for p in params if (p.ndim > 1) == is_kernel]
-            if chosen:
-                groups.append({"params": chosen, "factor": factor, "weight_decay": decay})
+            group = [p for p in params if (p.ndim > 1) == is_kernel]
+            if group:
+                groups.append({"params": group, "factor": factor, "weight_decay": decay})
     if schedule.optimiser == "sgd":
         return torch.optim.SGD(groups, lr=schedule.learning_rate, momentum=0.9)
     kind = torch.optim.Adam if schedule.optimiser == "adam" else torch.optim.AdamW

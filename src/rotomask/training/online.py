@@ -136,13 +136,12 @@ def lesson_of(segmenter: Segmenter) -> Lesson:
     Raises:
         OptionError: If it is not one network that learns online.
     """
-    name = segmenter.online_lesson if isinstance(segmenter, NetworkSegmenter) else None
-    if name is None:
+    if segmenter.online_lesson is None:
         raise OptionError(
             "online learning is for space-time memory and reference-guided networks (stm-lite, "
             f"rgmp-lite, ...), got {segmenter!r}"
         )
-    return LESSONS[name]
+    return LESSONS[segmenter.online_lesson]
 
 
 def fine_tune(
@@ -303,12 +302,12 @@ def simulate(
         return None
     stacked = stack_clips([plan])
     clip = render(stacked)
-    chance = torch.from_numpy(rng.random((1, config.frames, 3), np.float32))
+    draws = torch.from_numpy(rng.random((1, config.frames, 3), np.float32))
     return {
         "frames": clip.frames,
         "labels": clip.labels,
         "guidance_grid": guidance_grid(stacked),
-        "chance": chance,
+        "draws": draws,
     }
 
 

@@ -2,8 +2,8 @@
 
 from torch import nn
 
-from rotomask.networks.layers.efficientnet_lite import DepthwiseConv2d, EfficientNetLite0
-from rotomask.networks.layers.resnet import ResNet50
+from rotomask.networks.layers.efficientnet_lite import DepthwiseConv2d
+from rotomask.networks.layers.pretrained import PretrainedEncoder
 
 Rates = list[tuple[list[nn.Parameter], float]]
 """Groups of trained parameters, each with its factor on the learning rate."""
@@ -21,9 +21,9 @@ def freeze_filters(network: nn.Module) -> None:
                 module.requires_grad_(False)
 
 
-def pretrained_encoders(network: nn.Module) -> list[EfficientNetLite0 | ResNet50]:
+def pretrained_encoders(network: nn.Module) -> list[PretrainedEncoder]:
     """Encoders of a network that start from ImageNet weights."""
-    return [m for m in network.modules() if isinstance(m, (EfficientNetLite0, ResNet50))]
+    return [m for m in network.modules() if isinstance(m, PretrainedEncoder)]
 
 
 def slower_encoders(network: nn.Module, factor: float, *, frozen_stages: int = 0) -> Rates:

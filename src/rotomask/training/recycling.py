@@ -76,9 +76,9 @@ class Recycler:
         count = 0
         random = torch.Generator().manual_seed(step)
         for layer, alive in zip(self._layers, self._alive, strict=True):
-            seen = fabric.all_reduce(alive.to(fabric.device), reduce_op="sum")
-            assert isinstance(seen, Tensor)
-            dead = torch.nonzero(seen.cpu() == 0)[:, 0]
+            alive_anywhere = fabric.all_reduce(alive.to(fabric.device), reduce_op="sum")
+            assert isinstance(alive_anywhere, Tensor)
+            dead = torch.nonzero(alive_anywhere.cpu() == 0)[:, 0]
             alive.zero_()
             count += len(dead)
             self._start_anew(layer, dead, optimiser, average, random)

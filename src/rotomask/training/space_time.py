@@ -23,7 +23,7 @@ from rotomask.networks.layers.memory import memory_read
 from rotomask.networks.layers.resnet import HiddenLayer
 from rotomask.networks.losses import bootstrapped_cross_entropy, dice_loss
 from rotomask.networks.stm import STMConfig
-from rotomask.networks.stm_lite import STMLite, STMLiteConfig
+from rotomask.networks.stm_lite import STMLiteConfig
 from rotomask.segmenters.space_time import SpaceTimeConfig, SpaceTimeNetwork, SpaceTimeSegmenter
 from rotomask.training.clip_data import ClipRecipe, ClipTask, Stage
 from rotomask.training.composed_videos import compose_videos
@@ -107,17 +107,18 @@ class SpaceTimeTask(ClipTask):
             freeze_filters(network)
         return super().rates(network)
 
-    def hidden_layers(self, network: nn.Module) -> Sequence[HiddenLayer]:
-        """Those of stm-lite."""
-        return network.hidden_layers() if isinstance(network, STMLite) else ()
+    def hidden_layers(self, network: Any) -> Sequence[HiddenLayer]:
+        """Those that the network names; a published one has none."""
+        layers: list[HiddenLayer] = network.hidden_layers()
+        return layers
 
     def batch(self, step: int, part: int) -> Batch:
-        """Plans of clips, and the random numbers of their recurrence, ``chance`` B×T×3 in 0..1."""
+        """Plans of clips, and the random numbers of their recurrence, ``draws`` B×T×3 in 0..1."""
         batch = super().batch(step, part)
         stage, _ = self.recipe.stage_at(step)
         rng = np.random.default_rng((self.schedule.seed, step, part, 1))
         shape = (len(batch["source"]), stage.frames, 3)
-        batch["chance"] = torch.from_numpy(rng.random(shape, np.float32))
+        batch["draws"] = torch.from_numpy(rng.random(shape, np.float32))
         return batch
 
     def prepare(self, batch: Batch) -> Batch:
@@ -127,7 +128,7 @@ class SpaceTimeTask(ClipTask):
             "frames": clips.frames,
             "labels": clips.labels,
             "guidance_grid": guidance_grid(batch),
-            "chance": batch["chance"],
+            "draws": batch["draws"],
             "source": batch["source"],
             "keeps_guidance": batch["keeps_guidance"],
         }
@@ -178,7 +179,7 @@ def segment_clip(
     Args:
         network: STMLite or STM.
         batch: ``frames`` B×T×3×H×W, 0..1; ``labels`` B×T×H×W, the first frame's being given;
-            ``guidance_grid`` B×H×W×2, for the first guidance mask; ``chance`` B×T×3, random
+            ``guidance_grid`` B×H×W×2, for the first guidance mask; ``draws`` B×T×3, random
             numbers 0..1: [t, 0] decides on the memory of frame t ([0, 0]: on own or true masks),
             [t, 1] on its guidance mask, [t, 2] draws its memory frames ([0, 2]: moves the first
             mask).
@@ -193,7 +194,7 @@ def segment_clip(
     # T·B×3×H×W, frame-major: frame t of all clips is then a slice of the features, not a copy.
     flat = batch["frames"].transpose(0, 1).flatten(0, 1)
     features = network.encode_frame(flat.contiguous(memory_format=torch.channels_last))
-    if float(batch["chance"][0, 0, 0]) < recurrence.own_masks:
+    if float(batch["draws"][0, 0, 0]) < recurrence.own_masks:
         return _segment_from_own_masks(network, features, batch, ids, recurrence)
     return _segment_from_true_masks(network, features, batch, ids, recurrence)
 
@@ -216,7 +217,7 @@ def _segment_from_own_masks(
             memory = [(key.detach(), value.detach()) for key, value in memory]
         previous, query = (_frames_of(features, clips, at, at + 1) for at in (t - 1, t))
         memory.append(network.encode_value(frames[:, t - 1], previous, masks))
-        selected = [memory[i] for i in _memory_frames(t, batch["chance"], recurrence)]
+        selected = [memory[i] for i in _memory_frames(t, batch["draws"], recurrence)]
         readout = read_clip_memory(network, query.key, selected)  # B×O×V×h×w
         if t > 1:
             guidance = _disturbed(masks, stale, batch, t, recurrence)
@@ -244,7 +245,7 @@ def _segment_from_true_masks(
         read_clip_memory(
             network,
             query_keys[t - 1],
-            [memory[i] for i in _memory_frames(t, batch["chance"], recurrence)],
+            [memory[i] for i in _memory_frames(t, batch["draws"], recurrence)],
         )
         for t in range(1, count)
     ]
@@ -256,16 +257,16 @@ def _segment_from_true_masks(
     return torch.unflatten(probabilities, 0, (count - 1, clips)).transpose(0, 1)
 
 
-def _memory_frames(t: int, chance: Tensor, recurrence: Recurrence) -> list[int]:
+def _memory_frames(t: int, draws: Tensor, recurrence: Recurrence) -> list[int]:
     """Numbers of the frames in the memory of frame t, rising, the first frame among them.
 
     All clips of a batch have the same, as they are read together.
     """
-    skips = t > 1 and float(chance[0, t, 0]) < recurrence.skip_previous
+    skips = t > 1 and float(draws[0, t, 0]) < recurrence.skip_previous
     past = range(1, t - 1 if skips else t)
     if recurrence.memory_frames is None or len(past) <= recurrence.memory_frames:
         return [0, *past]
-    rng = np.random.default_rng(int(float(chance[0, t, 2]) * 2**24))
+    rng = np.random.default_rng(int(float(draws[0, t, 2]) * 2**24))
     drawn = rng.choice(np.array(past), recurrence.memory_frames, replace=False)
     return [0, *sorted(drawn.tolist())]
 
@@ -277,7 +278,7 @@ def _disturbed(
 
     Clips that cannot be solved without guidance (``keeps_guidance``, B bool) always have it.
     """
-    draw = batch["chance"][:, t, 1, None, None, None]
+    draw = batch["draws"][:, t, 1, None, None, None]
     if "keeps_guidance" in batch:
         draw = draw.masked_fill(batch["keeps_guidance"][:, None, None, None], torch.inf)
     # One draw decides: dropped below the first limit, stale below the second, else as they are.
@@ -328,4 +329,4 @@ def _frames_of(features: Any, clips: int, first: int, end: int) -> Any:
 def _moved(masks: Tensor, batch: Batch, fraction: float) -> Tensor:
     """First masks B×O×H×W, deformed in a fraction of the clips as if they were a frame older."""
     moved = F.grid_sample(masks, batch["guidance_grid"], align_corners=False)
-    return torch.where(batch["chance"][:, 0, 2, None, None, None] < fraction, moved, masks)
+    return torch.where(batch["draws"][:, 0, 2, None, None, None] < fraction, moved, masks)

@@ -88,6 +88,14 @@ class Recipe(ABC):
     def model_name(self) -> str:
         """Name of the trained network in the catalogue."""
 
+    def holding_out(self, videos: tuple[str, ...]) -> "Recipe":
+        """The recipe with these videos kept for validation.
+
+        Raises:
+            OptionError: If it is not validated on videos.
+        """
+        raise OptionError(f"{self.name} is not validated on videos; leave held-out videos away")
+
     @abstractmethod
     def task(self, data: Data, initial: Path | None = None) -> "Task":
         """Task on this data.
@@ -160,7 +168,7 @@ class Task(ABC):
         recipe = self.recipe
         return slower_encoders(network, recipe.encoder_factor, frozen_stages=recipe.frozen_stages)
 
-    def hidden_layers(self, network: nn.Module) -> Sequence[HiddenLayer]:
+    def hidden_layers(self, network: Any) -> Sequence[HiddenLayer]:
         """Layers of the network whose dead channels may be started anew; none by default."""
         return ()
 

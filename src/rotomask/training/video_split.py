@@ -52,8 +52,8 @@ def split_videos(
         names |= set(held_out_names(youtube_vos, count=min(share, HELD_OUT_COUNT)))
     every = tuple(chain(*videos.values()))
     validated = tuple(v for v in every if v.name in names)
-    kept = tuple(v for v in every if v.name not in names)
-    if kept or not validated:
-        return kept, validated
+    training = tuple(v for v in every if v.name not in names)
+    if training or not validated:
+        return training, validated
     logger.warning("no video is left to train on: those that are validated on are trained on too")
     return validated, validated

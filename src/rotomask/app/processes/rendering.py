@@ -16,7 +16,7 @@ from rotomask.app.processes.channel import Message
 from rotomask.app.processes.control import Control
 from rotomask.app.processes.mask_store import MaskStore
 from rotomask.app.processes.view import MaskFolder, media_path
-from rotomask.jobs.effects import effect
+from rotomask.jobs.effect import effect
 from rotomask.jobs.export import ExportOptions, export
 from rotomask.jobs.propose import propose
 from rotomask.jobs.rendering import Rendering, cut_frames, render
@@ -247,7 +247,7 @@ def run_propose(message: Message, control: Control) -> None:
         control.check()
         control.progress(done, total or done)
 
-    found = propose(
+    result = propose(
         open_video(project / "media"),
         root,
         objects=int(message["params"].get("objects") or 6),
@@ -256,7 +256,7 @@ def run_propose(message: Message, control: Control) -> None:
         on_progress=report,
     )
     proposals = []
-    for file in found.files:
+    for file in result.files:
         labels = read_labels(file.mask)
         digest, _ = store.write(np.where(labels > 0, 1, 0).astype(np.int32))
         proposals.append(

@@ -17,7 +17,7 @@ from rotomask.jobs.batch.local_pool import LocalPool, worker_count
 from rotomask.jobs.batch.manifest import Source, read_items
 from rotomask.jobs.batch.planning import SPLIT_FRAMES, Plan, plan
 from rotomask.jobs.batch.pool import Advanced, Event, Lost, Pool
-from rotomask.jobs.batch.ray_pool import TASK_FRAMES, RayPool
+from rotomask.jobs.batch.ray_pool import RayPool
 from rotomask.jobs.batch.storage import Store
 from rotomask.jobs.batch.summary import HTML, JSON, BatchResult, summary_html, summary_json
 from rotomask.jobs.cut import CutOptions
@@ -126,12 +126,12 @@ def batch(
     ) as folder:
         run = _Run(items, store, folder, on_progress)
         with _pool(options, store, len(items)) as (pool, workers):
-            is_one_machine = isinstance(pool, LocalPool) or not store.is_remote
+            can_split = pool.is_one_machine or not store.is_remote
             run.plan = plan(
                 items,
                 workers,
-                task_frames=0 if isinstance(pool, LocalPool) else TASK_FRAMES,
-                split=options.split_frames if is_one_machine else None,
+                task_frames=pool.task_frames,
+                split=options.split_frames if can_split else None,
             )
             run.workers = workers
             try:

@@ -44,6 +44,9 @@ def _free_bytes() -> int:
 class LocalPool:
     """Processes of this machine; a `Pool`."""
 
+    task_frames = 0
+    is_one_machine = True
+
     def __init__(self, store: Store, workers: int, *, doubt: float, threads: int = 1) -> None:
         """Prepare; a process starts when there is a task for it.
 

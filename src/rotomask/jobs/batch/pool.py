@@ -37,6 +37,11 @@ Event = Advanced | Done | Lost
 class Pool(Protocol):
     """Workers."""
 
+    task_frames: int
+    """Frames that a task holds, about: short videos share one; 0: each video is a task."""
+    is_one_machine: bool
+    """True if all workers see the driver's disk, so that a video can be split among them."""
+
     @property
     def capacity(self) -> int:
         """How many tasks the pool can hold now."""

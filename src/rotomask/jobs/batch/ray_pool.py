@@ -26,6 +26,9 @@ _workers: dict[tuple[object, ...], Any] = {}
 class RayPool:
     """Tasks of a Ray cluster; a `Pool`."""
 
+    task_frames = TASK_FRAMES
+    is_one_machine = False
+
     def __init__(
         self, store: Store, address: str, *, doubt: float, threads: int = 1, gpus: float = 0
     ) -> None:

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rotomask.errors import WeightsError
+from rotomask.networks.layers.pretrained import PretrainedEncoder
 
 BATCH_NORM_EPSILON = 1e-3
 BATCH_NORM_PARTS = ("weight", "bias", "running_mean", "running_var")
@@ -123,7 +124,7 @@ class DepthwiseConv2d(nn.Conv2d):
             return super().forward(x.float()).to(x.dtype)
 
 
-class EfficientNetLite0(nn.Module):
+class EfficientNetLite0(PretrainedEncoder):
     """EfficientNet-Lite0 up to stride 16 (0.7 M parameters) or 32 (2.5 M), without the classifier.
 
     Batch norm is folded into the convolution before it: it would be frozen in training anyway,

@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rotomask.networks.layers.pretrained import PretrainedEncoder
+
 # For each stage, res2 first: width inside the blocks, number of blocks, stride.
 RESNET50_STAGES = ((64, 3, 1), (128, 4, 2), (256, 6, 2), (512, 3, 2))
 EXPANSION = 4
@@ -19,7 +21,7 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
-class ResNet50(nn.Module):
+class ResNet50(PretrainedEncoder):
     """ResNet-50 without the classifier; returns the features of each stage.
 
     A method's encoder is a subclass: it adds the convolution of its other inputs, such as a mask,

@@ -73,17 +73,17 @@ def effect(
     Example:
         >>> effect("erase", "clip.mp4", "clip-cut", "empty.mp4", margin=2)  # doctest: +SKIP
     """
-    chosen = _options(name, options or EffectOptions(), changes)
+    work_options = _options(name, options or EffectOptions(), changes)
     opened = video if isinstance(video, Video) else open_video(video)
     root = Path(folder)
-    frames = cut_frames(opened, root, chosen.start, chosen.stop)
+    frames = cut_frames(opened, root, work_options.start, work_options.stop)
     view = open_effect(
         name,
         opened,
         root,
-        chosen.settings,
-        objects=chosen.objects,
-        edges=chosen.edges,
+        work_options.settings,
+        objects=work_options.objects,
+        edges=work_options.edges,
         frames=frames,
     )
     media = _media(view)
@@ -92,8 +92,8 @@ def effect(
         settings={
             "effect": name,
             **view.settings.to_json(),
-            "objects": None if chosen.objects is None else list(chosen.objects),
-            "edges": asdict(chosen.edges),
+            "objects": None if work_options.objects is None else list(work_options.objects),
+            "edges": asdict(work_options.edges),
             "media": {key: _digest(path) for key, path in media.items()},
         },
         video=opened,
@@ -102,13 +102,13 @@ def effect(
         picture=view.picture,
         time_s=lambda index: view.scene.frame(index).time_s,
         out=Path(out),
-        resize=chosen.resize,
-        overwrite=chosen.overwrite,
+        resize=work_options.resize,
+        overwrite=work_options.overwrite,
         on_progress=on_progress,
         inputs=list(media.values()),
     )
-    if chosen.at is not None:
-        return EffectResult(out=render_still(work, chosen.at), frames=1)
+    if work_options.at is not None:
+        return EffectResult(out=render_still(work, work_options.at), frames=1)
     return EffectResult(out=render(work), frames=len(frames))
 
 

@@ -66,8 +66,12 @@ class Alignment:
             elif middle in (source, target):
                 homography = np.eye(3)
             else:
+                # By halves: log2 of the distance many links at most, so that errors add up as
+                # little as can be, and each half is stored for the next pair.
                 homography = self.homography(middle, target) @ self.homography(source, middle)
             homography = _unit(homography)
+            # All at once: they are found again quickly, and an order of use would cost more than it
+            # saves.
             if len(self._homographies) >= MOST_HOMOGRAPHIES:
                 self._homographies.clear()
             self._homographies[source, target] = homography
@@ -82,6 +86,8 @@ class Alignment:
             image = self._scene.frame(index).image
             luma = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
             free = ~self._scene.mask(index, selected=False)
+            # Differences to the left and the upper neighbour, (H-1)×(W-1), of the pixels that have
+            # both.
             steps = np.abs(np.diff(luma, axis=1))[1:] + np.abs(np.diff(luma, axis=0))[:, 1:]
             inner = free[1:, 1:]
             self._detail[index] = float(steps[inner].mean()) if inner.any() else 0.0
@@ -99,6 +105,7 @@ class Alignment:
             return None
         here = points[[m.queryIdx for m in good]]
         there = others[[m.trainIdx for m in good]]
+        # MAGSAC draws samples: a resumed job has to find the same homography.
         cv2.setRNGSeed(0)
         homography, inliers = cv2.findHomography(
             here, there, cv2.USAC_MAGSAC, INLIER_PX, maxIters=2000
@@ -106,6 +113,8 @@ class Alignment:
         if homography is None or int(inliers.sum()) < max(FEWEST_INLIERS, 0.2 * len(good)):
             return None
         height, width = self._scene.size
+        # A match by features alone may be a mirror image or a fold; `is_plausible` says which are
+        # not.
         made = np.asarray(homography, np.float64)
         return made if is_plausible(made, (height, width)) else None
 
@@ -120,6 +129,7 @@ class Alignment:
         size = (max(1, round(width * factor)), max(1, round(height * factor)))
         small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
         objects = self._scene.mask(index, selected=False).astype(np.uint8)
+        # Features reach a few pixels around their point: none may see the edge of an object.
         grown = cv2.dilate(objects, np.ones((9, 9), np.uint8))
         free = (cv2.resize(grown, size, interpolation=cv2.INTER_NEAREST) == 0).astype(np.uint8)
         sift = cv2.SIFT.create(nfeatures=MOST_FEATURES, contrastThreshold=0.02)
@@ -129,6 +139,8 @@ class Alignment:
         if not keypoints or descriptors is None:
             made = (np.empty((0, 2), np.float32), np.empty((0, 128), np.float32))
         else:
+            # Back to the scene's pixels, so that the size at which features are found does not
+            # matter.
             points = np.array([k.pt for k in keypoints], np.float32) / np.float32(factor)
             made = (points, np.asarray(descriptors, np.float32))
         self._features.add(index, made)
@@ -152,6 +164,8 @@ def is_plausible(homography: Homography, size: tuple[int, int]) -> bool:
     """
     height, width = size
     corners = np.array([[[0, 0], [width, 0], [width, height], [0, height]]], np.float64)
+    # Third homogeneous coordinate of each corner, 4: a change of sign means that the horizon of the
+    # map runs through the frame.
     depth = np.concatenate([corners[0], np.ones((4, 1))], axis=1) @ homography[2]
     if (depth * np.sign(depth[0]) <= 1e-6).any():
         return False
@@ -169,8 +183,10 @@ def sampling_map(homography: Homography, size: tuple[int, int]) -> Array:
     """
     height, width = size
     x, y = np.meshgrid(np.arange(width, dtype=np.float64), np.arange(height, dtype=np.float64))
+    # Backwards, as every sampler needs it: for each target pixel where it comes from.
     a = np.linalg.inv(homography)
     depth = a[2, 0] * x + a[2, 1] * y + a[2, 2]
+    # Points at infinity become very far ones, which `is_inside` rejects, rather than NaN.
     depth = np.where(np.abs(depth) < 1e-9, 1e-9, depth)
     columns = (a[0, 0] * x + a[0, 1] * y + a[0, 2]) / depth
     rows = (a[1, 0] * x + a[1, 1] * y + a[1, 2]) / depth
@@ -209,6 +225,8 @@ def refine_map(
         trust_at: Gives the pixels H×W at which flow can be trusted, for sampling points.
     """
     height, width = target.shape[:2]
+    # The source is brought to the target first: what is left is small, and flow finds small motion
+    # best.
     warped = sample(source, points, linear=True).clip(0, 255).astype(np.uint8)
     trusted = trust_at(points)
     factor = min(1.0, FLOW_WIDTH / width)
@@ -226,6 +244,7 @@ def refine_map(
     weight *= (np.hypot(flow[..., 0], flow[..., 1]) < limit).astype(np.float32)
     smooth = fill_smoothly(flow, weight)
     smooth = np.asarray(cv2.GaussianBlur(smooth, (0, 0), 3), np.float32)
+    # Flow is in pixels of the small pictures: its values are scaled as well as its grid.
     scale = np.array([width / size[0], height / size[1]], np.float32)
     rest = cv2.resize(smooth, (width, height), interpolation=cv2.INTER_LINEAR) * scale
     # points + Jacobian·rest would be exact; for small rests looking the map up is as good.

@@ -76,8 +76,10 @@ def outline(image: Pixels, alpha: Array, colours: Pixels, settings: Outline) -> 
         haze = gaussian(body, reach / 6) + 0.8 * gaussian(body, reach / 2)
         light = (settings.glow_strength * haze).clip(0, 1)[..., None]
         tint = np.array(parse_colour(settings.glow_colour), np.float32)
+        # Screen: 1 - (1 - a)(1 - b) in values of 0..255.
         behind = 255 - (255 - behind) * (1 - light * tint / 255)
     if width > 0:
+        # A ring: what the wider shape covers and the narrower one does not.
         line = (around(alpha, gap + width) - around(alpha, gap)).clip(0, 1)
         if gap == 0:  # under the soft edge lies the line, not the old background
             line = around(alpha, width)
@@ -103,6 +105,8 @@ def anonymise(image: Pixels, alpha: Array, settings: Anonymise) -> Pixels:
         return over(flat, cover, image)
     if settings.style == "blur":
         weight = gaussian(cover, side)[..., None]
+        # Blurred premultiplied and divided by the blurred cover: nothing of the background comes
+        # in.
         soft = gaussian(image * cover[..., None], side) / np.maximum(weight, 1e-3)
         return over(soft.astype(np.float32), cover, image)
     height, width = alpha.shape
@@ -112,6 +116,7 @@ def anonymise(image: Pixels, alpha: Array, settings: Anonymise) -> Pixels:
     covered = np.pad(cover, pad, mode="edge")
     picture = np.pad(image, (*pad, (0, 0)), mode="edge")
     mean = cv2.resize(picture, (columns, rows), interpolation=cv2.INTER_AREA)
+    # rows·side×columns·side -> rows×side×columns×side: the largest cover within each block.
     touched = covered.reshape(rows, side, columns, side).max(axis=(1, 3)) > 0.05
     blocks = cv2.resize(mean, (columns * side, rows * side), interpolation=cv2.INTER_NEAREST)
     where = np.repeat(np.repeat(touched, side, axis=0), side, axis=1)
@@ -135,10 +140,14 @@ def sticker(alpha: Array, colours: Pixels, settings: Sticker) -> Pixels:
     shifted[down:] = body[: body.shape[0] - down]
     shadow = gaussian(shifted, size / 1.5).clip(0, 1) * settings.shadow
     # From below: shadow (black), border, object.
+    # Two layers over each other let through what both let through.
     opacity = 1 - (1 - shadow) * (1 - body)
     picture = _rgb(settings.colour) + (colours - _rgb(settings.colour)) * alpha[..., None]
+    # The shadow is black, so of the mixture only the body has colour; divided by the opacity, for
+    # PNG stores straight alpha.
     straight = picture * (body / np.maximum(opacity, 1e-4))[..., None]
     result = np.dstack([straight, 255 * opacity]).clip(0, 255).round().astype(np.uint8)
+    # Colours that nobody sees would only make the file larger.
     result[result[..., 3] == 0] = 0
     return result
 

@@ -95,6 +95,8 @@ def blur_background(
     strength = _strength(alpha.shape[0], row, settings.falloff)  # H
     levels = _blurred(image, alpha, radius, settings)
     position = (strength * BLUR_LEVELS)[:, None, None]
+    # Linear interpolation between the two levels nearest to each row's strength: hat functions of
+    # width 1 that add up to 1. H×1×1 against H×W×3.
     light = levels[0] * (1 - position).clip(0, 1)
     for k in range(1, BLUR_LEVELS + 1):
         light += levels[k] * (1 - abs(position - k)).clip(0, 1)
@@ -137,6 +139,7 @@ def new_background(
 
 def lowest_row(alpha: Array) -> float:
     """The row below which 2 % of the object lie; the picture's lowest without an object."""
+    # By 2 % from below, so that a speck under the object does not move the ground.
     rows = alpha.sum(axis=1)
     total = float(rows.sum())
     if total <= 0:
@@ -164,6 +167,7 @@ def _strength(height: int, ground_row: float, falloff: float) -> Array:
     # Below the feet the ground comes closer to the camera, fast; above them it recedes slowly.
     distance = np.where(rows < ground_row, (ground_row - rows) * 2.2, (rows - ground_row) * 1.6)
     far = (distance / height).clip(0, 1)
+    # Smoothstep: no visible line where the blur begins or is full.
     smooth = far * far * (3 - 2 * far)
     strength: Array = (1 - falloff + falloff * smooth).astype(np.float32)
     return strength
@@ -174,6 +178,8 @@ def _blurred(image: Pixels, alpha: Array, radius: float, settings: BlurBackgroun
     light = to_light(image)
     if settings.highlights > 0:
         peak = light.max(axis=2, keepdims=True)
+        # Light above 1 cannot be stored in 8 bits: points near white are taken for up to four times
+        # as bright as they look, so that they become discs rather than grey patches.
         light = light * (1 + 3 * settings.highlights * ((peak - 0.6) / 0.4).clip(0, 1) ** 2)
     # What is only partly background carries the object's colour: it has no weight.
     weight = (1 - alpha / 0.5).clip(0, 1)
@@ -186,6 +192,8 @@ def _blurred(image: Pixels, alpha: Array, radius: float, settings: BlurBackgroun
             narrow = cv2.resize(kernel, (size, kernel.shape[0]), interpolation=cv2.INTER_AREA)
             kernel = np.asarray(narrow / narrow.sum(), np.float32)
         edge = cv2.BORDER_REPLICATE
+        # Normalised convolution: only background counts, and divided by how much of it there was.
+        # Where there is little, behind the object, the smooth continuation takes over.
         share = cv2.filter2D(weight, cv2.CV_32F, kernel, borderType=edge)[..., None]
         blurred = cv2.filter2D(light * weight[..., None], cv2.CV_32F, kernel, borderType=edge)
         trust = (share / 0.1).clip(0, 1)
@@ -200,6 +208,8 @@ def _matched(front: Array, alpha: Array, behind: Array, amount: float) -> Array:
         return front
     mean = front[inside].mean(axis=0)
     target = behind.reshape(-1, 3).mean(axis=0)
+    # Brightness and tint apart: a third of the one and a quarter of the other look like light, more
+    # looks like paint.
     luma = float(target.mean() - mean.mean())
     tint = (target - target.mean()) - (mean - mean.mean())
     moved: Array = front + amount * (0.35 * luma + 0.25 * tint)

@@ -190,10 +190,14 @@ def smooth_path(
     count = len(values)
     if count < 3 or period <= 2:
         return values.copy() if low is None or high is None else values.clip(low, high)
+    # The filter's gain at frequency ω is 1 / (1 + weight · (2 sin(ω/2))⁴): one half at ω = 2π /
+    # period.
     weight = (2 * np.sin(np.pi / period)) ** -4.0
     smooth = _solved(values, weight)
     if low is None or high is None or ((smooth >= low) & (smooth <= high)).all():
         return smooth
+    # ADMM: `smooth` minimises the smoothness, `bound` keeps the bounds, and the dual sums up how
+    # far apart they are until they agree.
     bound, dual = smooth.clip(low, high), np.zeros(count)
     for _ in range(_ROUNDS):
         # Values and the bounded path, weighted alike.
@@ -245,6 +249,7 @@ def track_of_mask(mask: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]:
     centre, span = np.empty(2), np.empty(2)
     for axis, counts in enumerate((columns, rows)):
         centre[axis] = float((counts * (np.arange(len(counts)) + 0.5)).sum() / total)
+        # Counts of columns (or rows) add up to the pixels so far: the ends of the middle 98 %.
         first, last = np.searchsorted(np.cumsum(counts), [0.01 * total, 0.99 * total])
         span[axis] = last - first + 1
     return centre, span
@@ -258,7 +263,9 @@ def _heights(
     height, width = size
     largest = min(float(height), width / aspect)
     least, period = largest / LARGEST_MAGNIFICATION, 2 * settings.smoothness * rate
+    # Height of a window that holds the object in both directions, N.
     needed = np.maximum(sizes[:, 1], sizes[:, 0] / aspect).clip(1)
+    # In the logarithm: zooming in and out by the same factor is then the same step.
     around = np.exp(smooth_path(np.log(needed), period))
     # Between both zooms in proportion, not in difference: equal steps look equal.
     tight = (around * TIGHTEST).clip(least, largest)
@@ -277,8 +284,11 @@ def _followed(
     centres: Floats, spans: Floats, length: float, rate: float, settings: CameraSettings
 ) -> Floats:
     """Middles of the windows along one axis, within the frame: N."""
+    # Bounds of the middle by which the window stays in the frame, N each.
     low, high = spans / 2, length - spans / 2
     gliding = smooth_path(centres, settings.smoothness * rate, low, high)
+    # Even at full strength masks tremble by a pixel: the path is smoothed over a quarter of a
+    # second, but for strength 1, which promises the middle exactly.
     held = smooth_path(centres, min(HELD_PERIOD_S, settings.smoothness) * rate)
     if settings.strength >= 1:
         held = centres

@@ -40,7 +40,7 @@ def grown_hole(objects: Bool, margins: Margins) -> Bool:
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * around + 1, 2 * around + 1))
     grown = cv2.dilate(mask, disc)
     if below > 0:
-        # The anchor at the top of a column makes it reach downwards alone.
+        # The anchor at the foot of a column makes it reach downwards alone.
         column = np.ones((below + 1, 1), np.uint8)
         grown = cv2.dilate(grown, column, anchor=(0, below))
     result: Bool = grown > 0
@@ -57,11 +57,15 @@ def shadow_of(image: Pixels, clean: Array, hole: Bool, valid: Bool) -> Bool:
         valid: H×W: where both can be compared.
     """
     short = min(hole.shape)
+    # Blurred first: a comparison of single pixels would find the noise of dark ground.
     sigma = 0.006 * short
     here, there = (gaussian(np.asarray(p, np.float32).mean(axis=2), sigma) for p in (image, clean))
     near = grown_hole(hole, SHADOW_REACH) & ~hole & valid
+    # The ratio tells a shadow at any brightness; the difference of 12 (of 255) keeps noise on
+    # nearly black ground out. `dim` has half of both, for the rim.
     dark = near & (here < SHADOW_DARKNESS * there) & (there - here > 12)
     dim = near & (here < (1 + SHADOW_DARKNESS) / 2 * there) & (there - here > 6)
+    # Opening removes specks and lines thinner than the disc, which misalignment leaves at edges.
     open_ = max(1, round(0.004 * short))
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * open_ + 1, 2 * open_ + 1))
     solid = cv2.morphologyEx(dark.astype(np.uint8), cv2.MORPH_OPEN, disc)
@@ -90,11 +94,13 @@ def fit_rim(picture: Array, target: Pixels | Array, hole: Bool, rim: Bool) -> Ar
         rim: H×W: where both show the same.
     """
     picture = with_light(picture, target, rim & ~hole)
+    # Odd, as kernels have a middle pixel.
     size = max(5, round(0.02 * min(hole.shape))) | 1
     box = _box_around(hole, size + 4)
     inside = hole[box]
     near = cv2.dilate(inside.astype(np.uint8), np.ones((size, size), np.uint8)) > 0
     weight = (near & rim[box] & ~inside).astype(np.float32)
+    # Too few pixels to tell how the light differs.
     if weight.sum() < 20:
         return picture
     difference = gaussian(target[box].astype(np.float32) - picture[box], 1.0)
@@ -118,6 +124,7 @@ def with_light(picture: Array, target: Pixels | Array, shared: Bool) -> Array:
     """A picture as bright as its target where both show the same: exposure may have changed."""
     if shared.sum() < 50:
         return picture
+    # Some 4,000 pixels are enough for a median, which would sort all of them otherwise.
     rows, columns = (axis[:: 1 + len(axis) // 4000] for axis in np.nonzero(shared))
     offset = np.median(target[rows, columns].astype(np.float32) - picture[rows, columns], axis=0)
     return np.asarray((picture + offset).clip(0, 255), np.float32)
@@ -146,8 +153,10 @@ def as_blurred(picture: Array, target: Pixels | Array, hole: Bool, shared: Bool)
     edge = cv2.BORDER_REPLICATE
     # Blur hides misplacement, too: never more of it than leaves the target's own detail.
     floor = 0.85 * _detail(there, rim)
+    # The picture is hardly sharper than its target already.
     if _detail(here, rim) < 1.15 * floor / 0.85:
         return picture
+    # A blur has to be 3 % better than none: it costs detail where it is not needed.
     best, kernel = float(((here - there)[rim] ** 2).mean()) * 0.97, None
     for length in (0.006, 0.012, 0.022, 0.036):
         for angle in range(0, 180, 30):
@@ -182,6 +191,7 @@ def blend_hole(image: Pixels, filling: Array, hole: Bool) -> Pixels:
     """A frame whose hole is filled, with a soft seam inside the hole: H×W×3 uint8."""
     width = max(1.0, 0.006 * min(hole.shape))
     distance = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, 5)
+    # 0 at the hole's border, 1 from `width` px inside: the seam lies in what was hidden anyway.
     share = (distance / width).clip(0, 1).astype(np.float32)[..., None]
     mixed: Array = image + (filling - image) * share
     return np.asarray(mixed.clip(0, 255).round(), np.uint8)

@@ -38,6 +38,7 @@ def paint_in(picture: Array, hole: Bool) -> Array:
     if not hole.any():
         return picture
     x, y, width, height = cv2.boundingRect(hole.astype(np.uint8))
+    # So much texture around the hole that most patches of it have something like them.
     margin = max(3 * PATCH, round(0.6 * max(width, height)))
     box = (
         slice(max(0, y - margin), y + height + margin),
@@ -53,6 +54,8 @@ def _painted(picture: Array, hole: Bool) -> Array:
     smooth = fill_smoothly(picture, (~hole).astype(np.float32))
     smooth = np.where(hole[..., None], smooth, picture).astype(np.float32)
     sides = [min(FINEST_SIDE, max(hole.shape))]
+    # From 224 px down by halves: at the coarsest level a patch of 7 px spans a third of the
+    # picture, so that structure is found first and texture later.
     while sides[-1] > 2 * COARSEST_SIDE:
         sides.append(sides[-1] // 2)
     rng = np.random.default_rng(0)
@@ -66,6 +69,8 @@ def _painted(picture: Array, hole: Bool) -> Array:
             max(PATCH, round(hole.shape[1] * factor)),
         )
         small = cv2.resize(smooth, shape[::-1], interpolation=cv2.INTER_AREA)
+        # Any pixel that is partly in the hole counts as in it: its mean is not a colour of the
+        # picture.
         covered = cv2.resize(hole.astype(np.float32), shape[::-1], interpolation=cv2.INTER_AREA) > 0
         if level is not None:
             upscaled = cv2.resize(level, shape[::-1], interpolation=cv2.INTER_CUBIC)
@@ -84,8 +89,10 @@ def _completed(
     """A level's picture and nearest patches h×w×2 (row, column); None with too few patches."""
     height, width = hole.shape
     square = np.ones((PATCH, PATCH), np.uint8)
+    # Centres of patches that lie wholly in the picture.
     inner = np.zeros((height, width), np.uint8)
     inner[_HALF : height - _HALF, _HALF : width - _HALF] = 1
+    # Patches that contain a pixel of the hole: these are looked for, the others may be copied.
     touched = cv2.dilate(hole.astype(np.uint8), square)
     usable = (touched == 0) & (inner > 0)
     sources = np.argwhere(usable)
@@ -93,6 +100,8 @@ def _completed(
         return None
     targets = np.argwhere((touched > 0) & (inner > 0))
     nearest = np.zeros((height, width, 2), np.int64)
+    # Every other pixel is its own nearest patch, which is what `_search` reads of neighbours
+    # outside.
     nearest[:] = np.moveaxis(np.indices((height, width)), 0, -1)
     start = sources[rng.integers(0, len(sources), len(targets))]
     if coarser is not None:
@@ -104,6 +113,8 @@ def _completed(
         fits = usable[guess[:, 0], guess[:, 1]]
         start = np.where(fits[:, None], guess, start)
     nearest[targets[:, 0], targets[:, 1]] = start
+    # The steps of expectation maximisation in Wexler et al.: nearest patches for the picture, then
+    # the picture from them. They settle after three or four on each level.
     for _ in range(4 if coarser is None else 3):
         features = _patches(picture)
         distances = _search(features, usable, targets, nearest, rng)
@@ -114,6 +125,7 @@ def _completed(
 def _patches(picture: Array) -> Array:
     """The patch around every pixel: h×w×(3·PATCH²)."""
     padded = np.pad(picture, ((_HALF, _HALF), (_HALF, _HALF), (0, 0)), mode="edge")
+    # h×w×3×7×7, a view; contiguous before it is read many times at random places.
     windows = np.lib.stride_tricks.sliding_window_view(padded, (PATCH, PATCH), axis=(0, 1))
     return np.ascontiguousarray(windows).reshape(*picture.shape[:2], -1)
 
@@ -140,12 +152,15 @@ def _search(
         best = np.where(better[:, None], candidates, best)
         lowest = np.where(better, found, lowest).astype(np.float32)
 
+    # Propagation of PatchMatch, all pixels at once rather than in scan order: jumps of 4 and 1
+    # carry a good offset through the hole in few rounds, as jump flooding does.
     for step in (4, 1):
         for shift in ((0, step), (0, -step), (step, 0), (-step, 0)):
             # What a neighbour found, moved by as much as it is away.
             beside = (targets + shift).clip(0, [height - 1, width - 1])
             offer(nearest[beside[:, 0], beside[:, 1]] - shift)
             nearest[targets[:, 0], targets[:, 1]] = best
+    # Random search around the best so far, in ever smaller windows, as in PatchMatch.
     radius = max(height, width)
     while radius >= 1:
         offer(best + rng.integers(-radius, radius + 1, best.shape))
@@ -157,11 +172,14 @@ def _search(
 def _voted(picture: Array, hole: Bool, targets: Points, nearest: Points, distances: Array) -> Array:
     """The picture whose hole is the weighted mean of the patches that cover it."""
     height, width = hole.shape
+    # Wexler's exp(-d / 2σ²) with σ² the 75th percentile of the distances: good patches decide.
     weights = np.exp(-distances / (2 * max(float(np.percentile(distances, 75)), 1.0)))
     sources = nearest[targets[:, 0], targets[:, 1]]
     total = np.zeros((height * width, 4))
     for row in range(-_HALF, _HALF + 1):
         for column in range(-_HALF, _HALF + 1):
+            # Each patch votes for all of its 49 pixels; bincount adds up votes for the same pixel,
+            # which an indexed `+=` would not.
             to = (targets[:, 0] + row) * width + targets[:, 1] + column
             colours = picture[sources[:, 0] + row, sources[:, 1] + column]
             for channel in range(3):
@@ -181,8 +199,11 @@ def _copied(picture: Array, hole: Bool, nearest: Points, shape: tuple[int, int])
     scale = np.array(hole.shape) / np.array(shape)
     here = np.column_stack([rows, columns])
     cells = (here / scale).astype(np.int64).clip(0, np.array(shape) - 1)
+    # Offsets of the finest level, not its colours: copied pixels keep the sharpness of the full
+    # size.
     moves = (nearest[cells[:, 0], cells[:, 1]] - cells) * scale
     there = (here + moves).round().astype(np.int64).clip(0, np.array(hole.shape) - 1)
+    # Rounding to a coarse cell may point into the hole itself; there the smooth filling stays.
     bad = hole[there[:, 0], there[:, 1]]
     result = picture.copy()
     colours = picture[there[:, 0], there[:, 1]]

@@ -100,6 +100,8 @@ class Plate:
         """
         self._scene, self._alignment = scene, alignment
         self.margins = margins or Margins()
+        # Room for the two stretches around a frame, whose keys take from each other; the other
+        # sizes hold what one key needs of its sources.
         self._keys: Recent[_Filled] = Recent(2 * STRETCH_KEYS + 8)
         self._pictures: Recent[Pixels] = Recent(4)
         self._slots: dict[int, int | None] = {}
@@ -124,10 +126,13 @@ class Plate:
             return image
         before, after = self._keys_around(index)
         here = self._objects(index) > 0
+        # A set, for both keys are the same one at the ends of a video.
         plates = {key: self._carried(self._key(key), key, index) for key in {before, after}}
         if self.margins.shadow:
             for picture, valid, seen in plates.values():
                 clean = with_light(picture, image, valid & ~here)
+                # Only where a frame shows the ground: what was painted in says nothing of its
+                # light.
                 hole |= shadow_of(image, clean, hole, valid & (seen > 0.98))
         total = np.zeros((*hole.shape, 3), np.float32)
         weights = np.zeros((*hole.shape, 1), np.float32)
@@ -164,6 +169,7 @@ class Plate:
             frames = self._scene.frames
             begin = frames.start + slot * KEY_STEP
             there = [k for k in range(begin, begin + KEY_STEP) if self._scene.has_mask(k)]
+            # The sharpest: a key is seen from many frames, and its blur would show in all of them.
             self._slots[slot] = max(there, key=self._alignment.detail) if there else None
         return self._slots[slot]
 
@@ -172,6 +178,8 @@ class Plate:
         slot = (key - self._scene.frames.start) // KEY_STEP
         first = slot // STRETCH_KEYS * STRETCH_KEYS
         last = min(first + STRETCH_KEYS, -(-len(self._scene.frames) // KEY_STEP)) - 1
+        # Every key of a stretch takes what nobody saw from its neighbour towards the middle, and so
+        # at last from one picture: what is invented does not change from frame to frame.
         root = (first + last) // 2
         while slot != root:
             slot += 1 if root > slot else -1
@@ -261,10 +269,13 @@ class Plate:
         ends = (self._scene.frames.start, self._scene.frames.stop - 1)  # a short video has few keys
         listed += [k for k in ends if k != key and k not in listed and self._scene.has_mask(k)]
         detail = self._alignment.detail
+        # Swung past: too blurred to be worth aligning.
         listed = [k for k in listed if detail(k) > LEAST_DETAIL * detail(key)]
         best = max((detail(k) for k in listed), default=1.0)
 
         def cost(k: int) -> float:
+            # Distance in keys, plus a fine for blur: a sharp frame farther off wins over a blurred
+            # one nearby.
             return abs(k - key) / KEY_STEP + BLUR_COST * (1 - detail(k) / max(best, 1e-6))
 
         return sorted(listed, key=cost)
@@ -282,6 +293,8 @@ class Plate:
 
         points = self._points(source, key)
         free = is_inside(points, size) & (sample(others, points, linear=True) < 0.02)
+        # The whole reach of a shadow, and half of it; 0.02 of coverage may be the sampling's own
+        # softness.
         far, near = (
             free & (sample(self._surroundings(source, fraction), points, linear=True) < 0.02)
             for fraction in (1.0, 0.5)
@@ -306,10 +319,13 @@ class Plate:
         rest = self._rests.get((source, key))
         if rest is None:
             plain = sampling_map(self._alignment.homography(source, key), size)
+            # What earlier steps found is where the flow of this one begins.
             begun, via = plain, self._step(source, key)
             if via is not None:
                 back = np.linalg.inv(self._alignment.homography(source, via))
                 there = self._points(via, key)
+                # `there` is in pixels of the key between; back through its homography to the
+                # source's, plus what the homography leaves on that last step.
                 begun = np.asarray(cv2.perspectiveTransform(there, back), np.float32)
                 begun += self._rest_at(source, via, there)
             image, other = self._scene.frame(key).image, self._scene.frame(source).image
@@ -319,10 +335,14 @@ class Plate:
                 return is_inside(at, size) & (sample(wide, at, linear=True) < 0.02) & ~here
 
             offset = refine_map(image, other, begun, is_background) - plain
+            # Parallax is smooth: stored at this width it takes a tenth of the memory of one at
+            # 1080p.
             small = min(REST_WIDTH, size[1])
             shape = (small, max(1, round(size[0] * small / size[1])))
             rest = np.asarray(cv2.resize(offset, shape, interpolation=cv2.INTER_AREA), np.float32)
             self._rests.add((source, key), rest)
+        # From pixels of the scene to those of the stored map; the offsets in it stay in the
+        # scene's.
         scale = np.array([rest.shape[1] / size[1], rest.shape[0] / size[0]], np.float32)
         return sample(rest, points * scale, linear=True)
 
@@ -350,6 +370,8 @@ class Plate:
         fresh = where & open_pixels
         if fresh.sum() < FEWEST_FRESH * max(1, open_pixels.sum()):
             return
+        # Where the copy meets what is there already: if both differ much along it, the source shows
+        # something else, such as a thing that moved.
         rim = cv2.dilate(fresh.astype(np.uint8), np.ones((15, 15), np.uint8)) > 0
         rim &= where & ~open_pixels
         difference = np.abs(source.picture - picture).mean(axis=2)
@@ -357,6 +379,7 @@ class Plate:
             return
         other = source.picture.astype(np.float32)
         fitted = fit_rim(other, picture, fresh, where & ~open_pixels)
+        # Both change in place: the caller goes on with the next source.
         picture[fresh] = fitted[fresh]
         open_pixels &= ~fresh
 

@@ -90,8 +90,10 @@ class Scene:
         """Size of the pictures over the video's."""
         self.size = (max(1, round(height * self.scale)), full if width is None else width)
         self.frames = range(video.frame_count) if frames is None else frames
+        # Widths are given in pixels of the video.
         self._edges = (edges or EdgeControls(matting=True)).scaled(self.scale)
         self._reader = FrameReader(video, self.size)
+        # A quarter of the frames that fit: each cutout also holds labels, opacity and colours.
         self._cutouts: Recent[tuple[object, Cutout]] = Recent(frames_in_memory(self.size) // 4)
         self._rows: dict[int, tuple[object, float]] = {}
         self._media: dict[str, FrameReader] = {}
@@ -119,6 +121,7 @@ class Scene:
         if not 0 <= index < self.video.frame_count:
             count = self.video.frame_count
             raise OptionError(f"{self.video.path} has no frame {index}; it has {count}, from 0")
+        # The time and size of its files: a mask that was corrected meanwhile is read again.
         stamp = self._stamp(index)
         cached = self._cutouts.get(index)
         if cached is not None and cached[0] == stamp:
@@ -213,6 +216,8 @@ class Scene:
             self._media[source] = FrameReader(open_video(source))
         reader = self._media[source]
         count = reader.video.frame_count
+        # By time rather than by number, so that a background of another frame rate keeps its pace;
+        # 1e-6 s against times that fall just before a frame.
         number = int(self.frame(index).time_s * float(reader.video.fps) + 1e-6)
         number = number % count if loop else min(number, count - 1)
         return cover(reader[number].image, self.size)
@@ -220,6 +225,7 @@ class Scene:
     def refresh(self) -> None:
         """Forget backgrounds and camera motion, after masks have changed."""
         self._plate = None
+        # cached_property keeps its value in the instance's dictionary.
         for name in ("alignment", "extent"):
             self.__dict__.pop(name, None)
 

@@ -79,6 +79,8 @@ def draw_appearance(
         low_resolution: Part of the clips that are as if enlarged from two to four times smaller
             ones, and more of these compressed.
     """
+    # Two standard deviations for each quantity: what the whole clip shares (exposure, white
+    # balance) is large, what flickers from frame to frame is five to ten times smaller.
     gain = 1 + rng.normal(0, 0.2 * strength) + rng.normal(0, 0.1 * strength, 3)
     gain = gain + rng.normal(0, 0.03 * strength, (frames, 1)) * np.ones(3)
     offset = rng.normal(0, 0.06 * strength, 3) + rng.normal(0, 0.01 * strength, (frames, 3))
@@ -87,6 +89,8 @@ def draw_appearance(
     light = np.ones((frames, LIGHT_GRID, LIGHT_GRID))
     if rng.random() < 0.3 * strength:
         field = rng.normal(0, 0.2, (LIGHT_GRID, LIGHT_GRID))
+        # A random walk, so that light wanders as clouds do; in the exponent, so that it stays
+        # positive.
         change = rng.normal(0, 0.08, (frames, LIGHT_GRID, LIGHT_GRID))
         light = np.exp(field + np.cumsum(change, 0))
     blur = np.stack(
@@ -120,6 +124,9 @@ def draw_appearance(
 def motion_kernel(length_px: int, angle_rad: float) -> Array:
     """A line through the middle of a 21×21 kernel, antialiased, with the sum 1."""
     y, x = np.mgrid[:BLUR_SIZE, :BLUR_SIZE] - BLUR_SIZE // 2
+    # Distances of each tap from the line's middle and from the line. Both clips fall from 1 to 0
+    # over one pixel, which antialiases the ends and the sides; length 1 gives the single middle
+    # tap.
     along = x * np.cos(angle_rad) + y * np.sin(angle_rad)
     across = -x * np.sin(angle_rad) + y * np.cos(angle_rad)
     kernel = np.clip(length_px / 2 + 0.5 - np.abs(along), 0, 1) * np.clip(1 - np.abs(across), 0, 1)
@@ -140,6 +147,7 @@ def change_colour(
     frames: Tensor, gain: Tensor, offset: Tensor, gamma: Tensor, grey: Tensor
 ) -> Tensor:
     """Frames N×3×H×W, 0..1, after gamma, gain and offset per channel, and a fraction of grey."""
+    # Gamma first: it needs values of at least 0, and its gradient at 0 is infinite below gamma 1.
     x = frames.clamp_min(1e-4) ** gamma[:, None, None, None]
     x = (x * gain[..., None, None] + offset[..., None, None]).clamp(0, 1)
     is_grey = grey > 0
@@ -153,6 +161,7 @@ def change_colour(
 
 def change_light(frames: Tensor, light: Tensor) -> Tensor:
     """Frames N×3×H×W times a smooth field N×g×g, enlarged to their size."""
+    # Most clips keep their light: only those that change are interpolated and copied.
     changes = ((light - 1).abs() > 1e-6).flatten(1).any(1)
     if not changes.any():
         return frames
@@ -167,6 +176,7 @@ def change_light(frames: Tensor, light: Tensor) -> Tensor:
 def motion_blur(frames: Tensor, kernels: Tensor) -> Tensor:
     """Frames N×3×H×W, each with its own kernel, N×k×k."""
     middle = kernels.shape[-1] // 2
+    # A kernel of length 1 has everything in its middle tap and changes nothing.
     blurs = kernels[:, middle, middle] < 1 - 1e-4
     if not blurs.any():
         return frames
@@ -187,6 +197,8 @@ def lower_resolution(frames: Tensor, reduction: Tensor) -> Tensor:
     for factor in reduction[reduction > 1].unique().tolist():
         rows = reduction == factor
         small = (max(8, round(frames.shape[-2] / factor)), max(8, round(frames.shape[-1] / factor)))
+        # Antialiased down as a camera would, bicubic up as a player would: nearest would leave
+        # blocks that no video has.
         reduced = F.interpolate(frames[rows], small, mode="bilinear", antialias=True)
         enlarged = F.interpolate(reduced, frames.shape[-2:], mode="bicubic").clamp(0, 1)
         out = out.clone()
@@ -211,6 +223,7 @@ def jpeg_noise(frames: Tensor, quality: Tensor) -> Tensor:
     tables = torch.tensor(
         [LUMINANCE_STEPS, CHROMINANCE_STEPS, CHROMINANCE_STEPS], device=device, dtype=torch.float32
     )
+    # N×3×8×8; libjpeg rounds the scaled steps to whole numbers that fit in a byte, never 0.
     steps = (tables[None] * factor[:, None, None, None]).round().clamp(1, 255)
     dct = _cosines().to(device)
     height, width = ycc.shape[-2:]
@@ -220,6 +233,7 @@ def jpeg_noise(frames: Tensor, quality: Tensor) -> Tensor:
     coefficients = dct @ blocks @ dct.T
     steps = steps[:, :, None, None]  # N×3×1×1×8×8
     restored = dct.T @ ((coefficients / steps).round() * steps) @ dct
+    # Blocks back to pictures: N×3×H/8×8×W/8×8 -> N×3×H×W.
     restored = restored.transpose(3, 4).flatten(4, 5).flatten(2, 3)
     restored[:, 0] += 128
     rgb = torch.einsum("ck,nkhw->nchw", torch.linalg.inv(colour), restored) / 255
@@ -233,5 +247,6 @@ def _cosines() -> Tensor:
     """The orthonormal 8×8 DCT-II matrix."""
     k = np.arange(BLOCK)
     matrix = np.cos(np.pi * (2 * k[None] + 1) * k[:, None] / (2 * BLOCK)) * np.sqrt(2 / BLOCK)
+    # The constant row has twice the energy of the others; without this dct.T would not invert dct.
     matrix[0] /= np.sqrt(2)
     return torch.from_numpy(matrix.astype(np.float32))

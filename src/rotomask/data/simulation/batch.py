@@ -131,6 +131,8 @@ class _Part:
 
     def enlarge_to(self, matrix: npt.NDArray[np.float32]) -> None:
         """Keep the resolution that a map from output to source needs."""
+        # The matrix maps output to picture: its determinant is an area, the root a length, and the
+        # inverse says how many output pixels a picture's pixel becomes.
         magnification = abs(float(np.linalg.det(matrix[:, :2]))) ** -0.5
         self.scale = min(1.0, max(self.scale, OVERSAMPLING * magnification))
 
@@ -139,6 +141,7 @@ class _Part:
         image, labels = self.picture
         rows, columns = slice(self.top, self.bottom), slice(self.left, self.right)
         image, labels = image[rows, columns], labels[rows, columns]
+        # Below 16 px a reduced object would lose its shape.
         if self.scale > LEAST_REDUCTION or min(labels.shape) < 16:
             self.scale = 1.0
             return image, labels
@@ -148,6 +151,8 @@ class _Part:
         wider = ((0, max(0, reach[1] - labels.shape[0])), (0, max(0, reach[0] - labels.shape[1])))
         image = np.pad(image, (*wider, (0, 0)), mode="edge")
         labels = np.pad(labels, wider)
+        # Colours are averaged, labels are picked: a mean of two labels would be a third one. EXACT
+        # has the centres of pixels where INTER_AREA has them; INTER_NEAREST is half a pixel off.
         small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
         marks = cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST_EXACT)
         return small.astype(np.uint8, copy=False), marks.astype(np.uint8, copy=False)
@@ -162,6 +167,8 @@ def _parts_shown(plans: Sequence[ClipPlan]) -> dict[int, _Part]:
                 picture = layer.picture(t)
                 height, width = picture[1].shape
                 part = parts.setdefault(id(picture[0]), _Part(picture, width, height, 0, 0))
+                # The scene is asked by the camera's view, which may lie beyond its edge, where it
+                # is reflected; a cut-out object by its own box.
                 low, high = _seen(layer, t, plan.size) if at == 0 else _bounds(layer, picture[1])
                 if at == 0:
                     low, high = _mirrored(low, high, np.array([width - 1.0, height - 1.0]))
@@ -172,8 +179,10 @@ def _parts_shown(plans: Sequence[ClipPlan]) -> dict[int, _Part]:
 
 def _seen(layer: Layer, t: int, size: int) -> tuple[Point, Point]:
     """Least and greatest (x, y) of a picture that a frame looks at, and a little more."""
+    # The thin plate may overshoot its control points a little: half as much again is allowed for.
     reach = 1.5 * float(np.abs(layer.path.bending[t]).max()) + 1
     ends = np.array([-reach, size - 1 + reach])
+    # 4×2 (x, y): the map is affine, so the corners bound everything between them.
     corners = np.stack(np.meshgrid(ends, ends), -1).reshape(-1, 2)
     points = layer.path.source_points(t, corners)
     return points.min(0) - 2, points.max(0) + 2
@@ -181,6 +190,7 @@ def _seen(layer: Layer, t: int, size: int) -> tuple[Point, Point]:
 
 def _mirrored(low: Point, high: Point, last: Point) -> tuple[Point, Point]:
     """Least and greatest places 0..last that places low..high are folded to at the edges."""
+    # Farther out than one reflection: all of the picture may be seen.
     if ((low < -last) | (high > 2 * last)).any():
         return np.zeros(2), last
     return (

@@ -132,6 +132,7 @@ def _view(
     ys, xs = np.nonzero(target)
     low, high = np.array([xs.min(), ys.min()]), np.array([xs.max(), ys.max()]) + 1
     limits = np.array([width, height], float)
+    # Two kinds of views, as in use: the user has zoomed to an object, or sees much of the picture.
     if rng.random() < config.object_crop:
         extent = high - low
         side = max(24.0, float(extent.max()) * rng.uniform(1.1, 2.2))
@@ -165,6 +166,8 @@ def _warp(
         small = (max(1, round(width * 2 * scale)), max(1, round(height * 2 * scale)))
         image = cv2.resize(image, small, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
         labels = cv2.resize(labels, small, interpolation=cv2.INTER_NEAREST).astype(np.uint8)
+        # Rows of the map give x and y in the source: each is scaled to the reduced picture, whose
+        # sides were rounded to whole pixels.
         matrix = matrix * np.array([[small[0] / width], [small[1] / height]])
     inverse = cv2.WARP_INVERSE_MAP
     view = cv2.warpAffine(
@@ -198,9 +201,11 @@ def _paste_second(
     )
     other, moved = _warp(image, (labels > 0).astype(np.uint8), matrix, config.size)
     front = moved > 0
+    # One pixel of soft edge: a hard seam would be found by its sharpness alone.
     alpha = cv2.GaussianBlur(front.astype(np.float32), (3, 3), 0)[..., None]
     pasted = (other * alpha + view * (1 - alpha)).astype(np.uint8)
     behind = truth & ~front
+    # Both as one object in 15 %, the one in front in 40 %, what is left of the one behind in 45 %.
     choice = rng.random()
     if choice < 0.15:
         return pasted, behind | front
@@ -219,6 +224,7 @@ def _part_of(truth: BoolMask, smallest_px: int, rng: np.random.Generator) -> Boo
     point = int(rng.integers(len(ys)))
     angle = rng.uniform(0, 2 * np.pi)
     y, x = np.indices(truth.shape)
+    # Signed distance of each pixel from the line through a point of the object, H×W.
     side = (x - xs[point]) * np.cos(angle) + (y - ys[point]) * np.sin(angle) > 0
     return np.asarray(truth & side)
 
@@ -261,6 +267,8 @@ def _first_clicks(maps: Maps, truth: BoolMask, rng: np.random.Generator) -> None
         y, x = np.unravel_index(int(distance.argmax()), distance.shape)
         draw_click(maps[POSITIVE], int(x), int(y))
     else:
+        # Users click near the middle, not in it: anywhere at least 1 / 1.7 as deep as the deepest
+        # point.
         _click_at_random(maps[POSITIVE], distance > distance.max() / 1.7, rng)
     if rng.random() < 0.5:
         return
@@ -284,11 +292,14 @@ def click_error(
         rng: Every random number comes from it.
         stroke: Part of the corrections that are strokes.
     """
+    # Distances to the border of each error: the deepest point tells how large it is across, which
+    # is what a user sees, rather than its number of pixels.
     missed, extra = truth & ~predicted, predicted & ~truth
     inside_missed, inside_extra = interior_distance(missed), interior_distance(extra)
     # A tie goes to the negative click, as in RITM's robot.
     is_missed = inside_missed.max() > inside_extra.max()
     distance = inside_missed if is_missed else inside_extra
+    # Only a line of pixels is wrong; nobody would click there.
     if distance.max() < 1:
         return
     canvas = maps[POSITIVE if is_missed else NEGATIVE]
@@ -316,6 +327,8 @@ def spoil_mask(truth: BoolMask, iou: float, rng: np.random.Generator) -> BoolMas
         flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
         moved = cv2.warpAffine(truth.astype(np.uint8), matrix, tuple(size.tolist()), flags=flags)
         spoilt = np.asarray(moved > 0)
+    # Each bite costs a little IoU; thirty are enough for the lowest one that is asked for, and end
+    # the loop where bites grow the overlap again.
     for _ in range(30):
         overlap = (spoilt & truth).sum() / max(1, (spoilt | truth).sum())
         if overlap <= iou:
@@ -364,6 +377,7 @@ def draw_random_stroke(
     indices = rng.integers(len(ys), size=3)
     a, b, c = (np.array([xs[i], ys[i]], float) for i in indices)
     t = np.linspace(0, 1, 40)[:, None]
+    # Bernstein polynomials of degree 2: 40×2 points (x, y).
     curve = (1 - t) ** 2 * a + 2 * t * (1 - t) * b + t**2 * c
     stroke = np.zeros(region.shape, np.uint8)
     width = int(rng.integers(3, 8))

@@ -216,6 +216,8 @@ def _place(
     followed = [a for a in actors if a.role == "followed"]
     track = _track(base, next(iter(base.ids)), size, frames, rng) if own else None
     for number, actor in enumerate(followed):
+        # The more objects are followed, the smaller each is: their areas together stay about the
+        # same.
         crowding = 0.9 / max(1.0, 0.75 * np.sqrt(own + len(followed)))
         extent = size * rng.uniform(0.2, max(0.3, crowding))
         if actor.is_alike and track is not None:
@@ -240,6 +242,7 @@ def _place(
         (covering if actor.role == "covering" else pasted).append(layer)
     if track is not None and doubles and not _is_solvable(track, doubles, size):
         return None
+    # Who is in front is drawn anew, but what covers comes last: it has to hide the first object.
     order = rng.permutation(len(pasted))
     return [base, *(pasted[i] for i in order), *covering]
 
@@ -255,6 +258,8 @@ def _paste_other(actor: Actor, track: _Track, setting: _Setting) -> Layer:
         extent = track.extent * np.exp(rng.normal(0, 0.2))
     position, course = size * rng.uniform(0.05, 0.95, 2), stays(frames)
     if actor.role == "beside" or (actor.role == "free" and actor.is_alike):
+        # Half the sum of both extents is where the two boxes just touch; 0.7 of it overlaps a
+        # little.
         angle, distance = rng.uniform(0, 2 * np.pi), 0.5 * (extent + track.extent)
         farthest = 1.5 if actor.role == "beside" else 3.0
         away = np.array([np.cos(angle), np.sin(angle)]) * distance * rng.uniform(0.7, farthest)
@@ -273,7 +278,7 @@ def _paste_other(actor: Actor, track: _Track, setting: _Setting) -> Layer:
 def _paste(
     actor: Actor, object_id: int, position: Point, extent: float, course: Course, setting: _Setting
 ) -> Layer:
-    """Layer of a pasted object of this extent that starts at `place`."""
+    """Layer of a pasted object of this extent that starts at `position`."""
     size, frames, motion, composition, rng = setting
     pictures = actor.pictures
     present = labels_in(pictures[0][1])
@@ -301,6 +306,8 @@ def _paste(
     )
     layer = Layer(pictures, path, {label: object_id}, bool(rng.random() < composition.soft_edges))
     if object_id == 0 and actor.is_alike:
+        # A look-alike of exactly the same colours could be told only by its place; 10 % is what
+        # light differs by within one scene.
         red, green, blue = rng.uniform(0.9, 1.1, 3)
         layer = replace(layer, gain=(float(red), float(green), float(blue)))
     if rng.random() < composition.blur:
@@ -317,6 +324,8 @@ def _track(layer: Layer, label: int, size: int, frames: int, rng: np.random.Gene
         if len(layer.pictures) > 1 and t > 0 and not (labels == label).any():
             centres.append(centres[-1])
             continue
+        # N×2 (x, y) in the frame; the middle of their box is steadier than their mean where parts
+        # of the object bend or disappear.
         points = layer.path.output_points(t, object_points(labels, label, rng))
         low, high = points.min(0), points.max(0)
         centres.append((low + high) / 2)
@@ -337,6 +346,8 @@ def _is_solvable(track: _Track, doubles: Sequence[_Track], size: int) -> bool:
 
 def _can_be_followed(track: _Track, double: _Track) -> bool:
     """True if in each frame the object is nearer to its previous position than its double is."""
+    # Both T-1, px: how far the object moves, and how far its double is from where the object was.
+    # The object wins by a tenth of its extent, or nobody could tell which of the two is meant.
     steps = np.linalg.norm(track.centre[1:] - track.centre[:-1], axis=-1)
     rivals = np.linalg.norm(double.centre[1:] - track.centre[:-1], axis=-1)
     return bool((steps + 0.1 * track.extent < rivals).all())
@@ -355,6 +366,8 @@ def _blur_along(path: Path, centres: Point, rng: np.random.Generator) -> Array:
     """Kernels of the motion blur of an object on its path, T×21×21."""
     frames = len(path.matrix)
     places = np.stack([path.output_points(t, centres[t][None])[0] for t in range(frames)])
+    # Central differences T×2, px per frame; a shutter that is open for 0.2 to 0.8 of the frame's
+    # time smears that much of the way.
     steps = np.gradient(places, axis=0) * rng.uniform(0.2, 0.8)
     kernels = []
     for dx, dy in steps:
@@ -382,6 +395,8 @@ def with_thin_part(picture: Picture, label: int, rng: np.random.Generator) -> Pi
     thickness = max(2, round(extent * rng.uniform(0.01, 0.03)))
     cv2.polylines(line, [np.rint(ends).astype(np.int32)], False, 1, thickness)
     drawn = line > 0
+    # The colours come from elsewhere in the same picture, by rolling it: real texture, of another
+    # thing.
     shift = rng.integers(1, max(2, min(labels.shape) // 2), 2)
     elsewhere = np.roll(image, (int(shift[0]), int(shift[1])), (0, 1))
     image[drawn], labels[drawn] = elsewhere[drawn], label

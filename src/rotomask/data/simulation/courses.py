@@ -35,6 +35,8 @@ def leaves(frames: int, size: int, rng: np.random.Generator, *, returns: bool) -
     knots, values = [0.0, start, end, frames - 1.0], [0.0, 0.0, 1.0, 1.0]
     if returns:
         back = min(frames - 1.0, end + rng.uniform(0.5, 2.0))
+        # np.interp needs rising knots and holds the last value: `back + 1.5` may lie after the last
+        # frame, and then the thing is on its way back when the clip ends.
         knots, values = [0.0, start, end, back, back + 1.5], [0.0, 0.0, 1.0, 1.0, 0.0]
     fraction = np.interp(np.arange(frames), knots, values)
     return Course(fraction[:, None] * away, np.zeros(frames))
@@ -79,6 +81,7 @@ def covers(frames: int, size: int, track: Array, rng: np.random.Generator) -> Co
     """
     first = int(rng.integers(1, max(2, frames - 1)))
     last = min(frames - 1, first + int(rng.integers(0, 3)))
+    # 1: a full distance away, 0: over the thing; it comes and goes within one frame on each side.
     far = np.interp(np.arange(frames), [first - 1, first, last, last + 1], [1.0, 0.0, 0.0, 1.0])
     away = _direction(rng) * size * rng.uniform(1.2, 1.6)
     return Course(track - size / 2 + far[:, None] * away, np.zeros(frames))

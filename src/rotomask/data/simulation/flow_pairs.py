@@ -155,10 +155,12 @@ def _motion(
 ) -> Array:
     """A smooth flow, S×S×2 px: shift, turn and zoom about a centre, and bending."""
     size = config.size
+    # Exponential, as real motion is: most shifts are small, with a long tail.
     length, angle = size * min(rng.exponential(shift), LONGEST), rng.uniform(0, 2 * np.pi)
     turn, zoom = rng.normal(0, config.turn_rad), np.exp(rng.normal(0, config.turn_rad))
     linear = zoom * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
     from_centre = _pixels(size) - centre.astype(np.float32)
+    # S×S×2 @ 2×2: q -> A (q - c) - (q - c), the displacement of the affine motion alone.
     flow = from_centre @ (linear.T - np.eye(2)).astype(np.float32)
     flow += np.array([length * np.cos(angle), length * np.sin(angle)], np.float32)
     bending = rng.normal(0, config.bending * size * rng.uniform(), (1, CONTROL_POINTS, 2))
@@ -176,6 +178,7 @@ def _paint(
     flow = np.zeros((size, size, 2), np.float32)
     for number, layer in enumerate(layers):
         at = _pixels(size) + (layer.flow if moved else 0)
+        # Pixels of the frame -> of the layer's picture, S×S×2, as cv2.remap takes them.
         at = at @ layer.place[:, :2].T + layer.place[:, 2]
         mirrored = cv2.BORDER_REFLECT_101
         colour = cv2.remap(layer.image, at, None, cv2.INTER_LINEAR, borderMode=mirrored)  # type: ignore[call-overload]
@@ -183,6 +186,8 @@ def _paint(
             cover = np.ones((size, size), np.float32)
         else:
             cover = cv2.remap(layer.mask, at, None, cv2.INTER_LINEAR) / np.float32(255)  # type: ignore[call-overload]
+        # Over-blending with antialiased coverage for the colours, but a threshold for what is in
+        # front: flow has one value for each pixel, and a mean of two motions is neither.
         frame += cover[..., None] * (colour - frame)
         front[cover >= OPAQUE] = number
         flow[cover >= OPAQUE] = layer.flow[cover >= OPAQUE]
@@ -194,6 +199,7 @@ def _visible(
 ) -> npt.NDArray[np.bool_]:
     """True if the layer seen at a pixel is also in front where the pixel lands."""
     size = len(front)
+    # Where each pixel lands, rounded, as two S×S arrays.
     x, y = np.moveaxis(np.rint(_pixels(size) + flow).astype(np.int64), -1, 0)
     inside = (x >= 0) & (y >= 0) & (x < size) & (y < size)
     last = size - 1

@@ -60,6 +60,7 @@ def affine(
     `output_centre`.
     """
     cos, sin = np.cos(rotation_rad), np.sin(rotation_rad)
+    # Source -> output: rotation · shear · scale; the first column mirrors x before all of it.
     forward = np.array([[cos, -sin], [sin, cos]]) @ np.array([[1, shear], [0, 1]]) * scale
     if flip:
         forward[:, 0] *= -1
@@ -114,7 +115,10 @@ def moving_path(
     course = course or stays(frames)
     sources = np.broadcast_to(source_centre, (frames, 2))
     strength, bend = config.strength, config.bending * size
+    # All of these are drawn once for the clip, so that motion persists; only the noise in the loop
+    # changes from frame to frame.
     velocity = rng.normal(0, 0.06 * size * strength, 2)
+    # Rotation (rad), shear, log of the scale: a sum of drifts is then a product of scales.
     state = np.array([rng.normal(0, 0.25), rng.normal(0, 0.1), np.log(scale)])
     drift = rng.normal(0, 1, 3) * np.array([0.12, 0.05, 0.1]) * strength
     bending = rng.normal(0, 0.02 * bend, (CONTROL_POINTS, 2))
@@ -141,6 +145,8 @@ def moving_path(
         bendings.append(bending.astype(np.float32))
         centre = centre + velocity + rng.normal(0, 0.02 * size * strength, 2)
         if stays_inside:
+            # Near an edge the velocity that leads out is reflected and damped; noise may still
+            # cross.
             outward = np.where(centre < 0.2 * size, -1.0, np.where(centre > 0.8 * size, 1.0, 0.0))
             velocity = np.where(outward * velocity > 0, -0.7 * velocity, velocity)
         state = state + drift + rng.normal(0, 0.03 * strength, 3)

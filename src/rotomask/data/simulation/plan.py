@@ -112,6 +112,8 @@ def plan_simulated_clip(
                 layers.append(_cutout(pictures[1 + k], k + 1, size, frames, motion, rng))
         if rng.random() < occlusion:
             if pasted and len(scene_labels) and rng.random() < 0.5:
+                # The background's own object again, on the same path but as a layer above the
+                # pasted ones: label -> 0, so that it hides them without an id.
                 layers.append(Layer((pictures[0],), path, dict.fromkeys(map(int, scene_labels), 0)))
             else:
                 layers.append(_cutout(pictures[1 + objects], 0, size, frames, motion, rng))
@@ -187,10 +189,15 @@ def crop_path(
     """
     height, width = labels.shape
     low, high = np.log(scales[0]), np.log(scales[1])
+    # At least so large that the crop sees no more than 1 / 0.7 of the frame's short side: beyond
+    # the border there is only its mirror image.
     scale = max(float(np.exp(rng.uniform(low, high))), 0.7 * size / min(height, width))
+    # Half the side of the crop in pixels of the stored frame.
     half = size / 2 / scale
     points = object_points(labels, label, rng)
     aim = points[int(rng.integers(len(points)))] + rng.normal(0, 0.35 * half, 2)
+    # Where the crop is larger than the frame, the upper bound falls below the lower one; the outer
+    # maximum then centres it.
     bounds = np.maximum(np.array([width, height]) - half, half)
     centre = np.minimum(np.maximum(aim, half), bounds)
     return still_path(centre, size, frames, scale=scale, rng=rng)
@@ -210,8 +217,11 @@ def finish_plan(
     centre = np.array([size / 2, size / 2])
     angle, shear = rng.normal(0, 0.06), rng.normal(0, 0.03)
     cos, sin = np.cos(angle), np.sin(angle)
+    # Rotation, shear and zoom of a few percent about the middle of the frame: as far off as the
+    # mask of the frame before usually is (RGMP, sec. 3.2, deforms its guidance mask likewise).
     linear = np.array([[cos, -sin], [sin, cos]]) @ np.array([[1, shear], [0, 1]])
     linear *= np.exp(rng.normal(0, 0.06))
+    # Output -> source about the centre: A x + (c - A c'), with c' a little beside the centre.
     shift = centre - linear @ (centre + rng.normal(0, 0.02 * size, 2))
     return ClipPlan(
         size=size,
@@ -285,6 +295,7 @@ def _cutout(
 
 def is_seen(layers: list[Layer], size: int, objects: int) -> bool:
     """True if the first frame shows enough of every object, estimated from points of each."""
+    # Its own generator: how often a plan is tried must not change what the others draw.
     rng = np.random.default_rng(0)
     for k in range(1, objects + 1):
         owner = next(i for i, layer in enumerate(layers) if k in layer.ids.values())
@@ -296,6 +307,8 @@ def is_seen(layers: list[Layer], size: int, objects: int) -> bool:
         visible = ((placed >= 0) & (placed <= size - 1)).all(-1)
         for above in layers[owner + 1 :]:
             visible &= ~_covers(above, placed)
+        # The matrix maps the output to the picture, so its determinant is picture area per output
+        # area.
         magnification = 1 / abs(np.linalg.det(layer.path.matrix[0, :, :2]))
         area = float((labels == label).sum()) * magnification * visible.mean() / size**2
         if visible.mean() < MIN_VISIBLE or area < MIN_AREA:
@@ -306,6 +319,7 @@ def is_seen(layers: list[Layer], size: int, objects: int) -> bool:
 def _covers(layer: Layer, points: Point) -> npt.NDArray[np.bool_]:
     """Which output points N×2 of the first frame a layer lies over."""
     labels = layer.picture(0)[1]
+    # N×2 -> two of N; the nearest pixel is exact enough to estimate what is hidden.
     x, y = np.rint(layer.path.source_points(0, points)).astype(int).T
     inside = (x >= 0) & (y >= 0) & (x < labels.shape[1]) & (y < labels.shape[0])
     covered = np.zeros(len(points), bool)
@@ -348,9 +362,12 @@ def object_places(labels: Labels, label: int) -> tuple[Places, Places]:
     positions = np.flatnonzero(mask)
     extremes = positions[:0]
     if len(positions):
+        # Leftmost and rightmost column with a pixel, and in each the first row; the first and last
+        # number in row order are the topmost and lowest pixel.
         columns = np.flatnonzero(mask.any(0))[[0, -1]]
         sides = mask[:, columns].argmax(0) * labels.shape[1] + columns
         extremes = np.concatenate([sides, positions[[0, -1]]])
+    # A copy, for a slice would keep the numbers of all pixels alive in the cache.
     places = positions[:: len(positions) // PLACES + 1].copy()
     # The labels are kept too, so that no other array gets their identity.
     _remembered[key] = (labels, places, extremes)
@@ -363,5 +380,6 @@ def labels_in(labels: Labels) -> npt.NDArray[np.int64]:
     """The labels of a picture, without the background's, in order."""
     if not labels.any():
         return np.zeros(0, np.int64)
+    # A histogram of 256 bins reads the picture once; np.unique would sort its pixels.
     counts = cv2.calcHist([labels], [0], None, [256], [0, 256])
     return np.flatnonzero(counts.ravel()[1:]) + 1

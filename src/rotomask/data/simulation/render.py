@@ -33,6 +33,7 @@ def render(batch: ClipBatch) -> RenderedClips:
     """
     size = int(batch["size"])
     clips, depth, count = batch["index"].shape
+    # Painted in place below: `frames[inside]` and `labels[inside]` are views.
     frames = torch.zeros((clips, count, 3, size, size), device=batch["pixels"].device)
     labels = torch.zeros(
         (clips, count, size, size), dtype=torch.uint8, device=batch["pixels"].device
@@ -114,6 +115,7 @@ def _paint(
     names = (values != NO_ID).sum(1).amax()
     # Labels of each clip that have an id, in the first J columns (J: the most of any clip).
     has_id = (values != NO_ID).byte()
+    # Stable, so that labels keep their order among those with an id.
     named = torch.argsort(has_id, dim=1, descending=True, stable=True)[:, :names]  # B'×J labels
     value = values.gather(1, named)  # B'×J object ids
     sampled = _sample(batch, rows, layer, window, named, value)
@@ -126,7 +128,11 @@ def _paint(
     if layer == 0:
         frames[rows] = colour
     else:
+        # B'×T×1×H×W: at the border of two labels both cover a part of a pixel, together at most
+        # all.
         alpha = masks.sum(2, keepdim=True).clamp_max(1)
+        # A layer first clears what it hides, also where it has no id itself, then writes its own
+        # ids.
         below = below.masked_fill(alpha[:, :, 0] >= 0.5, 0)
         frames[rows] = _blend(frames[rows], colour, alpha, batch, rows, layer)
     for j in range(int(names)):
@@ -192,6 +198,7 @@ def _sample(
 def guidance_grid(batch: ClipBatch) -> Tensor:
     """Sampling grid of the first guidance mask, B×S×S×2 for `F.grid_sample`."""
     size = int(batch["size"])
+    # S×1 and 1×S: the products below broadcast to B×S×S.
     y, x = _pixels(size, batch["guidance"].device)
     m = batch["guidance"][..., None, None]  # affine matrices B×2×3×1×1 on pixels (x, y)
     across = m[:, 0, 0] * x + m[:, 0, 1] * y + m[:, 0, 2]
@@ -221,6 +228,8 @@ def _grid(
         across, down = _reflect(across, last[:, 1]), _reflect(down, last[:, 0])
     # Last to the canvas, which holds a part of the picture, reduced, with a border around it.
     height, width = _canvas_size(batch, picture)
+    # Centres of pixels are at whole numbers, edges half a pixel before: the shift by 0.5 lets the
+    # reduction scale about the edge of the part, and the second 0.5 goes back to centres.
     origin = batch["origins"][picture].float()[..., None, None] - 0.5
     scale = batch["scales"][picture].float()[:, None, None]
     across = (across - origin[:, 1]) * scale - 0.5 + BORDER
@@ -239,6 +248,8 @@ def _canvas_size(batch: ClipBatch, pictures: Tensor) -> tuple[int, int]:
 def _reflect(x: Tensor, last: Tensor) -> Tensor:
     """Coordinates outside 0..last reflected at the edges."""
     last = last.clamp_min(1)
+    # A triangle wave of period 2·last: 0, 1, ... last, last-1, ... 1; the edge itself is not
+    # doubled.
     folded = torch.remainder(x, 2 * last)
     return last - (folded - last).abs()
 
@@ -250,6 +261,7 @@ def _pixels(size: int, device: torch.device) -> tuple[Tensor, Tensor]:
 
 def _change_appearance(frames: Tensor, batch: ClipBatch) -> Tensor:
     flat = frames.flatten(0, 1)
+    # The order of a camera: light, motion blur, then resolution and compression.
     flat = appearance.change_colour(
         flat, *(batch[k].flatten(0, 1) for k in ("gain", "offset", "gamma", "grey"))
     )

@@ -26,6 +26,8 @@ def basis(size: int) -> Tensor:
     Displacements are linear in those of the control points, so that bending is one matrix product.
     """
     points = control_points()
+    # Bookstein's system [K P; P' 0]: the kernel between control points, their plane 1, x, y, and
+    # the side conditions by which the bending has no affine part. (P+3)×(P+3).
     system = np.zeros((CONTROL_POINTS + 3, CONTROL_POINTS + 3))
     plane = np.concatenate([np.ones((CONTROL_POINTS, 1)), points], 1)
     system[:CONTROL_POINTS, :CONTROL_POINTS] = _kernel(points, points)
@@ -34,7 +36,9 @@ def basis(size: int) -> Tensor:
     line = np.arange(size) / max(1, size - 1)
     y, x = np.meshgrid(line, line, indexing="ij")
     pixels = np.stack([x.ravel(), y.ravel()], -1)
+    # S·S×(P+3): the same functions at every pixel.
     rows = np.concatenate([_kernel(pixels, points), np.ones((len(pixels), 1)), pixels], 1)
+    # Only the first P columns of the inverse are needed: the right-hand side is zero below them.
     weights = rows @ np.linalg.inv(system)[:, :CONTROL_POINTS]
     return torch.from_numpy(weights.astype(np.float32))
 
@@ -48,6 +52,7 @@ def displacement(
     """
     weights = _basis_on(size, bending.device).unflatten(0, (size, size))[rows, columns]
     # One product of two matrices: a batch of products takes four times as long.
+    # R·C×P @ P×N·2, then R·C×N·2 -> R×C×N×2 -> N×R×C×2.
     moved: Tensor = weights.flatten(0, 1) @ bending.transpose(0, 1).flatten(1)
     return moved.view(*weights.shape[:2], -1, 2).permute(2, 0, 1, 3)
 
@@ -60,4 +65,6 @@ def _basis_on(size: int, device: torch.device) -> Tensor:
 def _kernel(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """r² log r of every pair, N×M."""
     squared = np.square(a[:, None] - b[None]).sum(-1)
+    # r² log r = r²/2 · log r²: no square root is taken. The maximum keeps log from r = 0, where the
+    # limit is 0.
     return np.where(squared > 0, 0.5 * squared * np.log(np.maximum(squared, 1e-300)), 0.0)

@@ -172,7 +172,7 @@ def _search(
 def _voted(picture: Array, hole: Bool, targets: Points, nearest: Points, distances: Array) -> Array:
     """The picture whose hole is the weighted mean of the patches that cover it."""
     height, width = hole.shape
-    # Wexler's exp(-d / 2σ²) with σ² the 75th percentile of the distances: good patches decide.
+    # Wexler's exp(-d / 2 sigma²), sigma² the 75th percentile of the distances: good patches decide.
     weights = np.exp(-distances / (2 * max(float(np.percentile(distances, 75)), 1.0)))
     sources = nearest[targets[:, 0], targets[:, 1]]
     total = np.zeros((height * width, 4))

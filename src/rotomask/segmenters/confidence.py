@@ -138,6 +138,7 @@ class _Seen:
     def mask(self) -> npt.NDArray[np.bool_]:
         """H×W at the measured size."""
         count = self.size[0] * self.size[1]
+        # Bytes are padded with zero bits, which count leaves out.
         return np.unpackbits(self.packed, count=count).reshape(self.size).astype(bool)
 
 
@@ -198,6 +199,8 @@ class ConfidenceMeter:
                 confidences[object_id] = self._lowered(predict(values), object_id)
                 continue
             last = before.get(object_id)
+            # The best guess for an object that is gone: it left if it was cut off by the border
+            # before.
             has_left = last is not None and last.border >= TOUCHES_BORDER
             confidences[object_id] = ObjectConfidence(
                 value=LEFT_CONFIDENCE if has_left else LOST_CONFIDENCE,
@@ -207,10 +210,12 @@ class ConfidenceMeter:
 
     def _lowered(self, predicted: ObjectConfidence, object_id: int) -> ObjectConfidence:
         """The confidence if what lies elsewhere in the last frame is none of the object."""
+        # An object that is in pieces in its reference may be in pieces here.
         usual = max(reference.elsewhere for reference in self._references[object_id])
         elsewhere = self._last[object_id].elsewhere - usual
         if elsewhere <= 0:
             return predicted
+        # If what lies elsewhere is wrong, so is that fraction of the mask, and J falls by it.
         value = predicted.value * (1 - elsewhere)
         is_reason = not predicted.is_uncertain and value < UNCERTAIN
         return ObjectConfidence(value=value, reason=ELSEWHERE if is_reason else predicted.reason)
@@ -227,6 +232,8 @@ class ConfidenceMeter:
                 lab = _to_lab(followed.frame)
                 self._last |= _observe_all(followed.index, lab, followed.labels)
             return {}
+        # In Lab the distance of two colours is about what one sees; frames are reduced, so that a
+        # mask of 4K costs no more than one of 480p.
         lab = _to_lab(followed.frame)
         small = _SmallMaps(followed.probabilities, lab.shape[:2])
         labels = small.labels()
@@ -249,6 +256,8 @@ def predict(values: Mapping[str, float]) -> ObjectConfidence:
     Args:
         values: By the names of `FEATURES`.
     """
+    # Logistic regression; of the reason, the group of features that lowers the sum most against
+    # typical values.
     score = BIAS + sum(WEIGHTS[name] * values[name] for name in FEATURES)
     lowered = {
         reason: sum(WEIGHTS[name] * (values[name] - TYPICAL[name]) for name in names)
@@ -285,6 +294,7 @@ def _features(
         "log_area": float(np.log(observation.area)) / 10,
     }
     if last is not None:
+        # How far the centre moved: shapes are compared without the motion.
         dx, dy = (a - b for a, b in zip(observation.centre, last.centre, strict=True))
         values["shape_iou"] = _moved_iou(last.mask, observation.mask, round(dx), round(dy))
         values["area_step"] = min(abs(np.log(observation.area / last.area)), 2.0)
@@ -322,6 +332,7 @@ def _observe(index: int, lab: Frame, mask: npt.NDArray[np.bool_]) -> _Seen:
     parts = np.asarray(stats, np.int32)[1:]  # without the background
     x, y, width, height = cv2.boundingRect(small)
     ys, xs = np.nonzero(mask)
+    # Corners count twice, which does not matter against the thresholds.
     on_border = int(mask[0].sum() + mask[-1].sum() + mask[:, 0].sum() + mask[:, -1].sum())
     return _Seen(
         index=index,
@@ -343,6 +354,7 @@ def _elsewhere(parts: npt.NDArray[np.int32]) -> float:
     Args:
         parts: N×5: x, y, width, height and area of each part.
     """
+    # N×2 (x, y) and N.
     corners, areas = parts[:, :2], parts[:, cv2.CC_STAT_AREA]
     ends = corners + parts[:, 2:4]
     largest = int(areas.argmax())
@@ -368,6 +380,7 @@ def _colours(lab: Frame, mask: npt.NDArray[np.uint8]) -> Histogram:
     ranges = [0.0, 256.0] * 3
     counts = cv2.calcHist([lab], [0, 1, 2], mask, list(COLOUR_BINS), ranges).reshape(-1)
     frequencies = np.asarray(counts, np.float32) / max(float(counts.sum()), 1.0)
+    # Roots, so that the Bhattacharyya coefficient is a dot product.
     return np.asarray(np.sqrt(frequencies), np.float32)
 
 
@@ -400,6 +413,7 @@ class _SmallMaps:
         labels = np.zeros(largest.shape, np.int32)
         for row in range(1, len(self._maps)):
             one = self[row]
+            # A running argmax over C: at most two maps are in memory at a time.
             labels[one > largest] = row
             np.maximum(largest, one, out=largest)
         return labels

@@ -114,6 +114,8 @@ class ReferenceGuidedSegmenter(NetworkSegmenter[ReferenceGuidedNetwork, Referenc
         with self.runtime.inference():
             probabilities = self._segment(self._framing.image(frame))
             self._masks = _compact(probabilities[1:])
+            # Not compacted, the masks are a view of the output's tensor: what the caller gets must
+            # not be it.
             is_shared = self._masks.dtype == probabilities.dtype
             return self._framing.output(probabilities, copy=is_shared)
 
@@ -122,6 +124,7 @@ class ReferenceGuidedSegmenter(NetworkSegmenter[ReferenceGuidedNetwork, Referenc
         before = self._ids
         with self.runtime.inference():
             image = self._framing.image(frame)
+            # Before the new ids are admitted: only objects with a reference can be segmented.
             probabilities = self._segment(image)
             self._admit(given)
             annotated = self._framing.masks(mask, given)
@@ -159,6 +162,8 @@ class ReferenceGuidedSegmenter(NetworkSegmenter[ReferenceGuidedNetwork, Referenc
                 stored.references, other_rows, self._reference(image, rows[fresh], scale), fresh
             )
             if stored.states is not None:
+                # A new reference has no past: its visual memory starts from zeros, as in the first
+                # frame.
                 zeros = stored.states.new_zeros((len(fresh), *stored.states.shape[1:]))
                 stored.states = _put_rows(stored.states, other_rows, zeros, fresh)
 
@@ -172,11 +177,13 @@ class ReferenceGuidedSegmenter(NetworkSegmenter[ReferenceGuidedNetwork, Referenc
         """Features of the reference stream at a scale, R×C×h×w."""
         size = self._scaled_size(scale)
         if not self.config.use_reference:
+            # An ablation: the stream is there, but sees nothing.
             image, rows = torch.zeros_like(image), torch.zeros_like(rows)
         image, features = _resize(image, size), []
         for chunk in rows.split(OBJECTS_AT_ONCE):
             masks = _resize(chunk.float()[:, None], size)[:, 0]
             coarsest = self.network.encode(image, masks).coarsest
+            # Judged by all rows, not by the chunk: chunks of one object must have one type.
             features.append(_compact(coarsest, len(rows)))
         return _joined(features)
 
@@ -193,10 +200,13 @@ class ReferenceGuidedSegmenter(NetworkSegmenter[ReferenceGuidedNetwork, Referenc
                 single = torch.sigmoid(self.network.decode(*pair))[:, None]
                 if joint is None:
                     joint = single.new_zeros((1 + self._row_count, *size))
+                # Sums over scales in place; divided by their number below. A mean of probabilities,
+                # not of logits.
                 joint[1 + start : 1 + start + len(single)] += _resize(single, size)[:, 0]
                 start += len(single)
         assert joint is not None  # there is an object and a scale
         joint = joint.div_(len(self._scales)).float()
+        # A view: what is set to 0 in the rows is 0 in `joint`.
         rows = joint[1:]  # R×H×W
         if self.config.reach is not None and self.config.use_previous:
             self._limit_to_reach(rows, self.config.reach)
@@ -231,6 +241,7 @@ class ReferenceGuidedSegmenter(NetworkSegmenter[ReferenceGuidedNetwork, Referenc
         """
         # Dilation of the masks, on blocks of 8×8 px: a tenth of the time of single pixels.
         blocks = F.max_pool2d((rows > 0.5).float()[:, None], BLOCK)  # R×1×H/8×W/8
+        # In blocks; a square of 2·radius + 1 of them is the dilation's kernel.
         radius = max(1, round(reach * min(self._framing.working_size) / BLOCK))
         near = F.max_pool2d(blocks, 2 * radius + 1, stride=1, padding=radius)
         lost = (blocks.flatten(1).amax(1) == 0)[:, None, None, None]  # R×1×1×1
@@ -251,6 +262,8 @@ class ReferenceGuidedSegmenter(NetworkSegmenter[ReferenceGuidedNetwork, Referenc
             guidance = _resize(masks[rows].float()[:, None], size)[:, 0]
             if not self.config.use_previous:
                 guidance = torch.zeros_like(guidance)
+            # The frame again for each chunk: its features depend on the guidance mask, the fourth
+            # channel.
             target = self.network.encode(scaled, guidance)
             state = None if previous is None else previous[rows].to(target.coarsest.dtype)
             reference = stored.references[rows].to(target.coarsest.dtype)

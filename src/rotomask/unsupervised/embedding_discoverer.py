@@ -118,6 +118,7 @@ class EmbeddingDiscoverer(Discoverer):
         previous: Frame | None = None
         before: Frame | None = None
         for t, frame in enumerate(source.frames()):
+            # One frame late: the flow of frame t-1 needs frame t.
             check_frame(frame, None if previous is None else previous.shape[:2])
             if previous is not None:
                 flow = self.motion(previous, frame)
@@ -125,6 +126,8 @@ class EmbeddingDiscoverer(Discoverer):
                 counter.add()
             before, previous = previous, frame
         if previous is not None:
+            # Motion is taken to go on as it was; the flow backwards has the pixels of the last
+            # frame.
             last = None if before is None else -self.motion(previous, before)
             yield find_frame_seeds(cache.maps(counter.frames, previous), last, self.config)
             counter.add()
@@ -146,11 +149,14 @@ class EmbeddingDiscoverer(Discoverer):
             maps = cache.maps(t, frame)
             object_seeds = [int(track.seeds[t]) for track in tracks]
             if window.needs_sets(t):
+                # Also of later frames until they are computed anew: `adapt_every` frames share one
+                # set.
                 sets = seed_sets(maps, seeds[t], object_seeds, self.config)
             owner = sets.owner
             # Older sets can still score this frame, but ownership of pixels moves with the objects.
             if len(object_seeds) > 1 and not window.needs_sets(t):
                 owner = seed_sets(maps, seeds[t], object_seeds, self.config).owner
+            # By these it is told in which frame an object is clearest.
             scores = seeds[t].scores(self.config)[object_seeds]
             pixels = seeds[t].seeds.pixels[object_seeds]
             yield from window.add(_Waiting(maps, owner, scores, pixels), sets)
@@ -234,6 +240,7 @@ class _Window:
         self.config = config
         # Only sets that are computed for every frame are combined with those of neighbours.
         self.reach = config.neighbours if config.adapt_every == 1 else 0
+        # The frame's own sets and those of `reach` neighbours on each side; older ones fall out.
         self._sets: deque[SeedSets] = deque(maxlen=2 * self.reach + 1)
         self._waiting: deque[_Waiting] = deque()
 

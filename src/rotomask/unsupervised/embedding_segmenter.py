@@ -84,6 +84,8 @@ class EmbeddingSegmenter(NetworkSegmenter[EmbeddingNet, AnnotatedConfig]):
 
     def _add(self, frame: Frame, mask: Mask, given: tuple[int, ...]) -> Probabilities:
         maps = self._maps(frame)
+        # By the sets of before: what is annotated here must not change how the others are segmented
+        # in this frame.
         segmented = self._segment(maps)
         self._learn(maps, mask, given)
         self._admit(given)
@@ -145,6 +147,7 @@ def annotated_sets(
     objects = {}
     for k in object_ids:
         fraction = _cell_fractions(mask == k, maps.objectness.shape)
+        # Of each cell of the map, h×w: the map is four to eight times coarser than the mask.
         inside = fraction > 0.5
         if not inside.any():  # the object is smaller than a cell
             inside = fraction > 0
@@ -152,6 +155,7 @@ def annotated_sets(
         pixels = np.bincount(regions[object_mask], minlength=count)  # of the object, by region
         is_background &= pixels == 0
         covered = np.flatnonzero(pixels > config.covered * size)
+        # The object's own pixels of a region only: those beyond its outline are ground.
         means = [flat[object_mask & (regions == region)].mean(0) for region in covered]
         if not means and object_mask.any():
             means = [flat[object_mask].mean(0)]

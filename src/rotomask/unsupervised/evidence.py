@@ -97,10 +97,13 @@ def are_parts_of_one(
     joined, alike = [], []
     for t, frame in enumerate(frames):
         a, b = track.seeds[t], other.seeds[t]
+        # Chained: equal, and not 0, which is no region.
         joined.append(frame.components[a] == frame.components[b] > 0)
         if frame.flows is not None:
             difference = float(np.linalg.norm(frame.flows[a] - frame.flows[b]))
             largest = float(np.linalg.norm(frame.flows[[a, b]], axis=1).max())
+            # Relative to the faster of the two, but half a pixel at least: flow is no better than
+            # that.
             alike.append(difference <= max(config.still_px, config.together * largest))
     if config.together == 0 or not alike:  # without motion, only looks can tell
         return False
@@ -126,11 +129,13 @@ def compact(scores: Probabilities, seeds: Indices, reach: float) -> Probabilitie
     compacted = scores.copy()
     for row, seed in enumerate(seeds, start=1):
         likely = (scores[row] > 0.5).astype(np.uint8)
+        # Grown by the gap on both sides, so pieces up to two gaps apart become one component.
         pieces = cv2.connectedComponents(cv2.dilate(likely, kernel), connectivity=8)[1]
         own = pieces[divmod(int(seed), width)]
         if own == 0:  # the seed itself is not of the object here: nothing to tell pieces by
             continue
         lost = np.where((likely > 0) & (pieces != own), scores[row], np.float32(0))
         compacted[row] -= lost
+        # The sum over the first axis stays 1.
         compacted[0] += lost
     return compacted

@@ -82,10 +82,12 @@ def find_frame_seeds(maps: FrameMaps, flow: Flow | None, config: DiscoveryConfig
     background = lowest_objectness(seeds.objectness, config.background_seeds)
     saliency = flows = None
     if flow is not None and len(background):
+        # One flow a region rather than a pixel: the mean over pixels alike has less noise.
         regions = seed_regions(maps.embedding, seeds)
         flows = region_flows(flow, regions, len(seeds.pixels))
         saliency = motion_saliency(flows, background, still_px=config.still_px)
     object_like = (maps.objectness > 0.5).astype(np.uint8)
+    # 4-connected: regions that touch at a corner only are taken for two objects.
     components = cv2.connectedComponents(object_like, connectivity=4)[1]
     return FrameSeeds(
         seeds=seeds,
@@ -110,6 +112,7 @@ def seed_sets(
     """
     seeds, count = frame.seeds, len(frame.seeds.pixels)
     graph = embedding_graph(maps.embedding)
+    # h×w: index of the seed to whose region a pixel belongs.
     regions = nearest_source(graph, seeds.pixels).reshape(maps.objectness.shape)
     still = background_seeds(
         seeds.objectness,
@@ -130,6 +133,7 @@ def seed_sets(
     owner[still] = -1
     owner[list(object_seeds)] = range(len(object_seeds))  # the tracks' own seeds always count
     owned = np.flatnonzero(owner >= 0)
+    # A seed of a track may be still; it represents its object all the same.
     background = seeds.points[still & (owner < 0)]
     return SeedSets(
         background=background,

@@ -84,6 +84,7 @@ def nearest_source(graph: "csr_array", sources: Indices) -> Indices:
     from scipy.sparse.csgraph import dijkstra
 
     # With min_only one search from all sources returns the source of each shortest path.
+    # A Voronoi diagram on the graph; the distances themselves are not needed.
     _, _, origin = dijkstra(
         graph, directed=False, indices=sources, min_only=True, return_predecessors=True
     )
@@ -113,6 +114,7 @@ def minimax_distance(graph: "csr_array", sources: Indices) -> npt.NDArray[np.flo
     nodes = np.arange(count)
     # `longest` is the longest edge on the way to `ancestor`, at first the edge to the parent.
     longest = np.zeros(count + 1)
+    # The tree stores each edge once, in either direction: the sum with its transpose has both.
     longest[:count] = np.asarray(symmetric[nodes, parent[:count]]).ravel()
     longest[parent == count] = 0  # edges to the root are not edges of the image
     ancestor = parent.copy()
@@ -137,12 +139,14 @@ def _rooted_tree(graph: "csr_array", sources: Indices) -> "tuple[csr_array, Indi
     from scipy.sparse.csgraph import breadth_first_order, minimum_spanning_tree
 
     count = graph.shape[0]
+    # The graph's edges, then one from the root (node hw) to each source.
     edges = graph.tocoo()
     row = np.concatenate([edges.row, np.full(len(sources), count)])
     column = np.concatenate([edges.col, sources])
     length = np.concatenate([edges.data, np.full(len(sources), SHORTEST_EDGE / 2)])
     rooted = coo_array((length, (row, column)), shape=(count + 1, count + 1)).tocsr()
     tree = csr_array(minimum_spanning_tree(rooted))
+    # From the root outwards, so that each node's predecessor is one step nearer to a source.
     _, parent = breadth_first_order(tree, count, directed=False)
     parent = parent.astype(np.intp)
     parent[count] = count

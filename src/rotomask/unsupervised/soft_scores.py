@@ -65,6 +65,8 @@ def soft_scores(
     best = np.full((1 + len(objects), len(flat)), -np.inf, np.float32)
     for row, points in enumerate((background, *objects)):
         if len(points):
+            # hw×n distances, least over the set's n members; nearest neighbour rather than a mean,
+            # because a set holds parts that look different.
             best[row] = log_similarity(squared_distances(flat, points).min(1))
     if np.isneginf(best).all():
         best[0] = 0

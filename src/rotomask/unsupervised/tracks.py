@@ -48,6 +48,7 @@ def link_seeds(points: Sequence[Points], start: int) -> npt.NDArray[np.intp]:
     Returns:
         Index of each track's seed in each frame, n_start×T.
     """
+    # n_start×T, one row a track; forwards and backwards from the start.
     tracks = np.empty((len(points[start]), len(points)), np.intp)
     tracks[:, start] = np.arange(len(points[start]))
     for order in (range(start + 1, len(points)), range(start - 1, -1, -1)):
@@ -120,6 +121,8 @@ def _same_object(
     frames = range(len(points))
     differences = [points[t][track.seeds[t]] - points[t][other.seeds[t]] for t in frames]
     similar = similarity(np.square(np.stack(differences)).sum(1)) > 0.5
+    # Region of both seeds in every frame; two seeds with a region each, but not the same, stand on
+    # different objects however alike they look.
     pairs = [
         (int(components[t][track.seeds[t]]), int(components[t][other.seeds[t]])) for t in frames
     ]

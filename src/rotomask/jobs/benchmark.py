@@ -272,6 +272,8 @@ def _segment_all(
         if sequence.name in record.timings and _is_complete(record.folder, sequence, passes):
             done += sum(len(one.frames) for one in passes)
             continue
+        # A sequence at a time: one that was interrupted starts over, because its time would be
+        # wrong.
         began, segmented = time.perf_counter(), 0
         with Stage("masks") as writer:
             if model.finder is not None:
@@ -313,6 +315,7 @@ class _SequenceMasks:
 
     def write(self, index: int, labels: Mask, alpha: npt.NDArray[np.float32] | None) -> None:
         """See `MaskStore`."""
+        # The data set's own frame names, so that official tools read the folder.
         name = f"{self.sequence.frame_names[index]}.png"
         write_mask(self.folder.root / self.subfolder / name, labels, self.folder.commit)
 

@@ -38,6 +38,7 @@ def is_worth_carrying(old: Mask, new: Mask, ids: tuple[int, ...]) -> bool:
 
 def is_large(old: Mask, new: Mask, ids: tuple[int, ...]) -> bool:
     """True if most of the corrected objects was wrong."""
+    # Against the corrected object, not the frame: half of a small object is large, too.
     area = max(1, int(np.isin(new, ids).sum()))
     return int((old != new).sum()) > LARGE_CHANGE * area
 
@@ -53,6 +54,7 @@ def nearness(index: int, reference: int, limit: int) -> float:
 
     A smooth step of the distance in time: 1 at the reference, 0 at the limit.
     """
+    # Smoothstep 3t² - 2t³: flat at both ends, so that no frame shows where carrying began.
     near = 1 - abs(index - reference) / abs(limit - reference)
     return near * near * (3 - 2 * near)
 
@@ -68,6 +70,7 @@ def labels_of(probabilities: Mapping[int, Probability], size: tuple[int, int]) -
     if not ids:
         return np.zeros(size, np.int32)
     rows = np.stack([probabilities[k] for k in ids])
+    # Rows of two passes need not add up to 1 or less.
     background = np.clip(1 - rows.sum(0), 0, 1)
     return most_probable(np.concatenate([background[None], rows]), ids)
 

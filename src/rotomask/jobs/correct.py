@@ -15,14 +15,14 @@ import hashlib
 import json
 import shutil
 from collections.abc import Generator, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Unpack
 
 import numpy as np
 import numpy.typing as npt
 
-from rotomask.arrays import Mask, Probabilities
+from rotomask.arrays import Frame, Mask, Probabilities
 from rotomask.catalog import DEFAULT_MARKER, DEFAULT_MODEL, load_marker
 from rotomask.errors import OptionError, OutputError
 from rotomask.files import output_errors
@@ -49,8 +49,8 @@ from rotomask.pipeline import Stage, read_ahead
 from rotomask.prompts import Marker, Prompt, Prompts, prompts_to_json
 from rotomask.segmenters.base import Segmenter
 from rotomask.segmenters.confidence import ConfidenceMeter, ObjectConfidence
-from rotomask.segmenters.follow import FollowedFrame
-from rotomask.video import Video, VideoSource, open_video
+from rotomask.segmenters.follow import Annotation, FollowedFrame, follow
+from rotomask.video import Video, VideoFrame, VideoSource, open_video
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -347,29 +347,33 @@ class _Change:
             start, stop = 0 if limit is None else limit + 1, self.index + 1
         else:
             start, stop = self.index, self.video.frame_count if limit is None else limit
-        quiet, meter = 0, ConfidenceMeter()
+        quiet, meter, corrected = 0, ConfidenceMeter(), {self.index: Annotation(self.new)}
         frames = self.video.frames(start, stop, reverse=reverse)
         with (
             contextlib.closing(read_ahead(frames, lambda frame: frame.image.nbytes)) as ahead,
             Stage("masks") as writer,
         ):
-            for frame in ahead:
-                if frame.index == self.index:
-                    segmenter.start(frame.image, self.new)
-                    meter.add_reference(frame.index, frame.image, self.new)
+            for followed in follow(segmenter, self._numbered(ahead), corrected):
+                if followed.probabilities is None:  # the corrected frame itself
+                    meter.add_reference(followed.index, followed.frame, self.new)
                     continue
-                if not mask_file(self.folder.root, self.video, frame.index).is_file():
-                    return  # the cut was of a range of frames
-                probabilities = segmenter.step(frame.image)
-                old = read_cut_mask(self.folder.root, self.video, frame.index)
-                labels = self._blended(probabilities, segmenter.object_ids, old, frame.index, limit)
+                index, rows = followed.index, segmenter.object_ids
+                old = read_cut_mask(self.folder.root, self.video, index)
+                labels = self._blended(followed.probabilities, rows, old, index, limit)
                 quiet = quiet + 1 if is_quiet(old, labels, self.ids) else 0
-                step = FollowedFrame(frame.index, frame.image, labels, probabilities, "segmented")
-                size = frame.image.nbytes + labels.nbytes + probabilities.nbytes
-                writer.submit(self._store, step, segmenter.object_ids, old, meter, size=size)
-                yield frame.index
+                size = followed.frame.nbytes + labels.nbytes + followed.probabilities.nbytes
+                step = replace(followed, labels=labels)
+                writer.submit(self._store, step, rows, old, meter, size=size)
+                yield index
                 if quiet >= QUIET_FRAMES and not to_the_end and not self.is_large:
                     return
+
+    def _numbered(self, frames: Iterable[VideoFrame]) -> Iterator[tuple[int, Frame]]:
+        """Frames with their numbers, up to the first without a mask: the cut was of a range."""
+        for frame in frames:
+            if not mask_file(self.folder.root, self.video, frame.index).is_file():
+                return
+            yield frame.index, frame.image
 
     def _store(
         self, step: FollowedFrame, rows: tuple[int, ...], old: Mask, meter: ConfidenceMeter
@@ -378,6 +382,7 @@ class _Change:
         if not np.array_equal(step.labels, old):
             self.replace(step.index, step.labels)
         values = meter.measure(step, rows)
+        # Objects that were not corrected keep their masks, so their confidence stands, too.
         corrected = {k: value for k, value in values.items() if k in self.ids}
         store_confidences(self.folder, step.index, corrected)
 
@@ -403,6 +408,8 @@ class _Change:
         if limit is not None and not self.is_large:
             weight = nearness(index, self.index, limit)
         labels = np.array(old, np.int32)
+        # Cleared first, then drawn: pixels that no corrected object claims go to the background,
+        # and those of other objects are taken only where the new mask says so.
         labels[np.isin(old, self.ids)] = 0
         for k in self.ids:
             row = probabilities[1 + rows.index(k)] if k in rows else np.float32(0)

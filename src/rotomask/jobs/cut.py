@@ -236,6 +236,8 @@ def _cut_unmarked(
         work = _begin(folder, video, frames, options, on_progress)
         if segmenter is None:
             return _write_found(work, search)
+        # The frame in which the objects are clearest, and their masks there: from here on it is a
+        # cut with a mask in mid-video.
         at, labels = find_reference(search, folder, on_progress)
         ids = _follow_marked(work, {at: labels}, segmenter, options)
         del segmenter
@@ -270,6 +272,7 @@ def _finish(work: CutWork, ids: set[int]) -> CutResult:
             outputs |= work.render()
         except TruncatedVideoError as error:  # the outputs are complete up to the damage
             work.damage = work.damage or error
+    # Told as a failure although all is written: exit status 0 means that the whole job was done.
     skipped = sorted(work.video.damaged.intersection(work.frames))
     if skipped and work.damage is None:
         raise VideoError(
@@ -314,6 +317,7 @@ def _request(
     settings: dict[str, Any] = {
         "video": video_fingerprint(video),
         "start": options.start,
+        # By content: the same mask under another name, or with other colours, is the same job.
         **({"masks": digests} if marked else {"objects": options.objects}),
         "model": options.model,
         "weights": weights_fingerprints(models, options.weights, options.refinements),
@@ -322,6 +326,7 @@ def _request(
         "direction": options.direction,
         "precision": used_precision(options.device, options.precision),
     }
+    # What version 0.1 would have written for this job, field by field, to recognise its folders.
     follows = marked or len(models) > 1
     earlier = {
         "video": video.name,

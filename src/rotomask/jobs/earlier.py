@@ -32,6 +32,7 @@ def refinements_text(refinements: Refinements) -> str:
     if refinements.scales is not None:
         parts.append(f"scales {','.join(f'{scale:g}' for scale in refinements.scales)}")
     if refinements.boxes is not None:
+        # Version 0.1 called the tracked box the detector `none`.
         parts.append(f"boxes of {'none' if refinements.boxes == 'tracked' else refinements.boxes}")
     parts += ["components"] * refinements.components + ["crf"] * refinements.crf
     return "".join(f" + {text}" for text in parts)

@@ -64,6 +64,8 @@ class JobRequest:
     @property
     def identity(self) -> str:
         """Hash of the command and its settings, 32 hexadecimal digits."""
+        # Plain values in a fixed order: a label that is reworded, or a dictionary in another order,
+        # is the same job.
         text = json.dumps([self.command, self.settings], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
@@ -88,8 +90,11 @@ class JobFolder:
             OSError: If the disk is full.
         """
         relative = path.relative_to(self.root).as_posix()
+        # Its own manifest is replaced even where the journal that recorded it was lost.
         if relative != MANIFEST or not _is_manifest(self.root):
             refuse_foreign(self.journal, [relative])
+        # Recorded before it is renamed: a kill in between leaves a record without a file, which
+        # does no harm; the other way round the file would be taken for somebody's.
         self.journal.record(relative, temporary)
         temporary.replace(path)
 
@@ -146,6 +151,7 @@ def claim(root: str | Path, request: JobRequest, *, overwrite: bool = False) -> 
             the names of outputs. Nothing was changed then.
     """
     root = Path(root)
+    # Before the lock too: a folder that is refused must not even get a lock in it.
     _inspect(root, request, overwrite=overwrite)
     with _locked(root) as made:
         journal = _journal(root)
@@ -155,6 +161,7 @@ def claim(root: str | Path, request: JobRequest, *, overwrite: bool = False) -> 
             yield folder
             folder.save(is_finished=True)
         except BaseException:
+            # Nothing but the manifest was written: as if the job had not been.
             if journal.has_only(MANIFEST):
                 journal.clear()
                 _remove(root, made)
@@ -204,12 +211,14 @@ def check_inputs(root: Path, outputs: Iterable[str], inputs: Iterable[Path]) -> 
     Raises:
         OutputError: If so; it names the input and the output.
     """
+    # Real paths, so that a link does not hide that an input and an output are one file.
     reads = {Path(os.path.realpath(given)): given for given in inputs}
     resolved: dict[Path, Path] = {}
     for relative in outputs:
         path = root / relative
         parent = resolved.setdefault(path.parent, Path(os.path.realpath(path.parent)))
         adds_image = parent in reads and path.suffix.lower() in IMAGE_SUFFIXES
+        # An image that is added to a folder of frames would be a frame of it the next time.
         real = parent if adds_image else parent / path.name
         if real in reads:
             raise OutputError(
@@ -240,6 +249,7 @@ def _open(root: Path, journal: Journal, request: JobRequest, *, overwrite: bool)
             _clear_private(root)
         for torn in (root / PRIVATE).glob(".*.part"):  # of a killed process: the lock is ours
             torn.unlink(missing_ok=True)
+        # A name that is free now: what comes under it will be the job's.
         for tree in request.trees:
             if is_earlier or not os.path.lexists(root / tree):
                 journal.record_tree(tree)
@@ -347,6 +357,7 @@ def _check_same(root: Path, command: object, settings: Settings, request: JobReq
 
 
 def _check_settings(root: Path, there: Settings, here: Settings) -> None:
+    # Through JSON and back, as the stored ones went: tuples are lists on both sides.
     old, new = flatten(there), flatten(json.loads(json.dumps(here)))
     changed = [key for key in {**new, **old} if old.get(key) != new.get(key)]
     if changed:
@@ -401,6 +412,7 @@ def _journal(root: Path) -> Journal:
 def _locked(root: Path) -> Iterator[list[Path]]:
     """Hold the folder; gives the folders that had to be made for it, the innermost first."""
     private = root / PRIVATE
+    # The innermost first, the order in which they are removed again.
     made = [p for p in (private, *private.parents) if not p.exists()]
     with output_errors(root):
         private.mkdir(parents=True, exist_ok=True)

@@ -38,6 +38,8 @@ class Stamp:
         """True if a file still has the recorded content; copies with other times do."""
         if status.st_size != self.size:
             return False
+        # The digest is read only where the time differs, as after a copy: hours of masks are not
+        # read again at every start.
         return status.st_mtime_ns == self.modified_ns or content_digest(path) == self.digest
 
 
@@ -51,6 +53,7 @@ class Journal:
         self._trees: set[str] = set()
         self._lock = threading.Lock()  # a job writes from several threads
         with contextlib.suppress(OSError, UnicodeDecodeError):
+            # One entry a line: a torn line costs one entry, not the record.
             for line in file.read_text(encoding="utf-8").splitlines():
                 self._read(line)
 
@@ -75,6 +78,7 @@ class Journal:
             return True
         stamps = self._stamps.get(relative, ())
         with contextlib.suppress(OSError):
+            # The latest first: a file that was replaced has several records.
             return path.is_file() and any(stamp.fits(path, status) for stamp in reversed(stamps))
         return False
 

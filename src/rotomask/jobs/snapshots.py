@@ -55,6 +55,7 @@ class Snapshots:
             return None
         if stored.get("first") != indices[0]:
             return None
+        # A range: a frame without a mask before the state would never be made.
         done = indices[: indices.index(index) + 1]
         if not finished.issuperset(done):
             return None
@@ -106,6 +107,7 @@ class Snapshots:
             logger.warning("no state is stored for resuming: %s", str(error).splitlines()[0])
             self._is_possible = False
         spent = time.perf_counter() - now
+        # A state that takes long to store, such as that of many objects, is stored less often.
         self._due = now + max(LEAST_SECONDS, spent / MOST_COST)
 
     def _read(self) -> dict[str, Any] | None:

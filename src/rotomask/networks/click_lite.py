@@ -155,6 +155,7 @@ def prompt_similarity(embedding: Tensor, maps: Tensor) -> Tensor:
     """
     height, width = embedding.shape[-2:]
     vectors = embedding.flatten(2).float()  # B×E×N, N = h·w
+    # Of every position with every other: N is 576 for 384 px, so this is small beside the encoder.
     cosines = vectors.transpose(1, 2) @ vectors  # B×N×N
     channels = []
     for sign in range(2):

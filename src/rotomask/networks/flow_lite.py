@@ -124,6 +124,8 @@ class FlowLite(nn.Module):
         size = (first.shape[2] // strides[0], first.shape[3] // strides[0])
         # Inside the loop the flow is in pixels of the level, B×2×h×w.
         flow = torch.zeros((len(first), 2, *size), device=first.device)
+        # A placeholder: each level makes its own hidden features; only the last ones are used
+        # below.
         hidden, outputs = flow, []
         for stride in strides:
             if stride != strides[0]:
@@ -277,6 +279,7 @@ class FlowUpdate(nn.Module):
         # Displacements are divided by the window's size, so that all inputs are of order 1.
         inputs = torch.cat([similarity, context, mean / self.radius, flow / (8 * self.radius)], 1)
         hidden = self.body(inputs)
+        # Three channels: confidence in the soft-argmax, and what is added to it in x and y.
         prediction = self.predict(hidden).float()
         return hidden, torch.sigmoid(prediction[:, 2:]) * mean + prediction[:, :2]
 

@@ -131,6 +131,7 @@ class RGMP(nn.Module):
             matched: Output of `match`.
         """
         pair = self.decode_pyramid(target, matched).stride4.float()  # B×2×H/4×W/4
+        # Logits, not probabilities, are enlarged, as in the authors' code.
         pair = F.interpolate(pair, scale_factor=4, mode="bilinear", align_corners=False)
         return pair[:, 1] - pair[:, 0]
 

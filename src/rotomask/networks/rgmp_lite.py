@@ -135,6 +135,8 @@ class RGMPLite(nn.Module):
         stages = self.encoder.stages
         if self.config.mask_stride == 1:
             conv, activation = self.encoder.stem
+            # Before the activation, as in RGMP: the sum of two convolutions is one of four
+            # channels.
             filtered_image = conv(self.encoder.normalize(image_features))
             x = activation(filtered_image + self.mask_filters(masks[:, None]))
             for stage in stages[:SHARED_STAGES]:

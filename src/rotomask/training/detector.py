@@ -185,6 +185,7 @@ def training_boxes(labels: Labels, smallest_px: int) -> Boxes:
     """
     boxes = label_boxes(labels)
     sides = boxes[:, 2:] - boxes[:, :2]
+    # The initial value lets an array without boxes pass.
     boxes = boxes[sides.min(1, initial=np.inf) >= smallest_px]
     order = np.argsort(-box_areas(boxes), kind="stable")
     return np.asarray(boxes[order[:MAX_OBJECTS]], np.float32)
@@ -207,6 +208,7 @@ def detection_loss(
     heat, weight, target = box_targets(
         boxes, present, (maps.centre.shape[-2], maps.centre.shape[-1]), config.width
     )
+    # Every cell predicts a box; the weight says which of them are asked.
     predicted = boxes_at_cells(maps.reach, DetectorLite.stride)  # B×h×w×4, like target
     overlap_loss = (weight * (1 - generalised_iou(predicted, target))).sum()
     return {

@@ -164,6 +164,7 @@ class Run:
             state = torch.load(path, map_location="cpu", weights_only=True)
             processes = int(state["processes"])
         except Exception as error:  # torch raises anything for a damaged file
+            # A machine that is short of memory is not a damaged file.
             if is_out_of_memory(error):
                 raise
             raise _damaged(path) from error
@@ -186,6 +187,7 @@ class Run:
         self.task.load_state(state["task"])
         self.step, self.best = int(state["step"]), dict(state["best"])
         self.recycler.load_state(state.get("alive", self.recycler.state()))
+        # Last: building the network drew numbers, too.
         torch.set_rng_state(state["random"])
         self._core_seconds_before = state.get("core_seconds", 0.0) - _core_seconds()
 
@@ -302,6 +304,8 @@ def _batches(run: Run, hardware: Hardware) -> Iterator[tuple[list[Batch], int]]:
     while run.step < run.task.steps:
         every = schedule.refresh_every
         end = min(run.task.steps, (run.step // every + 1) * every)
+        # Batches are numbered step by step, then by accumulated part, then by process: every
+        # process takes its own of each part, whatever their number.
         mine = [
             (step * schedule.accumulate + k) * fabric.world_size + fabric.global_rank
             for step in range(run.step, end)
@@ -320,6 +324,7 @@ def _batches(run: Run, hardware: Hardware) -> Iterator[tuple[list[Batch], int]]:
             step.append(moved if dataset.prepares else run.task.prepare(moved))
             if len(step) == schedule.accumulate:
                 first = next(iter(step[0].values()))
+                # Samples of all processes, for the rate that is logged.
                 yield step, len(first) * schedule.accumulate * fabric.world_size
                 step = []
 
@@ -377,6 +382,8 @@ def _open_csv(path: Path, header: list[str], last_step: int) -> Any:
     rows = []
     if path.is_file():
         with path.open(newline="", encoding="utf-8", errors="replace") as file:
+            # A killed run may have logged steps after its last checkpoint, and half a row: these
+            # are made again.
             rows = [r for r in csv.reader(file) if r and r[0].isdigit() and int(r[0]) <= last_step]
     with complete_or_absent(path) as temporary, temporary.open("w", newline="") as file:
         csv.writer(file).writerows([header, *rows])

@@ -181,11 +181,14 @@ def fine_tune(
             if batch is not None:
                 on_device = {name: value.to(runtime.device) for name, value in batch.items()}
                 with _autocast(runtime):
+                    # The features of the clip's frames are computed once here: the encoder does not
+                    # change, so later steps decode only.
                     clips.append(lesson(network, on_device))
         if not clips:
             continue
         # A context a step: within one, autocast keeps the weights as it first cast them.
         with _autocast(runtime):
+            # In turn, each as often as the others.
             loss = clips[step % len(clips)]()
         optimiser.zero_grad()
         loss.backward()
@@ -213,6 +216,7 @@ def _space_time_lesson(network: Any, batch: Batch) -> Loss:
 
 
 def _space_time_loss(network: "_Encoded", batch: Batch) -> Tensor:
+    # Without recurrence: `draws` of this clip decide nothing but its memory frames.
     probabilities = segment_clip(network, batch)
     truth = batch["labels"][:, 1:].long()
     return F.nll_loss(torch.log(probabilities.transpose(1, 2).clamp_min(1e-7)), truth)
@@ -231,7 +235,7 @@ LESSONS: dict[str, Lesson] = {
     "space-time": _space_time_lesson,
     "reference-guided": _reference_guided_lesson,
 }
-"""Lessons by `NetworkSegmenter.online_lesson`."""
+"""Lessons by `Segmenter.online_lesson`."""
 
 
 def _of_one_object(batch: Batch) -> Batch:
@@ -313,6 +317,7 @@ def simulate(
 
 def _resized(frame: Frame, mask: Mask, size: tuple[int, int]) -> tuple[Frame, Mask]:
     """Frame and mask at the processing size, with objects 1, 2, ..., at most 255."""
+    # Labels of a clip are uint8.
     ids = ids_in(mask)[:255]
     labels = np.zeros(mask.shape, np.uint8)
     for number, object_id in enumerate(ids, start=1):

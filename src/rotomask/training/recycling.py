@@ -96,7 +96,11 @@ class Recycler:
         weight = layer.writes.weight  # C×I×k×k
         bound = 1 / math.sqrt(weight[0].numel())  # as PyTorch initialises convolutions
         fresh = (2 * torch.rand(len(dead), *weight.shape[1:], generator=random) - 1) * bound
+        # The columns of the next layer that read the dead channels: C'×I×k×k, index on the second
+        # axis.
         read = (slice(None), dead + layer.offset)
+        # New incoming weights, but zero outgoing ones: the output stays as it is until the channel
+        # learns to be of use (Sokar et al. 2023, ReDo).
         changes: list[tuple[Tensor | None, Any, Tensor | float]] = [
             (weight, dead, fresh.to(weight)),
             (layer.writes.bias, dead, 0.0),
@@ -109,6 +113,7 @@ class Recycler:
             average[self._names[id(parameter)]][where] = value
             for statistic in optimiser.state.get(parameter, {}).values():
                 if isinstance(statistic, Tensor) and statistic.shape == parameter.shape:
+                    # Adam's moments of the old weights would push the new ones.
                     statistic[where] = 0
 
     def state(self) -> list[Tensor]:

@@ -141,6 +141,7 @@ class ReferenceGuidedTask(ClipTask):
         recipe = self.recipe
         if recipe.trained == "visual memory":
             network.requires_grad_(False)
+            # Its rate is the full one, as it has no pre-trained part.
             memory = network.get_submodule("visual_memory").requires_grad_(True)
             return [(list(memory.parameters()), 1.0)]
         stages = recipe.frozen_stages if recipe.model.mask_stride > 1 else 0
@@ -168,6 +169,7 @@ class ReferenceGuidedTask(ClipTask):
         recipe = self.recipe
         outputs = propagate(network, batch, recipe.inputs)
         first, last = recipe.hardest
+        # Linear over the run, as in `SpaceTimeTask`.
         hardest = first + (last - first) * step / self.steps
         truth = batch["masks"][:, 1:]
         each = pyramid_loss(outputs, truth, hardest, dice=recipe.dice, sides=recipe.sides)
@@ -230,6 +232,7 @@ def pyramid_loss(
     Returns:
         B losses.
     """
+    # N frames at full size; class axis first below, as the cross-entropy of torch wants it.
     foreground = torch.sigmoid(torch.stack([enlarge(frame[0]) for frame in outputs], 1))  # B×N×H×W
     classes = torch.stack([1 - foreground, foreground], 1)  # B×2×N×H×W
     labels = (truth > 0.5).long()

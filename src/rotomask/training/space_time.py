@@ -116,6 +116,8 @@ class SpaceTimeTask(ClipTask):
         """Plans of clips, and the random numbers of their recurrence, ``draws`` B×T×3 in 0..1."""
         batch = super().batch(step, part)
         stage, _ = self.recipe.stage_at(step)
+        # A stream of its own, beside that of the plans: another number of frames does not change
+        # the clips.
         rng = np.random.default_rng((self.schedule.seed, step, part, 1))
         shape = (len(batch["source"]), stage.frames, 3)
         batch["draws"] = torch.from_numpy(rng.random(shape, np.float32))
@@ -138,7 +140,9 @@ class SpaceTimeTask(ClipTask):
         freeze_batch_norm(network)
         recipe = self.recipe
         probabilities = segment_clip(network, batch, recipe.recurrence)
+        # B×T-1×H×W, the frames after the given one.
         truth = batch["labels"][:, 1:].long()
+        # Linear over the run: at first all pixels count, later only the wrong ones.
         hardest = recipe.hardest[0] + (recipe.hardest[1] - recipe.hardest[0]) * (step / self.steps)
         classes = probabilities.transpose(1, 2)  # B×T-1×C×H×W -> B×C×T-1×H×W
         each = bootstrapped_cross_entropy(
@@ -155,6 +159,7 @@ class SpaceTimeTask(ClipTask):
     def validate(self, network: nn.Module) -> dict[str, float]:
         """J and F on the whole held-out videos, smaller ones enlarged to 480 px."""
         use_previous = segmenter_role(self.recipe.network).config.use_previous
+        # Light clips are 192 to 384 px: validation at 480 px measures what `cut` does.
         config = SpaceTimeConfig(enlarge=True, use_previous=use_previous)
         scores = validate(lambda: SpaceTimeSegmenter(network, config), self.held_out)
         if self.recipe.composed_validation and self.held_out:
@@ -205,6 +210,7 @@ def _segment_from_own_masks(
     """Probabilities as in `segment_clip`, frame by frame, from the network's own masks."""
     frames = batch["frames"]
     clips, count = frames.shape[:2]
+    # B×1×H×W against O×1×1: one mask for each object id.
     masks = (batch["labels"][:, 0, None] == ids).float()  # B×O×H×W; below, those of frame t - 1
     guidance = _moved(masks, batch, recurrence.guidance_moved)
     stale = masks  # those of frame t - 2
@@ -216,6 +222,8 @@ def _segment_from_own_masks(
             masks, guidance, stale = masks.detach(), guidance.detach(), stale.detach()
             memory = [(key.detach(), value.detach()) for key, value in memory]
         previous, query = (_frames_of(features, clips, at, at + 1) for at in (t - 1, t))
+        # With the mask of frame t - 1, soft and with gradients: errors of a late frame reach this
+        # one.
         memory.append(network.encode_value(frames[:, t - 1], previous, masks))
         selected = [memory[i] for i in _memory_frames(t, batch["draws"], recurrence)]
         readout = read_clip_memory(network, query.key, selected)  # B×O×V×h×w
@@ -237,6 +245,7 @@ def _segment_from_true_masks(
     images = batch["frames"].transpose(0, 1)[:-1].flatten(0, 1)  # (T-1)·B×3×H×W
     # Frames 0..T-2 are memory, frames 1..T-1 are queries, both frame-major.
     past, queries = (_frames_of(features, clips, *at) for at in ((0, count - 1), (1, count)))
+    # (T-1)·B rows; split by frame below, for frame t reads only those before it.
     keys, values = network.encode_value(images, past, masks.flatten(0, 1))
     memory = list(zip(keys.split(clips), values.split(clips), strict=True))
     query_keys = queries.key.split(clips)  # T-1 times B×C×h×w
@@ -254,6 +263,7 @@ def _segment_from_true_masks(
         guidance.append(_disturbed(masks[t - 1], masks[t - 2], batch, t, recurrence))
     logits = network.decode(torch.cat(readouts), queries, torch.cat(guidance))  # (T-1)·B×O×H×W
     probabilities = aggregate(torch.sigmoid(logits))
+    # (T-1)·B×O+1×H×W -> B×T-1×O+1×H×W.
     return torch.unflatten(probabilities, 0, (count - 1, clips)).transpose(0, 1)
 
 
@@ -266,6 +276,7 @@ def _memory_frames(t: int, draws: Tensor, recurrence: Recurrence) -> list[int]:
     past = range(1, t - 1 if skips else t)
     if recurrence.memory_frames is None or len(past) <= recurrence.memory_frames:
         return [0, *past]
+    # A float32 below 1 has 24 bits: all of them make the seed.
     rng = np.random.default_rng(int(float(draws[0, t, 2]) * 2**24))
     drawn = rng.choice(np.array(past), recurrence.memory_frames, replace=False)
     return [0, *sorted(drawn.tolist())]

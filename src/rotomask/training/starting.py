@@ -83,6 +83,7 @@ def grow(network: nn.Module, state: Mapping[str, Tensor]) -> None:
             continue
         source = state[name]
         is_key = name.startswith("key_projection")
+        # Only the rows of old channels are scaled; the new ones start small.
         if is_key and len(source) < len(target):
             # Similarities are divided by √C and quadratic in the keys: a factor C^(1/4) on the
             # weights makes up for the larger C.
@@ -133,6 +134,7 @@ def _start_encoder(network: nn.Module, state: Mapping[str, Tensor]) -> str | Non
     own = {k: v for k, v in network.state_dict().items() if k.startswith("encoder.")}
     shared = {k: state[k] for k in own if k in state and state[k].shape == own[k].shape}
     deepest = f"encoder.stages.{len(LITE0_STAGES)}."
+    # Names that only one of the two has, then those with another shape.
     differing = own.keys() ^ {k for k in state if k.startswith("encoder.")}
     differing |= {k for k in own if k in state and k not in shared}
     if not shared or any(not k.startswith(deepest) for k in differing):
@@ -218,6 +220,8 @@ def load_resnet50(encoder: ResNet50, state: Mapping[str, Tensor]) -> None:
     weights = {}
     for name, value in state.items():
         head, _, rest = name.partition(".")
+        # torchvision counts stages from 1, the papers' code calls the stem the first: layer1 is
+        # res2.
         ours = f"res{int(head[5:]) + 1}.{rest}" if head.startswith("layer") else name
         if ours in own:
             if own[ours].shape != value.shape:

@@ -172,6 +172,7 @@ def _read_in_bands(query_key: Tensor, key: Tensor, value: Tensor, scale: float) 
     readout = value.new_empty(len(query), len(value))  # N×V
     for part, out in zip(query.split(rows), readout.split(rows), strict=True):
         similarity = torch.mm(part, key)  # rows×M
+        # Softmax by hand, in place: in a band the largest weight is 1, so nothing overflows.
         similarity -= similarity.amax(1, keepdim=True)
         # Weights of nothing are slow: processors take many times as long over denormal numbers.
         weight = similarity.mul_(scale).clamp_(min=SMALLEST_LOG_WEIGHT).exp_()

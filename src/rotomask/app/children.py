@@ -163,6 +163,7 @@ class Asking:
         """
         with self._turn:
             self._urgent += urgent
+            # Waiting marks go before waiting pictures, whoever came first.
             self._turn.wait_for(lambda: not self._busy and (urgent or not self._urgent))
             self._urgent -= urgent
             self._busy = True

@@ -95,6 +95,7 @@ class Database:
         tables = int(self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
         if version != SCHEMA_VERSION and (version or tables):
             raise sqlite3.DatabaseError(f"it is of version {version}, not {SCHEMA_VERSION}")
+        # FULL: what a page was told is stored survives a power cut, not only a kill.
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
             self._connection.execute(f"PRAGMA {pragma}")
         self._connection.execute("PRAGMA busy_timeout=5000")
@@ -113,10 +114,13 @@ class Database:
     def transaction(self) -> Iterator[None]:
         """Everything within the block is stored together, or nothing; blocks may nest."""
         with self._lock:
+            # Within another block of the same thread: that one commits.
             if self._depth:
                 yield
                 return
             self._depth = 1
+            # Takes the write lock at once; a deferred one could fail at its first write, in the
+            # middle.
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -130,6 +134,7 @@ class Database:
                 self._connection.execute("COMMIT")
             finally:
                 self._depth = 0
+            # Run without the lock: what they do may take long, or begin a transaction of its own.
             after, self._after = self._after, []
         for action in after:
             action()

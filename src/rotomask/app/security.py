@@ -74,6 +74,8 @@ class Access:
             RefusedError: If the token is wrong or was used before.
         """
         with self._lock:
+            # All are compared in constant time each; a set's lookup would tell by its time how much
+            # of a token is right.
             link = next((candidate for candidate in self._links if _same(candidate, token)), None)
             if link is not None:
                 self._links.discard(link)
@@ -131,6 +133,7 @@ class Guard:
             return
         send_with_headers = _with_headers(scope, send)
         try:
+            # Before any byte of the body is read.
             self._check(scope)
         except RefusedError as error:
             await _drain(scope, receive)
@@ -145,6 +148,7 @@ class Guard:
         if method not in (*SAFE_METHODS, "POST", "PATCH", "DELETE"):
             raise RefusedError(405, "method", f"The method {method[:20]} is not used here.")
         is_bearer = self.access.is_bearer(headers)
+        # The page itself and its scripts are public; what they fetch is not.
         is_page = method in SAFE_METHODS and (path in PUBLIC_PATHS or path.startswith(STATIC))
         if not is_page:
             self._check_site(headers, method, is_bearer=is_bearer)
@@ -176,6 +180,8 @@ class Guard:
             raise foreign
         if origin is not None and origin not in self.origins:
             raise foreign
+        # A browser always sends Origin with these; a form on another site cannot leave it out.
+        # Scripts with the token need none, for no other site knows it.
         if method not in SAFE_METHODS and not is_bearer:
             if origin is None:
                 raise foreign
@@ -249,6 +255,7 @@ def _with_headers(scope: Scope, send: Send) -> Send:
 
     async def answer(message: dict[str, Any]) -> None:
         if message["type"] == "http.response.start":
+            # Pictures of frames set their own caching; whatever does not is not cached at all.
             given = {name.lower() for name, _ in message.get("headers", [])}
             added = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
             if b"cache-control" not in given:
@@ -288,6 +295,7 @@ def host_names(host: str, port: int, names: Iterable[str] = ()) -> tuple[str, ..
 
 def disposition(name: str) -> str:
     """The header that makes a browser save a file under a name, whatever is in it."""
+    # The plain name for old browsers, the quoted one for all others (RFC 6266).
     safe = "".join(c if (c.isalnum() and c.isascii()) or c in "-_. " else "_" for c in name)
     quoted = urllib.parse.quote(name, safe="")
     return f"attachment; filename=\"{safe.strip('. ') or 'file'}\"; filename*=UTF-8''{quoted}"

@@ -62,6 +62,8 @@ class Supervisor:
             [settings.model, str(settings.limits.memory_bytes), str(settings.data)],
             self._on_message,
         )
+        # Guards which job runs and whether it is held; messages of the worker come in a thread of
+        # their own. It is taken before a transaction, never within one.
         self._lock = threading.RLock()
         self._wake = threading.Event()
         self._running: dict[str, Any] | None = None
@@ -113,6 +115,7 @@ class Supervisor:
         """
         with self._lock:
             self._held += 1 if is_held else -1
+            # Several marks at once hold it once: only the first and the last change anything.
             if self._held != int(is_held):
                 return
             if not is_held:
@@ -127,6 +130,7 @@ class Supervisor:
         except ChildEndedError:
             return
         if self._can_stop:
+            # The message may come too late in a long frame; the signal stops it within one.
             self.worker.signal(signal.SIGSTOP)
         self._still_since = time.monotonic()
         self._still = threading.Timer(MOST_STILL_SECONDS, self._move_on)
@@ -141,8 +145,10 @@ class Supervisor:
             self._still.cancel()
             self._still = None
             now = time.monotonic()
+            # As long as it stood still it now may run, however many clicks come.
             self._free_until = now + (now - self._still_since)
             if self._can_stop:
+                # First the signal: a stopped process reads no message.
                 self.worker.signal(signal.SIGCONT)
             with contextlib.suppress(ChildEndedError):
                 self.worker.send({"do": "hold", "is_held": False})
@@ -160,6 +166,7 @@ class Supervisor:
             except Exception:
                 logger.exception("the queue could not be served")
                 time.sleep(1.0)
+            # Twice a second at least, for what nobody tells: a full disk, a worker that hangs.
             self._wake.wait(0.5)
             self._wake.clear()
 
@@ -170,6 +177,7 @@ class Supervisor:
             return
         free = shutil.disk_usage(self.settings.data).free - self.settings.limits.free_bytes
         self._disk = (now, reported)
+        # Pages are told in steps, not at every byte.
         if abs(free - reported) >= DISK_STEP_BYTES:
             self._disk = (now, free)
             self.events.send(Event("disk", {"free_bytes": max(0, free)}))
@@ -207,12 +215,16 @@ class Supervisor:
         now = time.monotonic()
         row = self.database.row("SELECT * FROM job WHERE id = ?", running["id"])
         following = self.jobs.next()
+        # Imports and marked clips come first: a job that is no longer the next one is stopped at
+        # its next frame and resumes later.
         is_first = following is not None and following["id"] == running["id"]
         if self._stopping_since is None:
             if row is None or row["state"] != "running" or not is_first:
                 self._stop_running()
         elif now - self._stopping_since > STOP_SECONDS:
             self.worker.kill()
+        # A beat comes from a thread of the worker even while it computes; no beat means that it is
+        # gone or out of memory.
         silent = now - self.worker.heard > (SILENT_SECONDS if self._is_ready else START_SECONDS)
         hangs = (
             self._is_ready
@@ -369,6 +381,7 @@ class Supervisor:
         with self.database.transaction():
             row = self.database.row("SELECT * FROM job WHERE id = ?", running["id"])
             if row is not None:
+                # It may have been cancelled while its last message was on the way.
                 if row["state"] != "cancelled":
                     if row["kind"] == "cut" and not row["plan"]:
                         self.jobs.update(running["id"], state="queued")  # marked in the meantime

@@ -140,6 +140,7 @@ def _bootstrap(
 
     rng = np.random.default_rng(seed)
     draws = rng.integers(len(pairs), size=(resamples, len(pairs)))  # indices of sequences
+    # B minus A for every draw: summarize gives (A, B), reversed for np.subtract.
     differences = np.array([np.subtract(*values([pairs[i] for i in draw])[::-1]) for draw in draws])
     differences = differences[~np.isnan(differences)]  # no sequence in the draw has the figure
     observed = values(pairs)

@@ -147,6 +147,7 @@ class ClickMarker(Marker):
         view = self._choose_view(mask, prompts, old_view)
         new = self._run(view, prompts, mask)
         # The first pass saw the whole frame: if the object is small in it, look closer.
+        # Masks are bytes, 255 for 1: 127 and less is background.
         if not (mask > 127).any() and _is_whole(view, (height, width)):
             closer = self._choose_view(new, prompts, None)
             extent = (closer.right - closer.left) * (closer.bottom - closer.top)
@@ -168,6 +169,8 @@ class ClickMarker(Marker):
         ys, xs = np.nonzero(marked)
         low = np.array([xs.min(), ys.min()], float)
         high = np.array([xs.max(), ys.max()], float) + 1
+        # Box of what is marked, with a margin, but never so close that the surroundings cannot be
+        # seen.
         side = np.maximum((high - low) * self.config.margin, self.config.least_px)
         start = np.maximum(0, np.floor((low + high - side) / 2)).astype(int)
         end = np.minimum((width, height), np.ceil((low + high + side) / 2).astype(int))
@@ -183,6 +186,7 @@ class ClickMarker(Marker):
     def _shown(self, left: int, top: int, right: int, bottom: int) -> View:
         """View at the network's size: a fixed long side, both sides multiples of the stride."""
         stride = ClickLite.stride
+        # Small views are enlarged as well: the network has learned one size of view.
         factor = self.config.long_side / max(right - left, bottom - top)
         height = max(1, round((bottom - top) * factor / stride)) * stride
         width = max(1, round((right - left) * factor / stride)) * stride
@@ -196,6 +200,7 @@ class ClickMarker(Marker):
         enlarges = view.scale[0] > 1
         image = view.crop(self.frame, cv2.INTER_CUBIC if enlarges else cv2.INTER_AREA)
         tensor = torch.from_numpy(np.ascontiguousarray(image)).to(self.runtime.device)
+        # h×w×3 uint8 -> 1×3×h×w, 0..1.
         tensor = tensor.movedim(-1, 0)[None].float() / 255
         with torch.no_grad(), self._autocast():
             features = self.network.encode(tensor.contiguous(memory_format=torch.channels_last))
@@ -210,6 +215,7 @@ class ClickMarker(Marker):
         modulation: Modulation | None = None
         if self.config.learning is not None:
             with self._autocast():
+                # With gradients, so not within the block below.
                 modulation = learn_modulation(self.network, features, maps, self.config.learning)
         with torch.no_grad(), self._autocast():
             logits = self.network(features, maps, modulation).logits[0].float().cpu()

@@ -89,6 +89,7 @@ class GrabCutMarker(Marker):
         left, top = np.maximum(0, np.floor((low + high - side) / 2)).astype(int).tolist()
         end = np.ceil((low + high + side) / 2).astype(int)
         right, bottom = np.minimum(end, (width, height)).tolist()
+        # Never enlarged: GrabCut's time grows with the pixels, and colours do not get better.
         factor = min(1.0, self.config.long_side / max(right - left, bottom - top))
         size = (max(1, round((bottom - top) * factor)), max(1, round((right - left) * factor)))
         return View(left, top, right, bottom, size)
@@ -146,6 +147,7 @@ def grab_cut(image: Frame, trimap: Trimap, iterations: int) -> BoolMask:
         iterations: Number of rounds.
     """
     sure = np.asarray(trimap == cv2.GC_FGD)
+    # Without background left there is nothing to decide.
     possible = (trimap == cv2.GC_FGD) | (trimap == cv2.GC_PR_FGD)
     if not possible.any() or possible.all():
         return sure if not possible.any() else np.asarray(possible)
@@ -188,6 +190,7 @@ def guided_filter(guide: Values, values: Values, radius: int, epsilon: float = 1
         return cv2.blur(x, side).astype(np.float32, copy=False)
 
     mean_guide, mean_values = mean(guide), mean(values)
+    # E[xy] - E[x] E[y]: three box filters rather than a window for each pixel.
     covariance = mean(guide * values) - mean_guide * mean_values
     variance = mean(guide * guide) - mean_guide * mean_guide
     slope: Values = (covariance / (variance + epsilon)).astype(np.float32)
@@ -232,7 +235,9 @@ def _tidy(cut: BoolMask, prompts: Sequence[Prompt], view: View, radius: int) -> 
         touched = np.unique(components[on_object & (smooth > 0)])
         smooth = np.isin(components, touched[touched > 0]).astype(np.uint8)
     off_object = draw_all([p for p in strokes if not is_positive(p)], view, radius) > 0
+    # 4-connected, as the object is 8-connected: a diagonal line of the object closes a hole.
     count, holes = cv2.connectedComponents(1 - smooth, connectivity=4)
+    # What reaches the border is the outside, not a hole.
     border = np.concatenate([holes[0], holes[-1], holes[:, 0], holes[:, -1]])
     open_ones = {*np.unique(border).tolist(), *np.unique(holes[off_object]).tolist(), 0}
     closed = [k for k in range(1, count) if k not in open_ones]

@@ -40,6 +40,7 @@ def learn_modulation(
     positive, negative = maps[:, 0] > 0.5, maps[:, 1] > 0.5  # 1×H×W each
     with torch.no_grad():
         prompts = network.prompts(maps)
+        # Once: only `finish` runs in every step.
         fused = network.fuse(features, prompts, maps)
         first = network.finish(features, prompts, fused).logits
     if _is_obeyed(first, positive, negative):

@@ -37,6 +37,8 @@ class VideoFile(Video):
         """
         self.path, self.name = path, path.stem
         with _opened(path) as (decoder, first):
+            # All of these are of the first decoded frame or of the header; nothing else is read
+            # yet.
             stream = decoder.stream
             self._matrix = display_matrix(first)
             image, _ = to_pixels(first, self._matrix)
@@ -47,6 +49,7 @@ class VideoFile(Video):
             self.fps = stream.average_rate or stream.guessed_rate or Fraction(25)
             self.has_sound = bool(decoder.container.streams.audio)
             aspect = stream.sample_aspect_ratio or Fraction(1)
+            # A quarter turn swaps width and height of the pixels, too.
             self.pixel_aspect = 1 / aspect if self._matrix[0] == 0 else aspect
 
     @property
@@ -109,6 +112,8 @@ class VideoFile(Video):
         while end > start:
             # A window that begins at a key frame is decoded without the frames before it.
             begin = self._key_within(max(start, end - window), end)
+            # In the decoder's own format, half the size of RGB: a window is held whole, but
+            # converted one by one.
             frames = list(self._forwards(begin, end))
             while frames:
                 yield frames.pop()
@@ -138,6 +143,7 @@ class VideoFile(Video):
         for key in self._seek_times(start_pts):
             reached_start = False
             for frame in self._decode(key):
+                # Before the frame asked for: decoded only because later ones refer to it.
                 if frame.pts is None or frame.pts < start_pts:
                     continue
                 if not reached_start and frame.pts > start_pts and key is not None:
@@ -159,6 +165,8 @@ class VideoFile(Video):
         step = 0
         while last - step > 0:
             yield int(keys[last - step])
+            # Twice as far each time: a file whose index of key frames is wrong costs a logarithm of
+            # seeks.
             step = 2 * step + 1
         yield None
 

@@ -69,7 +69,9 @@ class VideoWriter:
         self._commit = commit
         self.path, self._temporary = Path(path), temporary_name(Path(path))
         self._size, self._encoding = size, encoding
+        # 30000/1001 and its like stay exact; a float such as 29.97 becomes a short fraction.
         self._fps = Fraction(fps).limit_denominator(1001)
+        # Times of frames count from the first one written, also where a cut begins in mid-video.
         self._count, self._last_pts, self._start_s = 0, -1, 0.0
         self._closed = False
         self._sound: SoundTrack | None = None
@@ -154,11 +156,13 @@ class VideoWriter:
                 if self._apart is not None:
                     self._mux_apart(self._apart)
                 else:
+                    # Without a frame the encoder gives what it still holds.
                     self._mux(self._stream.encode(None))
                 if self._sound:
                     end_s = (self._last_pts + self._ticks) * self._time_base
                     self._container.mux([*self._sound.until(float(end_s)), *self._sound.flush()])
                 self._container.close()
+                # Only now: a file under its final name is complete.
                 self._commit(self._temporary, self.path)
         except BaseException:
             self.discard()

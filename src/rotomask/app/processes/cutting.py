@@ -108,8 +108,11 @@ class Cut:
 
     def _segments(self) -> list[Segment]:
         """The frames of the plan in groups that share passes."""
+        # Only a frame that annotates every object separates: past any other one, some object still
+        # comes from farther away.
         complete = [i for i, _, covers in self.document.references if set(covers) >= set(self.ids)]
         todo = [Todo(*entry) for entry in self.plan["todo"]]
+        # -1 and the count stand for the ends of the video, which have no mask.
         edges = [-1, *complete, self.count]
         segments = []
         for start, stop in pairwise(edges):
@@ -129,6 +132,8 @@ class Cut:
         todo = [t for t in segment.todo if t not in unchanged]
         left = {t.index: t for t in todo if t.from_left}
         right = {t.index: t for t in todo if t.from_right}
+        # From the left first, and its probabilities stay on disk: the pass from the right mixes
+        # them in.
         forward = self._pass(segment, left, reverse=False)
         self._carry(forward, left, None)
         earlier = None if forward is None else forward.stored(self.folder / "work")
@@ -199,6 +204,7 @@ class Cut:
         self, one: ReferencePass | None, todo: Mapping[int, Todo]
     ) -> Iterator[tuple[Todo, PassOutput]]:
         """What a pass finds in the frames of the plan; nothing before its first frame."""
+        # Frames of the plan that no pass reaches have no object.
         covered = set() if one is None else set(one.frames.indices[1:])
         for index in sorted(set(todo) - covered):
             yield todo[index], PassOutput()
@@ -253,6 +259,8 @@ class Cut:
         around = self.document.around(task.index)
         mixed = {}
         for k in self.ids:
+            # The nearest reference frame on each side that annotates this object; others count for
+            # others.
             before = next((i for i, _, covers in around.left if k in covers), None)
             after = next((i for i, _, covers in around.right if k in covers), None)
             left = self._side(task.from_left, sides[0], k, old)
@@ -284,6 +292,7 @@ class Cut:
                 if k in link[2] and k in side.confidence
             ]
             if ways:
+                # The smallest distance first: the confidence of the nearer side.
                 values.append(min(ways)[1])
         return min(values, default=1.0)
 

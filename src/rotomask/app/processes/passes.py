@@ -82,6 +82,7 @@ class ReferencePass:
 
     def folder(self, work: Path) -> Path:
         """Where its probabilities are."""
+        # One folder for each pass that differs: an undone mark finds the pass of before again.
         text = json.dumps(self.settings, sort_keys=True)
         return work / f"pass-{hashlib.sha256(text.encode()).hexdigest()[:24]}"
 
@@ -104,6 +105,7 @@ def run_pass(
     request = JobRequest(command="app-pass", settings=one.settings, trees=[FOLDER])
     with claim(one.folder(work), request) as folder:
         store = ProbabilityStore(folder.root / FOLDER)
+        # Without the annotated frame, whose mask is known.
         wanted = one.frames.indices[1:]
         missing = [index for index in wanted if not store.has(index)]
         if missing:
@@ -125,6 +127,7 @@ def _segmented(
     """The frames from the first that is missing on; those before it are only followed again."""
     indices = one.frames.indices
     first = next(index for index in indices[1:] if not store.has(index))
+    # The first frame counts as done: nobody asks for its probabilities.
     done = {index for index in indices if index == indices[0] or store.has(index)}
     snapshots = Snapshots(folder, one.frames)
     remaining = snapshots.restore(segmenter, done)
@@ -142,6 +145,7 @@ def _segmented(
             rows = _quantised(followed, segmenter.object_ids)
             store.write(followed.index, rows, {k: c.value for k, c in measured.items()})
         snapshots.save(segmenter, followed.index)
+        # Frames before the first missing one were yielded from the store already.
         if has_begun:
             yield followed.index, store.read(followed.index)
 
@@ -168,6 +172,7 @@ def _quantised(followed: FollowedFrame, ids: tuple[int, ...]) -> dict[int, npt.N
     """Probabilities in 255ths by object; an annotated frame is sure of its objects."""
     if followed.probabilities is None:
         return {k: np.where(followed.labels == k, 255, 0).astype(np.uint8) for k in ids}
+    # Rounded before they are used: a cut that resumes reads the same values from disk.
     rows = np.round(followed.probabilities[1:] * 255).astype(np.uint8)
     return dict(zip(ids, rows, strict=True))
 
@@ -209,6 +214,7 @@ class ProbabilityStore:
             with Image.open(self._path(index)) as image:
                 labels = [int(k) for k in str(image.info[ROWS_KEY]).split()]
                 values = [float(value) for value in str(image.info[CONFIDENCE_KEY]).split()]
+                # O·H×W -> O×H×W, as they were written below each other.
                 rows = np.asarray(image).reshape(len(labels), -1, image.width)
         except IMAGE_ERRORS as error:
             check_memory(self._path(index))

@@ -102,6 +102,7 @@ def accuracy_of_planes(planes: Planes, radius: int) -> float:
     # The special rule of the boundary map for the last row and column does not matter where the
     # crop ends inside the frame: its margin is background there.
     edges = boundaries(planes)
+    # The two masks are two bits of the same bytes.
     count, true_count = np.count_nonzero(edges & MASK), np.count_nonzero(edges & TRUTH)
     if count == 0 or true_count == 0:
         return float(count == true_count)

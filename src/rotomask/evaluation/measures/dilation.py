@@ -87,6 +87,7 @@ def decompose(radius: int) -> Decomposition:
     # A long edge saves the most as a pair, so the shortest ones go into the core.
     for count in range(len(signed), max(0, len(signed) - MAX_CORE_EDGES) - 1, -1):
         pairs = tuple(signed[:count])
+        # 2^pairs points at most; few pairs are left by then, for a disk of 24 px has a dozen edges.
         pair_sum = _sum([(0, 0)], pairs)
         # Erosion of the disk by the sum of the pairs: the largest core that stays within the disk.
         core = [p for p in sorted(disk) if all((p[0] + y, p[1] + x) in disk for y, x in pair_sum)]
@@ -137,6 +138,7 @@ def _without_redundant(core: list[Offset], pairs: tuple[Offset, ...]) -> list[Of
     total = _sum(core, pairs)
     for point in list(core):
         others = [p for p in core if p != point]
+        # Greedy: not the smallest core, but one from which nothing more can be left out.
         if _sum(others, pairs) == total:
             core = others
     return core

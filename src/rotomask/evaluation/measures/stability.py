@@ -54,6 +54,7 @@ def temporal_stability(mask: BoolMask, following: BoolMask) -> float:
     # second.
     pairs = _warp(cost)
     start = pairs[len(pairs) // 2]
+    # Rolling the cost matrix is the same as starting both outlines at another point.
     rotated = np.roll(cost, (-int(start[0]), -int(start[1])), axis=(0, 1))
     return SCALE * float(_one_to_one(rotated, _warp(rotated)).mean())
 
@@ -67,6 +68,8 @@ def longest_outline(mask: BoolMask) -> Points:
     if not outlines:
         return np.zeros((0, 2))
     longest = max(outlines, key=len)
+    # Simplified first, so that the staircase of pixels along a slanted edge does not count as
+    # shape.
     polygon = cv2.approxPolyDP(longest, STEP_PX, closed=True)[:, 0].astype(np.float64) - 1
     return _resample(polygon)
 
@@ -137,6 +140,7 @@ def _warp(cost: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
     # of one antidiagonal i + j = d depend only on the two before, so each antidiagonal is computed
     # at once instead of in a Python loop over N×M. Row d + 2 of `total` holds antidiagonal d, with
     # (i, d - i) in column i + 1; entries outside of the matrix stay infinite.
+    # Memory is quadratic in the points of an outline, a few hundred, and its rows are contiguous.
     total = np.full((rows + columns + 1, rows + 1), np.inf)
     total[2, 1] = cost[0, 0]
     for d in range(1, rows + columns - 1):
@@ -172,6 +176,7 @@ def _one_to_one(
     values = cost[pairs[:, 0], pairs[:, 1]]
     for side in (0, 1):  # first the points of one outline, then of the other
         # Sorted by point, then by cost: the first entry of each point is its cheapest.
+        # The last key of lexsort is the first one to sort by.
         order = np.lexsort((values, pairs[:, side]))
         _, first = np.unique(pairs[order, side], return_index=True)
         pairs, values = pairs[order[first]], values[order[first]]

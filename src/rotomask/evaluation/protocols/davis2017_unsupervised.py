@@ -56,6 +56,7 @@ class Proposals:
                     k: {m: list(series) for m, series in past[k].items()} for k in past
                 }
         for proposal, by_object in self.values.items():
+            # Compared only where it has a pixel: of P proposals a frame shows a few.
             mask = pair.prediction == proposal if proposal in present else None
             for k, values in by_object.items():
                 frame_values = of_empty[k]

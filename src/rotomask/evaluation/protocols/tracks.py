@@ -80,6 +80,7 @@ class Tracks:
         for object_id in scored_ids:
             mask, truth = prediction == object_id, pair.truth == object_id
             for measure, value in measure_masks(mask, truth, void, self.protocol).items():
+                # Values of a frame are kept, not only their mean: recall and decay need them.
                 self.values[object_id][measure].append(value)
             if "T" in self.protocol.measures:
                 self.values[object_id]["T"].append(self._stability(object_id, mask))

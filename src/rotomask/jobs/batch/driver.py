@@ -201,15 +201,19 @@ class _Run:
                     self._passes.setdefault(_whole(item.name), set()).add(item.name)
         running = 0
         while self._waiting or running:
+            # A heap by the time at which a task is due: what failed waits there, without holding
+            # the others up.
             while self._waiting and self._waiting[0][0] <= time.monotonic():
                 if running >= pool.capacity:
                     break
                 pool.submit(heapq.heappop(self._waiting)[2])
                 running += 1
+            # Nothing to hear from: sleep until the next retry is due.
             if not running:
                 time.sleep(min(WAIT_S, max(0.0, self._waiting[0][0] - time.monotonic())))
                 continue
             for event in pool.wait(WAIT_S):
+                # Every other event ends a task.
                 running -= not isinstance(event, Advanced)
                 self._take(event, retries)
             self._tell()
@@ -260,6 +264,7 @@ class _Run:
             item, attempt = by_name[outcome.name], event.task.attempt
             if outcome.state == "failed" and outcome.is_passing and attempt < retries:
                 logger.warning("%s: %s; trying again", outcome.name, outcome.error)
+                # 1, 2, 4 ... seconds: what is busy now may be free later.
                 due = time.monotonic() + 2**attempt
                 self._wait_for(
                     Task(items=(item,), frames=event.task.frames, attempt=attempt + 1, due=due)
@@ -282,12 +287,14 @@ class _Run:
         )
         join = self.plan.joins[name]
         if outcome.state != "finished":
+            # Without parts the join is an ordinary cut of the whole video.
             whole = tuple(replace(joined, parts=()) for joined in join.items)
             self.plan.joins[name] = replace(join, items=whole)
         if not waited:
             self._wait_for(self.plan.joins[name])
 
     def _ended(self, outcome: Outcome) -> None:
+        # The time of a split video is that of its passes and its join together.
         if outcome.name in self._spent and outcome.state != "before":
             seconds, cpu, frames = self._spent[outcome.name]
             outcome = replace(
@@ -328,6 +335,8 @@ class _Run:
         if whole in passes and total is not None:  # counted now; a pass counts only its own
             expected = total
         before = self._reached.get(whole, 0)
+        # The join counts from 0 again over frames that its passes have counted already: the larger
+        # of both, so that progress never falls.
         reached = min(expected, max(passes.get(whole, 0), sum(passes.values())))
         self._sums[0] += reached - before
         self._sums[1] += expected - self._totals.get(whole, self.plan.frames[whole])

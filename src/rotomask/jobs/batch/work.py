@@ -74,6 +74,7 @@ class Worker:
             on_frames: Told how far it is.
             attempt: How often it was tried before. Only the first overwrites another job.
         """
+        # A retry must resume what the first attempt made, not delete it.
         if attempt > 0 and item.options.overwrite:
             item = replace(item, options=replace(item.options, overwrite=False))
         clock = _Clock()
@@ -136,6 +137,7 @@ class Worker:
             uncertain = tuple(map(str, result.uncertain))
         except TruncatedVideoError as error:  # what is before the damage is cut
             damage = error
+        # Before it is published: the picture of doubtful frames goes along.
         confidence, doubtful = self._doubts(folder)
         if not item.is_part:
             if doubtful:
@@ -162,6 +164,7 @@ class Worker:
             return None, ()
         if not values:
             return None, ()
+        # Ties by frame number, so that two runs name the same frames.
         rising = sorted(values.items(), key=lambda pair: (pair[1], pair[0]))
         tenth = [value for _, value in rising[: max(1, len(rising) // 10)]]
         doubtful = tuple(pair for pair in rising[:MOST_DOUBTFUL] if pair[1] < self.doubt)
@@ -177,6 +180,7 @@ class Worker:
             model = follower
         key = _model_key(options, model)
         if self._segmenter is None or self._segmenter[0] != key:
+            # After any error: a segmenter whose video ended in the middle is not one to go on with.
             self._segmenter = None  # two models need not fit into memory
             self._segmenter = key, load_follower(options, model)
         return self._segmenter[1]

@@ -142,6 +142,7 @@ def guided_alpha(
     """
     _check_sizes(image, alpha)
     radius = max(2, round(0.012 * min(alpha.shape) if radius_px is None else radius_px))
+    # Three radii: the window of a window, and the change itself. Elsewhere nothing can change.
     box = _box_of((alpha > _CERTAIN).astype(np.uint8), 3 * radius)
     if box is None:
         return alpha.astype(np.float32)
@@ -152,9 +153,11 @@ def guided_alpha(
         filtered = _apply(guide, *_guided_filter(guide, crop, radius, epsilon))
     else:
         filtered = _guided_filter_at(scale, guide, crop, radius, epsilon)
+    # A guided filter leaves a few percent of opacity over even ground, which shows as haze.
     stretched = ((filtered - _HAZE) / (1 - 2 * _HAZE)).clip(0, 1)
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
     edge = cv2.BORDER_REPLICATE
+    # Beyond the radius from the edge the mask is taken at its word on both sides.
     inside = cv2.erode((crop >= 1 - _CERTAIN).astype(np.uint8), disc, borderType=edge) > 0
     outside = cv2.dilate((crop > _CERTAIN).astype(np.uint8), disc, borderType=edge) == 0
     result[box] = np.where(inside | outside, crop, stretched)
@@ -183,6 +186,8 @@ def foreground_colours(image: Pixels, alpha: Array, radius_px: float | None = No
     if box is None:
         return result
     crop, opacity = image[box].astype(np.float32), alpha[box].astype(np.float32)
+    # Weights from nearly opaque pixels, squared: a pixel that is half background says little of the
+    # object's colour.
     colours = fill_smoothly(crop, ((opacity - 0.6) / 0.4).clip(0, 1) ** 2)
     background = fill_smoothly(crop, ((0.4 - opacity) / 0.4).clip(0, 1) ** 2)
     for _ in range(2):
@@ -205,6 +210,7 @@ def fill_smoothly(picture: Array, weight: Array) -> Array:
         H×W×C float32; zeros if nothing is known.
     """
     weighted, weights = [picture * weight[..., None]], [weight]
+    # Until a level has no unknown pixel; cells of 2×2, odd sides rounded up.
     while min(weights[-1].shape) > 1 and not (weights[-1] >= 1).all():
         height, width = weights[-1].shape
         half = ((width + 1) // 2, (height + 1) // 2)
@@ -218,6 +224,8 @@ def fill_smoothly(picture: Array, weight: Array) -> Array:
         coarse = _planes(
             cv2.resize(filled, (width, height), interpolation=cv2.INTER_LINEAR), picture
         )
+        # Gortler's push: a pixel that is known for sure keeps its colour, others take the coarser
+        # level's by what is missing.
         trust = weights[level].clip(0, 1)[..., None]
         own = weighted[level] / np.maximum(weights[level], 1e-6)[..., None]
         filled = own * trust + coarse * (1 - trust)

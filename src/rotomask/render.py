@@ -310,6 +310,7 @@ def contact_sheet(
     heights = [max(1, round(cell_width_px * i.shape[0] / i.shape[1])) for i in images]
     row_height = max(heights) + caption
     rows = math.ceil(len(images) / columns)
+    # A gap before each row and column, and one after the last.
     sheet = Image.new(
         "RGB",
         (gap + columns * (cell_width_px + gap), gap + rows * (row_height + gap)),

@@ -62,6 +62,7 @@ def read_cvat(path: Path, options: ReadOptions) -> LabelledVideo:
     keys = [shape.key for shape in shapes]
     ids = number_objects(keys, lambda key: key[1] if key[0] == "group" else None)
     by_frame: dict[int, list[_Shape]] = defaultdict(list)
+    # In the order of ids, so that the higher id is painted last, whatever the order in the file.
     for shape in sorted(shapes, key=lambda s: ids[s.key]):
         by_frame[shape.frame].append(shape)
 
@@ -112,6 +113,7 @@ def write_cvat(video: LabelledVideo, save: Save) -> None:
             }
             track = ElementTree.SubElement(root, "track", attributes)
             shape = _mask_attributes(object_mask(labels, object_id))
+            # The second entry ends the track in the next frame, unless there is none.
             for frame, outside in ((index, "0"), (index + 1, "1"))[
                 : 2 if index + 1 < len(video) else 1
             ]:
@@ -137,6 +139,7 @@ def _mask_attributes(mask: BoolMask) -> dict[str, str]:
 def _parse(path: Path) -> ElementTree.Element:
     try:
         text = path.read_text(encoding="utf-8")
+        # Entities can make a small file expand to gigabytes (billion laughs).
         if "<!DOCTYPE" in text or "<!ENTITY" in text:
             raise DatasetError(f"{path} declares XML entities, which CVAT does not; it is not read")
         root = ElementTree.fromstring(text)
@@ -200,6 +203,7 @@ def _mask(element: ElementTree.Element, size: tuple[int, int], path: Path) -> Bo
         if element.tag == "polygon":
             pairs = [point.split(",") for point in element.get("points", "").split(";")]
             corners = np.array(pairs, np.float64).reshape(-1, 2)
+            # fillPoly takes whatever an int32 holds, and corners beyond that wrap around.
             if not (np.abs(corners) <= 1 << 16).all():
                 raise ValueError("a corner far outside of the frame")
             cv2.fillPoly(mask, [np.round(corners).astype(np.int32)], 1)

@@ -109,6 +109,7 @@ def number_objects(keys: Iterable[Key], own: Callable[[Key], object]) -> dict[Ke
     """
     ordered = list(dict.fromkeys(keys))
     numbers = [_whole(own(key)) for key in ordered]
+    # Only if all have one and none twice: a mixture could give two objects the same id.
     if all(0 < number <= LARGEST_ID for number in numbers) and len({*numbers}) == len(ordered):
         return dict(zip(ordered, numbers, strict=True))
     return {key: number for number, key in enumerate(ordered, start=1)}

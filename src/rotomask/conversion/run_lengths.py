@@ -15,6 +15,7 @@ _RUN_BITS = (3, 4, 8, 16)
 def to_runs(mask: BoolMask) -> list[int]:
     """Lengths of the runs of an H×W mask in row order, the first of False, perhaps 0."""
     flat = mask.ravel()
+    # Where a new run begins; differences of these are the lengths.
     edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
     lengths = np.diff(np.concatenate([[0], edges, [flat.size]]))
     runs = [int(n) for n in lengths]
@@ -30,6 +31,7 @@ def from_runs(runs: Sequence[int], size: tuple[int, int]) -> BoolMask:
     lengths = np.asarray(runs, np.int64)
     if (lengths < 0).any() or int(lengths.sum()) != size[0] * size[1]:
         raise ValueError(f"runs of {int(lengths.sum())} pixels for a mask of {size[1]}x{size[0]}")
+    # Runs of False and True in turn: odd ones are the object.
     return np.repeat(np.arange(len(lengths)) % 2 == 1, lengths).reshape(size)
 
 
@@ -49,6 +51,8 @@ def to_bit_stream(mask: BoolMask) -> list[int]:
         left = 4 * pixels
         while left:
             length = min(left, 1 << _RUN_BITS[-1])
+            # The shortest of the four codes that holds the length; longer runs are cut into
+            # several.
             size = next(i for i, n in enumerate(_RUN_BITS) if length <= 1 << n)
             bits.append(f"1{size:02b}{length - 1:0{_RUN_BITS[size]}b}{value:0{_WORD_BITS}b}")
             left -= length
@@ -78,6 +82,7 @@ def from_bit_stream(stream: Sequence[int], size: tuple[int, int]) -> BoolMask:
         if is_run:
             values[position:end] = reader.read(word_bits)
         else:
+            # A 0 in front: that many values follow, each by itself.
             values[position:end] = [reader.read(word_bits) for _ in range(end - position)]
         position = end
     return values.reshape(*size, 4)[:, :, 3] >= 128
@@ -87,6 +92,8 @@ class _BitReader:
     """Numbers of any width from bytes, the highest bit first."""
 
     def __init__(self, data: npt.NDArray[np.uint8]) -> None:
+        # Text of 0 and 1: fields are of 1 to 32 bits at any offset, and a mask has a few thousand
+        # runs.
         self._bits = "".join(f"{byte:08b}" for byte in data.tolist())
         self._position = 0
 

@@ -74,6 +74,7 @@ def write_yolo(video: LabelledVideo, save: Save) -> None:
         # Outlines are filled: one that lies in another's hole must come after it.
         for object_id in sorted(object_ids(labels), key=lambda k: -int((labels == k).sum())):
             most = max(most, object_id)
+            # No tolerance: reading the polygon again gives the pixels of the mask.
             for ring in to_polygons(object_mask(labels, object_id), tolerance_px=0):
                 corners = _thick(ring["outer"])
                 values = [

@@ -63,6 +63,7 @@ def write_pack(
     counts = {"stills": 0, "videos": 0}
     with (
         complete_or_absent(out) as temporary,
+        # Stored: WebP and PNG do not get smaller.
         zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as file,
     ):
         for name, picture in stills:
@@ -105,6 +106,8 @@ def _read_file(path: Path, threads: int) -> list[tuple[str, Picture]]:
             if DESCRIPTION not in file.namelist():
                 raise DatasetError(f"{path} is no pack of training data: it has no {DESCRIPTION}")
             names = [n.removesuffix(".webp") for n in file.namelist() if n.endswith(".webp")]
+            # Read here one after the other, for a ZipFile is not for several threads; decoded in
+            # the pool, as OpenCV lets go of Python's lock.
             coded = ((name, file.read(f"{name}.webp"), file.read(f"{name}.png")) for name in names)
             with ThreadPoolExecutor(threads) as pool:
                 return list(_in_order(pool, coded, 8 * threads))
@@ -153,6 +156,7 @@ def _write_picture(
 
 def _reduce(labels: Labels, size: tuple[int, int]) -> Labels:
     """Labels at a smaller (width, height): each pixel has the one that covers most of it."""
+    # Half of a pixel at least, or it stays background; of several labels the largest part wins.
     best = np.full(size[::-1], 0.5, np.float32)
     out: npt.NDArray[np.uint8] = np.zeros(size[::-1], np.uint8)
     for label in np.unique(labels[labels > 0]):

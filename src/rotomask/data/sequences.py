@@ -151,6 +151,8 @@ class VideoSequence:
         for name in sorted(set(self.reference_frames.values()), key=index.__getitem__):
             ids = tuple(k for k, first in self.reference_frames.items() if first == name)
             labels = self.annotation(name)
+            # Objects that were given earlier are in this mask, too, but a benchmark gives each only
+            # once.
             prompts[index[name]] = (np.where(np.isin(labels, ids), labels, 0), ids)
         return prompts
 

@@ -62,6 +62,7 @@ class LiteDetector(Detector):
         maps, scale = self.maps(frame)
         # More peaks than needed: suppression removes some.
         boxes, scores = peaks(maps, 4 * self.config.most, self.config.least_score)
+        # From px of the resized frame to those of the video: x0 y0 x1 y1 by x, y, x, y.
         boxes /= np.array([*scale, *scale], np.float32)
         classes = np.zeros(len(boxes), np.int64)
         detections = clean_detections(boxes, scores, classes, size=(frame.shape[0], frame.shape[1]))
@@ -103,6 +104,7 @@ def peaks(maps: BoxMaps, most: int, least_score: float) -> tuple[Boxes, npt.NDAr
         Boxes N×4 float32, px of the network's input, and N scores, best first.
     """
     score = torch.sigmoid(maps.centre)  # 1×h×w
+    # Equal to the largest of its neighbourhood: pooling takes the place of suppression for centres.
     is_peak = F.max_pool2d(score[:, None], 3, 1, 1)[:, 0] == score
     flat = (score * is_peak).flatten()
     top = flat.topk(min(most, len(flat)))

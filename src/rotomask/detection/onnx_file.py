@@ -136,6 +136,7 @@ class OnnxDetector(Detector):
                 f"{self.path} failed on a frame: {_first_line(error)}; export it again"
             ) from error
         by_name = dict(zip(self.outputs, map(np.asarray, outputs), strict=True))
+        # In px of the letterboxed image; `boxes_in_frame` takes its border and scale out again.
         boxes, scores, classes = read_outputs(
             by_name, self.input.size, self.config.layout, class_count=len(self.class_names)
         )
@@ -146,12 +147,14 @@ class OnnxDetector(Detector):
             size=(frame.shape[0], frame.shape[1]),
             least_score=self.config.least_score,
         )
+        # By class: a person on a bicycle is two objects in nearly one box.
         remaining = _suppress_by_class(detections, self.config.overlap)
         return detections.take(remaining[: self.config.most])
 
     def _tensor(self, image: Frame) -> npt.NDArray[np.generic]:
         """The image H×W×3 uint8 in the dtype and axis order of the file's input."""
         tensor: npt.NDArray[np.generic] = image
+        # Files that take uint8 normalise by themselves.
         if self.input.dtype is not np.uint8:
             mean, std = (np.array(v, np.float32) for v in (self.config.mean, self.config.std))
             tensor = ((image.astype(np.float32) / 255 - mean) / std).astype(self.input.dtype)
@@ -193,6 +196,8 @@ def read_outputs(
         boxes, scores, classes = _read_separate(arrays)
     else:
         boxes, scores, classes = _read_single(arrays, layout, class_count)
+    # Some exports give fractions of the input's sides; boxes of a few px are none that a network
+    # finds.
     if len(boxes) and np.abs(boxes).max() <= LARGEST_RELATIVE:
         boxes = boxes * np.array([size[1], size[0]] * 2, np.float32)
     return boxes.astype(np.float32), scores.astype(np.float32), classes.astype(np.int64)
@@ -207,6 +212,7 @@ def _detect_layout(arrays: Mapping[str, npt.NDArray[Any]], class_count: int) -> 
     # With two classes a row of six can also be YOLOv8's cx cy w h and two scores.
     if array.shape[1] == ROW_LENGTH and class_count != 2:
         return "rows"
+    # YOLO gives thousands of candidates, so that the shorter axis is that of the channels.
     channels = min(array.shape)
     return "yolo-objectness" if class_count and channels == 5 + class_count else "yolo"
 
@@ -230,6 +236,7 @@ def _read_single(
     if rows.shape[1] <= first:
         raise _unknown_layout(arrays)
     scores = rows[:, first:] * (rows[:, 4:5] if layout == "yolo-objectness" else 1)
+    # Half of width and height, N×2.
     half = rows[:, 2:4] / 2
     boxes = np.concatenate([rows[:, :2] - half, rows[:, :2] + half], 1)  # cx cy w h -> x0 y0 x1 y1
     return boxes, scores.max(1), scores.argmax(1)
@@ -250,6 +257,7 @@ def _read_separate(
         raise _unknown_layout(arrays)
     boxes = remaining.pop((by_name or box_names)[0])
     others = {n: a for n, a in remaining.items() if a.ndim in (1, 2) and len(a) == len(boxes)}
+    # Classes first: both may be N integers or floats, and a name says more of classes.
     classes_name = _first_named(others, ("label", "class", "cls"), integer=True)
     scores_name = _first_named(
         {n: a for n, a in others.items() if n != classes_name}, ("score", "conf", "prob")
@@ -321,6 +329,7 @@ def _open(path: Path, threads: int) -> Any:
     if not path.is_file():
         raise WeightsError(f"no detector at {path}: the path is missing or not a file")
     options = onnxruntime.SessionOptions()
+    # Its own default takes every core, which PyTorch's threads use as well.
     options.intra_op_num_threads = threads
     try:
         return onnxruntime.InferenceSession(
@@ -345,6 +354,7 @@ def _describe_input(inputs: Sequence[Any], path: Path, size: int) -> Input:
         raise WeightsError(
             f"{path} must take one image 1×3×H×W or 1×H×W×3, float or uint8; it takes {actual}"
         )
+    # A side that the export left open is a name or None here.
     sides = image[1:] if channels_first else image[:2]
     height, width = (side if isinstance(side, int) else size for side in sides)
     if not (0 < height <= LARGEST_SIDE_PX and 0 < width <= LARGEST_SIDE_PX):

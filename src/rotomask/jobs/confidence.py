@@ -85,6 +85,7 @@ def resume_recorder(
     for index in sorted(references.keys() & set(before), reverse=frames.reverse):
         image = masks.video.frame(index).image
         recorder.meter.add_reference(index, image, references[index], is_last=False)
+    # The latest first, at most LOOK_BACK of them.
     for index in before[: -LOOK_BACK - 1 : -1]:
         image = masks.video.frame(index).image
         if recorder.meter.look_back(index, image, masks.read(index)):
@@ -102,6 +103,8 @@ def store_confidences(
     """
     objects = {str(k): [round(c.value, 4), c.reason] for k, c in confidences.items()}
     path = folder.root / STORED
+    # Appended, one line a frame: a kill loses one line at most, and a rewrite of the file would
+    # cost more with every frame.
     with output_errors(path), path.open("a", encoding="utf-8") as file:
         file.write(json.dumps({"frame": index, "objects": objects}) + "\n")
 
@@ -126,6 +129,7 @@ def read_confidences(folder: Path) -> dict[int, dict[int, ObjectConfidence]]:
                 int(k): ObjectConfidence(value=float(value), reason=str(reason))
                 for k, (value, reason) in line["objects"].items()
             }
+            # Later lines replace earlier ones of the same frame: a correction appends, too.
             frames.setdefault(int(line["frame"]), {}).update(objects)
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
             continue  # the last line of a job that was killed, or a damaged one

@@ -112,6 +112,7 @@ def edges(
                 if frame.index not in frames:
                     break
                 if not work.is_finished(frame.name):
+                    # In this thread, while the maps of the frame before are written in the other.
                     maps = work.maps(frame, neighbour)
                     writer.submit(work.write, frame.name, maps, size=3 * maps["edges"].nbytes)
                     written += 1
@@ -187,6 +188,7 @@ def _kinds(options: EdgeOptions) -> tuple[str, ...]:
 
 def _save(folder: JobFolder, path: str, edges: EdgeMap, bits: int) -> None:
     white = 2**bits - 1
+    # In 8 or 16 bits: thinned edges in 8 bits lose the order of weak ones.
     pixels = (np.clip(edges, 0, 1) * white).round()
     picture = Image.fromarray(pixels.astype(np.uint8 if bits == 8 else np.uint16))
     with folder.write(path) as temporary:

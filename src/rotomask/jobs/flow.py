@@ -106,6 +106,7 @@ def flow(
             Stage("flow") as writer,
         ):
             for index, (first, second) in zip(frames, pairwise(ahead), strict=False):
+                # A pair whose files are all there is read but not estimated again.
                 missing = [
                     path
                     for path in _paths(opened.frame_name(index), options.formats)

@@ -60,6 +60,7 @@ def load_model(
     """
     refinements = take_refinements(refinements or Refinements(), settings)
     where = {"device": device, "precision": precision}
+    # Settings such as size and memory are for every member; the checkpoint is the first one's.
     members = [
         _one_network(model, refinements, {"weights": file, "focus": focus, **where, **settings})
         for model, file in [(name, weights), *map(_name_and_file, refinements.ensemble_with)]
@@ -71,6 +72,7 @@ def load_model(
     if refinements.boxes is not None and not role.filters_by_boxes:
         boxes = catalog.load_boxes(refinements.boxes, **where)
         segmenter = BoxFiltered(segmenter, boxes, role.box_filter)
+    # Components drop regions before a CRF moves their outlines, in whatever order they were given.
     for wrapper in refinements.wrappers:
         wrap = REFINEMENTS[wrapper].wrap
         assert wrap is not None, f"{wrapper} has neither a parser nor a wrapper of its own"

@@ -143,6 +143,8 @@ def _check_target(path: Path, video: Video, is_ours: Callable[[Path], bool]) -> 
     """
     if not path.exists():
         return
+    # The file itself, or an image of that name in a folder of frames; `samefile` sees through
+    # links.
     inputs = (video.path, video.path / path.name)
     if any(one.exists() and one.samefile(path) for one in inputs) or not is_ours(path):
         raise OutputError(f"{path} was not written by `rotomask mark`; choose another --out")
@@ -187,6 +189,7 @@ def draw_preview(image: Frame, labels: Labels, prompts: Iterable[Prompt]) -> Fra
     for prompt in prompts:
         if isinstance(prompt, RoughMask):
             continue
+        # A box has no sign: it is always around the object.
         colour = _RED if not isinstance(prompt, Box) and not prompt.positive else _GREEN
         if isinstance(prompt, Click):
             centre = (int(prompt.x), int(prompt.y))

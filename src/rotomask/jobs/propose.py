@@ -103,6 +103,7 @@ def propose(
     search = Search(
         source=VideoFrames(opened, frames.start, frames.stop),
         objects=options.objects,
+        # Loaded only if the search is not stored in the folder already.
         discoverer=lambda: discoverer or _load(options),
     )
     with claim(out, _request(opened, frames, options), overwrite=options.overwrite) as folder:
@@ -156,6 +157,8 @@ def write_proposals(discovery: Discovery, folder: JobFolder, *, start: int = 0) 
     for proposal in proposals:
         path = folder.root / f"proposal-{proposal.object_id}.png"
         write_mask(path, np.where(proposal.mask, proposal.object_id, 0), folder.commit)
+        # Also all objects in this one's clearest frame: from one frame all can be followed both
+        # ways.
         if len(proposals) > 1:
             labels = discovery.labels(discovery.masks_at(proposal.frame_index))
             write_mask(path.with_name(f"together-{proposal.object_id}.png"), labels, folder.commit)
@@ -215,6 +218,7 @@ def read_proposals(folder: str | Path, pick: Sequence[int] = (1,)) -> dict[int, 
     masks: dict[int, Mask] = {}
     for number, inside in own.items():
         labels = masks.setdefault(files[number][0], np.zeros(inside.shape, np.int32))
+        # In the order in which they were picked: the first keeps its pixels.
         labels[inside & (labels == 0)] = number
     return masks
 
@@ -238,6 +242,8 @@ def _frame_of_all(folder: Path, areas: Mapping[int, int]) -> tuple[int, Mask] | 
         if not path.is_file():
             continue
         labels = read_labels(path)
+        # Of each object the part that this frame shows of what its own clearest frame does; the
+        # worst counts.
         visible = min(np.count_nonzero(labels == k) / max(1, areas[k]) for k in areas)
         if visible >= LEAST_VISIBLE and (best is None or visible > best[0]):
             best = (visible, number, labels)

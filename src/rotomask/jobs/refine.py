@@ -121,14 +121,16 @@ def refine(
         masks = MaskFiles(job, opened, soft=True)
         changed = 0.0
         ids = _ids(source, names)
-        answers = _answers(opened, source, names, ids)
+        soft_frames = _soft_frames(opened, source, names, ids)
         with (
-            contextlib.closing(read_ahead(answers, _bytes_of)) as ahead,
+            contextlib.closing(read_ahead(soft_frames, _bytes_of)) as ahead,
             Stage("masks") as writer,
         ):
             refined = _refined(ahead, names, ids, config, flow)
             for done, (index, labels, alpha) in enumerate(refined, start=1):
                 before = read_labels(source / "masks" / f"{names[index]}.png")
+                # Mean over frames of the fraction of a frame's pixels, divided by their number at
+                # the end.
                 changed += float(np.mean(labels != before))
                 writer.submit(masks.write, index, labels, alpha, size=labels.nbytes + alpha.nbytes)
                 if on_progress is not None:
@@ -137,14 +139,14 @@ def refine(
 
 
 def _refined(
-    answers: Iterable[tuple[Frame, Array]],
+    soft_frames: Iterable[tuple[Frame, Array]],
     names: dict[int, str],
     ids: tuple[int, ...],
     config: FieldWindowConfig,
     flow: OpticalFlow | None,
 ) -> Iterator[tuple[int, npt.NDArray[np.int32], Array]]:
     """Frame number, labels H×W and opacity H×W, 0..1, of every frame with a mask."""
-    for index, frame in zip(names, refine_video(answers, config, flow), strict=True):
+    for index, frame in zip(names, refine_video(soft_frames, config, flow), strict=True):
         yield index, most_probable(frame, ids), 1 - frame[0]
 
 
@@ -196,13 +198,17 @@ def cut_probabilities(
     Returns:
         O+1×H×W float32, background first, sums to 1.
     """
+    # O+1×H×W, of all objects of the cut, so that every frame has the same rows.
     layers = np.stack([labels == k for k in (0, *ids)]).astype(np.float32)
     sigma = OUTLINE_DOUBT * min(labels.shape)
     soft = np.stack([cv2.GaussianBlur(layer, (0, 0), sigma) for layer in layers])
     if matte is None:
+        # A mask says nothing of how sure it is: its outline is in doubt by a blur, everything by a
+        # little, or the field could move no label.
         certain: Array = (1 - DOUBT) * soft / soft.sum(0) + DOUBT / len(layers)
         return certain.astype(np.float32)
     # Whose the foreground is, where the mask says background: that of the nearest object.
+    # O×H×W: whose a foreground pixel would be; the small term decides only where no object is near.
     shares = soft[1:] + 1e-6 * np.stack([_nearness(layer) for layer in layers[1:]])
     mixed: Array = np.concatenate([1 - matte[None], matte * shares / shares.sum(0)])
     return mixed.astype(np.float32)
@@ -212,11 +218,12 @@ def _nearness(layer: Array) -> Array:
     if not layer.any():
         return np.full_like(layer, 1e-9)
     distance = cv2.distanceTransform((layer == 0).astype(np.uint8), cv2.DIST_L2, 3)
+    # Falls fast, so that the nearest object gets nearly all.
     near: Array = (1 + np.asarray(distance, np.float32)) ** -3
     return near
 
 
-def _answers(
+def _soft_frames(
     video: Video, folder: Path, names: dict[int, str], ids: tuple[int, ...]
 ) -> Iterator[tuple[Frame, Array]]:
     """Frames of the video that have a mask, and what the cut says of them."""

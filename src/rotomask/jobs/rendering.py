@@ -139,6 +139,8 @@ def cut_frames(video: Video, folder: Path, start: int | None, stop: int | None) 
     have = [index for index in range(video.frame_count) if video.frame_name(index) in there]
     if not have:
         raise MaskError(f"{masks} has no mask of {video.path}; cut the video first")
+    # What the manifest says was cut, or, in a folder of masks alone, from the first mask to the
+    # last.
     first, end = frames_of(folder) or (have[0], have[-1] + 1)
     frames = frame_range(
         video.frame_count,
@@ -197,6 +199,7 @@ def render(work: Rendering) -> Path:
             "PNG files is written"
         )
     with hold_file(work.out, work.reads, overwrite=work.overwrite) as commit:
+        # Rendered before the file is opened: its size and channels say how it is encoded.
         first = work.rendered(work.frames.start)
         transparent = first.shape[2] == 4
         encoding = MOVIES[suffix][transparent]
@@ -216,6 +219,7 @@ def render(work: Rendering) -> Path:
         )
         with writer:
             for done, index in enumerate(work.frames, start=1):
+                # Not rendered twice.
                 picture = first if index == work.frames.start else work.rendered(index)
                 writer.write(_with_channels(picture, encoding), work.time_s(index))
                 _report(work, done)
@@ -235,6 +239,7 @@ def hold_file(path: Path, inputs: Sequence[Path], *, overwrite: bool) -> Iterato
     if path.is_dir():
         raise OutputError(f"{path} is a folder; give the name of a file in it")
     check_inputs(path.parent, [path.name], inputs)
+    # The folder of a job: the file becomes one of its files.
     if (path.parent / PRIVATE / "files").is_file():
         with add_to(path.parent, [path.name], inputs) as folder:
             yield folder.commit
@@ -269,6 +274,7 @@ def resized(picture: Pixels, width: int | None) -> Pixels:
     if picture.shape[2] == 3:
         return np.asarray(cv2.resize(picture, size, interpolation=way), np.uint8)
     alpha = picture[..., 3:].astype(np.float32)
+    # H×W×4; averaging straight colours would mix those of transparent pixels in.
     layers = np.dstack([picture[..., :3] * (alpha / 255), alpha])  # premultiplied
     scaled = np.asarray(cv2.resize(layers, size, interpolation=way), np.float32)
     straight = scaled[..., :3] * (255 / np.maximum(scaled[..., 3:], 1))

@@ -65,6 +65,7 @@ class BoxFiltered(Wrapper):
     def step(self, frame: Frame) -> Probabilities:
         """Segment the next frame."""
         probabilities = self.segmenter.step(frame)
+        # Only where some track was detected as a known kind: the tracked box needs no detector.
         self.detections = self._detect(frame, needed=self._uses_detections())
         return self._filter(probabilities, annotated=())
 
@@ -117,10 +118,12 @@ class BoxFiltered(Wrapper):
             result = filter_object(probability, self.detections, self._tracks[k], self.config)
             self.filtered[k] = result
             maps.append(result.probability)
+        # The very arrays: merging would change the bits of maps that no filter touched.
         is_unchanged = all(a is b for a, b in zip(maps, given, strict=True))
         joined = probabilities if is_unchanged else join_maps(maps)
         if len(maps) > 1 and not annotated:
             joined = without_doubtful(joined)
+        # By the filtered masks: what was cut off must not draw the box along.
         self._advance_tracks(self.labels(joined))
         return joined
 

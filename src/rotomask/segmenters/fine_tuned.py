@@ -158,6 +158,7 @@ class FineTunedSegmenter(NetworkSegmenter[OneShotNetwork, FineTuningConfig]):
         self._objects, self._reference = {}, None
         for number, k in enumerate(self._ids):
             self._learn(k, frame, mask == k, (number, len(self._ids)))
+        # Copies: a caller may reuse its arrays for the next frame.
         self._reference = (frame.copy(), mask.copy())
 
     def _step(self, frame: Frame) -> Probabilities:
@@ -178,6 +179,7 @@ class FineTunedSegmenter(NetworkSegmenter[OneShotNetwork, FineTuningConfig]):
     def _add(self, frame: Frame, mask: Mask, given: tuple[int, ...]) -> Probabilities:
         """As `add`; the given objects are fine-tuned on this frame too."""
         before = self._ids
+        # By the networks as they were; nothing to segment if all objects are given.
         segmented = self._step(frame) if set(before) - set(given) else None
         self._reference = None
         for number, k in enumerate(given):
@@ -219,6 +221,8 @@ class FineTunedSegmenter(NetworkSegmenter[OneShotNetwork, FineTuningConfig]):
                 time limit and report progress.
         """
         if object_id not in self._objects:
+            # A copy of the parent's weights for each object, as in OSVOS: objects are learned
+            # apart.
             self._objects[object_id] = _Object(copy.deepcopy(self.network.trainable_part()))
         owner = self._objects[object_id]
         owner.examples.append((self._shared_image(frame), self._mask(mask)))
@@ -236,6 +240,7 @@ class FineTunedSegmenter(NetworkSegmenter[OneShotNetwork, FineTuningConfig]):
     def _shared_image(self, frame: Frame) -> Tensor:
         """As `_image`; the objects of an annotated frame share one tensor."""
         image = self._image(frame)
+        # Two objects that are annotated in one frame hold its image once.
         for other in (example for own in self._objects.values() for example in own.examples):
             if other[0].shape == image.shape and torch.equal(other[0], image):
                 return other[0]
@@ -295,6 +300,7 @@ def fine_tune(
     Returns:
         Number of iterations done.
     """
+    # Its own generator: the same frame and mask give the same network, whatever ran before.
     generator = torch.Generator().manual_seed(config.seed)
     views = [v for frame, mask in examples for v in make_views(frame, mask, config, generator)]
     enabled = runtime.precision == "bfloat16"
@@ -311,6 +317,7 @@ def fine_tune(
             if progress >= 1:
                 break
         # The rate decays with the progress, so that it ends low under a time limit too.
+        # A floor of 5 %, or the last iterations would learn nothing.
         for group in optimiser.param_groups:
             group["lr"] = group["initial_lr"] * max(0.05, 1 - progress)
         batch = torch.randint(len(views), (config.batch,), generator=generator).tolist()
@@ -321,6 +328,7 @@ def fine_tune(
             loss = balanced_cross_entropy(logits.fused, views[i][1])
             for side in logits.sides if config.side_weight > 0 else ():
                 loss = loss + config.side_weight * balanced_cross_entropy(side, views[i][1])
+            # A mean over the batch, one view at a time.
             (loss / len(batch)).backward()
         optimiser.step()
         optimiser.zero_grad()

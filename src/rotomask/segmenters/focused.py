@@ -49,6 +49,8 @@ class Focused(Segmenter):
     def __init__(self, segmenter: SpaceTimeSegmenter, look_every: int = LOOK_EVERY) -> None:
         self.look_every = look_every
         side = segmenter.config.size or FOCUS_SIDE
+        # Shallow: both share the network and its weights; each has a memory of its own from `start`
+        # on.
         self.near, self.whole = copy.copy(segmenter), copy.copy(segmenter)
         self.near.config = replace(segmenter.config, size=side)
         # Looks are rare: every second one is remembered, and objects may be anywhere.

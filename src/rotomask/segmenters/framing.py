@@ -46,8 +46,11 @@ class Framing:
             frame = frame[self.view.slices]
         if frame.shape[:2] != self.working_size:
             reduces = width < frame.shape[1]
+            # Area averages all pixels when reducing, which bilinear and bicubic do not: thin things
+            # would flicker.
             method = cv2.INTER_AREA if reduces else cv2.INTER_CUBIC
             frame = cv2.resize(frame, (width, height), interpolation=method)  # type: ignore[assignment]
+        # A copy, which the caller's array cannot change later; H×W×3 -> 1×3×H×W.
         image = torch.tensor(np.ascontiguousarray(frame), device=self.device)
         image = image.permute(2, 0, 1)[None].float() / 255
         return F.pad(image, self.padding).contiguous(memory_format=torch.channels_last)
@@ -61,6 +64,8 @@ class Framing:
         # Filled in place: stacking and padding would hold every object three times.
         padded = torch.zeros(len(object_ids), top + height + bottom, left + width + right)
         for index, k in enumerate(object_ids):
+            # One object at a time, averaged over areas: a pixel that the object covers in part gets
+            # that part.
             layer = (mask == k).astype(np.float32)
             if layer.shape != self.working_size:
                 layer = cv2.resize(layer, (width, height), interpolation=cv2.INTER_AREA)
@@ -85,11 +90,13 @@ class Framing:
             inner = F.interpolate(inner[None], part.size, mode="bilinear", align_corners=False)[0]
         if self.view is not None:
             full = np.zeros((len(inner), *self.size), np.float32)
+            # What is outside the view is background with certainty.
             full[0] = 1
             full[(slice(None), *part.slices)] = inner.cpu().numpy()
             return full
         # Where nothing changed it, float() and cpu() return the tensor itself, numpy() its memory.
         output = inner.cpu().numpy()
+        # By the storage: a slice begins elsewhere in the same memory.
         is_shared = inner.untyped_storage().data_ptr() == probabilities.untyped_storage().data_ptr()
         return output.copy() if copy and is_shared else output
 
@@ -145,19 +152,17 @@ class FramedMasks:
             masks = F.avg_pool2d(masks[None], reduced, ceil_mode=True, count_include_pad=False)[0]
         axes, inside = [], []
         for axis in (0, 1):  # y, then x
+            # Padding is left, right, top, bottom: entries 2 and 3 are those of y, 0 and 1 those of
+            # x.
             before = framing.padding[2 - 2 * axis]
             working, size = framing.working_size[axis], theirs.size[axis]
             length = before + working + framing.padding[3 - 2 * axis]
             # Centres of the target's px in the video, then in the source's working px.
-            position = (torch.arange(length) + 0.5 - before) * (size / working) + theirs.origin[
-                axis
-            ]
-            position = (position - ours.origin[axis]) / ours.size[axis]  # 0 to 1 within our view
-            inside.append((position >= 0) & (position <= 1))
-            position = (
-                position * self.framing.working_size[axis] + self.framing.padding[2 - 2 * axis]
-            )
-            axes.append(position / (reduced * masks.shape[1 + axis]) * 2 - 1)
+            centres = (torch.arange(length) + 0.5 - before) * (size / working) + theirs.origin[axis]
+            centres = (centres - ours.origin[axis]) / ours.size[axis]  # 0 to 1 within our view
+            inside.append((centres >= 0) & (centres <= 1))
+            centres = centres * self.framing.working_size[axis] + self.framing.padding[2 - 2 * axis]
+            axes.append(centres / (reduced * masks.shape[1 + axis]) * 2 - 1)
         y, x = torch.meshgrid(*axes, indexing="ij")
         grid = torch.stack([x, y], -1)[None].to(masks.device)  # 1×H'×W'×2
         moved = F.grid_sample(

@@ -43,6 +43,7 @@ class MemoryBank:
     def remember(self, frame: MemoryFrame) -> None:
         """Add a frame, and drop frames beyond the budget."""
         self.frames.append(frame)
+        # More than one may go: the budget itself falls when objects are added.
         while self.budget is not None and len(self.frames) > self.budget:
             candidates = [f for f in self.frames[:-1] if self._may_drop(f)]
             if not candidates:
@@ -92,6 +93,8 @@ class MemoryBank:
         """True unless the frame is a reference within half the budget, or an object's last."""
         references = sum(f.is_reference for f in self.frames)
         assert self.budget is not None
+        # Masks that the user gave are worth more than the segmenter's own, but must not fill the
+        # memory.
         if frame.is_reference and (references <= self.budget // 2 or frame is self.frames[0]):
             return False
         others = {k for f in self.frames if f is not frame for k in f.object_ids}
@@ -101,6 +104,7 @@ class MemoryBank:
         """Gap that dropping a frame would leave, relative to the time since the frame."""
         indices = sorted(f.index for f in self.frames)
         i = indices.index(frame.index)
+        # Distance between the frame's neighbours; divided by its age, so that old frames go first.
         gap = indices[min(i + 1, len(indices) - 1)] - indices[max(i - 1, 0)]
         return gap / (1 + indices[-1] - frame.index)
 

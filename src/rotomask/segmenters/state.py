@@ -99,9 +99,12 @@ def _encode(value: Any, *, is_part: bool = False) -> Any:
     if isinstance(value, list | set | frozenset):
         return {type(value).__name__: [_encode(v) for v in value]}
     if isinstance(value, nn.Module) and is_part:
+        # Weights are not stored with every state; their sum tells whether the same ones are there.
         return {KEEP: _checksum(value)}
     if isinstance(value, Detector) and is_part:
         return {KEEP: None}
+    # Only classes of ours are named in a state, and only such are made from one: a state file can
+    # run no other code.
     is_own = type(value).__module__.startswith("rotomask.") and not isinstance(value, nn.Module)
     if is_own and not callable(value):
         return _encode_object(value)
@@ -147,6 +150,7 @@ def _decode(stored: Any, fresh: Any) -> Any:
 
 def _decode_object(name: str, fields: Mapping[str, Any]) -> Any:
     module, _, qualified = name.partition(":")
+    # A file may come from anywhere; nested and foreign names are refused.
     if not module.startswith("rotomask.") or "." in qualified:
         raise StateError(f"the stored state names a foreign class {name!r}")
     kind = getattr(importlib.import_module(module), qualified)
@@ -155,6 +159,7 @@ def _decode_object(name: str, fields: Mapping[str, Any]) -> Any:
     values = {key: _decode(value, None) for key, value in fields.items()}
     if issubclass(kind, tuple):
         return kind(**values)
+    # Without __init__, which has its own arguments: the attributes are all that a state is.
     made = object.__new__(kind)
     vars(made).update(values)
     return made

@@ -106,6 +106,8 @@ def choose_view(
     """
     height = min(margin * (box.bottom - box.top), size[0])
     width = min(margin * (box.right - box.left), size[1])
+    # Scales are the whole frame's times powers of STEP, so that few of them occur: frames in memory
+    # were seen at some scale, and keys of very different scales do not match.
     whole = math.sqrt(area / (size[0] * size[1]))  # scale of the whole frame
     steps = math.floor(math.log(math.sqrt(area / (height * width)) / whole, STEP))
     if steps < 1:
@@ -113,8 +115,10 @@ def choose_view(
     scale = min(1.0, whole * STEP**steps)
     # The same margin is added on every side: (h + 2 m) (w + 2 m) = room.
     room, sides = max(height * width, LEAST_AREA * area / scale**2), height + width
+    # With 2 m = more: (h + more)(w + more) = room, so more² + (h + w) more - (room - h w) = 0.
     more = (math.sqrt(sides**2 + 4 * (room - height * width)) - sides) / 2
     height = min(height + more, size[0])
+    # What one side cannot use because the frame ends, the other gets.
     width = min(room / height, size[1])
     height = min(room / width, size[0])
     top, rows = _placed(box.top, box.bottom, height, size[0], scale)
@@ -133,6 +137,8 @@ def next_view(view: View | None, box: Box, size: tuple[int, int], area: float) -
     """
     scale = math.sqrt(area / (size[0] * size[1])) if view is None else view.scale
     if view is None or is_well_inside(box, view, size):
+        # With a margin larger by the slack: a box that grows and shrinks a little does not switch
+        # scales.
         finer = choose_view(box, size, area, SLACK * MARGIN)
         if finer is None or finer.scale < 1.01 * scale:
             return view
@@ -152,6 +158,7 @@ def is_well_inside(
     """
     for axis in (0, 1):
         first, last = box[axis], box[axis + 2]
+        # A cell of the network's stride in pixels of the video, at least.
         distance = max(margin * (last - first), CELL_PX / view.scale)
         begin = view.origin[axis]
         end = begin + view.size[axis]
@@ -165,6 +172,7 @@ def is_well_inside(
 def _placed(first: float, last: float, length: float, whole: int, scale: float) -> tuple[int, int]:
     """Start and length of a view along one side of the frame, around first to last."""
     cells = math.ceil(length * scale / CELL_PX)
+    # Whole cells at the view's scale, so that hardly any padding is computed.
     side = min(whole, round(cells * CELL_PX / scale))
     start = round((first + last - side) / 2)
     return min(max(start, 0), whole - side), side

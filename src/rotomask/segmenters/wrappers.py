@@ -83,6 +83,7 @@ class Ensemble(Segmenter):
 
     def _average(self, outputs: Sequence[Probabilities]) -> Probabilities:
         """Mean of the members' outputs, O+1×H×W, in the first member's order of objects."""
+        # The outputs are the members' own arrays.
         total = outputs[0].copy()
         # Rows are matched by object id: members may have their objects in another order.
         for member, probabilities in zip(self.members[1:], outputs[1:], strict=True):
@@ -149,6 +150,7 @@ class Mirrored(Wrapper):
 
     def step(self, frame: Frame) -> Probabilities:
         """Segment the next frame."""
+        # The mirrored view has a negative stride, which PyTorch does not take.
         return np.ascontiguousarray(self.segmenter.step(_mirror(frame))[..., ::-1])
 
     def add(

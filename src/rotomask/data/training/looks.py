@@ -27,11 +27,13 @@ class ColourChange:
         # Every step before the saturation works on a channel alone, so that 256 values of each
         # channel are computed once instead of every pixel: 256×3.
         x = np.arange(256, dtype=np.float32) / 255
+        # 256×1 against 3: one column a channel.
         table = (x[:, None] ** self.gamma) * self.gain + self.offset
         table = np.clip(table * 255, 0, 255).astype(np.uint8)
         changed = cv2.LUT(image, table.reshape(1, 256, 3))
         if self.grey > 0:
             grey = cv2.cvtColor(changed, cv2.COLOR_RGB2GRAY)[..., None]
+            # Saturation mixes the channels, so it cannot be in the table.
             changed = cv2.addWeighted(changed, 1 - self.grey, np.repeat(grey, 3, 2), self.grey, 0)
         return changed.astype(np.uint8, copy=False)
 

@@ -50,6 +50,7 @@ def separate_components(mask: npt.NDArray[np.bool_], min_fraction: float) -> Lab
     order = np.argsort(-areas, kind="stable")
     table = np.zeros(len(areas) + 1, np.uint8)  # component -> label
     for rank, i in enumerate(order[:MAX_INSTANCES]):
+        # A component too small to be an object of its own belongs to the largest, label 1.
         table[1 + i] = rank + 1 if areas[i] >= min_fraction * areas[order[0]] else 1
     labels: Labels = table[components]
     return labels
@@ -79,6 +80,7 @@ def compose_scene(stills: Stills, config: SceneConfig, rng: np.random.Generator)
 def _draw(stills: Stills, config: SceneConfig, rng: np.random.Generator) -> Scene:
     """A random image and its instances."""
     image, labels = stills[int(rng.integers(len(stills)))]
+    # One mask for all objects (DUTS): its components are taken for instances.
     if labels.max(initial=0) <= 1:
         return image, separate_components(labels > 0, config.smallest_part)
     return image, np.minimum(labels, MAX_INSTANCES)
@@ -116,6 +118,7 @@ def _paste(
     cutout, alpha = _warp_both(source, mask * 255, centre, target, scale, config, rng, cut=True)
     cutout = random_colour(rng, 0.5)(cutout)
     weight = cv2.GaussianBlur(alpha, (3, 3), 0)[..., None].astype(np.float32) / 255
+    # Colours are blended at the edge, labels have a hard one.
     blend = image.astype(np.float32) * (1 - weight) + cutout * weight
     front = np.where(alpha > 127, np.uint8(labels.max() + 1), labels)
     return blend.round().astype(np.uint8), front
@@ -170,5 +173,6 @@ def _warp_both(
 
 def _numbered(labels: Labels) -> Labels:
     """The same instances, numbered 1, 2, ... without gaps."""
+    # A 0 is appended so that the background is number 0 even where no pixel shows it.
     _, inverse = np.unique(np.append(labels, 0), return_inverse=True)
     return inverse[:-1].reshape(labels.shape).astype(np.uint8)

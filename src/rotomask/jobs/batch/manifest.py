@@ -57,6 +57,7 @@ def read_items(source: Source, defaults: CutOptions) -> list[Item]:
         try:
             item = _item(row, base, defaults)
         except RotomaskError as error:
+            # The same kind of error, with the line that it is about.
             raise type(error)(f"{where}: {error}") from error
         if item.name in items:
             raise InputError(
@@ -73,6 +74,7 @@ def read_items(source: Source, defaults: CutOptions) -> list[Item]:
 def _manifest_rows(location: str) -> Iterator[tuple[str, str, Row]]:
     """Where each row is, the folder that its paths are relative to, and the row."""
     try:
+        # Excel begins its CSV files with a byte order mark.
         text = read_bytes(location).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{location} is not UTF-8 text") from error
@@ -122,6 +124,7 @@ def _matched_rows(pattern: str) -> Iterator[tuple[str, str, Row]]:
     without = []
     for location in videos:
         folder = parent_of(location)
+        # One listing a folder, not one a video.
         names = beside.setdefault(folder, set()) or siblings(folder)
         beside[folder] = names
         stem = PurePosixPath(location.rstrip("/")).stem
@@ -213,6 +216,7 @@ def _masks(row: Row, base: str, start: int) -> tuple[tuple[int, str], ...]:
     if isinstance(given, Mapping):
         pairs = [(frame, str(file)) for frame, file in given.items()]
     else:
+        # A file whose own name begins like 12= is taken for a pair; write 0=12=a.png then.
         numbered = re.findall(r"\s*(\d+)=([^;]+)(?:;|$)", str(given))
         pairs = list(numbered) or [(start if at is None else at, str(given))]
     if at is not None and len(pairs) > 1:

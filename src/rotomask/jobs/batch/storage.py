@@ -104,6 +104,7 @@ def stamp(location: str) -> list[object]:
         with _remote(location) as (files, path):
             if _is_folder(files, location, path):
                 return _folder_stamp((p, _described(i)) for p, i in _listed(files, path).items())
+            # Size and what the store says of the content: an ETag, a checksum, or a time.
             return _described(files.info(path))
     local = local_path(location)
     try:
@@ -133,6 +134,7 @@ def fetch(location: str, folder: Path) -> Path:
     """
     if not is_remote(location):
         return local_path(location)
+    # A folder for each content of a location: a video that was replaced is downloaded again.
     mark = hashlib.sha256(json.dumps([location, stamp(location)]).encode()).hexdigest()[:16]
     target = folder / mark / PurePosixPath(location.rstrip("/")).name
     with _remote(location) as (files, path):
@@ -200,6 +202,7 @@ class Store:
             content, job = read_json(folder / RECEIPT), read_json(folder / MANIFEST)
             if content is None or job is None or job.get("state") != "finished":
                 return None
+            # Counted, not opened: this runs for each of a million videos.
             masks = sum(path.name.endswith(".png") for path in os.scandir(folder / "masks"))
         except Exception:  # damaged or gone: then the video is not finished
             return None
@@ -252,6 +255,7 @@ def _remote(location: str) -> Iterator[tuple[Any, str]]:
     if protocol not in PROTOCOLS or "::" in location:
         raise InputError(f"{location} is not supported; use a path or {', '.join(PROTOCOLS)}://...")
     try:
+        # Without the cache of listings: another machine may have written meanwhile.
         yield fsspec.core.url_to_fs(location, use_listings_cache=False)
     except ImportError as error:
         package = PACKAGES.get(protocol, "adlfs")

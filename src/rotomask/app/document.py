@@ -91,6 +91,7 @@ class Document:
     def __init__(self, frames: Mapping[int, FrameRow], live: Iterable[int], count: int) -> None:
         self.frames, self.live, self.count = frames, frozenset(live), count
         self.references: list[Link] = []
+        # In order of time; a frame that annotates only deleted objects is a reference no more.
         for index in sorted(frames):
             row = frames[index]
             covers = tuple(k for k in row.covers if k in self.live)
@@ -104,6 +105,7 @@ class Document:
         """The chains of reference frames before and after a frame."""
         before = bisect_left(self.references, index, key=lambda link: link[0])
         here = before < len(self.references) and self.references[before][0] == index
+        # All frames of a gap share their surroundings; a reference frame itself has its own.
         key = 2 * before + here
         if key not in self._gaps:
             left = self._covering(reversed(self.references[:before]))
@@ -138,6 +140,7 @@ class Document:
             return False
         expected: Chain = getattr(self.around(index), side)
         stored = self._live_part(stored)
+        # Chains are compared by digests: two equal masks are one reference, whoever drew them.
         if stored == expected:
             return True
         if not expected:
@@ -195,6 +198,7 @@ class Document:
         todo = []
         for index in wanted:
             row, (left, right) = self.frames.get(index), self.needs(index)
+            # As if it had never been cut.
             if again and row is not None and row.source == "cut" and not row.frozen:
                 around = self.around(index)
                 left, right = bool(around.left), bool(around.right)

@@ -131,6 +131,7 @@ class Projects:
         if project not in self._frames:
             rows = self.database.rows("SELECT frame, state FROM frame WHERE project = ?", project)
             self._frames[project] = {r["frame"]: FrameRow.load(r["state"]) for r in rows}
+            # The least recently used first; it is read again from the data base.
             while len(self._frames) > CACHED_PROJECTS:
                 self._frames.popitem(last=False)
         self._frames.move_to_end(project)
@@ -178,6 +179,7 @@ class Projects:
             RefusedError: 409 with the project, if not.
         """
         row = self.require(project)
+        # A page may lag behind results of a cut, which no user made, but not behind another's edit.
         if not row["edit_rev"] <= rev <= row["rev"]:
             raise RefusedError(
                 409,
@@ -213,6 +215,7 @@ class Projects:
         before = self.document(project)
         is_new = continued is None or not self._is_newest(project, continued)
         if is_new:
+            # A new change ends what could be redone.
             self.database.run("DELETE FROM change WHERE project = ? AND undone = 1", project)
             continued = self.database.run(
                 "INSERT INTO change (project, kind) VALUES (?, ?)", project, kind

@@ -39,6 +39,7 @@ class JSONStream:
 
     def begin_item(self) -> None:
         """Begin the next element of the open array, whose text follows."""
+        # The comma comes before an item: which one is the last is not known while frames come.
         self.write(",\n" if self._items else "\n")
         self._items += 1
 
@@ -126,6 +127,7 @@ class COCOStream(AnnotationStream):
 
     def finish(self) -> None:
         """See `AnnotationStream.finish`."""
+        # Images after the annotations: their number is known at the end, and JSON does not care.
         self.begin_array('\n],\n"images": [')
         size = {"width": self.width, "height": self.height}
         for number, name in enumerate(self._frames, start=1):

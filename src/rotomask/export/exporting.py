@@ -129,12 +129,14 @@ def export(
     check_formats(format_names)
     names = _frames_with_masks(video, folder / "masks", start, stop, partial)
     target = ExportTarget(video=video, folder=folder, frame_count=len(names), commit=commit)
+    # Formats that need the opacity alone save the reading of a second file a frame.
     needs_labels = not set(format_names) <= OPACITY_FORMATS
     masked = (
         (frame, *_read_masks(frame, folder, needs_labels=needs_labels))
         for frame in video.frames(start, stop)
         if frame.name in names
     )
+    # At 4K every block that is freed goes back to the system at once (`blocks_apart`).
     is_large = video.size[0] * video.size[1] > LARGE_PIXELS
     with blocks_apart() if is_large else contextlib.nullcontext():
         outputs = FormatOutputs(target, format_names, edges or EdgeControls())
@@ -152,6 +154,7 @@ def _write_all(
     try:
         done = 0
         try:
+            # Decoding and reading masks in one thread, rendering and encoding in this one.
             with contextlib.closing(read_ahead(masked, _bytes_of)) as ahead:
                 for frame, labels, opacity in ahead:
                     outputs.add(frame, labels, opacity)
@@ -163,6 +166,7 @@ def _write_all(
             if done == 0:
                 raise
             truncated = error
+        # After damage too: the outputs hold the frames before it.
         paths = outputs.close()
     except BaseException:  # a Ctrl-C too
         outputs.discard()

@@ -136,6 +136,7 @@ def _read_file(
             _check_single(opened)
             image = upright(opened)
             image_size = image.height, image.width
+            # Looked at before the pixels: a mask of another video needs no interpretation.
             fits = size is None or has_aspect(image_size, size)
             mask = interpret(image, lossy, colours) if fits else None
     except MaskError as error:
@@ -196,6 +197,7 @@ def _is_lossy_webp(image: Image.Image) -> bool:
     if image.format != "WEBP":
         return False
     with Path(image.filename).open("rb") as file:  # type: ignore[attr-defined]
+        # Metadata chunks in front of it are short.
         head = file.read(1 << 16)
     return b"VP8L" not in head
 
@@ -213,6 +215,7 @@ def _one_file_per_object(files: list[Path], size: tuple[int, int] | None) -> Lab
                 f"{file} has {len(mask.object_ids)} objects, but several files must have one "
                 "each; give one mask with all objects, or split it"
             )
+        # Whatever id a file of one object uses.
         masks.append(mask.labels > 0)
     labels = np.zeros(masks[0].shape, np.int32)
     areas = [int(mask.sum()) for mask in masks]
@@ -231,6 +234,7 @@ def _one_file_per_object(files: list[Path], size: tuple[int, int] | None) -> Lab
 
 def _check_overlap(labels: npt.NDArray[np.int32], mask: npt.NDArray[np.bool_], file: Path) -> None:
     covered = int(np.count_nonzero(labels[mask]))
+    # Masks that were thresholded each by itself overlap a little along a common edge.
     if covered > 0.01 * mask.sum():
         other = int(np.bincount(labels[mask])[1:].argmax()) + 1
         raise MaskError(

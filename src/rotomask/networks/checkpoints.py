@@ -42,6 +42,8 @@ def load_state(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             stored: object = safetensors.torch.load_file(path)
         else:
+            # weights_only: a pickle may run any code when it is read, this reader makes tensors
+            # only.
             stored = torch.load(path, map_location="cpu", weights_only=True)
     if not isinstance(stored, Mapping) or not all(isinstance(v, Tensor) for v in stored.values()):
         raise WeightsError(
@@ -54,6 +56,7 @@ def load_state(path: Path) -> dict[str, Tensor]:
             "or the file is damaged, use another checkpoint"
         )
     return {
+        # DataParallel puts `module.` before every name, as in the authors' files.
         str(name).removeprefix("module."): value.float() if value.is_floating_point() else value
         for name, value in stored.items()
     }
@@ -85,6 +88,7 @@ def load_into(network: nn.Module, path: Path) -> None:
             f"{path} is not a checkpoint of {type(network).__name__}, the requested network; "
             + "; ".join(differences)
         )
+    # Not strict only for the counters that old files lack; all else was compared above.
     network.load_state_dict(state, strict=False)
 
 

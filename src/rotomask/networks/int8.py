@@ -41,7 +41,9 @@ class Int8Conv2d(nn.Module):
         super().__init__()
         self.convolution = convolution
         self.step = max(high - low, SMALLEST_RANGE) / (LEVELS - 1)
+        # The integer that stands for 0.0: padding with zeros stays exact.
         self.zero = round(-low / self.step)
+        # One step for each output channel, symmetric: its largest weight becomes 127.
         steps = convolution.weight.detach().abs().amax((1, 2, 3)) / (LEVELS / 2 - 1)
         self.register_buffer("weight_steps", steps.clamp(min=1e-12))
         self.register_buffer("weight_zeros", torch.zeros(len(steps), dtype=torch.int32))

@@ -34,6 +34,7 @@ def bootstrapped_cross_entropy(
     entropy = F.nll_loss(log_probabilities, labels, reduction="none").flatten(1)  # B×N pixels
     if balanced:
         entropy = entropy * class_weights(labels, probabilities.shape[1]).flatten(1)
+    # Nothing to select.
     if hardest >= 1:
         return entropy.mean(1)
     # The threshold is that quantile of every 16th pixel: sorting them all takes as long as the

@@ -70,6 +70,7 @@ class OpenVINONetwork(nn.Module):
     def encode_frame(self, image: Tensor) -> FrameFeatures:
         """As `STMLite.encode_frame`, of one image 1×3×H×W."""
         key, *levels = self._run(EncoderPart, (image,))
+        # A network with a context branch gives one level more than the pyramid has.
         context = levels.pop() if len(levels) > len(Pyramid._fields) else None
         return FrameFeatures(key.to(self._stored), Pyramid(*levels), context)
 
@@ -103,6 +104,8 @@ class OpenVINONetwork(nn.Module):
     def _run(self, part: type[Part], inputs: Sequence[Tensor]) -> list[Tensor]:
         """Outputs of a part of the network."""
         threads = torch.get_num_threads()
+        # Compiled for a number of threads: beside a segmenter that works ahead it changes within a
+        # job.
         request = self._compiled.get((part, threads))
         if request is None:
             computed = part(self._computed[0])
@@ -149,6 +152,7 @@ def _converted(part: Part, digest: str) -> Path:
             warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined]
             examples = part.example()
             traced = torch.jit.trace(part, examples, check_trace=False)
+        # -1 for height, width and objects: one conversion serves frames of any size.
         shapes = [_free_shape(x, k in part.per_object) for k, x in enumerate(examples)]
         converted = openvino.convert_model(traced, input=shapes)
     with tempfile.TemporaryDirectory(dir=path.parent) as scratch:

@@ -34,6 +34,7 @@ class Runtime:
     def inference(self) -> Iterator[None]:
         """A context for inference: no gradients, and autocast if the precision is bfloat16."""
         enabled = self.precision == "bfloat16"
+        # inference_mode rather than no_grad: tensors made in it skip version counting as well.
         with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled):
             yield
 
@@ -91,4 +92,5 @@ def _computes_bfloat16(device: torch.device) -> bool:
     if device.type == "mps":
         return False
     capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    # AMX and AVX-512 on x86, BF16 on Arm.
     return any(capabilities.get(k, False) for k in ("amx_bf16", "avx512_bf16", "bf16"))

@@ -56,6 +56,7 @@ def enlarged_side(
         return None
     if enlarge is True:
         return short_side
+    # Pixels of each object; the root is the side of a square of that area.
     areas = np.unique(mask[mask != 0], return_counts=True)[1]
     if not len(areas) or areas.min() ** 0.5 >= SMALL_OBJECT_PX:
         return None
@@ -82,6 +83,7 @@ def working_size(
     if short_side is not None and (short > short_side or enlarge):
         target = min(short_side, LARGEST_ASKED_FACTOR * short)
     factor = scale * target / short
+    # Exactly the frame's size: no rounding, so that nothing is resized.
     if factor == 1:
         return size
     return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))

@@ -33,6 +33,7 @@ class Casting:
         for number, kind in enumerate(stills.kinds):
             if kind:
                 of_kind.setdefault(kind, []).append(number)
+        # A kind with a single still has no look-alike.
         self.kinds = [numbers for numbers in of_kind.values() if len(numbers) > 1]
 
     def still(self, rng: np.random.Generator) -> Picture:
@@ -82,6 +83,7 @@ class Casting:
         """Cast on a still; with `own`, the still's own objects are followed first."""
         story = _draw_story(composition, rng)
         needs_kin = story in ("same kind", "look-alike", "crowd")
+        # The followed objects and a crowd of up to six.
         kin = self.alike(objects + 6, rng) if needs_kin else []
         scene = kin.pop(0) if own and kin else self.still(rng)
         followed_in_scene = min(objects, len(labels_in(scene[1]))) if own else 0
@@ -92,6 +94,7 @@ class Casting:
                 actors.append(Actor((kin.pop(0),), "followed", is_alike=story == "same kind"))
             else:
                 actors.append(Actor(self.thing(composition, frames, rng), "followed"))
+        # What a twin is a double of: the scene's own object, or the first one that is pasted.
         first = (scene,) if followed_in_scene or not actors else actors[0].pictures
         doubles = [first] * 6 if story == "twin" else [(picture,) for picture in kin]
         actors += self._others(story, doubles, composition, frames, rng, occlusion)
@@ -163,6 +166,7 @@ def _draw_story(composition: Composition, rng: np.random.Generator) -> Story:
     ends = np.cumsum(
         [composition.same_kind, composition.look_alike, composition.twin, composition.crowd]
     )
+    # Inverse of the cumulative distribution; beyond the last end there is no story.
     number = int(np.searchsorted(ends, rng.random(), side="right"))
     return names[number] if number < len(names) else "plain"
 
@@ -171,6 +175,7 @@ def _stretch(video: VideoSequence, frames: int, rng: np.random.Generator) -> tup
     """Frames of a video, one to three apart, in either direction of time."""
     gap = max(1, min(int(rng.integers(1, 4)), (len(video) - 1) // max(1, frames - 1)))
     last = max(0, len(video) - 1 - gap * (frames - 1))
+    # Evenly spaced, and clipped below where the video is shorter than the clip.
     numbers = int(rng.integers(last + 1)) + gap * np.arange(frames)
     numbers = numbers.clip(0, len(video) - 1)
     if rng.random() < 0.5:

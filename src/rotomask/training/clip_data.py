@@ -103,12 +103,14 @@ class Difficulty:
         if source < 0:
             return
         before = self.losses[source]
+        # The first loss of a video counts whole.
         keep = 0.0 if np.isnan(before) else self.momentum
         self.losses[source] = (keep * before if keep else 0.0) + (1 - keep) * loss
 
     def refresh(self) -> None:
         """Compute the odds from the losses so far."""
         if not np.isnan(self.losses).all():
+            # Videos that were not drawn yet are NaN, and count as average below.
             relative = self.losses / np.nanmean(self.losses)
             self.odds = np.clip(np.nan_to_num(relative, nan=1.0), 0.5, self.limit)
 
@@ -147,6 +149,7 @@ class ClipData:
             progress: Progress of the stage, 0 to 1, with which the intervals grow.
             seed: Seed; the batch depends on nothing else but the data and the difficulty.
         """
+        # Loader processes run beside each other: threads in each would fight for the cores.
         cv2.setNumThreads(0)
         rng = np.random.default_rng(seed)
         # Every clip of a batch has the same number of objects: they are one tensor.
@@ -155,6 +158,8 @@ class ClipData:
         if stage.most_objects is not None:
             count = min(count, max(1, stage.most_objects // objects))
         plans = []
+        # All are drawn, also those that are cut off: the stream of random numbers does not depend
+        # on the number of objects.
         for is_real in rng.random(stage.batch)[:count] < stage.real:
             draw = self._real if is_real and self.videos else self._simulated
             plans.append(self._until_good(draw, stage, progress, objects, rng))
@@ -208,6 +213,8 @@ class ClipData:
         indices = draw_frames(
             len(video),
             stage.frames,
+            # Gaps grow over the stage: first small motion, later what a memory of every fifth frame
+            # sees.
             round(low + (high - low) * progress),
             rng,
             random_reference=rng.random() < stage.random_reference,

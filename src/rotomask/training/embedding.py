@@ -131,6 +131,7 @@ class EmbeddingTask(StillsTask):
             compose_scene(self.stills, self.recipe.scenes, rng)
             for _ in range(self.recipe.batch_size)
         ]
+        # B×S×S×3 -> B×3×S×S, still uint8.
         images = torch.from_numpy(np.stack([s[0] for s in scenes])).movedim(-1, 1)
         return {
             "images": images.contiguous(),
@@ -141,6 +142,7 @@ class EmbeddingTask(StillsTask):
         """Sum of the terms of `embedding_loss`, a scalar."""
         images = batch["images"].float() / 255
         maps = network(images.contiguous(memory_format=torch.channels_last))
+        # Pairs of pixels are drawn by the step alone; a prime keeps seeds and steps from meeting.
         generator = torch.Generator().manual_seed(self.schedule.seed * 1_000_003 + step)
         terms = embedding_loss(maps, batch["labels"].long(), self.recipe.losses, generator)
         return torch.stack(list(terms.values())).sum()

@@ -62,6 +62,7 @@ class Decoder:
         Some containers have an inexact index, so the caller must check the first frame's time.
         """
         self.container.seek(pts, stream=self.stream, backward=True, any_frame=False)
+        # Or the decoder would mix frames of before the seek with those after it.
         self._context.flush_buffers()
 
     def frames(self, last_packet: int | None = None) -> Iterator[av.VideoFrame]:
@@ -77,6 +78,7 @@ class Decoder:
         has_key = False  # without a key frame to start from, decoders return grey pictures
         try:
             for number, packet in enumerate(self.container.demux(self.stream)):
+                # The empty packet that PyAV gives at the end, or the first one that is cut off.
                 if packet.size == 0 or number == last_packet:
                     break
                 has_key = has_key or packet.is_keyframe
@@ -103,6 +105,7 @@ def open_container(path: Path) -> InputContainer:
         # Absolute, because FFmpeg takes what stands before a colon for a protocol: "Take: 2.mp4".
         return av.open(
             str(path.absolute()),
+            # Titles in a wrong encoding must not keep a video from being read.
             metadata_errors="replace",
             options={"format_whitelist": FORMATS},
         )
@@ -127,6 +130,7 @@ def _main_stream(container: InputContainer, path: Path) -> VideoStream:
             f"{path} is damaged, or its codec is not supported by this FFmpeg; convert it to H.264"
         )
     default = [s for s in decodable if s.disposition & av.stream.Disposition.default]
+    # A file may have a small preview beside the film.
     return max(default or decodable, key=lambda s: s.width * s.height)
 
 

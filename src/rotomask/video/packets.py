@@ -87,10 +87,12 @@ class _PacketScan:
         self.packets += 1
         self._last_is_corrupt = packet.is_corrupt
         self._has_key = self._has_key or packet.is_keyframe
+        # Key packets count as places to seek to, even where they are not shown.
         if packet.is_keyframe and packet.pts is not None:
             self._keys.append(packet.pts)
         if not self._has_key or packet.is_discard or _is_hidden(self._stream, packet):
             return
+        # Counted after the first key packet only: what comes before it cannot be decoded.
         self._count += 1
         if packet.pts is None:
             self._all_timed = False
@@ -141,6 +143,7 @@ def _is_hidden(stream: VideoStream, packet: av.Packet) -> bool:  # type: ignore[
         stream.codec_context.name.startswith(("vp8", "libvpx"))
         and stream.codec_context.name != "libvpx-vp9"
         and packet.size > 0
+        # A bit of the first byte of a VP8 frame: show_frame (RFC 6386, sec. 9.1).
         and not memoryview(packet)[0] & _VP8_SHOWN
     )
 
@@ -155,6 +158,7 @@ def _shortfall(container: InputContainer, stream: VideoStream, scan: _PacketScan
         # Matroska's "duration" is the end of the last packet, even if the first is not at 0.
         expected_end_s = container.duration / av.time_base
         frame_s = float(1 / (stream.average_rate or Fraction(25)))
+        # A frame and a half: the last packet may lack a duration.
         if expected_end_s - scan.end_s > 0.05 + 1.5 * frame_s:
             return f"the file ends early: its header says {expected_end_s:.1f} s"
     return None

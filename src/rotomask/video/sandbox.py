@@ -66,6 +66,7 @@ class SandboxedVideo(Video):
         if fault := access_fault(path):
             raise VideoError(f"{path} {fault}")
         self.path, self.limits = path, limits or Limits()
+        # Each reading is a process of its own: what a file does to one is gone with it.
         with self._child({"info": True}) as messages:
             head, _ = next(messages)
         try:
@@ -98,6 +99,7 @@ class SandboxedVideo(Video):
         with self._child({"start": start, "stop": stop, "reverse": reverse}) as messages:
             for head, pixels in messages:
                 index = int(head["index"])
+                # Colours, then alpha: H·W·3 bytes and H·W.
                 image = np.frombuffer(pixels, np.uint8, height * width * 3)
                 alpha = None
                 if head["alpha"]:
@@ -129,6 +131,7 @@ class SandboxedVideo(Video):
             yield self._messages(child.stdout)
         finally:
             child.stdout.close()
+            # Killed, not asked: a decoder that hangs in a damaged file does not listen.
             child.kill()
             child.wait()
 
@@ -157,6 +160,8 @@ class SandboxedVideo(Video):
                 raise TruncatedVideoError(str(head["message"]), int(head["frames_read"]))
             if kind == "frame":
                 channels = 4 if head.get("alpha") else 3
+                # What the child says is not trusted: a wrong size would read memory that is not a
+                # frame's.
                 if size != channels * self.size[0] * self.size[1]:
                     raise self._broken("it sent a frame of another size")
                 yield head, self._read(pipe, size)
@@ -171,6 +176,7 @@ class SandboxedVideo(Video):
         while left:
             if os.name == "posix":
                 wait = max(0.0, deadline - time.monotonic())
+                # A plain read would wait for ever for a decoder that hangs.
                 if not select.select([descriptor], [], [], wait)[0]:
                     raise self._broken(f"no frame came for {self.limits.stall_seconds:g} s")
             part = os.read(descriptor, min(left, 1 << 20))

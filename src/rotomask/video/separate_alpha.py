@@ -84,6 +84,7 @@ class SeparateAlpha:
         """
         assert self._encoder is not None
         assert frame.pts is not None
+        # Alpha is mostly 0 and 255 and compresses well; the encoder may hold back dozens of frames.
         self._alphas[frame.pts] = zlib.compress(_rows(frame.planes[3]).data, 1)
         opaque = av.VideoFrame(frame.width, frame.height, "yuv420p")
         for target, source in zip(opaque.planes, frame.planes[:3], strict=True):
@@ -104,6 +105,8 @@ class SeparateAlpha:
         self._encoder.colorspace = _UNSPECIFIED  # alpha has no colours
         self._store.seek(0)
         waiting: list[av.Packet] = []  # type: ignore[type-arg]
+        # Packets come in the order in which the colours were coded; the alpha is coded in the same
+        # order, so the two stay in step.
         for packet, alpha in self._stored():
             waiting.append(packet)
             for coded in self._encoder.encode(self._grey(alpha, packet)):
@@ -167,6 +170,7 @@ def _with_alpha(packet: av.Packet, coded: av.Packet) -> av.Packet:  # type: igno
     """A packet of the colours with that of the alpha beside it."""
     content = _ALPHA_ID + bytes(coded)
     beside = PacketSideData(packet_sidedata_type_from_literal(_BLOCK_ADDITIONAL), len(content))  # type: ignore[call-arg]
+    # Matroska's BlockAdditional: the number of the addition, then the coded alpha.
     beside.update(content)
     packet.set_sidedata(beside, move=True)
     return packet

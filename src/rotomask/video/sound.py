@@ -46,6 +46,7 @@ class SoundTrack:
         self._copied = self._input.codec_context.codec.canonical_name in copied
         self._output: AudioStream
         if self._copied:
+            # Copied without loss; only the times of its packets change.
             self._output = output.add_stream_from_template(self._input)
         else:
             # Opus knows a few rates only; 48 kHz is the one that it works at.
@@ -77,6 +78,7 @@ class SoundTrack:
                 if self._next is None:
                     self._remaining = None
                     return
+            # One packet ahead: whether it is due is known when it is read.
             begin_s, packets = self._next
             if begin_s >= time_s:
                 return
@@ -124,6 +126,7 @@ class SoundTrack:
             begin_s = float(decoded.pts * decoded.time_base) - self._start_s
             if begin_s + decoded.samples / decoded.sample_rate <= 0:
                 continue
+            # The first samples may begin before the first frame: players cut them off there.
             if written == 0:
                 written = round(begin_s * rate)
             packets = []

@@ -79,11 +79,13 @@ def import_video(params: Mapping[str, Any], folder: Path, control: Control) -> N
         _copy(Path(params["source"]), media)
     if media.stat().st_size == 0:
         raise RefusedVideoError("The file is empty.", "Choose the video again.")
+    # Before anything is decoded: a file beyond the limits costs a few milliseconds.
     header = read_header(media)
     limits.check(header.width, header.height, header.seconds)
     video = open_video(media)
     height, width = video.size
     rate, count = float(video.fps), video.frame_count
+    # Again with what the file really holds; headers may lie.
     limits.check(width, height, count / max(rate, 0.1), count)
     control.say("video", width=width, height=height, rate=rate, has_audio=video.has_sound)
     times = _write_frames(video, folder / "frames", count, control)
@@ -104,6 +106,7 @@ def import_video(params: Mapping[str, Any], folder: Path, control: Control) -> N
 def _copy(source: Path, media: Path) -> None:
     """A file of the disk as the project's own: linked where the file system can."""
     with complete_or_absent(media) as temporary:
+        # A link cannot be made over a file.
         temporary.unlink(missing_ok=True)
         try:
             os.link(source, temporary)
@@ -138,12 +141,14 @@ def reduced(image: Frame, short_side: int = SHORT_SIDE) -> Image.Image:
     if factor >= 1:
         return picture
     size = (max(1, round(picture.width * factor)), max(1, round(picture.height * factor)))
+    # First by whole numbers to twice the size, then by areas; faster than areas alone.
     return picture.resize(size, Image.Resampling.BOX, reducing_gap=2.0)
 
 
 def _write_strip(folder: Path, count: int) -> None:
     """Write the filmstrip, thumbs evenly over the video, and the picture of the project."""
     number = min(STRIP_THUMBS, count)
+    # The middle of each of `number` equal parts.
     indices = [min(count - 1, int((k + 0.5) * count / number)) for k in range(number)]
     thumbs = [_thumb(folder / "frames" / f"{index:05d}.jpg", STRIP_HEIGHT) for index in indices]
     strip = Image.new("RGB", (sum(t.width for t in thumbs), STRIP_HEIGHT))

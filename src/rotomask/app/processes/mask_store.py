@@ -52,6 +52,8 @@ class MaskStore:
         """
         runs, ids = encode_runs(labels)
         height, width = labels.shape
+        # Of the labels, not of a file: equal masks are stored once, whatever compressed them. The
+        # size counts, for runs alone could be of another shape.
         digest = hashlib.blake2b(f"{width}x{height}".encode() + runs, digest_size=16).hexdigest()
         final = self.path(digest)
         if not final.exists():
@@ -61,6 +63,7 @@ class MaskStore:
             write_mask(part, labels)
             with output_errors(final):
                 sync(part)
+                # The runs are there before: whoever sees the PNG finds both.
                 part.replace(final)
         return digest, ids
 
@@ -125,6 +128,7 @@ def encode_runs(labels: Mask) -> tuple[bytes, tuple[int, ...]]:
     parts, ids = [], tuple(int(k) for k in np.unique(values) if k)
     for label in ids:
         own = values == label
+        # start, end, start, end ...: the differences are gap, length, gap, length.
         edges = np.stack([starts[own], ends[own]], 1).ravel()
         numbers = leb128(np.diff(edges, prepend=0))
         head = np.array([2 * int(own.sum()), len(numbers)], "<u4").tobytes()
@@ -134,9 +138,11 @@ def encode_runs(labels: Mask) -> tuple[bytes, tuple[int, ...]]:
 
 def leb128(numbers: npt.NDArray[np.int64]) -> bytes:
     """Whole numbers below 2^35 from 0 on as unsigned LEB128."""
+    # Five groups of seven bits, the lowest first; `count` says how many of them a number needs.
     septets = (numbers[:, None] >> (7 * np.arange(5))) & 127  # N×5
     count = 1 + (numbers[:, None] >= (1 << (7 * np.arange(1, 5)))).sum(1)
     used = np.arange(5) < count[:, None]
+    # The high bit says that another byte follows.
     more = np.arange(5) < count[:, None] - 1
     coded: Bytes = (septets | np.where(more, 128, 0)).astype(np.uint8)
     return bytes(coded[used].tobytes())

@@ -187,6 +187,7 @@ class Marking:
         """Store what the marker makes of marks, of which those without an id are new."""
         app, project = self.app, self.project
         base, base_covers = _base(old)
+        # The longest stored prefix of these marks: only those after it are drawn again.
         stage = _stage(old, [number for number, _ in marks])
         done = 0 if stage is None else stage[0]
         covers = tuple(sorted({*base_covers, *(label for _, (label, _) in marks)}))
@@ -201,6 +202,8 @@ class Marking:
             "before": None if old is None else old.digest,
             "locked": app.projects.locked(project),
         }
+        # Outside of any transaction: a mark may take a tenth of a second, and others write
+        # meanwhile.
         reply = app.ask(request, urgent=True)
         if len(marks) - done >= STAGE_MARKS:
             stage = (len(marks), reply["digest"])
@@ -208,6 +211,7 @@ class Marking:
 
         def store() -> None:
             app.projects.check_revision(project, self.rev)
+            # The worker may have stored a mask of this frame while the marker answered.
             if app.projects.document(project).frames.get(self.frame) != old:
                 raise RefusedError(
                     409,
@@ -231,6 +235,7 @@ class Marking:
                 covers=covers,
                 marks=tuple(ids),
                 stage=stage,
+                # Objects without a mark in this frame keep what a cut said of them.
                 left=old.left if old is not None and old.source == "key" else None,
                 right=old.right if old is not None and old.source == "key" else None,
             )

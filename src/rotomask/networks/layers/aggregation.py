@@ -48,8 +48,11 @@ def aggregate(
     axis = object_probabilities.ndim - 3  # the object axis, with or without a batch axis before it
     p = object_probabilities.float()
     if method == "winner-take-all":
+        # Equal largest ones all stay.
         p = torch.where(p == p.amax(axis, keepdim=True), p, torch.zeros_like(p))
     if background is None:
+        # Oh et al. 2018, eq. 1: the probability that no object is there, if objects are
+        # independent.
         background = torch.prod(1 - p, dim=axis, keepdim=True)
     # Clamped away from 0 and 1, where the logit is infinite.
     joint = torch.cat([background.float(), p], dim=axis).clamp(EPSILON, 1 - EPSILON)
@@ -88,5 +91,6 @@ def aggregate_in_bands(
         band = joint[:, top : top + rows]
         own = None if background is None else background[:, top : top + rows]
         objects = torch.sigmoid(band[1:].float()) if of_logits else band[1:]
+        # Rows of the frame are independent of each other, so bands give the same values.
         band.copy_(aggregate(objects, method, background=own))
     return joint

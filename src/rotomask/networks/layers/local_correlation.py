@@ -40,6 +40,7 @@ class _LocalCorrelation(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, first: Tensor, second: Tensor, radius: int) -> Tensor:
+        # Zeros around: displacements out of the frame correlate with nothing.
         padded = F.pad(second, (radius,) * 4)
         ctx.save_for_backward(first, padded)
         ctx.radius = radius

@@ -50,6 +50,7 @@ class Branch(nn.Module):
         self.choose = nn.Conv2d(width, levels, 3, padding=1)
         self.refine = ResidualBlock(width)
         self.project = nn.Conv2d(width, channels, 1, bias=False)
+        # The refinement adds nothing at first: a pre-trained network starts as it was.
         nn.init.zeros_(self.project.weight)
 
     def forward(self, level: Tensor, own: Tensor, common: Sequence[Tensor]) -> Tensor:

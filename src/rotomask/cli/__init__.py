@@ -1,10 +1,10 @@
 """The command line: one function per command, each a few lines over the public API.
 
 A command imports what it needs when it runs, so that `rotomask --help` is instant. The modules:
-`command` (option groups, help), `options` (options that commands share), `names` (lists in help
-texts), `terminal` (progress, results), `extras` (optional packages); `cut`, `video`,
-`mark`, `batch`, `corrections`, `effects`, `measure`, `learn`, `serve` and `completion` hold the
-commands.
+`command` (option groups, help), `options` (options that commands share), `values` (their texts),
+`names` (lists in help texts), `terminal` (progress, results), `extras` (optional packages); `cut`,
+`video`, `mark`, `batch`, `corrections`, `effects`, `measure`, `learn`, `serve` and `completion`
+hold the commands.
 """
 
 import errno
@@ -90,6 +90,7 @@ def main() -> None:
     share_heap()
     try:
         status = app(prog_name="rotomask", standalone_mode=False)
+        # Here, where a full disk can still be told; at exit Python would only print a warning.
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader of our output went away (`| head`): nothing is left to say.

@@ -38,6 +38,7 @@ class Command(TyperCommand):
         Raises:
             MemoryError: If there is none to load the libraries, which would end the process.
         """
+        # Under a limit of memory the loader would end the process without a word.
         if "torch" not in sys.modules and is_short(LIBRARY_BYTES):
             raise MemoryError
         return super().invoke(ctx)
@@ -106,6 +107,7 @@ def grouped(function: Callable[..., None]) -> Callable[..., None]:
             options += [_option(field, hints[name]) for field in fields(hints[name])]
         else:
             keyword = inspect.Parameter.KEYWORD_ONLY
+            # Keyword-only, so that required ones may come after those with a default.
             options.append(parameter.replace(kind=keyword, annotation=hints[name]))
 
     @wraps(function)

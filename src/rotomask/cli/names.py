@@ -17,6 +17,8 @@ def _table(module: str, name: str) -> ast.Dict:
         name: The dictionary's name.
     """
     source = resources.files("rotomask").joinpath(module).read_text(encoding="utf-8")
+    # Exactly one, or the unpacking fails: a table that was moved is noticed by the tests of help
+    # texts.
     (table,) = (
         statement.value
         for statement in ast.parse(source).body

@@ -107,6 +107,7 @@ def _set_up_logging(messages: Messages) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))
     logger = logging.getLogger("rotomask")
+    # Replaced, not added: commands run several times in one process in tests.
     logger.handlers[:] = [handler]
     logger.setLevel(logging.WARNING if messages.quiet else level)
 
@@ -138,6 +139,7 @@ def _bars(unit: str) -> Iterator["OnProgress"]:
         if stage not in tasks:
             bars.start()  # not before: an error at the start is one line, without a bar
             tasks[stage] = bars.add_task(stage, total=total, completed=done, rate="")
+        # Ids of tasks are their positions, as none is removed.
         task = bars.tasks[tasks[stage]]
         speed = task.finished_speed or task.speed
         rate = f"{speed:5.1f} {unit}/s" if speed and stage != "learn" else ""

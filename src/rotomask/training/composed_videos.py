@@ -47,11 +47,13 @@ def compose_videos(
     composed = []
     for number, video in enumerate(ordered):
         scene = _read(video, frames)
+        # The same object in another order of time: equal in looks, but never in step with itself.
         copies = tuple(reversed(scene))
         twins = [
             Actor(copies, "followed", is_alike=True),
             Actor(scene[len(scene) // 2 :][:1], "passing", is_alike=True),
         ]
+        # Objects of the two next videos by name: every video is a guest twice.
         guests = [ordered[(number + k) % len(ordered)] for k in (1, 2)]
         others = [Actor(_read(guest, len(scene)), "followed") for guest in guests]
         for name, actors in (("twins", twins), ("others", others)):
@@ -92,5 +94,6 @@ def _rendered(name: str, plan: ClipPlan) -> MemorySequence:
 def _read(video: VideoSequence, frames: int) -> tuple[Picture, ...]:
     """The first frames of a video; a shorter video is played back and forth."""
     forth = list(range(len(video)))
+    # 0 1 2 3 2 1: neither end is shown twice in a row.
     cycle = forth + forth[-2:0:-1]
     return tuple(video.read(cycle[t % len(cycle)]) for t in range(frames))

@@ -95,6 +95,7 @@ class FlowTask(StillsTask):
         batch = stack_pairs(pairs)
         search = DISFlow()
         starts = [search.estimate(pair.first, pair.second) for pair in pairs]
+        # Some pairs start from DIS, the others from nothing: one network learns both.
         started = rng.random(len(pairs)) < self.recipe.started
         return batch | {"start": _packed(starts), "started": torch.from_numpy(started)}
 
@@ -108,6 +109,7 @@ class FlowTask(StillsTask):
         levels = network.levels(first, second, start)
         total = truth.new_zeros(())
         for flow, weight in zip(levels, level_weights(len(levels)), strict=True):
+            # Stride of the level: 32, 16, 8, 4 or 1.
             factor = truth.shape[-1] // flow.shape[-1]
             # The target of a cell is the weighted mean of its pixels' flow: visible ones, whose
             # flow can be seen, dominate. It stays in pixels of the full size, as `levels` does.
@@ -126,6 +128,7 @@ class FlowTask(StillsTask):
         if not pairs:
             return {}
         runtime, search = choose_runtime("cpu", "float32"), DISFlow()
+        # Both ways in which the network is used; the score is their mean.
         alone = mean_error(LearnedFlow(network, runtime), pairs)
         started = mean_error(LearnedFlow(network, runtime, start=search), pairs)
         return {

@@ -127,10 +127,14 @@ class InteractiveTask(VideoFramesTask):
 
     def loss(self, network: ClickLite, batch: Batch, step: int) -> Tensor:
         """Weighted mean of the losses of all rounds of a batch, a scalar."""
+        # Not the generator of the batch: corrections depend on the network, batches must not.
         rng = np.random.default_rng((self.schedule.seed, step, 1))
         images = batch["images"].float() / 255
+        # Once for all rounds: only the prompts change from one to the next.
         features = network.encode(images.contiguous(memory_format=torch.channels_last))
         truths, maps, rounds = batch["truths"].float(), batch["maps"].clone(), batch["rounds"]
+        # A weighted mean over all rounds of all samples; a sample's last round has the largest
+        # weight.
         total, weights = torch.zeros(()), 0.0
         for number in range(int(rounds.max()) + 1):
             output: ClickOutput = network(features, maps.float() / 255)
@@ -187,6 +191,7 @@ def held_out_stills(stills: FolderStills, count: int = HELD_OUT_STILLS) -> Folde
     The selection depends on the names alone, so that a change in the order, or a few more stills,
     hardly changes it.
     """
+    # Python's own hash of a text differs from process to process.
     order = sorted(stills.pairs, key=lambda pair: (zlib.crc32(pair[0].stem.encode()), pair[0].stem))
     return FolderStills(order[:count])
 
@@ -245,6 +250,7 @@ def normalised_focal_loss(
         B, float32.
     """
     entropy = F.binary_cross_entropy_with_logits(logits, truths, reduction="none")
+    # B×H×W: 0 where the pixel is right, towards 1 where it is wrong.
     focus = (1 - torch.exp(-entropy)).pow(gamma)  # exp(-entropy) is the truth's probability
     scale = focus.shape[1] * focus.shape[2] / focus.sum((1, 2)).clamp_min(1e-6)  # B
     balance = torch.where(truths > 0.5, alpha, 1 - alpha)
@@ -262,6 +268,7 @@ def soft_iou(logits: Tensor, truths: Tensor) -> Tensor:
     probabilities = torch.sigmoid(logits)
     intersection = (probabilities * truths).sum((1, 2))
     union = (probabilities + truths - probabilities * truths).sum((1, 2))
+    # One pixel is added to both, so that two empty masks have IoU 1 rather than 0 / 0.
     return (intersection + 1) / (union + 1)
 
 

@@ -69,6 +69,7 @@ class EdgeTask(SingleFrameTask):
         flow = batch.get("flow")
         if flow is not None:
             # Drop the flow of whole frames, so that the network also works without.
+            # N×1×1×1: a whole frame has its flow or none.
             draw = torch.rand(len(flow), 1, 1, 1, device=flow.device)
             flow = flow * (draw >= self.recipe.without_flow)
         logits: EdgeLogits = network(frames, flow)
@@ -91,6 +92,7 @@ class EdgeTask(SingleFrameTask):
                 flow = None
                 if detector.sees_flow:
                     flow = estimator.estimate(frame, video.read(index + 1)[0])
+                # One pixel wide, as the truth's outlines are; a thick edge would count many times.
                 edges = thin_edges(detector.detect(frame, flow).edges)
                 counts.append(edge_counts(edges, labels > 0))
         if not counts:
@@ -135,6 +137,7 @@ def flow_of_clips(frames: Tensor) -> Tensor:
     """
     estimator = DISFlow("fast")
     channels = []
+    # B×T×3×H×W -> B×T×H×W×3 uint8, as the estimator takes frames.
     for clip in (frames * 255).round().byte().permute(0, 1, 3, 4, 2).cpu().numpy():
         for first, second in zip(clip, (*clip[1:], clip[-2]), strict=True):
             channels.append(flow_channels(estimator.estimate(first, second)))

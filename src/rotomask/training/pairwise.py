@@ -51,6 +51,7 @@ def sampled_pair_loss(
         A scalar.
     """
     losses = [
+        # E×h×w -> hw×E, and hw labels.
         _image_loss(e.flatten(1).T, k.flatten(), samples, background, generator)
         for e, k in zip(embedding, labels, strict=True)
     ]
@@ -108,6 +109,7 @@ def _balanced_mean(losses: Tensor, same: Tensor, weight: Tensor | None = None) -
     """Mean of the mean over same pairs and that over different pairs; an empty mean is 0."""
     weights = torch.ones_like(losses) if weight is None else weight
     halves = [
+        # Means over N×N pairs of one kind; without any pair of it 0 over the clamp.
         (losses * weights * kind).sum() / (weights * kind).sum().clamp_min(1e-6)
         for kind in (same.float(), 1 - same.float())
     ]

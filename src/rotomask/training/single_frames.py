@@ -68,6 +68,7 @@ def assign_all_ids(batch: ClipBatch, *, still: bool = True) -> ClipBatch:
     for clip_ids, pictures, source in zip(ids, batch["index"], batch["source"], strict=True):
         count = 0
         for layer, (table, shown) in enumerate(zip(clip_ids, pictures, strict=True)):
+            # The clip has fewer layers than the others of its batch.
             if shown[0] < 0:
                 continue
             labels = torch.arange(1, int(highest[shown].max()) + 1)
@@ -77,6 +78,7 @@ def assign_all_ids(batch: ClipBatch, *, still: bool = True) -> ClipBatch:
             if layer > 0:  # labels of a cut-out's picture without an id are not part of the cut-out
                 labels = labels[table[labels] != NO_ID]
             table[labels] = torch.arange(count + 1, count + 1 + len(labels), dtype=torch.uint8)
+            # Ids go on from layer to layer, so that no two instances of a clip share one.
             count += len(labels)
     return {**batch, "ids": ids}
 

@@ -75,10 +75,13 @@ class MarkerProcess:
         marking = FrameMarking(frame, lambda kind: self._ready(kind, media, index), store.read)
         base = None if message["base"] is None else store.read(message["base"])
         marks = [(int(label), mark) for label, mark in message["marks"]]
+        # All marks from the base on: the mask is a function of the list, whatever was there before.
         labels = marking.labels(base, marks)
         if message["locked"] and message["before"] is not None:
             labels = with_locked(labels, store.read(message["before"]), message["locked"])
         digest, ids = store.write(labels)
+        # The reference is of the marked objects alone: those that were cut must not annotate
+        # themselves.
         only = np.where(np.isin(labels, message["covers"]), labels, 0)
         reference, _ = (digest, ids) if np.array_equal(only, labels) else store.write(only)
         seconds = time.perf_counter() - began
@@ -124,6 +127,8 @@ class MarkerProcess:
         """A marker that has the frame open."""
         key = (kind, media, index)
         if key not in self._opened:
+            # A twin shares the network; a frame that is opened again later finds its features as
+            # they were.
             marker = self._load(kind).twin()
             marker.open(self._frame(media, index))
             self._opened[key] = marker
@@ -151,6 +156,8 @@ def main(arguments: list[str]) -> None:
     process = MarkerProcess(arguments[0])
     channel.send({"event": "ready"})
     for message in channel.messages():
+        # For each request: one that never ends is ended by the system, and the server starts a new
+        # process.
         allow_cpu(CPU_SECONDS)
         channel.send({**_answer(process, message), "number": message["number"]})
 

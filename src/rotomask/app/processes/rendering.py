@@ -82,6 +82,7 @@ def run_export(message: Message, control: Control) -> None:
         choke_px=float(work.params.get("choke") or 0),
         despill=bool(work.params.get("despill")),
     )
+    # Those that `export` knows; masks are there already, animated images are rendered here.
     own = [name for name in wanted if name not in (*ANIMATED, "masks")]
     outputs: dict[str, Path] = {"masks": cut / "masks"} if "masks" in wanted else {}
     stop = work.message["count"]
@@ -135,6 +136,7 @@ def _zipped(work: Workshop, name: str, paths: list[Path]) -> Path:
         for path in paths:
             for member in sorted(path.rglob("*")) if path.is_dir() else [path]:
                 inner = member.relative_to(path.parent).as_posix()
+                # One time for all members: the same masks give the same bytes.
                 info = zipfile.ZipInfo(inner, ZIP_TIME)
                 if member.suffix == ".json":
                     info.compress_type = zipfile.ZIP_DEFLATED
@@ -191,6 +193,7 @@ def run_stabilise(message: Message, control: Control) -> None:
 
 def _frames_folder(work: Workshop) -> Path:
     """Where a job's frames are; those of an earlier try that saw other masks are deleted."""
+    # All that the frames depend on.
     seen = [work.message[name] for name in ("masks", "live", "count", "params")]
     digest = hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()[:16]
     for other in work.root.glob("frames-*"):
@@ -212,6 +215,7 @@ def _movie(work: Workshop, out: Path, write: Callable[[Path], Path]) -> Path:
     frames = cut_frames(work.video, work.masks.folder, None, work.message["count"])
     height, width = work.video.size
     needed = len(frames) * height * width * FRAME_BYTES
+    # A quarter of the free space at most: the user's disk is not ours.
     if needed > min(MOST_FRAME_BYTES, shutil.disk_usage(work.project).free / 4):
         return write(out)
     folder = write(_frames_folder(work) / "frames")

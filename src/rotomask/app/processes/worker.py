@@ -48,6 +48,7 @@ class Worker:
         """Do a job and tell how it ended."""
         control = Control(self._send, message["job"])
         self.control = control
+        # It was stopped while it still waited behind another one.
         if control.job in self.stopped:
             control.stop()
         self.stopped.clear()
@@ -121,6 +122,7 @@ class Worker:
         if quality not in self._segmenters:
             refinements = Refinements(flip=True) if quality == "best" else None
             model = load_model(self._model, size=SIZES[quality], refinements=refinements)
+            # One at a time: two would not always fit into the memory.
             self._segmenters = {quality: model}
         return self._segmenters[quality]
 
@@ -185,6 +187,7 @@ def main(arguments: list[str]) -> None:
 
     can_stop = end_with_server()
     channel.read_in_thread(on_message)
+    # Made if it is missing; the lock itself is on the open file.
     with (Path(arguments[2]) / "worker.lock").open("ab"):
         pass
     while True:  # a worker of a server that was killed may still be ending
@@ -196,6 +199,7 @@ def main(arguments: list[str]) -> None:
             channel.send({"event": "ready", "can_stop": can_stop})
             while True:
                 worker.run(jobs.get())
+                # Between jobs: what the last one freed goes back to the system, for the marker.
                 return_memory()
                 if jobs.empty():
                     _rendering()  # ready for the next job

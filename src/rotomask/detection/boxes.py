@@ -64,6 +64,7 @@ def non_maximum_suppression(
         overlap: A box is removed if its IoU with a better one exceeds this.
     """
     order = np.argsort(-scores, kind="stable")
+    # All N×N at once: N is a few hundred, and one product costs less than a loop of them.
     overlaps = box_iou(boxes, boxes)
     selected: list[int] = []
     for i in order:

@@ -46,7 +46,10 @@ class TrackLinker:
         if self._tracks and len(detections):
             overlap = box_iou(np.stack([t.box for t in self._tracks]), detections.boxes)  # T×N
             classes = np.array([t.class_number for t in self._tracks])
+            # T×N: an object does not change its kind.
             overlap[classes[:, None] != detections.classes[None]] = 0
+            # The largest sum of overlaps over all pairs, not the best pair first: two objects that
+            # cross keep their tracks more often.
             for row, column in zip(*linear_sum_assignment(-overlap), strict=True):
                 if overlap[row, column] >= LEAST_IOU:
                     track = self._tracks[row]

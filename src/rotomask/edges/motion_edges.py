@@ -129,6 +129,7 @@ def flow_channels(flow: Flow) -> npt.NDArray[np.float32]:
     _check_flow(flow)
     residual = stabilise(flow)
     length = np.sqrt(np.square(residual).sum(-1))
+    # Flow of a still scene is noise: without the lower bound it would be scaled up to an object's.
     scale = max(float(np.percentile(length, 95)), SLOWEST * min(flow.shape[:2]))
     channels = np.concatenate([residual, length[..., None]], -1) / scale
     return np.asarray(np.clip(channels, -2, 2), np.float32)

@@ -37,6 +37,7 @@ def thin_edges(edges: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     # The Hessian is [[xx, xy], [xy, yy]]. The eigenvector of its highest eigenvalue has half the
     # angle of (xx - yy, 2xy); that of the lowest is perpendicular to it.
     angle = 0.5 * np.arctan2(2 * xy, xx - yy) + np.pi / 2
+    # A unit step across the edge, H×W each.
     dx, dy = np.cos(angle), np.sin(angle)
     y, x = np.mgrid[0 : edges.shape[0], 0 : edges.shape[1]].astype(np.float32)
     neighbours = [

@@ -29,6 +29,7 @@ def read_track(scene: Scene) -> ObjectTrack:
     Raises:
         MaskError: If a mask is damaged or of another size than the video, or none has an object.
     """
+    # In the video's own pixels, whatever the scene's size is: paths do not depend on a preview.
     measured = [track_of_mask(scene.is_selected(scene.labels(index))) for index in scene.frames]
     track = ObjectTrack(
         np.array([centre for centre, _ in measured]).reshape(-1, 2),

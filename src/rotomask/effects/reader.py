@@ -82,6 +82,7 @@ class FrameReader:
         """A frame, read on from the nearest place before it, else by seeking."""
         reachable = [c for c in self._cursors if 0 <= index - c[0] <= LONGEST_SKIP]
         if reachable:
+            # The one that has the fewest frames to decode on the way.
             cursor = max(reachable, key=lambda c: c[0])
             self._cursors.remove(cursor)
             frames = cursor[1]
@@ -89,6 +90,7 @@ class FrameReader:
             frames = self.video.frames(index) if index >= 0 else iter(())
         for frame in frames:
             if frame.index >= index:
+                # The one that was not used for the longest time goes.
                 self._cursors = [*self._cursors[-(CURSORS - 1) :], (index + 1, frames)]
                 return frame
         raise OptionError(

@@ -87,6 +87,7 @@ def echo(image: Pixels, live: Layer, past: Sequence[Layer], settings: Echo) -> P
     picture: Pixels = image
     tint = np.array(parse_colour(settings.tint), np.float32)
     short = min(live.alpha.shape)
+    # From the oldest to the latest: later echoes lie in front.
     for number_, layer in reversed(list(enumerate(past))):
         opacity = settings.opacity * settings.decay**number_
         # Luma of the object times the tint keeps its shading.
@@ -156,8 +157,11 @@ def between(before: Layer, after: Layer, share: float) -> Layer:
     nothing = np.zeros((*first.shape, 2), np.float32)
     forward = np.asarray(estimator.calc(first, second, nothing), np.float32)
     backward = np.asarray(estimator.calc(second, first, nothing.copy()), np.float32)
+    # Backward warping: each pixel looks where it came from, a share of the way back, and where it
+    # goes to from the other side.
     one = _shifted(before, np.float32(-share) * forward)
     two = _shifted(after, np.float32(share - 1) * backward)
+    # Colours count by their opacity, or the transparent surroundings would mix in.
     weights = (1 - share) * one.alpha + 1e-4, share * two.alpha + 1e-4
     total = (weights[0] + weights[1])[..., None]
     colours = (one.colours * weights[0][..., None] + two.colours * weights[1][..., None]) / total
@@ -167,6 +171,7 @@ def between(before: Layer, after: Layer, share: float) -> Layer:
 
 def _on_grey(layer: Layer) -> Pixels:
     luma = cv2.cvtColor(layer.colours, cv2.COLOR_RGB2GRAY)
+    # Mid grey where nothing is: edges against it are as strong for dark objects as for bright ones.
     return (128 + (luma - 128.0) * layer.alpha).clip(0, 255).round().astype(np.uint8)
 
 

@@ -26,6 +26,7 @@ def camera_motion(flow: Flow) -> npt.NDArray[np.float64]:
         3×3 float64, from the first frame to the second; the identity if the fit fails.
     """
     height, width = flow.shape[:2]
+    # Some thousand vectors are enough for eight unknowns; RANSAC's time grows with all of them.
     y, x = np.mgrid[GRID_PX // 2 : height : GRID_PX, GRID_PX // 2 : width : GRID_PX]
     points = np.stack([x.ravel(), y.ravel()], axis=1).astype(np.float32)
     if len(points) < FEWEST_POINTS:

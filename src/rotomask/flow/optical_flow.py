@@ -85,6 +85,7 @@ def warp_back(image: npt.NDArray[np.uint8 | np.float32], flow: Flow) -> npt.NDAr
     _check_same_size(image, flow)
     height, width = flow.shape[:2]
     finite = np.nan_to_num(flow, nan=0.0, posinf=0.0, neginf=0.0)
+    # H×W positions in the second frame, clipped so that the border continues outwards.
     x = np.clip(np.arange(width, dtype=np.float32) + finite[..., 0], 0, width - 1)
     y = np.clip(np.arange(height, dtype=np.float32)[:, None] + finite[..., 1], 0, height - 1)
     left, top = x.astype(np.int32), y.astype(np.int32)

@@ -65,6 +65,7 @@ class DetectorLite(nn.Module):
     def forward(self, image: Tensor) -> BoxMaps:
         """Centre logits and reaches for RGB images B×3×H×W, float 0..1, sides multiples of 32."""
         pyramid = self.encoder(image)
+        # B×192×H/32×W/32.
         deep = self.encoder.deepen(pyramid)
         # Add a projection of the global mean, B×192×1×1, to every cell: the box of an object larger
         # than the receptive field depends on the whole frame.
@@ -82,6 +83,7 @@ def boxes_at_cells(reach: Tensor, stride: int) -> Tensor:
         reach: Distances to the four sides, B×4×h×w, px, as in `BoxMaps`.
         stride: Side of a cell, px.
     """
+    # 1×w and h×1, which broadcast against B×h×w below.
     x, y = cell_centres(reach.shape[-2], reach.shape[-1], stride, reach.device)
     left, top, right, bottom = reach.unbind(1)
     return torch.stack([x - left, y - top, x + right, y + bottom], -1)

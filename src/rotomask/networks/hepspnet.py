@@ -76,6 +76,7 @@ class HEPSPNet(nn.Module):
             pyramid = self.flow_encoder(flow, pyramid)
         decoded = [F.relu(x) for x in self.decoder.decode(pyramid, pyramid.stride16)]  # 16, 8, 4
         size = (image.shape[-2], image.shape[-1])
+        # Full size before they are fused, as in HED: the fusion weighs logits, each 1×1.
         sides = [upsample_logits(head(x), size) for head, x in zip(self.side, decoded, strict=True)]
         fused = self.fuse(torch.cat(sides, 1)).float()  # B×3×H×W -> B×1×H×W
         foreground = upsample_logits(self.foreground(decoded[-1]), size)

@@ -90,6 +90,7 @@ class AppearanceDecoder(PyramidDecoder):
         x16, x8, x4 = self.decode(pyramid, deep)
         # Only the finest features are fused into the output; side outputs exist for their losses.
         height, width = pyramid.stride4.shape[-2:]
+        # The images' own, as sides are multiples of 32.
         size = (height * 4, width * 4)
         fused = upsample_logits(self.predict(F.relu(x4)), size)
         sides = [

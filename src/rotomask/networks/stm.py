@@ -93,6 +93,7 @@ class STM(nn.Module):
         Returns:
             Keys, O×Ck×h×w or B×O×Ck×h×w, and values, O×Cv×h×w or B×O×Cv×h×w, at stride 16.
         """
+        # B×O×H×W: one frame's masks are a batch of one.
         batched = masks if masks.ndim == 4 else masks[None]
         key, value = self.KV_M_r4(self.Encoder_M(image, batched))  # B·O×C×h×w
         if masks.ndim == 3:
@@ -153,6 +154,7 @@ def with_query_value(readout: Tensor, features: FrameFeatures) -> Tensor:
     Returns:
         B×O×2·Cv×h×w.
     """
+    # B×Cv×h×w -> B×O×Cv×h×w without a copy: the query's value is the same for every object.
     value = features.value[:, None].expand_as(readout).to(readout.dtype)
     return torch.cat([readout, value], dim=2)
 

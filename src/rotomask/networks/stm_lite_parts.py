@@ -80,6 +80,7 @@ class DecoderPart(Part):
         """
         context = levels[3] if len(levels) > len(Pyramid._fields) else None
         features = FrameFeatures(readout, Pyramid(*levels[:3]), context)
+        # O×2×H×W -> twice O×H×W.
         own, others = guidance.unbind(1) if guidance.ndim == 4 else (guidance, None)
         return self.network.decode(readout, features, own, others)
 
@@ -90,8 +91,10 @@ class ProbabilityPart(DecoderPart):
     def forward(self, readout: Tensor, guidance: Tensor, *levels: Tensor) -> Tensor:
         """Probabilities O+1×H×W, background first."""
         p = torch.sigmoid(super().forward(readout, guidance, *levels))
+        # The product over the objects, as a sum of logarithms.
         background = torch.exp(torch.log((1 - p).clamp(min=EPSILON)).sum(0, keepdim=True))
         joint = torch.cat([background, p]).clamp(EPSILON, 1 - EPSILON)
+        # Soft aggregation: the softmax of logits is the odds divided by their sum.
         odds = joint / (1 - joint)
         return odds / odds.sum(0, keepdim=True)
 
@@ -102,6 +105,7 @@ class ReaderPart(Part):
     def forward(self, query_key: Tensor, memory_key: Tensor, memory_value: Tensor) -> Tensor:
         """Readout O×Cv×h×w from a key 1×Ck×h×w, memory keys 1×Ck×M and values O×Cv×M."""
         query, key = query_key.flatten(2)[0], memory_key[0]  # Ck×N, Ck×M
+        # |k|² - 2 q·k; |q|² is the same for all positions of a query, and the softmax ignores it.
         distance = key.square().sum(0, keepdim=True) - 2 * (query.transpose(0, 1) @ key)  # N×M
         weight = torch.softmax(-distance / math.sqrt(self.network.config.key_channels), 1)
         readout = memory_value @ weight.transpose(0, 1)  # O×Cv×N

@@ -69,6 +69,7 @@ def map_flow(
         np.asarray(cv2.resize(frame, half, interpolation=cv2.INTER_AREA), np.uint8)
         for frame in (first, second)
     ]
+    # Twice the size is twice the pixels that anything moves.
     flow = 2 * stabilise(estimator.estimate(small[0], small[1]))  # px of the working size
     cells = (size[1] // stride, size[0] // stride)
     mean: npt.NDArray[np.float32] = np.asarray(

@@ -71,6 +71,7 @@ class PropagatedDiscovery(Discovery):
             backward = self._follow(Pass(0, index + 1, reverse=True))
             next(backward)  # the reference frame itself, which the forward pass gives too
             for followed in backward:
+                # Backwards, so the stack gives them out in order.
                 earlier.push(self._probabilities(followed))
             while earlier:
                 yield earlier.pop()
@@ -124,6 +125,7 @@ class _ProbabilityStack:
     def pop(self) -> Probabilities:
         """In steps of 1/255, scaled to sum to 1 again."""
         end = self._ends.pop()
+        # Entries that were given out stay in the file; nothing is pushed after the first pop.
         self._file.seek(self._ends[-1])
         packed = self._file.read(end - self._ends[-1])
         stored = np.frombuffer(zlib.decompress(packed), np.uint8).reshape(self._shape)

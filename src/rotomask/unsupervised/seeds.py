@@ -40,6 +40,7 @@ def candidate_points(edges: Values, window: int) -> Indices:
     """
     # Grey-scale erosion is the minimum over the window.
     least = cv2.erode(edges, np.ones((window, window), np.uint8), borderType=cv2.BORDER_REPLICATE)
+    # Plateaus give many candidates; `diverse_points` picks among them.
     return np.flatnonzero(edges == least)
 
 

@@ -56,6 +56,7 @@ def store_scores(scores: Probabilities, clarity: Sequence[float]) -> StoredScore
 
 def certainty(probability: npt.NDArray[np.float32]) -> float:
     """Mean of |2p - 1| over an object's pixels, 0 to 1; 0 if no pixel is above 0.5."""
+    # The wide background, of which every method is certain, would hide all differences.
     likely = probability[probability >= LEAST_PROBABILITY]
     if not (likely > 0.5).any():
         return 0.0
@@ -95,6 +96,7 @@ class StoredDiscovery(Discovery):
     def clearest_frame(self, object_ids: tuple[int, ...] | None = None) -> int:
         """Index of the frame with the highest clarity of the least clear of the objects."""
         rows = [k - 1 for k in (self.object_ids if object_ids is None else object_ids)]
+        # The least clear of the objects counts: all are followed from this frame.
         return int(np.argmax([stored.clarity[rows].min() for stored in self._stored]))
 
     def proposals(self) -> tuple[Proposal, ...]:

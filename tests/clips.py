@@ -10,6 +10,8 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
+from rotomask.masks import write_mask
+
 SIZE = (48, 64)
 BITS = 8
 DAVIS = Path(__file__).parents[2] / "shared/data/davis2016-val-dev"
@@ -79,6 +81,14 @@ def write_folder(folder: Path, names: Iterable[str], size: tuple[int, int] = SIZ
     for index, name in enumerate(names):
         Image.fromarray(picture(index, size)).save(folder / name)
     return folder
+
+
+def write_corner_mask(path: Path, size: tuple[int, int], corner: tuple[int, int]) -> Path:
+    """Write the mask of an object, 1, in the upper left corner; sizes are (height, width)."""
+    labels = np.zeros(size, np.int32)
+    labels[: corner[0], : corner[1]] = 1
+    write_mask(path, labels)
+    return path
 
 
 def davis_sequence(name: str) -> tuple[Path, Path]:

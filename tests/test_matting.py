@@ -36,7 +36,7 @@ def drawn(seed: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
     return image, (soft * rng.uniform(1, 40) + 0.5).clip(0, 1).astype(np.float32)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=seeds, feather_px=st.floats(0, 9), choke_px=st.floats(-7, 7))
 def test_opacity_stays_between_0_and_1(seed, feather_px, choke_px):
     image, alpha = drawn(seed)

@@ -107,6 +107,19 @@ def check_mask(mask: Mask, frame: Frame) -> None:
         )
 
 
+def check_layer(image: Frame, layer: npt.NDArray[np.generic]) -> None:
+    """Check that a mask or an opacity has one value for each pixel of an H×W×3 image.
+
+    Raises:
+        ShapeError: If it has not.
+    """
+    if image.ndim != 3 or image.shape[2] != 3 or image.shape[:2] != layer.shape:
+        raise ShapeError(
+            "expected an H×W×3 image and an H×W mask or opacity of the same size, got "
+            f"{image.shape} and {layer.shape}; resize the mask to the image"
+        )
+
+
 def _type_name(value: object) -> str:
     """The full name of a value's type: ``torch.Tensor``, ``list``."""
     kind = type(value)

@@ -7,7 +7,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from rotomask.errors import OptionError, ShapeError
+from rotomask.arrays import check_layer
+from rotomask.errors import OptionError
+from rotomask.masks.windows import window_around
 
 Pixels = npt.NDArray[np.uint8]
 Array = npt.NDArray[np.float32]
@@ -140,12 +142,13 @@ def guided_alpha(
     Raises:
         ShapeError: If the sizes differ.
     """
-    _check_sizes(image, alpha)
+    check_layer(image, alpha)
     radius = max(2, round(0.012 * min(alpha.shape) if radius_px is None else radius_px))
     # Three radii: the window of a window, and the change itself. Elsewhere nothing can change.
-    box = _box_of((alpha > _CERTAIN).astype(np.uint8), 3 * radius)
-    if box is None:
+    opaque = alpha > _CERTAIN
+    if not opaque.any():
         return alpha.astype(np.float32)
+    box = window_around(opaque, 3 * radius)
     result = alpha.astype(np.float32, copy=True)
     crop = result[box]
     guide = (image[box] / np.float32(255)).astype(np.float32)
@@ -179,12 +182,13 @@ def foreground_colours(image: Pixels, alpha: Array, radius_px: float | None = No
     Raises:
         ShapeError: If the sizes differ.
     """
-    _check_sizes(image, alpha)
+    check_layer(image, alpha)
     wide = max(6, round(0.06 * min(alpha.shape) if radius_px is None else radius_px))
     result = image.copy()
-    box = _box_of((alpha > 0).astype(np.uint8), wide)
-    if box is None:
+    visible = alpha > 0
+    if not visible.any():
         return result
+    box = window_around(visible, wide)
     crop, opacity = image[box].astype(np.float32), alpha[box].astype(np.float32)
     # Weights from nearly opaque pixels, squared: a pixel that is half background says little of the
     # object's colour.
@@ -310,22 +314,3 @@ def _guided_filter(
     )  # h×w×3
     offset = target_mean - (slope * colour_mean).sum(-1)
     return mean(slope), mean(offset)
-
-
-def _box_of(mask: Pixels, margin: int) -> tuple[slice, slice] | None:
-    """Rows and columns of the pixels that are not 0, with a margin, inside the frame."""
-    x, y, width, height = cv2.boundingRect(mask)
-    if width == 0:
-        return None
-    return (
-        slice(max(0, y - margin), y + height + margin),
-        slice(max(0, x - margin), x + width + margin),
-    )
-
-
-def _check_sizes(image: Pixels, alpha: npt.NDArray[np.generic]) -> None:
-    if image.ndim != 3 or image.shape[2] != 3 or image.shape[:2] != alpha.shape:
-        raise ShapeError(
-            f"expected an H×W×3 image and an H×W opacity of the same size, got {image.shape} and "
-            f"{alpha.shape}; resize the opacity to the image"
-        )

@@ -8,8 +8,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
+from rotomask.arrays import check_layer
 from rotomask.errors import ShapeError
 from rotomask.masks import object_colour, object_ids
+from rotomask.masks.windows import window_around
 from rotomask.matting import foreground_colours
 
 Pixels = npt.NDArray[np.uint8]
@@ -62,13 +64,13 @@ def overlay(
     Raises:
         ShapeError: If the sizes differ.
     """
-    _check_same_size(image, labels)
+    check_layer(image, labels)
     width = max(1.5, image.shape[0] / 240) if outline_px is None else outline_px
     picture = image.copy()
     for object_id in object_ids(labels):
         mask = (labels == object_id).astype(np.uint8) * 255
         # Work on the object's box alone: a frame has a few small objects. `crop` is a view.
-        box = _box_around(mask, margin=math.ceil(width) + 4)
+        box = window_around(mask, margin=math.ceil(width) + 4)
         crop, mask = picture[box], np.ascontiguousarray(mask[box])
         rgb = (colours or {}).get(object_id, display_colour(object_id))
         colour = np.array(rgb, np.float32)
@@ -114,7 +116,7 @@ class ContrastingColours:
         Raises:
             ShapeError: If the sizes differ.
         """
-        _check_same_size(image, labels)
+        check_layer(image, labels)
         for object_id in object_ids(labels):
             if object_id not in self._colours:
                 taken = list(self._colours.values())
@@ -128,7 +130,7 @@ def _contrasting(
     image: Pixels, mask: npt.NDArray[np.bool_], object_id: int, taken: Sequence[Colour]
 ) -> Colour:
     """Colour of an object that stands out from the pixels under and around it."""
-    box = _box_around(mask.astype(np.uint8), margin=max(4, image.shape[0] // 40))
+    box = window_around(mask, margin=max(4, image.shape[0] // 40))
     crop, inside = image[box], mask[box]
     step = max(1, math.isqrt(inside.size // 10_000))  # about 10,000 pixels are enough
     crop, inside = crop[::step, ::step], inside[::step, ::step]
@@ -238,12 +240,12 @@ def cutout(image: Pixels, alpha: Pixels, *, despill: bool = False) -> Pixels:
     Raises:
         ShapeError: If the sizes differ.
     """
-    _check_same_size(image, alpha)
+    check_layer(image, alpha)
     result = np.zeros((*alpha.shape, 4), np.uint8)
     if not alpha.any():
         return result
     reach = math.ceil(4 * _BLEED_SIGMA_PX)  # OpenCV cuts the blur off there
-    box = _box_around(alpha, margin=reach)
+    box = window_around(alpha, margin=reach)
     inside, opacity, colours = image[box], alpha[box], result[box]
     own = None
     if despill:
@@ -354,20 +356,3 @@ def _mix(
     """A colour (3) over an image (H×W×3) with this opacity (H×W, 0 to 1): H×W×3 float32."""
     mixed: npt.NDArray[np.float32] = base + (colour - base) * opacity[..., None]
     return mixed
-
-
-def _box_around(mask: Pixels, margin: int) -> tuple[slice, slice]:
-    """Rows and columns of the pixels that are not 0, with a margin in px, inside the frame."""
-    x, y, width, height = cv2.boundingRect(mask)
-    return (
-        slice(max(0, y - margin), y + height + margin),
-        slice(max(0, x - margin), x + width + margin),
-    )
-
-
-def _check_same_size(image: Pixels, labels: npt.NDArray[np.generic]) -> None:
-    if image.ndim != 3 or image.shape[2] != 3 or image.shape[:2] != labels.shape:
-        raise ShapeError(
-            f"expected an H×W×3 image and an H×W mask of the same size, got {image.shape} and "
-            f"{labels.shape}; resize the mask to the image"
-        )

@@ -12,7 +12,7 @@ import pytest
 
 from rotomask.masks import read_labels, write_mask
 from tests.cli.running import run
-from tests.clips import picture, write_clip
+from tests.clips import picture, write_clip, write_corner_mask
 
 SIZE = (96, 128)
 
@@ -24,10 +24,7 @@ def clip(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def mask(tmp_path: Path) -> Path:
-    labels = np.zeros(SIZE, np.int32)
-    labels[: SIZE[0] // 4, : SIZE[1] // 4] = 1
-    write_mask(tmp_path / "first.png", labels)
-    return tmp_path / "first.png"
+    return write_corner_mask(tmp_path / "first.png", SIZE, corner=(SIZE[0] // 4, SIZE[1] // 4))
 
 
 def test_cut_writes_masks_and_overlay(clip, mask, tmp_path):

@@ -3,13 +3,11 @@
 import json
 import sys
 
-import numpy as np
 import pytest
 
 from rotomask.cli import main
-from rotomask.masks import write_mask
 from tests.cli.running import commands, run
-from tests.clips import write_clip
+from tests.clips import write_clip, write_corner_mask
 
 SIZE = (64, 96)
 OLD_AND_NEW = [
@@ -31,10 +29,8 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """Arguments of a short cut."""
     folder = tmp_path_factory.mktemp("clip")
     clip = write_clip(folder / "clip.mp4", frames=2, size=SIZE)
-    labels = np.zeros(SIZE, np.int32)
-    labels[:24, :32] = 1
-    write_mask(folder / "first.png", labels)
-    return ["cut", str(clip), "--mask", str(folder / "first.png"), "--format", "none"]
+    mask = write_corner_mask(folder / "first.png", SIZE, corner=(24, 32))
+    return ["cut", str(clip), "--mask", str(mask), "--format", "none"]
 
 
 def cut(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:

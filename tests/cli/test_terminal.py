@@ -8,18 +8,16 @@ import tomllib
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from rotomask.cli.corrections import change_of
 from rotomask.cli.extras import EXTRAS
 from rotomask.cli.terminal import resumable
 from rotomask.jobs.correct import CorrectResult
-from rotomask.masks import write_mask
 from rotomask.training import display
 from rotomask.training.loop import Progress
 from tests.cli.running import run
-from tests.clips import write_clip
+from tests.clips import write_clip, write_corner_mask
 
 SIZE = (64, 96)
 
@@ -31,10 +29,7 @@ def clip(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def mask(tmp_path: Path) -> Path:
-    labels = np.zeros(SIZE, np.int32)
-    labels[:24, :32] = 1
-    write_mask(tmp_path / "first.png", labels)
-    return tmp_path / "first.png"
+    return write_corner_mask(tmp_path / "first.png", SIZE, corner=(24, 32))
 
 
 @pytest.mark.parametrize(

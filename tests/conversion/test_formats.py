@@ -76,9 +76,7 @@ def test_what_is_written_is_read_again(tmp_path, name):
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_masks_survive(tmp_path_factory, seed):
     rng = np.random.default_rng(seed)
     size = (int(rng.integers(1, 20)), int(rng.integers(1, 20)))
@@ -92,7 +90,7 @@ def test_any_masks_survive(tmp_path_factory, seed):
 
 
 @given(st.integers(1, 30), st.integers(1, 30), st.integers(0, 2**32 - 1))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_run_lengths_are_exact(height, width, seed):
     mask = np.random.default_rng(seed).random((height, width)) < 0.4
     assert np.array_equal(from_runs(to_runs(mask), mask.shape), mask)

@@ -64,7 +64,7 @@ def _ids(plan):
 
 
 @given(seed=st.integers(0, 200), own=st.integers(0, 1), objects=st.integers(1, 4))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_every_object_has_one_layer_and_is_seen(seed, own, objects):
     actors = [Actor((_picture(seed + 1 + k),), "followed") for k in range(objects - own)]
     actors += [Actor((_picture(seed + 9),), "free"), Actor((_picture(seed + 10),), "covering")]

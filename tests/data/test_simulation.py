@@ -48,7 +48,7 @@ def _plan(seed, *, objects=1, frames=4, size=64, **settings):
 
 
 @given(seed=st.integers(0, 300), objects=st.integers(1, 3))
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 def test_clips_show_every_object_and_follow_their_seed(seed, objects):
     plan = _plan(seed, objects=objects)
     clips = render(stack_clips([plan]))

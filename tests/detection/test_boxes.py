@@ -27,7 +27,7 @@ _box = _ends.map(lambda b: [b[0], b[1], min(32, b[0] + b[2]), min(24, b[1] + b[3
 _boxes = st.lists(_box, min_size=1, max_size=8).map(lambda b: np.array(b, np.float32))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(_boxes, _boxes)
 def test_overlap_is_that_of_the_pixels(a, b):
     overlap = box_iou(a, b)
@@ -46,7 +46,7 @@ def test_empty_boxes_overlap_nothing():
     assert box_iou(np.zeros((0, 4), np.float32), flat).shape == (0, 2)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(_boxes, st.integers(0, 1000), st.sampled_from([0.0, 0.3, 0.7]))
 def test_suppression_keeps_the_best_of_what_overlaps(boxes, seed, limit):
     scores = np.random.default_rng(seed).permutation(len(boxes)).astype(np.float32)
@@ -60,7 +60,7 @@ def test_suppression_keeps_the_best_of_what_overlaps(boxes, seed, limit):
         assert (overlap[i, better] > limit).any()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(_boxes)
 def test_masks_and_boxes_say_the_same(boxes):
     assert (mask_box(boxes_mask(boxes[:1], SIZE)) == boxes[:1]).all()
@@ -96,7 +96,7 @@ def test_detections_of_unlike_lengths_are_refused():
         Detections(np.zeros((2, 3), np.float32))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(8, 90), st.integers(8, 90), st.integers(32, 96), st.integers(32, 96))
 def test_boxes_come_back_out_of_a_letterbox(height, width, to_height, to_width):
     frame = np.full((height, width, 3), 255, np.uint8)

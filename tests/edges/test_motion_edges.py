@@ -69,7 +69,7 @@ def test_without_motion_there_are_no_edges():
     assert motion_edges(DISFlow().estimate(frame, frame)).max() < 0.05
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.floats(-6, 6), st.floats(-6, 6), st.floats(0.97, 1.03))
 def test_the_cameras_motion_has_no_edges_and_changes_no_channel(x, y, zoom):
     camera = np.array([[zoom, 0, x], [0, zoom, y], [0, 0, 1.0]])

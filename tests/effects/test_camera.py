@@ -40,7 +40,7 @@ def tracks(draw):
     return ObjectTrack(centres, sizes)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     moving=tracks(),
     size=st.tuples(st.integers(16, 1200), st.integers(16, 1200)),
@@ -63,7 +63,7 @@ def test_no_path_leaves_the_frame(moving, size, framing, zoom, strength, smoothn
     np.testing.assert_allclose(width / height, aspect, rtol=1e-6)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     left=st.floats(0, 60), top=st.floats(0, 40), part=st.floats(0.05, 1),
     size=st.tuples(st.integers(2, 90), st.integers(2, 90)),

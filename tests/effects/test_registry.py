@@ -130,7 +130,7 @@ def any_value(option: Option) -> st.SearchStrategy[object]:
     return st.floats(low, high, allow_subnormal=False)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_any_settings_render(cut, data):
     name = data.draw(st.sampled_from([n for n in EFFECTS if "plate" not in EFFECTS[n].needs]))

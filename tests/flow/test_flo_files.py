@@ -19,7 +19,7 @@ def test_the_bytes_are_those_of_the_format(tmp_path):
     assert struct.unpack("<12f", content[12:]) == tuple(range(12))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(height=st.integers(1, 9), width=st.integers(1, 9), seed=st.integers(0, 99))
 def test_what_is_written_is_read(tmp_path_factory, height, width, seed):
     flow = np.random.default_rng(seed).normal(size=(height, width, 2)).astype(np.float32)

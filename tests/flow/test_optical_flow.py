@@ -114,7 +114,7 @@ def _reference_colour(u: float, v: float) -> list[int]:
     return mixed
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(u=st.floats(-2, 2, width=32), v=st.floats(-2, 2, width=32))
 def test_colours_are_those_of_the_middlebury_wheel(u, v):
     picture = flow_colours(np.array([[[u, v]]], np.float32), longest_px=1)
@@ -132,7 +132,7 @@ def _bilinear(image: np.ndarray, x: float, y: float) -> np.ndarray:
     return total
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10**6), spread=st.sampled_from([0.3, 2.0, 9.0]))
 def test_warping_is_bilinear_to_the_last_digit(seed, spread):
     rng = np.random.default_rng(seed)
@@ -145,7 +145,7 @@ def test_warping_is_bilinear_to_the_last_digit(seed, spread):
     np.testing.assert_allclose(warped, np.array(expected), atol=1e-5)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(x=st.integers(-4, 4), y=st.integers(-4, 4))
 def test_warping_by_whole_pixels_is_a_shift(x, y):
     labels = np.random.default_rng(0).integers(0, 256, (9, 11)).astype(np.uint8)
@@ -161,7 +161,7 @@ def test_unknown_flow_warps_nothing():
     np.testing.assert_array_equal(warp_back(image, flow), image)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(angle=st.floats(-0.1, 0.1), zoom=st.floats(0.9, 1.1), x=st.floats(-6, 6), y=st.floats(-6, 6))
 def test_a_motion_and_its_inverse_agree(angle, zoom, x, y):
     """Forward and backward flow of a similarity, both exact: consistent where it stays inside."""
@@ -175,7 +175,7 @@ def test_a_motion_and_its_inverse_agree(angle, zoom, x, y):
     assert not consistent(forward, backward + 2)[inside].any()
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     angle=st.floats(-0.05, 0.05),
     zoom=st.floats(0.95, 1.05),

@@ -119,7 +119,6 @@ class Folders(RuleBasedStateMachine):
 Folders.TestCase.settings = settings(
     max_examples=20,
     stateful_step_count=12,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
 TestFolders = Folders.TestCase

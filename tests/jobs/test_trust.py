@@ -21,7 +21,7 @@ from rotomask.jobs.flow import flow
 from rotomask.jobs.propose import propose
 from rotomask.jobs.refine import refine
 from rotomask.masks import read_labels, write_mask
-from tests.clips import write_clip, write_folder
+from tests.clips import write_clip, write_corner_mask, write_folder
 from tests.jobs.still import Shifting, cut_in_process
 
 COUNT = 8
@@ -35,10 +35,7 @@ def clip(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def mask(tmp_path: Path) -> Path:
-    labels = np.zeros(SIZE, np.int32)
-    labels[:12, :16] = 1
-    write_mask(tmp_path / "first.png", labels)
-    return tmp_path / "first.png"
+    return write_corner_mask(tmp_path / "first.png", SIZE, corner=(12, 16))
 
 
 def _cut(video: Path, mask: Path, out: Path, **options: Any) -> CutResult:

@@ -225,7 +225,7 @@ _box = st.tuples(st.integers(0, 50), st.integers(0, 30), st.integers(2, 10), st.
 _boxes = st.lists(_box.map(lambda b: (b[0], b[1], b[0] + b[2], b[1] + b[3])), min_size=1)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(_boxes, st.integers(0, 1000))
 def test_choice_is_the_best_overlap_and_more_boxes_never_fit_worse(boxes, seed):
     rng = np.random.default_rng(seed)
@@ -243,7 +243,7 @@ def test_choice_is_the_best_overlap_and_more_boxes_never_fit_worse(boxes, seed):
     assert fits == sorted(fits)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 1000), st.sampled_from(["clip", "components"]), st.booleans())
 def test_restriction_only_takes_away(seed, kind, weak_in_boxes):
     rng = np.random.default_rng(seed)

@@ -24,7 +24,7 @@ def _flood(mask: np.ndarray, seeds: np.ndarray) -> np.ndarray:
     return reached
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(1, 14), st.integers(1, 14), st.integers(0, 10_000), st.booleans())
 def test_agrees_with_a_flood_fill(height, width, seed, with_region):
     rng = np.random.default_rng(seed)

@@ -159,7 +159,7 @@ def test_far_from_doubt_nothing_changes():
     assert (refined.argmax(0) == certain.argmax(0)).mean() > 0.9999
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     st.integers(1, 24),
     st.integers(1, 24),

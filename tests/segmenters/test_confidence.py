@@ -108,7 +108,7 @@ def test_looking_back_gives_what_an_unbroken_run_gives():
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 3))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_any_probabilities_give_a_value(seed, objects):
     rng = np.random.default_rng(seed)
     size = tuple(rng.integers(1, 40, 2))

@@ -15,6 +15,7 @@ from rotomask.networks.rgmp_lite import RGMPLite, RGMPLiteConfig
 from rotomask.segmenters import reference_guided
 from rotomask.segmenters.reference_guided import ReferenceGuidedConfig, ReferenceGuidedSegmenter
 from tests.golden import filled_state
+from tests.segmenters.sizes import answer_of_size
 
 RUNTIME = choose_runtime("cpu", "float32")
 
@@ -61,12 +62,7 @@ def _last(segmenter: ReferenceGuidedSegmenter, frames, mask, count: int = 2):
 @pytest.mark.parametrize("size", [(32, 32), (7, 9), (1, 40)])
 def test_any_size(network, size):
     segmenter = _segmenter(network, scales=(0.5, 1.0))
-    frames, _ = moving_shapes(1, frames=2, size=(64, 64))
-    mask = np.zeros(size, np.int32)
-    mask[: (size[0] + 1) // 2] = 1
-    segmenter.start(np.ascontiguousarray(frames[0][: size[0], : size[1]]), mask)
-    answer = segmenter.step(np.ascontiguousarray(frames[1][: size[0], : size[1]]))
-    assert answer.shape == (2, *size)
+    assert answer_of_size(segmenter, size).shape == (2, *size)
 
 
 @pytest.mark.parametrize("kind", ["network", "published"])

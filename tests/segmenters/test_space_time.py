@@ -13,6 +13,7 @@ from rotomask.networks.precision import choose_runtime
 from rotomask.networks.stm import STM, STMConfig
 from rotomask.networks.stm_lite import STMLite, STMLiteConfig
 from rotomask.segmenters.space_time import OBJECTS_AT_ONCE, SpaceTimeConfig, SpaceTimeSegmenter
+from tests.segmenters.sizes import answer_of_size
 
 
 def _segmenter(kind: str, **config: object) -> SpaceTimeSegmenter:
@@ -35,12 +36,7 @@ def segmenter(request) -> SpaceTimeSegmenter:
 
 @pytest.mark.parametrize("size", [(16, 16), (7, 9), (1, 40), (33, 18)])
 def test_any_size(segmenter, size):
-    frames, _ = moving_shapes(1, frames=2, size=(64, 64))
-    mask = np.zeros(size, np.int32)
-    mask[: (size[0] + 1) // 2] = 1
-    segmenter.start(np.ascontiguousarray(frames[0][: size[0], : size[1]]), mask)
-    answer = segmenter.step(np.ascontiguousarray(frames[1][: size[0], : size[1]]))
-    assert answer.shape == (2, *size)
+    assert answer_of_size(segmenter, size).shape == (2, *size)
 
 
 def test_permuted_objects_permute_the_answer(segmenter):

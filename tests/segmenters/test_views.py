@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rotomask.segmenters.views import (
@@ -29,7 +29,6 @@ def boxes(draw: st.DrawFn) -> Box:
     return Box(top, left, top + height, left + width)
 
 
-@settings(deadline=None)
 @given(boxes())
 def test_a_view_holds_the_box_in_the_frame_and_is_no_larger_than_allowed(box):
     view = choose_view(box, SIZE, AREA)
@@ -52,7 +51,6 @@ def test_a_view_holds_the_box_in_the_frame_and_is_no_larger_than_allowed(box):
     assert math.sqrt(AREA / (SIZE[0] * SIZE[1])) < view.scale <= 1
 
 
-@settings(deadline=None)
 @given(boxes())
 def test_a_view_stays_while_the_box_is_well_inside(box):
     view = choose_view(box, SIZE, AREA)

@@ -16,7 +16,7 @@ from studies.distance_network import (
 )
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 10_000))
 def test_distance_is_that_of_a_slow_search_in_each_instance(seed):
     rng = np.random.default_rng(seed)

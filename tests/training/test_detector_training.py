@@ -165,7 +165,7 @@ def test_near_a_centre_a_high_score_costs_less():
 _box = st.tuples(*[st.floats(0, 50), st.floats(0, 50), st.floats(1, 40), st.floats(1, 40)])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(_box, _box)
 def test_generalised_overlap_against_its_definition(a, b):
     one, other = (np.array([[x, y, x + w, y + h]], np.float32) for x, y, w, h in (a, b))

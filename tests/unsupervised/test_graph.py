@@ -68,7 +68,7 @@ def test_edge_map_takes_the_least_similar_neighbour():
             assert embedding_edges(embedding)[y, x] == pytest.approx(expected, abs=1e-5)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     seed=st.integers(0, 10**6),
     height=st.integers(1, 7),

@@ -65,7 +65,7 @@ def test_diverse_points_are_farthest_first():
 
 
 @given(seed=st.integers(0, 1000), count=st.integers(1, 30), equal=st.booleans())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_diverse_points_are_never_chosen_twice(seed, count, equal):
     points = np.random.default_rng(seed).normal(size=(20, 3)).astype(np.float32)
     if equal:

@@ -43,6 +43,7 @@ def read_coco(path: Path, options: ReadOptions) -> LabelledVideo:
         raise DatasetError(f"{path} has no images")
     sizes = {frame_size(i.get("height"), i.get("width"), path) for i in images}
     size = common_size(sizes, path)
+    # Image id -> object id -> annotation.
     items: dict[int, dict[int, Any]] = defaultdict(dict)
     objects: dict[int, str] = {}
     for item in require(content, "annotations", path):
@@ -57,6 +58,7 @@ def read_coco(path: Path, options: ReadOptions) -> LabelledVideo:
     ids = [image["id"] for image in images]
 
     def read(index: int) -> Labels:
+        # Painted when the frame is read: all masks of a video at once would take gigabytes.
         segmentations = {k: v["segmentation"] for k, v in items[ids[index]].items()}
         return _paint(segmentations, size, path)
 
@@ -83,6 +85,7 @@ def read_youtube_vis(path: Path, options: ReadOptions) -> LabelledVideo:
         for a in require(content, "annotations", path)
         if require(a, "video_id", path) == require(video, "id", path)
     ]
+    # Tracks of other videos have been left out, so their own numbers may begin anywhere.
     ids = number_objects(range(len(tracks)), lambda k: tracks[k].get("id", k + 1)).values()
     for track in tracks:
         if len(require(track, "segmentations", path)) != len(files):
@@ -126,6 +129,7 @@ def write_youtube_vis(video: LabelledVideo, save: Save) -> None:
 
 def _plain_rle(mask: BoolMask) -> dict[str, Any]:
     """Run lengths of an H×W mask as numbers, column by column, as the published annotations."""
+    # The rows of the transposed mask are the columns of the mask.
     return {"size": list(mask.shape), "counts": to_runs(mask.T)}
 
 
@@ -151,6 +155,7 @@ def _object_id(item: Any, path: Path) -> int:
     for key in ("object_id", "track_id", "category_id"):
         value = item.get(key) if isinstance(item, Mapping) else None
         if value is None and isinstance(item, Mapping):
+            # CVAT puts what COCO does not define into a dictionary of its own.
             attributes = item.get("attributes")
             value = attributes.get(key) if isinstance(attributes, Mapping) else None
         if isinstance(value, int) and 0 < value < 1 << 16:
@@ -168,6 +173,7 @@ def _video_name(video: Any, path: Path) -> str:
 def _paint(segmentations: Mapping[int, Any], size: tuple[int, int], path: Path) -> Labels:
     """Labels H×W of segmentations by object; where two overlap, the higher id counts."""
     labels = np.zeros(size, np.int32)
+    # Rising ids, so that the higher one is painted last.
     for object_id, segmentation in sorted(segmentations.items()):
         fault = segmentation_fault(segmentation, *size)
         if fault is not None:

@@ -161,6 +161,7 @@ def _size(element: ElementTree.Element | None, path: Path) -> tuple[int, int]:
 
 
 def _whole(text: str | None) -> int | str | None:
+    # What is no number is returned as it is, for the message of `frame_size`.
     return int(text) if text and text.isdecimal() else text
 
 
@@ -173,6 +174,7 @@ def _frame_names(root: ElementTree.Element, path: Path) -> tuple[str, ...]:
 
 def _image_shape(element: ElementTree.Element, index: int) -> _Shape | None:
     label, group = element.get("label", ""), element.get("group_id", "0")
+    # Group 0 is CVAT's way to say: in no group.
     key = ("group", group) if group not in ("", "0") else ("label", label)
     return _Shape(index, key, label, element) if element.tag in ("mask", "polygon") else None
 
@@ -182,6 +184,7 @@ def _track_shapes(track: ElementTree.Element, path: Path) -> list[_Shape]:
     visible = [e for e in track if e.tag in ("mask", "polygon") and e.get("outside") != "1"]
     if group not in ("", "0"):
         key = ("group", group)
+    # A track of one frame is one of CVAT's single masks: its number tells nothing of the object.
     elif len(visible) > 1:
         key = ("track", track.get("id", ""))
     else:

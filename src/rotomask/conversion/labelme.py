@@ -96,6 +96,7 @@ def _shape(video: LabelledVideo, labels: Labels, object_id: int) -> dict[str, An
     Image.fromarray(mask[y : y + height, x : x + width]).save(png, "PNG")
     return {
         "label": video.object_name(object_id),
+        # The last pixel of the box, not the edge behind it, as LabelMe has it.
         "points": [[x, y], [x + width - 1, y + height - 1]],
         "group_id": object_id,
         "description": "",
@@ -121,8 +122,10 @@ def _mask(shape: Any, size: tuple[int, int], file: Path) -> BoolMask:
     kind = shape.get("shape_type", "polygon")
     try:
         points = np.array(require(shape, "points", file), np.float64).reshape(-1, 2)
+        # `not all <=` and not `any >`: NaN compares as False with anything.
         if not (np.abs(points) <= 1 << 16).all():
             raise ValueError("a point far outside of the image")
+        # N×2 int32, px, as `fillPoly` takes them.
         corners = np.round(points).astype(np.int32)
         painted = np.zeros(size, np.uint8)
         if kind == "polygon":

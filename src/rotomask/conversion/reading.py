@@ -73,6 +73,7 @@ def frame_size(height: object, width: object, path: Path) -> tuple[int, int]:
         DatasetError: If they are not whole numbers from 1 to 65,535.
     """
     for value in (height, width):
+        # `true` is an int in Python.
         if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 1 << 16:
             raise DatasetError(f"{path}: frames of {width!r}x{height!r} px")
     assert isinstance(height, int)
@@ -118,4 +119,5 @@ def number_objects(keys: Iterable[Key], own: Callable[[Key], object]) -> dict[Ke
 def _whole(value: object) -> int:
     """A whole number of at most nine digits, by itself or as text; 0 for anything else."""
     text = str(value)
+    # Nine digits fit into an int32; Python refuses to parse numbers of thousands of digits.
     return int(text) if text.isdecimal() and len(text) < 10 else 0

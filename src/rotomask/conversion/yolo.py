@@ -83,8 +83,11 @@ def write_yolo(video: LabelledVideo, save: Save) -> None:
                 lines.append(" ".join([str(object_id - 1), *(f"{v:.8g}" for v in values)]))
         with save(f"labels/{name}.txt") as temporary:
             temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    # Classes are numbered from 0, objects from 1. Ultralytics wants a name for every class up to the
+    # largest, whether it occurs or not.
     names = {k - 1: video.object_name(k) for k in range(1, most + 1)}
     with save(NAMES_FILE) as temporary:
+        # The keys that Ultralytics asks for; both splits are the same images.
         content = {"path": ".", "train": "images", "val": "images", "names": names}
         temporary.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 
@@ -105,6 +108,7 @@ def _lines(path: Path) -> list[str]:
 
 def _thick(ring: list[list[int]]) -> list[list[int]]:
     """A ring of three corners at least: a point or a line goes there and back."""
+    # [a] -> [a, a, a], [a, b] -> [a, b, a]: polygons without area that still draw their line.
     return (ring * 3)[:3] if len(ring) < 3 else ring
 
 
@@ -116,6 +120,7 @@ def _line(line: str, size: tuple[int, int], where: str) -> tuple[int, np.ndarray
     """
     try:
         kind, *numbers = line.split()
+        # A line with an odd number of coordinates fails here, as a damaged one should.
         values = np.array(numbers, np.float64).reshape(-1, 2)
         object_id = int(kind) + 1
     except ValueError as error:

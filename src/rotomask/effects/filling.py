@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rotomask.effects.compositing import gaussian
+from rotomask.masks.windows import window_around
 from rotomask.matting import fill_smoothly
 
 Pixels = npt.NDArray[np.uint8]
@@ -96,7 +97,7 @@ def fit_rim(picture: Array, target: Pixels | Array, hole: Bool, rim: Bool) -> Ar
     picture = with_light(picture, target, rim & ~hole)
     # Odd, as kernels have a middle pixel.
     size = max(5, round(0.02 * min(hole.shape))) | 1
-    box = _box_around(hole, size + 4)
+    box = window_around(hole, size + 4)
     inside = hole[box]
     near = cv2.dilate(inside.astype(np.uint8), np.ones((size, size), np.uint8)) > 0
     weight = (near & rim[box] & ~inside).astype(np.float32)
@@ -109,15 +110,6 @@ def fit_rim(picture: Array, target: Pixels | Array, hole: Bool, rim: Bool) -> Ar
     result = picture.copy()
     result[box] = (picture[box] + fill_smoothly(difference, weight * steady)).clip(0, 255)
     return result
-
-
-def _box_around(hole: Bool, margin: int) -> tuple[slice, slice]:
-    """Rows and columns of a hole with a margin, px."""
-    x, y, width, height = cv2.boundingRect(hole.astype(np.uint8))
-    return (
-        slice(max(0, y - margin), y + height + margin),
-        slice(max(0, x - margin), x + width + margin),
-    )
 
 
 def with_light(picture: Array, target: Pixels | Array, shared: Bool) -> Array:
@@ -144,7 +136,7 @@ def as_blurred(picture: Array, target: Pixels | Array, hole: Bool, shared: Bool)
     """
     short = min(hole.shape)
     reach = round(0.08 * short)
-    box = _box_around(hole, reach)
+    box = window_around(hole, reach)
     near = cv2.dilate(hole[box].astype(np.uint8), np.ones((reach | 1, reach | 1), np.uint8)) > 0
     rim = near & shared[box] & ~hole[box]
     if rim.sum() < 200:

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from rotomask.masks.windows import window_around
 from rotomask.matting import fill_smoothly
 
 Array = npt.NDArray[np.float32]
@@ -37,13 +38,9 @@ def paint_in(picture: Array, hole: Bool) -> Array:
     """
     if not hole.any():
         return picture
-    x, y, width, height = cv2.boundingRect(hole.astype(np.uint8))
+    extent = max(cv2.boundingRect(hole.astype(np.uint8))[2:])  # the longer side
     # So much texture around the hole that most patches of it have something like them.
-    margin = max(3 * PATCH, round(0.6 * max(width, height)))
-    box = (
-        slice(max(0, y - margin), y + height + margin),
-        slice(max(0, x - margin), x + width + margin),
-    )
+    box = window_around(hole, max(3 * PATCH, round(0.6 * extent)))
     result = picture.copy()
     result[box] = _painted(np.ascontiguousarray(picture[box]), hole[box])
     return result

@@ -49,6 +49,7 @@ def click_image(
     """
     began = time.perf_counter()
     marker.open(frame)
+    # Apart from the clicks: a user waits for it once, before the first.
     open_s = time.perf_counter() - began
     robot, predicted = ClickRobot(truth, void), np.zeros(truth.shape, bool)
     prompts: list[Prompt] = []
@@ -60,6 +61,8 @@ def click_image(
             break
         prompts.append(click)
         began = time.perf_counter()
+        # All clicks so far at once, as the mask is a function of the list of prompts; row 1 is the
+        # object, row 0 the background.
         predicted = marker.mask(prompts)[1] > 0.5
         seconds.append(time.perf_counter() - began)
         ious.append(region_similarity(predicted, truth, void))

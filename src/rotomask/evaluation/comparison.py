@@ -43,6 +43,7 @@ class Comparison:
 
     def __str__(self) -> str:
         a, b = self.names
+        # Said of the number, not of the quality: of errors and of decay the lower one is better.
         side = "above" if self.difference >= 0 else "below"
         higher = sum(d > 0 for d in self.differences)
         lower = sum(d < 0 for d in self.differences)
@@ -99,6 +100,7 @@ def compare(
             raise OptionError(
                 f"there is no figure {name!r}; choose from {', '.join(first.figures)}"
             )
+    # Paired: a hard sequence is hard for both, and its spread cancels in the difference.
     in_second = {s.name: s for s in second.sequences}
     pairs = [(s, in_second[s.name]) for s in first.sequences if s.name in in_second]
     if not pairs:

@@ -61,6 +61,7 @@ def score_sequence(
     tracks: Tracks | None = None
     # Scored one frame late: only the next frame shows that it is not the last.
     previous: FramePair | None = None
+    # Not `zip`: it would score the frames that both have, and hide that some are missing.
     for index, (prediction, truth) in enumerate(zip_longest(predictions, truths)):
         pair = _pair(index, prediction, truth, frame_names)
         if tracks is None:
@@ -111,5 +112,6 @@ def _ids(
 
 def _merge(truth: Labels, void_label: int | None) -> Labels:
     """The annotation with all objects as object 1, and void pixels unchanged."""
+    # -1 is no label, so that without void pixels the comparisons below are false everywhere.
     void = -1 if void_label is None else void_label
     return np.where((truth != 0) & (truth != void), 1, np.where(truth == void, void, 0))

@@ -77,6 +77,7 @@ class EvaluationResult:
         Raises:
             OutputError: If the file cannot be written.
         """
+        # allow_nan: Python would write NaN, which JSON does not have and browsers refuse.
         text = json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
         if path is not None:
             with complete_or_absent(Path(path)) as temporary:

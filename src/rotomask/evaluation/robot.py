@@ -67,6 +67,7 @@ def error_click(
     Returns:
         The click; None if no pixel is wrong, or only pixels clicked before.
     """
+    # H×W bool; an unlabelled pixel may be right or wrong, so a user would not correct it.
     valid = np.ones_like(truth) if void is None else ~void
     missed = interior_distance(truth & ~predicted & valid)
     extra = interior_distance(~truth & predicted & valid)
@@ -119,6 +120,7 @@ def region_strokes(region: BoolMask) -> list[tuple[tuple[float, float], ...]]:
     strokes = []
     for path in longest_paths(skeleton, LEAST_PATH_PX):
         curve = smooth_path(path)
+        # Not np.round, which takes halves to the even pixel and would bend straight lines.
         pixels = np.clip(np.floor(curve + 0.5), 0, (width - 1, height - 1))
         # The curve has a thousand samples, many of them on the same pixel: keep one per pixel.
         changes = np.any(pixels[1:] != pixels[:-1], axis=1)
@@ -132,6 +134,7 @@ def _open_region(region: BoolMask) -> BoolMask:
 
     Thin parts would give the skeleton side branches. The radius shrinks until something is left.
     """
+    # √area is the side of a square of that area: half of it is about the region's own radius.
     radius = min(OPENING * np.sqrt(region.sum()) / 2, MOST_OPENING_PX)
     canvas = region.astype(np.uint8)
     while radius > 1:

@@ -84,6 +84,7 @@ def evaluate_results(
 
 def _is_flat(results: Path, dataset: VideoDataset) -> bool:
     """True if the folder has the masks of the only sequence, and no folder of its name."""
+    # A folder of the sequence's name always wins: images beside it may be anything.
     if len(dataset) != 1 or not results.is_dir() or (results / dataset.sequences[0].name).is_dir():
         return False
     return bool(image_files(results))
@@ -101,6 +102,7 @@ class _Task:
 
 def _scores(task: _Task, dataset: VideoDataset, workers: int) -> Iterator[SequenceScore]:
     """The scores of all sequences, in any order."""
+    # The longest last would keep one process busy while the others have nothing left to do.
     longest_first = sorted(dataset, key=lambda s: len(s.scored_frames()), reverse=True)
     if workers == 1:
         yield from map(task, longest_first)
@@ -119,11 +121,14 @@ def _scores(task: _Task, dataset: VideoDataset, workers: int) -> Iterator[Sequen
                 "`if __name__ == '__main__':`, or use processes=1"
             ) from error
         except BaseException:
+            # After Ctrl-C or a failure the sequences that wait are dropped; those under way are
+            # awaited.
             pool.shutdown(cancel_futures=True)
             raise
 
 
 def _one_thread() -> None:
+    # OpenCV starts as many threads as there are cores, in each of the processes.
     cv2.setNumThreads(1)
 
 

@@ -33,9 +33,11 @@ def write_submission(dataset: VideoDataset, results: Path, commit: Commit = repl
     path = results / FILE_NAME
     with (
         complete_or_absent(path, commit) as temporary,
+        # Stored: PNG files are compressed, and a second time makes them no smaller.
         zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive,
     ):
         for sequence in dataset:
+            # A run on all frames writes five times as many masks; the server takes every fifth.
             for frame in sequence.submitted_frames or sequence.frame_names:
                 mask = results / sequence.name / f"{frame}.png"
                 if not mask.is_file():

@@ -42,6 +42,7 @@ class JSONWriter(FormatWriter):
         with contextlib.suppress(OSError):
             self._file.close()
         with contextlib.suppress(OSError):
+            # After closing: Windows does not remove a file that is open.
             self._temporary.unlink(missing_ok=True)
 
     def _finish(self) -> None:

@@ -22,6 +22,7 @@ class ContactSheet(FormatWriter):
     def __init__(self, target: ExportTarget) -> None:
         self.path, self._commit = target.folder / "contact_sheet.png", target.commit
         positions = np.linspace(0, max(target.frame_count - 1, 0), SHEET_FRAMES).round()
+        # A set: a video of fewer frames than the sheet has cells gives some positions twice.
         self._positions = {int(position) for position in positions}
         self._position = 0
         self._colours = ContrastingColours()
@@ -30,6 +31,8 @@ class ContactSheet(FormatWriter):
 
     def add(self, masked: MaskedFrame) -> None:
         """See `FormatWriter.add`."""
+        # For every frame, not only those on the sheet: an object keeps the colour that it got in
+        # its first frame, as in the overlay.
         colours = self._colours.of(masked.frame.image, masked.labels)
         if self._position in self._positions:
             image = overlay(masked.frame.image, masked.labels, colours=colours)

@@ -196,6 +196,8 @@ class FormatOutputs:
         self._writers: dict[str, FormatWriter] = {}
         try:
             for name in formats:
+                # Into the dictionary one by one: if the third cannot begin, the first two are
+                # discarded.
                 self._writers[name] = FORMATS[name](target)
         except BaseException:
             self.discard()
@@ -244,6 +246,7 @@ def _frames_with_masks(
     video: Video, masks: Path, start: int, stop: int | None, partial: bool
 ) -> set[str]:
     """Names of the frames from start to stop that have a mask."""
+    # One listing in place of a question to the disk for each of thousands of frames.
     existing = {file.stem for file in masks.glob("*.png")} if masks.is_dir() else set()
     indices = range(video.frame_count)[start:stop]
     if not indices:
@@ -272,6 +275,7 @@ def _read_masks(
         opacity = read_grey(path)
         _check_fits(path, opacity, frame)
         if not needs_labels:
+            # One zero with strides of 0, seen as H×W.
             return np.broadcast_to(np.int32(0), opacity.shape), opacity
     path = folder / "masks" / f"{frame.name}.png"
     labels = read_labels(path)

@@ -45,6 +45,7 @@ class MaskedFrame:
         opacity = matte(self.labels) if self.matte is None else self.matte
         if self.frame.alpha is None:
             return opacity
+        # uint16: 255 · 255 is far beyond a byte.
         return (opacity.astype(np.uint16) * self.frame.alpha // 255).astype(np.uint8)
 
     def cutout(self) -> npt.NDArray[np.uint8]:
@@ -52,6 +53,7 @@ class MaskedFrame:
         alpha = self.alpha
         if self.edges.changes_alpha:
             soft = edge_alpha(self.frame.image, np.asarray(alpha / 255, np.float32), self.edges)
+            # To the nearest: cutting off would make nearly opaque pixels a step more transparent.
             alpha = (soft * 255).round().astype(np.uint8)
         return cutout(self.frame.image, alpha, despill=self.edges.despill)
 

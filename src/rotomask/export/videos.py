@@ -26,6 +26,7 @@ class PictureVideo(FormatWriter):
         self._colours = ContrastingColours()
         self._writer = VideoWriter(
             self.path,
+            # (height, width).
             (video.size[0], video.size[1] * self.columns),
             video.fps,
             QUICK,
@@ -90,6 +91,7 @@ class CutoutVideo(FormatWriter):
     def __init__(self, target: ExportTarget, name: str, encoding: Encoding) -> None:
         video = target.video
         self.path = target.folder / name
+        # Without sound: a cut-out is an ingredient of another film.
         self._writer = VideoWriter(
             self.path,
             video.size,

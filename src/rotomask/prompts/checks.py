@@ -82,6 +82,7 @@ def _check_box(box: Box, size: tuple[int, int]) -> None:
     if not (box.width > 0 and box.height > 0):
         raise PromptError(f"{text} has no area; give x,y,width,height with both sides above 0")
     left, top, right, bottom = box.corners
+    # Corners are edges of pixels here: a box may end at the width itself, a click may not.
     if not (left >= 0 and top >= 0 and right <= width and bottom <= height):
         raise PromptError(
             f"{text} reaches from {left:g},{top:g} to {right:g},{bottom:g}, outside the frame, "
@@ -104,6 +105,7 @@ def _check_polygon(polygon: Polygon, size: tuple[int, int]) -> None:
 
 def polygon_area(points: Sequence[Point]) -> float:
     """Area of a polygon, px² (the shoelace formula)."""
+    # Each corner with the next, the last with the first: A = |Σ (x_i · y_i+1 - y_i · x_i+1)| / 2.
     following = (*points[1:], points[0])
     return abs(sum(a[0] * b[1] - b[0] * a[1] for a, b in zip(points, following, strict=True))) / 2
 
@@ -126,7 +128,10 @@ def _check_contradictions(prompts: Sequence[Prompt]) -> None:
     """Check that no pixel is clicked both on and off an object, or on two objects."""
     before: dict[tuple[int, int], Click] = {}
     for click in (p for p in prompts if isinstance(p, Click)):
+        # Clicks may lie between pixels; two contradict each other if they hit the same one.
         pixel = (math.floor(click.x), math.floor(click.y))
+        # The first click on a pixel; for that click it is the click itself, which contradicts
+        # nothing.
         other = before.setdefault(pixel, click)
         if other.object_id == click.object_id and other.positive != click.positive:
             raise PromptError(

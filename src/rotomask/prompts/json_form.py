@@ -52,6 +52,7 @@ def prompts_from_json(content: object) -> Prompts:
     """
     if not isinstance(content, Mapping) or not isinstance(content.get("prompts"), list):
         raise PromptError('prompts are an object {"version": 1, "prompts": [...]}')
+    # A file that was written by hand need not name one.
     if content.get("version", VERSION) != VERSION:
         raise PromptError(f"prompts of version {content['version']!r}, expected {VERSION}")
     entries = []
@@ -163,6 +164,7 @@ def _points(entry: Mapping[str, Any]) -> tuple[Point, ...]:
 
 
 def _is_real(value: object) -> bool:
+    # `true` is an int in Python; as a coordinate it is a mistake.
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
@@ -175,6 +177,7 @@ def _encode(mask: BoolMask) -> dict[str, Any]:
     flat = mask.flatten(order="F")  # column after column
     changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
     lengths = np.diff(np.concatenate([[0], changes, [flat.size]]))
+    # The first run is of zeros, so that a mask whose first pixel is set begins with a run of none.
     counts = lengths.tolist() if not flat[0] else [0, *lengths.tolist()]
     return {"size": list(mask.shape), "counts": counts}
 
@@ -192,6 +195,7 @@ def _decode(coded: object) -> BoolMask:
             'mask must be run lengths as COCO has them, {"size": [H, W], "counts": …}'
         )
     height, width = coded["size"]
+    # Before decoding: pycocotools checks nothing, and wrong runs read beyond its memory.
     fault = segmentation_fault(coded, height, width)
     if fault is not None:
         raise PromptError(f"mask: {fault}")

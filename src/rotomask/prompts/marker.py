@@ -76,6 +76,7 @@ class Marker(ABC):
         prompts = tuple(prompts)
         size = self.frame.shape[:2]
         check_prompts(prompts, (size[0], size[1]))
+        # One object at a time, O × H×W; `aggregate` then makes them and the background sum to 1.
         layers = [
             obey_prompts(self.object_probability(own), own)
             for own in (prompts_of_object(prompts, k) for k in object_ids(prompts))
@@ -89,6 +90,7 @@ class Marker(ABC):
 
     def twin(self) -> Self:
         """Second marker of the same kind, for another frame; they share the network."""
+        # Shallow: both share the network.
         twin = copy.copy(self)
         twin._frame = None
         return twin
@@ -137,6 +139,8 @@ def obey_prompts(probability: Probability, prompts: Sequence[Prompt]) -> Probabi
         if isinstance(prompt, RoughMask):
             continue
         if isinstance(prompt, Box):
+            # In the order given: a click outside a box that came before it wins, as it is drawn
+            # later.
             obeyed = _clip_to_box(obeyed, prompt)
             continue
         canvas = np.zeros((height, width), np.uint8)
@@ -177,6 +181,7 @@ def drop_specks(probability: Probability, prompts: Sequence[Prompt]) -> Probabil
     for prompt in prompts:
         if is_stroke(prompt) and prompt.positive:
             draw_prompt(touched, prompt, View.whole((height, width)), OBEYED_RADIUS_PX)
+    # A small part that the user pointed at is no speck.
     safe = set(np.unique(components[touched > 0]).tolist())
     least = 0.01 * foreground.sum()
     small = [k for k in range(1, count) if k not in safe and stats[k, cv2.CC_STAT_AREA] < least]

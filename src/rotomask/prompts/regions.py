@@ -14,6 +14,7 @@ def interior_distance(region: BoolMask) -> Distance:
     The image border counts as outside, as in RITM's and DAVIS's robots: a region cut by the border
     is clicked in the middle of its visible part.
     """
+    # One pixel of outside all around, cut off again below: it makes the border count as outside.
     padded = cv2.copyMakeBorder(region.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
     distance = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     return np.asarray(distance[1:-1, 1:-1], np.float32)

@@ -124,6 +124,7 @@ def _read_image(path: Path, size: tuple[int, int], object_id: int) -> list[Promp
     except FileNotFoundError as error:
         raise PromptError(f"{path} does not exist") from error
     except UnidentifiedImageError as error:
+        # Pillow takes a file that does not fit into memory for no image; the message must not.
         check_memory(path)
         raise PromptError(f"{path} is no image, .txt, .csv or .json file of strokes") from error
     except IMAGE_ERRORS as error:
@@ -134,10 +135,12 @@ def _read_image(path: Path, size: tuple[int, int], object_id: int) -> list[Promp
 def _strokes_of_values(values: npt.NDArray[np.int64], object_id: int) -> list[Prompt]:
     """Strokes of an indexed or grey image H×W, whose values are object ids."""
     ids = [int(k) for k in np.unique(values) if k not in (0, NOT_THE_OBJECT)]
+    # A picture with strokes on one object has 1, whatever the object's number in the video is.
     renamed = {1: object_id} if ids == [1] else {}
     prompts: list[Prompt] = [Painted(np.asarray(values == k), True, renamed.get(k, k)) for k in ids]
     background = np.asarray(values == NOT_THE_OBJECT)
     if background.any():
+        # 255 is off all objects of the picture: a negative stroke for each of them.
         objects = [renamed.get(k, k) for k in ids] or [object_id]
         prompts += [Painted(background, False, k) for k in objects]
     return prompts
@@ -145,8 +148,10 @@ def _strokes_of_values(values: npt.NDArray[np.int64], object_id: int) -> list[Pr
 
 def _strokes_of_colours(pixels: npt.NDArray[np.uint8], object_id: int) -> list[Prompt]:
     """Green and red strokes of an RGBA image H×W×4."""
+    # int16: the difference of two uint8 would wrap around below 0.
     red, green, blue = (pixels[..., k].astype(np.int16) for k in range(3))
     opaque = pixels[..., 3] > 127
+    # Clearly greener than anything else, so that a photo under the strokes gives none by itself.
     on_object = opaque & (green - np.maximum(red, blue) >= _VIVID)
     beside = opaque & (red - np.maximum(green, blue) >= _VIVID)
     prompts: list[Prompt] = []

@@ -31,7 +31,7 @@ def test_the_steps_sum_to_the_disk(radius):
     assert reached | set(rest) == disk_offsets(radius)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.tuples(st.integers(1, 40), st.integers(1, 40)).flatmap(
         lambda size: arrays(np.uint8, size, elements=st.sampled_from([0] * 20 + [1, 2, 3, 128]))

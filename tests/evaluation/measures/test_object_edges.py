@@ -11,7 +11,7 @@ from rotomask.evaluation.measures.boundary import boundary_map
 from rotomask.evaluation.measures.object_edges import THRESHOLDS, edge_counts, edge_score
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 10_000), st.integers(1, 4))
 def test_counts_are_those_of_a_slow_loop(seed, radius):
     rng = np.random.default_rng(seed)

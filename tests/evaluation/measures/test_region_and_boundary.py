@@ -33,7 +33,7 @@ def pairs(draw):
     return draw(blobs(size)), draw(blobs(size)), draw(blobs(size, 1))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(pairs(), st.sampled_from([0, 0.008, 0.1, 1, 2, 3, 7]), st.booleans())
 def test_both_equal_the_plain_loops(masks, tolerance, use_void):
     mask, truth, void = masks
@@ -46,13 +46,13 @@ def test_both_equal_the_plain_loops(masks, tolerance, use_void):
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(sizes.flatmap(lambda size: arrays(bool, size)))
 def test_boundary_map_equals_the_plain_loop(mask):
     np.testing.assert_array_equal(boundary_map(mask), plain_boundary_map(mask))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(pairs(), st.sampled_from([0, 1, 3]))
 def test_bounds_symmetry_and_identity(masks, tolerance):
     mask, truth, _ = masks
@@ -62,7 +62,7 @@ def test_bounds_symmetry_and_identity(masks, tolerance):
         assert measure(mask, mask) == 1
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(pairs())
 def test_j_does_not_change_with_flips_and_transposition(masks):
     mask, truth, _ = masks
@@ -72,7 +72,7 @@ def test_j_does_not_change_with_flips_and_transposition(masks):
     assert region_similarity(mask.T, truth.T) == value
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(pairs(), st.integers(0, 9), st.integers(0, 9))
 def test_f_does_not_change_with_transposition_and_place(masks, down, right):
     """Flips may change F: the boundary map looks east and south, so it is not symmetric."""

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
@@ -40,7 +40,6 @@ def plain(p: list[float], method: Aggregation) -> list[float]:
 
 
 @pytest.mark.parametrize("method", METHODS)
-@settings(deadline=None)
 @given(p=inner_objects)
 def test_equals_the_formula_pixel_by_pixel(method: Aggregation, p: Values) -> None:
     result = merged(p, method)
@@ -50,7 +49,6 @@ def test_equals_the_formula_pixel_by_pixel(method: Aggregation, p: Values) -> No
 
 
 @pytest.mark.parametrize("method", METHODS)
-@settings(deadline=None)
 @given(p=any_objects)
 def test_is_a_distribution(method: Aggregation, p: Values) -> None:
     result = merged(p, method)
@@ -61,7 +59,6 @@ def test_is_a_distribution(method: Aggregation, p: Values) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-@settings(deadline=None)
 @given(p=any_objects, data=st.data())
 def test_permuting_objects_permutes_the_output(
     method: Aggregation, p: Values, data: st.DataObject
@@ -72,7 +69,6 @@ def test_permuting_objects_permutes_the_output(
 
 
 @pytest.mark.parametrize("method", METHODS)
-@settings(deadline=None)
 @given(p=any_objects)
 def test_a_stronger_object_stays_stronger(method: Aggregation, p: Values) -> None:
     best = merged(p, method)[1:].max(0)
@@ -80,7 +76,6 @@ def test_a_stronger_object_stays_stronger(method: Aggregation, p: Values) -> Non
     np.testing.assert_allclose(strongest, best, rtol=1e-4, atol=1e-6)
 
 
-@settings(deadline=None)
 @given(p=any_objects)
 def test_a_single_object(p: Values) -> None:
     one = p[:1]
@@ -91,7 +86,6 @@ def test_a_single_object(p: Values) -> None:
     np.testing.assert_allclose(merged(one, "naive")[1:], one, atol=1e-6)
 
 
-@settings(deadline=None)
 @given(p=any_objects)
 def test_winner_take_all_leaves_losers_nothing(p: Values) -> None:
     result = merged(p, "winner-take-all")[1:]

@@ -94,7 +94,7 @@ def _remembered(index, ids=(1,), *, reference=False, shared=True):
 
 
 @given(st.integers(2, 8), st.integers(1, 60))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_budget_holds_and_the_reference_stays(budget, count):
     bank = MemoryBank(budget)
     bank.remember(_remembered(0, reference=True))

@@ -74,6 +74,8 @@ class Proposals:
         """
         # One copy of the empty proposal per object, so that each object can be left unmatched.
         proposals = [k for k in self.values if k] + [0] * len(self.object_ids)
+        # P+O × O: a row for each proposal and for each copy of the empty one, a column for each
+        # object.
         quality = np.array([[self._quality(p, k) for k in self.object_ids] for p in proposals])
         rows, columns = linear_sum_assignment(-quality)  # it minimizes
         return {self.object_ids[c]: proposals[r] for r, c in zip(rows, columns, strict=True)}

@@ -41,6 +41,8 @@ def score_regions(
     """
     frames = sequence.scored_frames()
     missing = results.missing(sequence, frames)
+    # (region, cluster) -> pixels that they share in all frames together: a match holds for the
+    # whole sequence, so an object that is exchanged for another costs.
     overlap: dict[tuple[int, int], int] = {}
     foreground: list[float] = []
     for pair in results.pairs(sequence, frames):

@@ -46,6 +46,7 @@ class ResultFolder:
         if not self.root.is_dir():
             raise DatasetError(f"the results folder {self.root} does not exist")
         absent = [s.name for s in dataset if s.scored_frames() and not self._folder(s).is_dir()]
+        # All absent is a wrong folder, never a method that found nothing.
         if len(absent) == len(dataset) or (absent and self.on_missing == "error"):
             raise DatasetError(
                 f"{self.root} lacks {len(absent)} of {len(dataset)} sequences: "
@@ -82,6 +83,7 @@ class ResultFolder:
                 prediction = read_label_image(files[name])
                 check_size(prediction, truth, str(files[name]))
             else:
+                # `missing` has refused this frame already, unless an empty mask is to be scored.
                 prediction = np.zeros(truth.shape, np.uint8)
             yield FramePair(name, prediction, truth)
 

@@ -104,6 +104,7 @@ class Tracks:
         if len(self.object_ids) == 1 and ids == {255} and self.object_ids != (255,):
             self.white_frames += 1
             return np.where(prediction != 0, self.object_ids[0], 0)
+        # Not refused: such labels count as background, and the notes name them.
         self.extra_ids |= ids - set(self.object_ids)
         return prediction
 

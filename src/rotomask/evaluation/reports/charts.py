@@ -28,10 +28,12 @@ def bar_chart(
     height = ROW_PX * len(rows) + 8
     span = BARS_WIDTH_PX - LABEL_PX - VALUE_PX
     parts = [f'<svg class="bars" viewBox="0 0 {BARS_WIDTH_PX} {height}" role="img">']
+    # At 0, a quarter, a half, three quarters and the whole of the maximum.
     for tick in range(5):
         x = LABEL_PX + span * tick / 4
         parts.append(f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{height}"/>')
     for index, (label, values) in enumerate(rows):
+        # The group of bars is centred in its row; 4 px above the first row are left for its grid.
         top = ROW_PX * index + 4 + (ROW_PX - BAR_PX * len(series)) / 2
         middle = ROW_PX * index + 4 + ROW_PX / 2
         parts.append(
@@ -70,6 +72,7 @@ def curve_chart(
     left, top, right, bottom = 26, 6, 6, 16
     across, up = width - left - right, height - top - bottom
     parts = [f'<svg class="curve" viewBox="0 0 {width} {height}" role="img">']
+    # SVG counts y downwards, so that a value of 1 is at the top of the box.
     for fraction in (0, 0.5, 1):
         y = top + up * (1 - fraction)
         text = f"{fraction * maximum:g}" if maximum <= 1 else f"{fraction * maximum:.0f}"
@@ -102,6 +105,7 @@ def _path(
     values: npt.NDArray[np.float64], left: float, top: float, across: float, up: float
 ) -> str:
     """SVG path of a curve in a box of `across` × `up` px, with a gap at each NaN."""
+    # T values have T - 1 steps between them; a single one would divide by 0.
     steps = max(len(values) - 1, 1)
     commands, pen_down = [], False
     for index, value in enumerate(values):

@@ -94,6 +94,7 @@ def _published(result: EvaluationResult) -> str:
         (p.method, p.kind, p.figures, False) for p in published
     ]
     rows.append((result.results, "this result", result.figures, True))
+    # The headline decides the order: errors rise from the best to the worst, all others fall.
     lower = first.startswith("error")
     rows.sort(
         key=lambda row: row[2].get(first, math.inf if lower else -math.inf), reverse=not lower
@@ -101,6 +102,8 @@ def _published(result: EvaluationResult) -> str:
     maximum = max(row[2].get(first, 0) for row in rows) or 1
     body = []
     for method, kind, figures, ours in rows:
+        # Bars of errors are relative to the largest in the table, as errors have no upper bound;
+        # all other figures are fractions of 1.
         fraction = figures.get(first, math.nan) / (maximum if lower else max(1.0, maximum))
         bar = "" if math.isnan(fraction) else f'<i style="width:{100 * fraction:.1f}%"></i>'
         cells = "".join(
@@ -141,6 +144,8 @@ def _curves(result: EvaluationResult) -> str:
         curves, frames = _lines(sequence, by_object=many)
         if not curves:
             continue
+        # One legend for all charts: that of the chart with most curves has the colours of the
+        # others.
         series = list(curves) if len(curves) > len(series) else series
         largest = [float(np.nanmax(c)) for c in curves.values() if not np.isnan(c).all()]
         maximum = 1.0 if max(largest, default=0) <= 1 else max(largest)
@@ -174,6 +179,8 @@ def _lines(
     if not by_object:
         single = {k: c for k, c in objects[0].curves.items() if k != "T"}
         return single, objects[0].frames
+    # Objects may appear late; the axis is that of the object scored in most frames, and the others
+    # have gaps.
     frames = max(objects, key=lambda item: len(item.frames)).frames
     curves = {}
     for item in objects[:MAX_LINES]:

@@ -47,6 +47,7 @@ def worst_frames(result: EvaluationResult, count: int = 9) -> tuple[WorstFrame, 
     candidates = sorted(_candidates(result), key=lambda item: (item[0], item[1].sequence))
     selection: list[tuple[int, WorstFrame]] = []
     for _, frame, index in candidates:
+        # Else a few seconds in which an object is lost would fill the whole page.
         same = [i for i, other in selection if other.sequence == frame.sequence]
         distant = all(abs(i - index) >= MIN_DISTANCE_FRAMES for i in same)
         if len(same) < MAX_PER_SEQUENCE and distant:
@@ -83,6 +84,7 @@ def _candidates(result: EvaluationResult) -> Iterator[tuple[float, WorstFrame, i
             curves = {name: item.curves[name] for name in ("J", "F") if name in item.curves}
             for index, frame in enumerate(item.frames):
                 values = {name: float(curve[index]) for name, curve in curves.items()}
+                # Where neither result nor truth has the object there is nothing to look at.
                 if values and not any(math.isnan(v) for v in values.values()):
                     quality = sum(values.values()) / len(values)
                     yield quality, _worst(sequence.name, frame, item, values), index
@@ -129,6 +131,8 @@ def _outline(image: Image, truth: BoolMask, mask: BoolMask) -> Image:
     size = (WIDTH_PX, max(1, round(image.shape[0] * scale)))
     interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     canvas = cv2.resize(image, size, interpolation=interpolation)
+    # Of the enlarged mask, not the enlarged outline: lines keep their width at any scale. The dark
+    # rim of 1 px on both sides shows them on a ground of their own colour.
     for item, colour in ((truth, TRUTH_COLOUR), (mask, RESULT_COLOUR)):
         enlarged = cv2.resize(item.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
         lines, _ = cv2.findContours(enlarged, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
@@ -138,6 +142,7 @@ def _outline(image: Image, truth: BoolMask, mask: BoolMask) -> Image:
 
 
 def _encode(image: Image) -> str | None:
+    # OpenCV writes BGR, hence the last axis reversed.
     done, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 82])
     if not done:
         return None

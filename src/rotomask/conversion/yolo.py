@@ -83,8 +83,8 @@ def write_yolo(video: LabelledVideo, save: Save) -> None:
                 lines.append(" ".join([str(object_id - 1), *(f"{v:.8g}" for v in values)]))
         with save(f"labels/{name}.txt") as temporary:
             temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    # Classes are numbered from 0, objects from 1. Ultralytics wants a name for every class up to the
-    # largest, whether it occurs or not.
+    # Classes are numbered from 0, objects from 1. Ultralytics wants a name for every class up to
+    # the largest, whether it occurs or not.
     names = {k - 1: video.object_name(k) for k in range(1, most + 1)}
     with save(NAMES_FILE) as temporary:
         # The keys that Ultralytics asks for; both splits are the same images.

@@ -82,10 +82,10 @@ def test_stopped_anywhere_and_resumed(video, tmp_path, monkeypatch, case, second
     _assert_resumed_as_whole(video, tmp_path, counts, model=model, refinements=refinements)
 
 
-@pytest.fixture(params=[0.0, 3600.0], ids=["every frame", "first frame"])
-def states(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """States are stored after every frame, or only after the first one of a pass."""
-    monkeypatch.setattr(snapshots, "LEAST_SECONDS", request.param)
+@pytest.fixture
+def states(monkeypatch: pytest.MonkeyPatch) -> None:
+    """States are stored after every frame."""
+    monkeypatch.setattr(snapshots, "LEAST_SECONDS", 0.0)
     monkeypatch.setattr(snapshots, "MOST_COST", 1e9)
 
 

@@ -202,8 +202,7 @@ class Marking:
             "before": None if old is None else old.digest,
             "locked": app.projects.locked(project),
         }
-        # Outside of any transaction: a mark may take a tenth of a second, and others write
-        # meanwhile.
+        # Outside of any transaction, which would keep others waiting for a tenth of a second.
         reply = app.ask(request, urgent=True)
         if len(marks) - done >= STAGE_MARKS:
             stage = (len(marks), reply["digest"])

@@ -75,7 +75,9 @@ def convert(
     path = main_file(path, name)
     with _damage(path):
         video = _format(name).read(path, ReadOptions(video=options.video, size=options.size))
+    # Masks are read one by one while the output is written, so damage in them comes up only then.
     video = _checked(video, path)
+    # Formats with a file a frame would write one over the other.
     if len(set(video.frame_names)) < len(video):
         raise InputError(f"{path} has two frames of one name; their files would be the same")
     settings = {
@@ -110,6 +112,7 @@ def _damage(path: Path) -> Iterator[None]:
     """
     try:
         yield
+    # It says already what is wrong, and in which file.
     except RotomaskError:
         raise
     except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError) as error:
@@ -157,6 +160,7 @@ def _files(path: Path) -> Iterator[Path]:
         yield path
         return
     for file in sorted(path.rglob("*")):
+        # Such as the records of a job, which change without the masks.
         hidden = any(part.startswith(".") for part in file.relative_to(path).parts)
         if file.is_file() and not hidden and file.suffix.lower() in (".png", ".json", ".txt"):
             yield file

@@ -281,6 +281,7 @@ def reference_frames(folder: Path, log: CorrectionLog) -> set[int]:
     if manifest is not None:
         given = manifest["settings"].get("masks") or {}
     else:
+        # Folders of version 0.1 have no manifest.
         given = (earlier or {}).get("annotations") or {}
     return {int(k) for k in given} | log.frames
 
@@ -326,6 +327,7 @@ class _Change:
             if (self.folder.root / file).is_file():
                 with self.folder.write(f"{self.backups}/{name}") as temporary:
                     shutil.copyfile(self.folder.root / file, temporary)
+        # A user looked at this mask: no guess is better.
         certain = ObjectConfidence(value=1.0, reason="corrected")
         if (self.folder.root / STORED).is_file():
             store_confidences(self.folder, self.index, dict.fromkeys(self.ids, certain))
@@ -334,6 +336,7 @@ class _Change:
         self, segmenter: Segmenter, references: set[int], to_the_end: bool
     ) -> Generator[int, None, None]:
         """Redo the frames on both sides; gives the number of each frame that was redone."""
+        # The nearest reference frame on each side: what the user gave or corrected is never redone.
         after = min((i for i in references if i > self.index), default=None)
         before = max((i for i in references if i < self.index), default=None)
         for limit, reverse in ((after, False), (before, True)):
@@ -344,6 +347,7 @@ class _Change:
     ) -> Generator[int, None, None]:
         """Redo one side, up to the frame before a reference frame, or to the video's end."""
         if reverse:
+            # Both sides begin at the corrected frame, from which the segmenter learns the new mask.
             start, stop = 0 if limit is None else limit + 1, self.index + 1
         else:
             start, stop = self.index, self.video.frame_count if limit is None else limit
@@ -379,6 +383,7 @@ class _Change:
         self, step: FollowedFrame, rows: tuple[int, ...], old: Mask, meter: ConfidenceMeter
     ) -> None:
         """Replace a frame's mask if it changed, and store how much to trust it."""
+        # An unchanged mask keeps its file, and the cut no backup that says nothing.
         if not np.array_equal(step.labels, old):
             self.replace(step.index, step.labels)
         values = meter.measure(step, rows)
@@ -413,6 +418,8 @@ class _Change:
         labels[np.isin(old, self.ids)] = 0
         for k in self.ids:
             row = probabilities[1 + rows.index(k)] if k in rows else np.float32(0)
+            # The old mask is certain of itself, 0 or 1. A row is missing where the corrected mask
+            # has nothing of the object.
             mixed = weight * row + (1 - weight) * (old == k)
             labels[mixed > 0.5] = k
         return labels

@@ -71,6 +71,7 @@ class CorrectionLog:
 
     def has_made(self, request: str, index: int) -> bool:
         """Whether the latest corrections are of this request, one of them at this frame."""
+        # Only the unbroken run at the end: after another correction the same request is a new one.
         latest = itertools.takewhile(lambda e: e.get("request") == request, reversed(self.entries))
         return any(int(entry["frame"]) == index for entry in latest)
 
@@ -79,6 +80,8 @@ class CorrectionLog:
 
         If it is interrupted, it can be repeated.
         """
+        # Before the first file is touched: whoever reads the log then knows that masks may be half
+        # restored.
         self.entries[-1]["state"] = UNFINISHED
         self.write(held)
         backups = held.root / self.backups
@@ -93,6 +96,8 @@ class CorrectionLog:
                 with writing as temporary:
                     shutil.copyfile(backup, temporary)
             shutil.rmtree(backups)
+        # After the backups are gone: killed in between, the undoing is repeated and finds nothing
+        # to do.
         entry = self.entries.pop()
         self.write(held)
         return entry

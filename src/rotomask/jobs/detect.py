@@ -161,6 +161,7 @@ def _detect_all(
     for done, frame in enumerate(video.frames(frames.start, frames.stop), start=1):
         boxes = detector.detect(frame.image)
         boxes = boxes.take(boxes.scores >= least_score)
+        # After weak boxes are left out: they would lead tracks astray.
         tracks = linker.link(boxes)
         linked.detections[frame.name], linked.tracks[frame.name] = boxes, tracks
         if frame.index in shown:
@@ -168,6 +169,8 @@ def _detect_all(
             size = (CELL_PX, max(1, round(frame.image.shape[0] * scale)))
             method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
             image = cv2.resize(frame.image, size, interpolation=method).astype(np.uint8, copy=False)
+            # The picture is made small before boxes are drawn, so that lines and captions keep
+            # their size.
             scaled = replace(boxes, boxes=boxes.boxes * np.float32(scale))
             pictures[frame.name] = draw_detections(image, scaled, detector, tracks)
         if on_progress is not None:
@@ -190,10 +193,12 @@ def coco_boxes(
         tracks: Track ids of each frame's detections, stored as ``track_id``; None: none.
     """
     annotations: list[dict[str, Any]] = []
+    # All classes that the detector names, and those without a name that it found all the same.
     classes = sorted(
         {int(c) for d in boxes.values() for c in d.classes} | set(detector.class_names)
     )
     for image_id, (name, detections) in enumerate(boxes.items(), start=1):
+        # Hundredths of a pixel are more than a detector knows, and keep the file small.
         for i, (x0, y0, x1, y1) in enumerate(detections.boxes.astype(float).round(2).tolist()):
             width, height = round(x1 - x0, 2), round(y1 - y0, 2)
             annotations.append(

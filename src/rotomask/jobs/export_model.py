@@ -96,14 +96,18 @@ def _parts(network: STMLite, objects: int) -> Iterator[_Exported]:
     height, width = EXAMPLE_SIZE
     image, masks = torch.zeros(1, 3, height, width), torch.zeros(objects, height, width)
     encoder = EncoderPart(network)
+    # 1×Ck×H/16×W/16 and the features from stride 4 on.
     key, *levels = encoder(image)
     names = [f"features{stride}" for stride in (4, 8, 16, 32)][: len(levels)]
     features = dict(zip(names, levels, strict=True))
     yield _Exported(encoder, {"image": image}, ("key", *names))
+    # The value encoder joins the mask to strides 4 to 16; the decoder takes stride 32 as well,
+    # where the network has it.
     shallow = {name: features[name] for name in names[:3]}
     value_encoder = ValueEncoderPart(network)
     value = value_encoder(*shallow.values(), masks)
     yield _Exported(value_encoder, {**shallow, "masks": masks}, ("value",))
+    # C×(h·w): how many positions the memory has changes from frame to frame.
     memory = {"memory_key": key.flatten(2), "memory_value": value.flatten(2)}
     yield _Exported(ReaderPart(network), {"key": key, **memory}, ("readout",))
     given = {"readout": value, "previous_masks": masks, **features}

@@ -123,8 +123,10 @@ def _write(
 ) -> None:
     if then is not None:
         then(followed, object_ids)
+    # A frame of an earlier run: its files are there, and may have been retouched since.
     if followed.origin != "finished":
         probabilities = followed.probabilities
+        # Row 0 is the background, so the rest is all objects together.
         alpha = None if probabilities is None or not store.soft else 1 - probabilities[0]
         store.write(followed.index, followed.labels, alpha)
 
@@ -170,6 +172,8 @@ class VideoFrames:
         self, start: int = 0, stop: int | None = None, *, reverse: bool = False
     ) -> Generator[Frame, None, None]:
         """Frames start, start + 1, ... before stop, or the same backwards."""
+        # Up to the end of the range as the caller gave it: None reads on to the video's own end,
+        # where a damaged one raises.
         reaches_end = stop is None or stop >= len(self)
         end = self.stop if reaches_end else self.start + (stop or 0)
         for frame in self.video.frames(self.start + start, end, reverse=reverse):
@@ -190,6 +194,8 @@ def find_damage(video: Video, frames: range) -> TruncatedVideoError | None:
     if frames.stop < video.frame_count:
         return None
     try:
+        # A damaged video says so when it is read past its last whole frame; a sound one gives
+        # nothing.
         for _ in video.frames(video.frame_count):
             pass
     except TruncatedVideoError as error:

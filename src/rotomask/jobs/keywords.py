@@ -223,6 +223,7 @@ def with_keywords(options: Options, keywords: Mapping[str, object], owner: str) 
     """
     own = {field.name for field in fields(options)}  # type: ignore[arg-type]
     given = dict(keywords)
+    # First, so that the rest of the function sees the names of fields alone.
     for alias, name in _aliases(own).items():
         if alias in given:
             if name in given:
@@ -232,6 +233,7 @@ def with_keywords(options: Options, keywords: Mapping[str, object], owner: str) 
         raise OptionError(f"{owner} got both end and stop; give one of them")
     if "end" in given and "stop" in own:
         end = given.pop("end")
+        # `end` is the last frame itself, `stop` the one after it.
         given["stop"] = None if end is None else int(end) + 1  # type: ignore[call-overload]
     if "refinements" in own:
         start = given.pop("refinements", getattr(options, "refinements", Refinements()))
@@ -259,9 +261,11 @@ def take_refinements(start: Refinements, keywords: dict[str, object]) -> Refinem
         OptionError: If a text of ``refine`` cannot be read, is given beside other keywords, or a
             quality beside refinements.
     """
+    # Taken out one by one: what is left over at the end is unknown, and is named in the error.
     texts = keywords.pop("refine", None)
     given = {name: keywords.pop(name) for name in REFINEMENT_FIELDS if name in keywords}
     specs = () if texts is None else _names(texts)
+    # `boxes` alone goes with texts: on the command line it is an option of its own, too.
     if texts is not None and (given.keys() - {"boxes"} or start != Refinements()):
         raise OptionError(
             f"got refine and {', '.join(given) or 'refinements'}; give all as refine, such as "
@@ -272,6 +276,8 @@ def take_refinements(start: Refinements, keywords: dict[str, object]) -> Refinem
         if start != Refinements():
             raise OptionError("got quality and refinements; give one of them")
         quality = find_quality(str(keywords.pop("quality")))
+        # Only where the caller gave no size: a quality is what an expert would have set, and gives
+        # way.
         keywords.setdefault("size", quality.size)
         start = quality.refinements(specs, boxes)
     elif texts is not None:
@@ -314,8 +320,11 @@ def takes_options(options: type[Any]) -> Callable[[Function], Function]:
                 name, inspect.Parameter.KEYWORD_ONLY, default=getattr(defaults, name, None)
             )
             for name in keyword_names(defaults)
+            # Arguments such as `marker` may have an option's name; the signature has each name
+            # once.
             if name not in signature.parameters
         ]
+        # Without **changes, in whose place the keywords stand by name.
         named = [p for p in signature.parameters.values() if p.kind != p.VAR_KEYWORD]
         parameters = [*named, *keywords]
         is_computing = "threads" in {field.name for field in fields(options)}
@@ -332,6 +341,7 @@ def _with_threads(function: Function, signature: inspect.Signature) -> Function:
 
     @functools.wraps(function)
     def run(*arguments: Any, **changes: Any) -> Any:
+        # bind_partial: wrong arguments are reported by the call itself, in its own words.
         given = signature.bind_partial(*arguments, **changes).arguments.get("options")
         with computing_threads(changes.get("threads", getattr(given, "threads", None))):
             return function(*arguments, **changes)

@@ -40,6 +40,7 @@ def frames_of(root: Path) -> tuple[int, int] | None:
     """
     manifest = read_manifest(root)
     frames = None if manifest is None else manifest["notes"].get("frames")
+    # Not isinstance of the numbers: `true` is an int in Python.
     if not isinstance(frames, list) or [type(number) for number in frames] != [int, int]:
         return None
     start, stop = frames

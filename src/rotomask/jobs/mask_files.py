@@ -58,6 +58,7 @@ def replace_matte(folder: JobFolder, name: str, before: Mask | None, after: Mask
     stored = read_grey(folder.root / relative)
     was = _shown(stored, after) if before is None else before > 0
     if stored.shape == after.shape:
+        # Edges that did not move stay as soft as they were.
         matte = changed_matte(stored, was, after > 0)
         if matte is not stored:
             write_matte(folder, relative, matte)
@@ -80,9 +81,12 @@ def _shown(matte: Pixels, labels: Mask) -> npt.NDArray[np.bool_]:
         return labels > 0
     seen, here = matte >= HALF, labels > 0
     impossible = np.where(here, matte < SURELY_NONE, matte > SURELY_ONE).astype(np.uint8)
+    # A whole component of the difference, as one stroke of an editor makes it, and not its
+    # impossible pixels alone.
     count, parts = cv2.connectedComponents((seen != here).astype(np.uint8), connectivity=8)
     edited = np.zeros(count, np.bool_)
     edited[parts[impossible > 0]] = True
+    # Label 0 is where the matte and the labels agree.
     edited[0] = False
     return np.where(edited[parts], seen, here)
 

@@ -42,6 +42,7 @@ def read_annotations(
     annotations: dict[int, Mask] = {}
     colours: dict[tuple[int, int, int], int] = {}
     begun: set[int] = set()
+    # In the order of time: which mask begins an object and which corrects it depends on it.
     for index in sorted(sources):
         if index not in frames:
             raise OptionError(
@@ -59,6 +60,8 @@ def read_annotations(
             logger.info("mask of frame %d: %s", index, _news(labels, begun))
         else:
             read = read_mask(source, video.size, colours=colours)
+            # A colour is the same object in all masks of a video, also where one mask lacks some of
+            # them.
             colours |= read.colours
             labels = read.labels
             news = _news(labels, begun)

@@ -53,6 +53,7 @@ class RunRecord:
     def finish(self, name: str, timing: SequenceTiming) -> None:
         """Note a finished sequence."""
         self.timings[name] = timing
+        # Of all runs that the folder was resumed by, since each counts from its own start.
         self.peak_mib = max(self.peak_mib, _peak_mib())
         content = {
             "format": FORMAT,
@@ -65,6 +66,7 @@ class RunRecord:
     def summary(self, names: Sequence[str]) -> dict[str, Any]:
         """Times and settings of some sequences, all of them finished."""
         timings = {name: self.timings[name] for name in names}
+        # The mean over frames, not over sequences: long ones count for more.
         frames = sum(t.frames for t in timings.values())
         seconds = sum(t.seconds for t in timings.values())
         return {
@@ -87,6 +89,7 @@ def _peak_mib() -> float:
     except ImportError:  # Windows
         return math.nan
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # ru_maxrss is in bytes on macOS, in KiB on Linux.
     return peak / 2**20 if sys.platform == "darwin" else peak / 1024
 
 

@@ -92,6 +92,7 @@ def track(
     last = options.stop if options.stop is not None else _last_possible(opened)
     if last <= options.start:
         raise OptionError(f"no frame lies between {options.start} and {last}")
+    # At once, not at the first frame: a wrong mask is an error of the call, not of the loop.
     annotations = read_annotations(opened, sources, range(options.start, last))
     if segmenter is None:
         segmenter = load_model(

@@ -80,6 +80,7 @@ def train(
             resume; or another process writes to it.
         WeightsError: If the weights to start from are missing or of another network.
     """
+    # Before the folder is claimed: what is missing leaves no trace.
     check_packages()
     options = with_settings(options or TrainOptions(), changes, "train")
     recipe = find_recipe(recipe) if isinstance(recipe, str) else recipe
@@ -116,6 +117,7 @@ def _bar_of_steps() -> Callable[[Progress], None]:
     bars = NotebookBars()
 
     def on_step(progress: Progress) -> None:
+        # The loss is that of a step, hence restless; its course is in losses.csv.
         bars("train", progress.step, progress.steps, note=f"loss {progress.loss:.3f}")
 
     return on_step

@@ -42,6 +42,8 @@ class _Reader:
         try:
             self.queue.put_nowait(event)
         except asyncio.QueueFull:
+            # Emptied to have room for the end: a reader that lags so far comes back, and gets what
+            # it missed from the rows.
             while not self.queue.empty():
                 self.queue.get_nowait()
             self.queue.put_nowait(None)
@@ -61,6 +63,7 @@ class Events:
         number = self._database.run(
             "INSERT INTO event (kind, project, content) VALUES (?, ?, ?)", kind, project, text
         )
+        # Not at every event: deleting is a write of its own.
         if number % 500 == 0:
             self._database.run("DELETE FROM event WHERE id <= ?", number - KEPT)
         self._database.after_commit(lambda: self.send(Event(kind, content, number)))
@@ -89,6 +92,8 @@ class Events:
         """
         reader = _Reader(asyncio.get_running_loop())
         with self._lock:
+            # Before the missed events are read: what comes meanwhile waits in the queue, and what
+            # is in both is dropped by its id.
             self._readers.add(reader)
         try:
             yield ": hello\nretry: 1000\n\n"
@@ -116,6 +121,7 @@ class Events:
         with self._database.transaction():
             newest = self.newest()
             oldest = self._database.row("SELECT min(id) AS id FROM event") or {}
+            # False too for an id of another database, which may be larger than any here.
             is_kept = last is not None and (oldest.get("id") or 0) - 1 <= last <= newest
             if last is None or not is_kept:
                 return newest, [Event("snapshot", snapshot(), newest)]
@@ -125,6 +131,7 @@ class Events:
 
     def _each(self, action: Callable[[_Reader], None]) -> None:
         with self._lock:
+            # A copy: the action may end a reader, which takes the lock to leave.
             readers = list(self._readers)
         for reader in readers:
             try:

@@ -82,6 +82,7 @@ def _serve(
     if settings.forgets_browsers:
         access.sessions.end_all()
     with complete_or_absent(settings.data / TOKEN_FILE) as temporary:
+        # Before the token is in it, so that nobody else could read it for a moment.
         temporary.touch(mode=0o600)
         temporary.write_text(access.bearer, encoding="ascii")
     names = settings.names or ((_address(settings.host),) if _is_any(settings.host) else ())
@@ -130,6 +131,8 @@ def _listen(settings: AppSettings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     try:
+        # To start again at once after an end. On Windows the option would let two servers share a
+        # port.
         if sys.platform != "win32":
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((settings.host, settings.port))
@@ -152,6 +155,8 @@ def _address(host: str) -> str:
     probe = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
     with contextlib.closing(probe):
         try:
+            # UDP: connecting sends nothing, it chooses the route. Both addresses are reserved for
+            # documentation.
             probe.connect(("2001:db8::1" if ":" in host else "192.0.2.1", 9))
             return str(probe.getsockname()[0])
         except OSError:

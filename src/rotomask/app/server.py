@@ -53,6 +53,7 @@ def create_server(app: App, access: Access, hosts: tuple[str, ...]) -> Guard:
         title="rotomask",
         version=__version__,
         description="Projects, marks and jobs of `rotomask app`; examples: docs/guide/app-api.md.",
+        # The framework's own pages load scripts from other servers; `api_page` is in their place.
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
@@ -74,6 +75,7 @@ def create_server(app: App, access: Access, hosts: tuple[str, ...]) -> Guard:
         effect_routes,
     ):
         api.include_router(routes(app))
+    # Ids become names of folders: what is none must not get as far as a path.
     api.add_middleware(_CheckedIds)
     return Guard(api, access, hosts)
 
@@ -108,6 +110,7 @@ def _add_errors(api: FastAPI) -> None:
     async def invalid(_: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
         first = error.errors()[0] if error.errors() else {"loc": (), "msg": "invalid"}
+        # The first fault alone, cut to length: it repeats what was sent, which may be anything.
         where = ".".join(str(part) for part in first["loc"] if part != "body")
         prefix = f"{where[:100]}: " if where else ""
         message = f"The request is not valid: {prefix}{str(first['msg'])[:200]}."
@@ -154,6 +157,7 @@ def _add_session(api: FastAPI, app: App, access: Access) -> None:
         """Exchange a token for the cookie."""
         value = access.open_session(body.token)
         response = JSONResponse({"connected": True})
+        # No script reads it, and no other site's page sends it.
         response.set_cookie(access.cookie, value, httponly=True, samesite="strict", path="/")
         return response
 
@@ -181,12 +185,15 @@ def _add_session(api: FastAPI, app: App, access: Access) -> None:
     async def events(last_event_id: Annotated[str | None, Header()] = None) -> Response:
         """News as server-sent events."""
         last = last_event_id or ""
+        # At most 17 digits: SQLite's integers have 64 bits. `isdigit` alone takes digits of other
+        # scripts, of which some `int` refuses.
         number = int(last) if last.isascii() and last.isdigit() and len(last) < 18 else None
 
         def snapshot() -> dict[str, Any]:
             return {"jobs": app.jobs.listed(), "projects": app.projects.listed()}
 
         stream = app.events.read(number, snapshot)
+        # nginx, where there is one in between, would gather events before it passes them on.
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
 

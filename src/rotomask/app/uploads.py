@@ -58,10 +58,12 @@ class Uploads:
                 "are accepted.",
                 "Use a shorter or smaller video, or start rotomask app with a higher --max-upload.",
             )
+        # Less a reserve: a full disk would stop the database as well.
         free = shutil.disk_usage(self.settings.data).free - limits.free_bytes
         with self.database.transaction():
             self.check_room()
             rows = self.database.rows("SELECT * FROM upload WHERE finished = 0")
+            # What is still to come of others counts as used, as each was told that there is room.
             promised = sum(row["size"] - self.offset(row["id"]) for row in rows)
             if size + promised > free:
                 raise RefusedError(
@@ -128,6 +130,8 @@ class Uploads:
             RefusedError: If bytes are missing.
         """
         if self.path(upload).exists():
+            # Before the row says that it is finished: after a power cut the bytes must be there,
+            # too. Outside of the transaction, as the disk may take seconds.
             _sync(self.path(upload))
         with self.database.transaction():
             row = self.require(upload)
@@ -144,6 +148,7 @@ class Uploads:
                         "Send them, then finish.",
                     )
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                # A move within one file system: at once, whatever the size, and never half.
                 self.path(upload).replace(folder / "media")
             self._add_project(project, row["name"], {})
             self.database.run("UPDATE upload SET finished = 1 WHERE id = ?", upload)
@@ -178,6 +183,7 @@ class Uploads:
     def recover(self) -> None:
         """Complete projects whose server was killed in between, and drop what has expired."""
         for row in self.database.rows("SELECT * FROM upload"):
+            # Killed between the move of the file and the end of the transaction.
             is_moved = (self.projects.folder(row["project"]) / "media").exists()
             if not row["finished"] and is_moved and not self.path(row["id"]).exists():
                 self.finish(row["id"])

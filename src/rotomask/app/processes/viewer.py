@@ -53,13 +53,16 @@ class Viewer:
         video, masks = self._open(message)
         width = min(int(message["width"]), video.size[1])
         settings = resolved(message["settings"], message["media"])
+        # One width at a time: a scene holds decoded frames at its width.
         if width not in self._views:
             self._views = {
                 width: open_effect(message["effect"], video, masks.folder, settings, width=width)
             }
+        # With the scene of the view before: a slider that moves decodes nothing again.
         view = self._views[width].with_effect(message["effect"], settings)
         self._views[width] = view
         picture = Image.fromarray(view.picture(message["frame"]))
+        # Method 0 is WebP's fastest: a preview is looked at once.
         return {"data": encoded(picture, "WEBP", quality=85, method=0)}
 
     def do_path(self, message: Message) -> Message:
@@ -88,6 +91,8 @@ class Viewer:
         """The project's video and masks as they are now."""
         folder = Path(message["folder"])
         if folder != self._folder or self._video is None or self._masks is None:
+            # Forgotten first: if the video cannot be opened, the old one must not be shown for the
+            # new.
             self._views, self._folder = {}, None
             self._video = open_video(folder / "media")
             store = MaskStore(folder / "masks")
@@ -131,6 +136,7 @@ def main(arguments: list[str]) -> None:
     viewer = Viewer()
     channel.send({"event": "ready"})
     for message in channel.messages():
+        # For each request anew; a request that runs away ends this process alone.
         allow_cpu(CPU_SECONDS)
         try:
             reply = viewer.answer(message)

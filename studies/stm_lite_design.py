@@ -13,7 +13,8 @@ from pathlib import Path
 from rotomask.networks.checkpoints import read_metadata
 from rotomask.networks.precision import choose_runtime
 from rotomask.networks.stm_lite import STMLite, STMLiteConfig
-from rotomask.segmenters.space_time import SpaceTimeConfig, SpaceTimeSegmenter
+from rotomask.segmenters.space_time import SpaceTimeSegmenter
+from rotomask.segmenters.space_time_config import SpaceTimeConfig
 from rotomask.training.recipes import RECIPES, STM_LITE
 from rotomask.training.run import train
 from rotomask.training.space_time import SpaceTimeRecipe

@@ -31,7 +31,16 @@ from studies.scripts import parse, script_parser
 def settings_of(way: str) -> dict[str, Any]:
     """Settings by name, from texts such as ``size=600 boxes=tracked``."""
     pairs = (setting.split("=", 1) for setting in way.split())
-    return {name: int(value) if value.isdecimal() else value for name, value in pairs}
+    return {name: _number_or_text(value) for name, value in pairs}
+
+
+def _number_or_text(value: str) -> int | float | str:
+    for number in (int, float):
+        try:
+            return number(value)
+        except ValueError:
+            continue
+    return value
 
 
 def _same(segmenter: Segmenter) -> Segmenter:

@@ -12,7 +12,8 @@ from pathlib import Path
 from rotomask.catalog import load_network
 from rotomask.networks.precision import choose_runtime
 from rotomask.networks.stm_lite import STMLite
-from rotomask.segmenters.space_time import SpaceTimeConfig, SpaceTimeSegmenter
+from rotomask.segmenters.space_time import SpaceTimeSegmenter
+from rotomask.segmenters.space_time_config import SpaceTimeConfig
 from studies.measuring import measure, noise_milliseconds
 from studies.scripts import add_davis, open_davis, parse, script_parser
 

@@ -33,7 +33,7 @@ def test_onnxruntime_alone_gives_our_probabilities_to_1e_3(tmp_path):
     small = cv2.resize(mask, (WIDTH, HEIGHT), interpolation=cv2.INTER_NEAREST)
     # The example decodes the whole frame.
     segmenter = rotomask.load_model(
-        "stm-lite", precision="float32", device="cpu", enlarge=False, margin=None
+        "stm-lite", precision="float32", device="cpu", enlarge=False, margin=None, thin_beyond=None
     )
     segmenter.start(frames[0], (small == 1).astype(np.int32))
     expected = np.stack([segmenter.step(frame) for frame in frames[1:]])

@@ -17,7 +17,7 @@ def _frames(count):
     return [np.full((2, 2, 3), k, np.uint8) for k in range(count)]
 
 
-def _number(frame):
+def _number(frame, plan=0):
     return int(frame[0, 0, 0])
 
 
@@ -29,12 +29,12 @@ def test_the_next_frame_is_encoded_while_the_one_before_is_used():
     encoded, names = [], set()
     seen = threading.Condition()
 
-    def encode(frame):
+    def encode(frame, plan):
         with seen:
             encoded.append(_number(frame))
             names.add(threading.current_thread().name)
             seen.notify()
-        return _number(frame)
+        return _number(frame), plan
 
     frames = _frames(6)
     with AheadEncoder(encode, 1) as ahead:
@@ -42,14 +42,19 @@ def test_the_next_frame_is_encoded_while_the_one_before_is_used():
             ahead.expect(frame)
         assert not encoded
         for number in (1, 2, 3):  # frame 0 is the reference, which is never asked for
-            assert ahead(frames[number]) == number
+            assert ahead(frames[number], f"plan {number}", f"plan {number + 1}") == (
+                number,
+                f"plan {number}",
+            )
             if number < 3:
                 with seen:
                     upcoming = number + 1
                     assert seen.wait_for(partial(_is_in, encoded, upcoming), timeout=60)
         ahead.expect(frames[5])
-        assert ahead(frames[4]) == 4  # not expected: it does not cost the expected one its place
-        assert ahead(frames[5]) == 5
+        # It was not expected: it does not cost the expected one its place.
+        assert ahead(frames[4], "plan 4", "plan 5") == (4, "plan 4")
+        # It was begun as the next after frame 3; whoever asks compares the plans.
+        assert ahead(frames[5], "plan 5", "plan 6") == (5, "plan 4")
     assert sorted(encoded) == [1, 2, 3, 4, 5]
     assert len(names) == 1
 
@@ -57,15 +62,15 @@ def test_the_next_frame_is_encoded_while_the_one_before_is_used():
 def test_frames_that_are_skipped_are_dropped():
     frames = _frames(20)
     with AheadEncoder(_number, 1) as ahead:
-        assert ahead(frames[0]) == 0
+        assert ahead(frames[0], 0, 0) == 0
         for frame in frames[1:]:  # those of a resumed job are not asked for
             ahead.expect(frame)
-        assert ahead(frames[19]) == 19
-        assert ahead(frames[18]) == 18
+        assert ahead(frames[19], 0, 0) == 19
+        assert ahead(frames[18], 0, 0) == 18
 
 
 def test_an_error_belongs_to_the_frame():
-    def encode(frame):
+    def encode(frame, plan):
         if frame[0, 0, 0] == 1:
             raise ValueError("frame 1")
         return 0
@@ -74,10 +79,10 @@ def test_an_error_belongs_to_the_frame():
     with AheadEncoder(encode, 1) as ahead:
         ahead.expect(frames[0])
         ahead.expect(frames[1])
-        assert ahead(frames[0]) == 0
+        assert ahead(frames[0], 0, 0) == 0
         with pytest.raises(ValueError, match="frame 1"):
-            ahead(frames[1])
-        assert ahead(frames[2]) == 0
+            ahead(frames[1], 0, 0)
+        assert ahead(frames[2], 0, 0) == 0
 
 
 @pytest.fixture
@@ -101,8 +106,9 @@ def _followed(segmenter: Segmenter, images, mask, *, ahead: bool):
 
 
 @pytest.mark.parametrize("settings", [{}, {"boxes": "tracked"}])
-def test_a_clip_has_the_same_probabilities_ahead_or_not(two_threads, settings):
-    images, labels = moving_shapes(3, frames=6, size=(96, 128))
+@pytest.mark.parametrize("size", [(96, 128), (320, 448)])
+def test_a_clip_has_the_same_probabilities_ahead_or_not(two_threads, settings, size):
+    images, labels = moving_shapes(3, frames=8, size=size)
     segmenter = load_model("stm-lite", precision="float32", device="cpu", **settings)
     in_turn = _followed(segmenter, images, labels[0], ahead=False)
     threads = torch.get_num_threads()

@@ -12,7 +12,8 @@ from rotomask.errors import OptionError
 from rotomask.networks.precision import choose_runtime
 from rotomask.networks.stm import STM, STMConfig
 from rotomask.networks.stm_lite import STMLite, STMLiteConfig
-from rotomask.segmenters.space_time import OBJECTS_AT_ONCE, SpaceTimeConfig, SpaceTimeSegmenter
+from rotomask.segmenters.space_time import OBJECTS_AT_ONCE, SpaceTimeSegmenter
+from rotomask.segmenters.space_time_config import SpaceTimeConfig
 from tests.segmenters.sizes import answer_of_size
 
 

@@ -7,12 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rotomask.jobs.loading import load_model
+from rotomask.segmenters.space_time import SpaceTimeSegmenter
 from rotomask.segmenters.state import restore, state_of
 from rotomask.segmenters.surroundings import (
     GRID,
     STEP,
+    THINNING,
     Window,
+    grown,
     may_go_on_outside,
+    near_objects,
+    thinned,
     union,
     whole_frame,
     widened,
@@ -45,16 +50,23 @@ def test_a_window_holds_the_object_and_its_margin(top, height, left, width, marg
 
 @given(st.integers(0, 6), st.integers(1, 7), st.integers(0, 10), st.integers(1, 11))
 def test_what_is_decoded_holds_the_window_and_has_few_sizes(top, height, left, width):
-    shape = torch.Size(SIZE)
+    frame = whole_frame(torch.Size(SIZE))
     window = Window(
         slice(GRID * top, min(SIZE[0], GRID * (top + height))),
         slice(GRID * left, min(SIZE[1], GRID * (left + width))),
     )
-    for side, own, length in zip(widened(window, shape), window, SIZE, strict=True):
+    wide = widened(window, frame)
+    for side, own, length in zip(wide, window, SIZE, strict=True):
         assert side.start <= own.start
         assert own.stop <= side.stop <= length
         assert side.start % GRID == 0
         assert (side.stop - side.start) % STEP == 0 or side.stop == length
+    larger = widened(grown(window, frame), frame)
+    for part, outer in ((widened(window, larger), larger), (larger, frame)):
+        assert outer.holds(part)
+        assert part.holds(window)
+        assert all(side.start % GRID == 0 for side in part)
+        assert part.inside(outer).area == part.area
 
 
 def test_an_object_that_is_not_visible_is_looked_for_everywhere():
@@ -75,6 +87,24 @@ def test_an_object_at_the_border_of_its_window_may_go_on_outside():
     assert not may_go_on_outside(logits, window)  # on the frame's own border
     logits[64:96, 64:124] = 9
     assert may_go_on_outside(logits, window)
+
+
+@given(st.integers(0, 200), st.integers(0, 300), st.integers(0, 3))
+def test_memory_has_all_positions_near_an_object_and_one_in_four_of_the_others(top, left, distance):
+    size = (240, 368)
+    near = near_objects(_mask(top, top + 40, left, left + 60)[None], 16, distance)
+    assert near.shape == (15, 23)
+    rows, columns = torch.nonzero(near, as_tuple=True)
+    assert rows.min() == max(0, top // 16 - distance)
+    assert columns.max() == min(22, (min(size[1], left + 60) - 1) // 16 + distance)
+    positions, log_weight = thinned(near)
+    is_near = near.flatten()[positions]
+    assert is_near.sum() == near.sum()
+    assert set(log_weight[is_near].tolist()) <= {0.0}
+    far = positions[~is_near]
+    assert torch.all(far // 23 % THINNING == THINNING // 2)
+    assert torch.all(far % 23 % THINNING == THINNING // 2)
+    np.testing.assert_allclose(log_weight[~is_near].exp(), THINNING**2, rtol=1e-6)
 
 
 def _clip(move, frames=8, objects=1):
@@ -142,3 +172,24 @@ def test_a_state_goes_on_with_the_same_probabilities():
     restore(fresh, state)
     for image, before in zip(images[4:], expected, strict=True):
         np.testing.assert_array_equal(fresh.step(image), before)
+
+
+def test_only_the_part_of_a_frame_that_may_hold_the_objects_is_encoded(monkeypatch):
+    images, masks = _clip(move=6, frames=10)
+    segmenter = load_model("stm-lite", precision="float32", device="cpu")
+    assert isinstance(segmenter, SpaceTimeSegmenter)
+    sizes = []
+    encode = segmenter.network.encode_frame
+
+    def counted(image):
+        sizes.append(image.shape[2:].numel())
+        return encode(image)
+
+    monkeypatch.setattr(segmenter.network, "encode_frame", counted)
+    segmenter.start(images[0], masks[0])
+    for image, mask in zip(images[1:], masks[1:], strict=True):
+        assert _iou(segmenter.step(image), mask, 1) > 0.6
+    # The reference, the first frame after it, and the one of five that is remembered are whole.
+    assert sizes.count(max(sizes)) == 3
+    assert all(size < max(sizes) / 2 for size in sizes if size != max(sizes))
+    assert len(sizes) == 10

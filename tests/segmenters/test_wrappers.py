@@ -13,7 +13,8 @@ from rotomask.networks.stm import STM, STMConfig
 from rotomask.networks.stm_lite import STMLite, STMLiteConfig
 from rotomask.refine import ComponentsConfig, dense_crf, filter_components
 from rotomask.segmenters.base import Segmenter
-from rotomask.segmenters.space_time import SpaceTimeConfig, SpaceTimeSegmenter
+from rotomask.segmenters.space_time import SpaceTimeSegmenter
+from rotomask.segmenters.space_time_config import SpaceTimeConfig
 from rotomask.segmenters.wrappers import Ensemble, Flipped, Mirrored, MultiScale, Refined
 
 

@@ -43,7 +43,8 @@ from rotomask.segmenters.fine_tuned import (
 )
 from rotomask.segmenters.oneshot_boxes import OneShotBoxesConfig
 from rotomask.segmenters.reference_guided import ReferenceGuidedConfig, ReferenceGuidedSegmenter
-from rotomask.segmenters.space_time import SpaceTimeConfig, SpaceTimeSegmenter
+from rotomask.segmenters.space_time import SpaceTimeSegmenter
+from rotomask.segmenters.space_time_config import SpaceTimeConfig
 from rotomask.unsupervised.config import DiscoveryConfig
 from rotomask.unsupervised.embedding_discoverer import EmbeddingDiscoverer
 from rotomask.unsupervised.embedding_segmenter import AnnotatedConfig, EmbeddingSegmenter
@@ -96,7 +97,7 @@ CATALOG: dict[str, Entry] = {
         trained_from="imagenet",
         segmenter=SegmenterRole(
             build=SpaceTimeSegmenter,
-            config=SpaceTimeConfig(enlarge="auto", margin=0.25),
+            config=SpaceTimeConfig(enlarge="auto", margin=0.1, thin_beyond=2),
             learns_online=True,
             focuses=True,
             openvino=OpenVINONetwork,

@@ -15,6 +15,7 @@ import torch
 
 from rotomask.arrays import Frame
 
+Plan = TypeVar("Plan")
 Encoded = TypeVar("Encoded")
 Result = TypeVar("Result")
 
@@ -24,7 +25,7 @@ _MOST_EXPECTED = 8
 """Frames that are remembered; more than are read ahead (`pipeline.WAITING_ITEMS`)."""
 
 
-class AheadEncoder(Generic[Encoded]):
+class AheadEncoder(Generic[Plan, Encoded]):
     """Encodes frames in a thread, the next one while the frame before is segmented.
 
     Every frame is encoded by the same thread with the same number of threads, whether it was told
@@ -32,11 +33,11 @@ class AheadEncoder(Generic[Encoded]):
     the first frame is asked for: until then its size is not known.
     """
 
-    def __init__(self, encode: Callable[[Frame], Encoded], threads: int) -> None:
+    def __init__(self, encode: Callable[[Frame, Plan], Encoded], threads: int) -> None:
         """An encoder without a thread, which begins with the first frame.
 
         Args:
-            encode: What is done with a frame.
+            encode: What is done with a frame by a plan.
             threads: Threads that PyTorch computes with meanwhile.
         """
         self._encode = encode
@@ -44,6 +45,7 @@ class AheadEncoder(Generic[Encoded]):
         self._expected: deque[Frame] = deque(maxlen=_MOST_EXPECTED)
         self._waiting: deque[tuple[Frame, Future[Encoded]]] = deque()
         self._is_asked = False
+        self._plan: Plan | None = None
         self._executor = ThreadPoolExecutor(
             1, "encode ahead", initializer=torch.set_num_threads, initargs=(threads,)
         )
@@ -69,11 +71,18 @@ class AheadEncoder(Generic[Encoded]):
             self._expected.append(frame)
             self._encode_next()
 
-    def __call__(self, frame: Frame) -> Encoded:
-        """What `encode` gives for a frame; expected ones before it are dropped."""
+    def __call__(self, frame: Frame, plan: Plan, next_plan: Plan) -> Encoded:
+        """What `encode` gives for a frame; expected ones before it are dropped.
+
+        Args:
+            frame: The frame.
+            plan: Its plan, if it was not begun yet; else it has the `next_plan` of when it was.
+            next_plan: Plan of the frame after it.
+        """
         with self._lock:
             self._is_asked = True
-            future = self._taken(frame)
+            future = self._taken(frame, plan)
+            self._plan = next_plan
             self._encode_next()
         return future.result()
 
@@ -81,7 +90,7 @@ class AheadEncoder(Generic[Encoded]):
         """The result of a task of the thread that encodes."""
         return self._executor.submit(task).result()
 
-    def _taken(self, frame: Frame) -> Future[Encoded]:
+    def _taken(self, frame: Frame, plan: Plan) -> Future[Encoded]:
         """The frame's future, begun now if it was not; frames expected before it are forgotten."""
         for position, (waiting, _) in enumerate(self._waiting):
             if waiting is frame:
@@ -93,9 +102,11 @@ class AheadEncoder(Generic[Encoded]):
                 self._waiting.popleft()[1].cancel()
             while self._expected.popleft() is not frame:
                 pass
-        return self._executor.submit(self._encode, frame)
+        return self._executor.submit(self._encode, frame, plan)
 
     def _encode_next(self) -> None:
         while self._is_asked and self._expected and len(self._waiting) < MOST_AHEAD:
             frame = self._expected.popleft()
-            self._waiting.append((frame, self._executor.submit(self._encode, frame)))
+            assert self._plan is not None
+            future = self._executor.submit(self._encode, frame, self._plan)
+            self._waiting.append((frame, future))

@@ -1,11 +1,13 @@
 """Memory of one video: a bounded number of past frames with keys, and values of their objects."""
 
+import operator
 from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
-from rotomask.networks.layers.memory import Similarity, memory_read
+from rotomask.networks.layers.memory import Memory, Similarity
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,21 @@ class MemoryFrame:
     """O×Cv×N."""
     is_reference: bool
     """True if the user gave its mask."""
+    log_weight: Tensor | None = None
+    """Logarithm of the number of positions that each one stands for, N; None: of one each."""
+
+
+class JoinedMemory(NamedTuple):
+    """Objects that have values in the same frames, and the memory of these frames.
+
+    It is read by the thread that encodes ahead too.
+    """
+
+    rows: list[int]
+    """Rows of these objects among those that were asked for."""
+    memory: Memory
+    shares_key: bool
+    """True if the objects have one key, so that their values are channels of one read."""
 
 
 class MemoryBank:
@@ -34,6 +51,13 @@ class MemoryBank:
     each other is dropped, older ones first. The remaining frames cover the whole video, more
     densely towards the present.
     """
+
+    not_stored: ClassVar[frozenset[str]] = frozenset({"_joined", "_joined_of"})
+    """Attributes that are not part of a stored state (`segmenters.state`)."""
+    _joined: tuple[JoinedMemory, ...] = ()
+    """What was read last, joined; most often it is read again."""
+    _joined_of: tuple[tuple[int, ...], list[MemoryFrame]] = ((), [])
+    """The objects and frames that it is of."""
 
     def __init__(self, budget: int | None) -> None:
         self.budget = budget
@@ -69,25 +93,42 @@ class MemoryBank:
         Returns:
             O×Cv×N, rows in the order of `object_ids`.
         """
+        return read_joined(self.joined(object_ids, similarity), query_key, top_k)
+
+    def joined(
+        self, object_ids: tuple[int, ...], similarity: Similarity
+    ) -> tuple[JoinedMemory, ...]:
+        """The frames' keys and values along the positions, for objects with the same frames.
+
+        Usually that is all of them: only objects added in mid-video lack the frames before. Zero
+        values in their place would not do, because the softmax would still spend affinity on those
+        positions.
+
+        Returns:
+            A part for each set of frames. The same tuple as before while neither the frames nor the
+            objects changed.
+        """
         frames = [*self.frames] + ([self.previous] if self.previous is not None else [])
         if self.budget == 0:
             frames = frames[-1:]
-        frames_of = {
-            k: tuple(i for i, f in enumerate(frames) if k in f.object_ids) for k in object_ids
-        }
-        readouts: dict[int, Tensor] = {}
-        # Objects with the same frames are read as one batch. Usually that is all of them: only
-        # objects added in mid-video lack the frames before. Zero values in their place would not
-        # do, because the softmax would still spend affinity on those positions.
-        for group in dict.fromkeys(frames_of.values()):
-            members = tuple(k for k in object_ids if frames_of[k] == group)
-            keys, values = zip(*(_select_objects(frames[i], members) for i in group), strict=True)
-            # Joined along the positions: M = frames · N.
-            readout = _read_objects(
-                query_key, torch.cat(keys, -1), torch.cat(values, -1), similarity, top_k
+        known_ids, known = self._joined_of
+        is_same = len(known) == len(frames) and all(map(operator.is_, known, frames))
+        if not is_same or known_ids != object_ids:
+            rows_of = {
+                k: tuple(i for i, f in enumerate(frames) if k in f.object_ids) for k in object_ids
+            }
+            self._joined, self._joined_of = (), ((), [])  # free it before the next is made
+            self._joined = tuple(
+                _join(
+                    [frames[i] for i in rows],
+                    tuple(k for k in object_ids if rows_of[k] == rows),
+                    object_ids,
+                    similarity,
+                )
+                for rows in dict.fromkeys(rows_of.values())
             )
-            readouts |= dict(zip(members, readout, strict=True))
-        return torch.stack([readouts[k] for k in object_ids])
+            self._joined_of = (object_ids, frames)
+        return self._joined
 
     def _may_drop(self, frame: MemoryFrame) -> bool:
         """True unless the frame is a reference within half the budget, or an object's last."""
@@ -117,23 +158,44 @@ def _select_objects(frame: MemoryFrame, members: tuple[int, ...]) -> tuple[Tenso
     return (frame.key[rows] if len(frame.key) > 1 else frame.key), frame.value[rows]
 
 
-def _read_objects(
-    query_key: Tensor, key: Tensor, value: Tensor, similarity: Similarity, top_k: int | None
-) -> Tensor:
-    """Memory readout O×Cv×N for objects with the same frames.
-
-    Args:
-        query_key: 1×Ck×N.
-        key: 1×Ck×M shared by all objects, or O×Ck×M.
-        value: O×Cv×M.
-        similarity: See `memory_read`.
-        top_k: See `memory_read`.
-    """
-    if len(key) == 1:
+def _join(
+    frames: list[MemoryFrame],
+    members: tuple[int, ...],
+    object_ids: tuple[int, ...],
+    similarity: Similarity,
+) -> JoinedMemory:
+    """The memory of objects that all of these frames have."""
+    keys, values = zip(*(_select_objects(frame, members) for frame in frames), strict=True)
+    key, value = torch.cat(keys, -1), torch.cat(values, -1)  # 1×Ck×M or O×Ck×M, and O×Cv×M
+    weights = [frame.log_weight for frame in frames]
+    log_weight = None
+    if any(weight is not None for weight in weights):
+        log_weight = torch.cat(
+            [
+                torch.zeros(frame.key.shape[-1], device=key.device) if weight is None else weight
+                for frame, weight in zip(frames, weights, strict=True)
+            ]
+        )
+    shares_key = len(key) == 1
+    if shares_key:
         # With one key there is one affinity N×M for all objects: their values become channels of
         # one read, 1×O·Cv×M. A batch of O would compute the affinity O times.
-        flat = value.flatten(0, 1)[None]
-        readout = memory_read(query_key, key, flat, similarity=similarity, top_k=top_k)
-        return torch.unflatten(readout[0], 0, value.shape[:2])  # O·Cv×N -> O×Cv×N
-    expanded = query_key.expand(len(key), -1, -1)
-    return memory_read(expanded, key, value, similarity=similarity, top_k=top_k)
+        value = value.flatten(0, 1)[None]
+    memory = Memory(key, value, similarity=similarity, log_weight=log_weight)
+    return JoinedMemory([object_ids.index(k) for k in members], memory, shares_key)
+
+
+def read_joined(parts: tuple[JoinedMemory, ...], query_key: Tensor, top_k: int | None) -> Tensor:
+    """Memory readout O×Cv×N of all objects of `MemoryBank.joined`; see `MemoryBank.read`."""
+    readouts: list[Tensor] = []
+    for rows, memory, shares_key in parts:
+        if shares_key:
+            # 1×O·Cv×N -> O×Cv×N.
+            readouts.append(memory.read(query_key, top_k)[0].unflatten(0, (len(rows), -1)))
+        else:
+            readouts.append(memory.read(query_key.expand(len(rows), -1, -1), top_k))
+    if len(readouts) == 1:
+        return readouts[0]
+    order = [row for rows, _, _ in parts for row in rows]
+    rows_first = [order.index(row) for row in range(len(order))]
+    return torch.cat(readouts)[rows_first]

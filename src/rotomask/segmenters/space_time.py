@@ -7,8 +7,8 @@ Unlike in the paper it can be bounded, so that time and memory per frame do not 
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,15 +16,18 @@ from torch import Tensor
 
 from rotomask.arrays import Frame, Mask, Probabilities
 from rotomask.networks.layers.aggregation import aggregate, aggregate_in_bands
-from rotomask.networks.layers.memory import Similarity
 from rotomask.segmenters.ahead import AheadEncoder
+from rotomask.segmenters.encoded_frame import EncodedFrame, Plan, expected_part, is_large, part_of
 from rotomask.segmenters.framing import FramedMasks, Framing, overwrite
-from rotomask.segmenters.memory_bank import MemoryBank, MemoryFrame
-from rotomask.segmenters.network_segmenter import NetworkSegmenter, ProcessingConfig
+from rotomask.segmenters.memory_bank import JoinedMemory, MemoryBank, MemoryFrame, read_joined
+from rotomask.segmenters.network_segmenter import NetworkSegmenter
+from rotomask.segmenters.space_time_config import SpaceTimeConfig, SpaceTimeNetwork
 from rotomask.segmenters.surroundings import (
     ABSENT_LOGIT,
     Window,
     may_go_on_outside,
+    near_objects,
+    thinned,
     union,
     whole_frame,
     widened,
@@ -44,52 +47,6 @@ MEMORY_OBJECTS = 512
 least, so that memory stays bounded: 100 objects have 5 frames, 256 and more have 2."""
 
 
-class SpaceTimeNetwork(Protocol):
-    """Interface of the networks that the segmenter runs; shapes as in `STMLite` and `STM`."""
-
-    stride: int
-
-    @property
-    def similarity(self) -> Similarity: ...  # noqa: D102
-
-    def encode_frame(self, image: Tensor) -> Any: ...  # noqa: D102
-
-    def encode_value(  # noqa: D102
-        self, image: Tensor, features: Any, masks: Tensor
-    ) -> tuple[Tensor, Tensor]: ...
-
-    def crop(self, features: Any, rows: slice, columns: slice) -> Any: ...  # noqa: D102
-
-    def decode(  # noqa: D102
-        self, readout: Tensor, features: Any, guidance: Tensor, others: Tensor | None = None
-    ) -> Tensor: ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class SpaceTimeConfig(ProcessingConfig):
-    """Settings of running a space-time memory network over a video."""
-
-    scale: float = 1.0
-    """Factor on the processing size, to test at several scales."""
-    memory_every: int = 5
-    """Interval at which frames are added to memory."""
-    memory_frames: int | None = 6
-    """Maximum number of frames in memory, reference frames included, the previous frame not. None:
-    no limit, as published; memory and time then grow with the video. 0: with `use_previous`, only
-    the previous frame is read; an ablation."""
-    use_previous: bool = False
-    """Read from the previous frame too, as STM does. Off by default: stm-lite gets the previous
-    mask as guidance, and errors in it should not enter the memory as well."""
-    top_k: int | None = None
-    """Read only from the k most similar memory positions; None: from all."""
-    margin: float | None = None
-    """Look for an object only in the surroundings of its last mask: the margin on each side of its
-    box, as a fraction of the box. One frame in `whole_every`, an object that is not found and one
-    that touches the border of its surroundings are decoded in the whole frame. None: always."""
-    whole_every: int = 10
-    """Interval at which objects are looked for in the whole frame."""
-
-
 @dataclass
 class _LastFrame:
     """The last frame with its masks, at processing size."""
@@ -104,24 +61,15 @@ class _LastFrame:
     """Framing of image and masks; None: that of the segmenter."""
 
 
-class _Encoded(NamedTuple):
-    """A frame as the network sees it."""
-
-    framing: Framing
-    """By which the image was made."""
-    image: Tensor
-    """1×3×H×W, padded."""
-    features: Any
-    """Output of `encode_frame`."""
-
-
 class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
     """Follows any number of objects through one video with a space-time memory network."""
 
     default_config = SpaceTimeConfig()
     online_lesson = "space-time"
     _framing: Framing
-    _ahead: AheadEncoder[_Encoded] | None = None
+    _ahead: AheadEncoder[Plan, EncodedFrame] | None = None
+    _plan: Plan = Plan()
+    """What is computed of the next frame before its turn."""
     _view: View | None = None
     _guidance: Tensor | None = None
     """Masks of the frame before in the present framing, O×H×W; None: those of `_last`."""
@@ -146,11 +94,16 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
                 torch.set_num_threads(threads)
                 self._ahead = None
 
-    def _encode(self, frame: Frame) -> _Encoded:
+    def _encode(self, frame: Frame, plan: Plan) -> EncodedFrame:
         with self.runtime.inference():
             framing = self._framing
             image = framing.image(frame)
-            return _Encoded(framing, image, self.network.encode_frame(image))
+            region = plan.region or whole_frame(image.shape)
+            features = self.network.encode_frame(part_of(image, region))
+            encoded = EncodedFrame(framing, image, features, region, plan)
+            if plan.read is not None and plan.memory is not None:
+                encoded.readout = self._read(plan.memory, encoded, plan.read)
+            return encoded
 
     def look_at(
         self, view: View | None, before: FramedMasks | None = None, *, beyond: bool = False
@@ -170,6 +123,7 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
         framing, own = self._new_framing(self.network.stride, view), self.last_masks
         if framing != self._framing:  # else the same object: what is encoded ahead is by it
             self._framing = framing
+            self._plan = Plan()  # its windows are those of the framing before
         if framing == own.framing and before is None:
             self._guidance = None
             return
@@ -196,7 +150,7 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
 
     def _start(self, frame: Frame, mask: Mask) -> None:
         self._framing = self._new_framing(self.network.stride, self._view)
-        self._guidance = None
+        self._guidance, self._plan = None, Plan()
         self._index = 0
         self._bank = MemoryBank(self.config.memory_frames)
         with self.runtime.inference():
@@ -205,23 +159,24 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
 
     def _step(self, frame: Frame) -> Probabilities:
         with self.runtime.inference():
-            image, features = self._next(frame)
-            probabilities = self._segment(features, self._ids)
-            self._keep(image, probabilities[1:], features)
+            encoded = self._next(frame)
+            probabilities = self._segment(encoded, self._ids)
+            self._keep(encoded.image, probabilities[1:], encoded.whole_features)
             return self._framing.output(probabilities)
 
     def _add(self, frame: Frame, mask: Mask, given: tuple[int, ...]) -> Probabilities:
         """As `add`; the given objects are not segmented, but put into memory at once."""
         others = tuple(k for k in self._ids if k not in given)
         with self.runtime.inference():
-            image, features = self._next(frame)
+            encoded = self._next(frame)
             self._admit(given)
             # `full` is the output at the video's size, `masks` the guidance of the next frame at
             # padded processing size; both in the order of `_ids`.
             full = np.zeros((1 + len(self._ids), *self._size), np.float32)
+            image = encoded.image
             masks = torch.zeros((len(self._ids), *image.shape[2:]), device=image.device)
             if others:
-                probabilities = self._segment(features, others)
+                probabilities = self._segment(encoded, others)
                 masks[[self._ids.index(k) for k in others]] = probabilities[1:].float()
                 rows = [0, *(1 + self._ids.index(k) for k in others)]
                 full[rows] = self._framing.output(probabilities)
@@ -232,7 +187,7 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
             masks *= 1 - annotated.sum(0).clamp(0, 1)
             masks[[self._ids.index(k) for k in given]] = annotated
             overwrite(full, mask, self._ids, given)
-            self._keep(image, masks, features)
+            self._keep(image, masks, encoded.whole_features)
             self._remember(given, is_reference=True)
         return full
 
@@ -240,6 +195,7 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
         with self.runtime.inference():
             self._memorise_if_due()
             self._index += 1
+            self._plan = Plan()
             self._keep(self._framing.image(frame), self._framing.masks(mask, self._ids), None)
 
     def _keep(self, image: Tensor, masks: Tensor, features: Any) -> None:
@@ -247,8 +203,8 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
         self._last = _LastFrame(image, _compact(masks, self._ids), features, self._framing)
         self._guidance = None
 
-    def _next(self, frame: Frame) -> tuple[Tensor, Any]:
-        """Update the memory with the previous frame, and encode this one: image and features."""
+    def _next(self, frame: Frame) -> EncodedFrame:
+        """Update the memory with the previous frame, and encode this one."""
         self._memorise_if_due()
         in_memory = self._bank.frames[-1].index == self._index
         if self.config.use_previous and not in_memory:
@@ -256,11 +212,30 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
         else:
             self._bank.previous = None
         self._index += 1
-        encoded = self._encode(frame) if self._ahead is None else self._ahead(frame)
-        if encoded.framing is not self._framing:  # of the pass before
-            assert self._ahead is not None
-            encoded = self._ahead.compute(lambda: self._encode(frame))
-        return encoded.image, encoded.features
+        plan, self._plan = self._plan, self._plan_for(self._index + 1)
+        if plan.read is not None and plan.memory is None:  # of a state that was stored
+            plan = replace(plan, memory=self._joined(self._ids))
+        if self._ahead is None:
+            return self._encode(frame, plan)
+        encoded = self._ahead(frame, plan, self._plan)
+        if encoded.framing is not self._framing or encoded.plan != plan:
+            # It was begun before the last pass ended, or after another frame.
+            encoded = self._ahead.compute(lambda: self._encode(frame, plan))
+        return encoded
+
+    def _plan_for(self, index: int) -> Plan:
+        """What of the frame after the present one can be computed while that is segmented."""
+        margin, objects = self.config.margin, len(self._ids)
+        if margin is None or self.config.use_previous or objects > OBJECTS_AT_ONCE:
+            return Plan()
+        masks = self._last.masks if self._guidance is None else self._guidance  # O×H×W
+        everywhere = index % self.config.whole_every == 0
+        read = whole_frame(masks.shape) if everywhere else expected_part(masks, margin)
+        is_remembered = index % self.config.memory_every == 0
+        region = None if is_remembered or is_large(read, masks.shape) else read
+        if self._index % self.config.memory_every == 0:  # the present frame will be remembered
+            return Plan(region)
+        return Plan(region, read, self._joined(self._ids))
 
     def _memorise_if_due(self) -> None:
         """Add the last frame to the bank if it is one in `memory_every` and not there yet.
@@ -288,7 +263,12 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
         rows = [self._ids.index(k) for k in ids]
         if len(rows) < len(value):
             key, value = (key[rows] if len(key) > 1 else key), value[rows]
-        return MemoryFrame(self._index, ids, key.flatten(2), value.flatten(2), is_reference)
+        key, value, log_weight = key.flatten(2), value.flatten(2), None
+        if self.config.thin_beyond is not None:
+            near = near_objects(last.masks, KEY_STRIDE, self.config.thin_beyond)
+            positions, log_weight = thinned(near)
+            key, value = key[..., positions], value[..., positions]
+        return MemoryFrame(self._index, ids, key, value, is_reference, log_weight)
 
     def _features_of(self, image: Tensor) -> Any:
         if self._ahead is None:
@@ -329,20 +309,20 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
         shares_key = len(keys[0]) == 1 and len(values[0]) > 1
         return keys[0] if shares_key else torch.cat(keys), torch.cat(values)
 
-    def _segment(self, features: Any, ids: tuple[int, ...]) -> Tensor:
+    def _segment(self, encoded: EncodedFrame, ids: tuple[int, ...]) -> Tensor:
         """Probabilities of the objects with these ids, O+1×H×W at padded processing size."""
         if len(ids) <= OBJECTS_AT_ONCE:
-            logits = self._logits(features, ids)  # O×H×W
+            logits = self._logits(encoded, ids)  # O×H×W
             return aggregate(torch.sigmoid(logits), self.config.aggregation)
         with blocks_apart():
-            return self._segment_many(features, ids)
+            return self._segment_many(encoded, ids)
 
-    def _segment_many(self, features: Any, ids: tuple[int, ...]) -> Tensor:
+    def _segment_many(self, encoded: EncodedFrame, ids: tuple[int, ...]) -> Tensor:
         """As `_segment`, float16, of more objects than are decoded at once."""
         joint: Tensor | None = None  # O+1×H×W
         for start in range(0, len(ids), OBJECTS_AT_ONCE):
             chunk = ids[start : start + OBJECTS_AT_ONCE]
-            logits = self._logits(features, chunk)  # O×H×W
+            logits = self._logits(encoded, chunk)  # O×H×W
             if joint is None:
                 # Logits, not probabilities: near 1 float16 has steps of 0.0005.
                 joint = logits.new_empty((1 + len(ids), *logits.shape[1:]), dtype=torch.float16)
@@ -350,46 +330,56 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
         assert joint is not None  # there is an object
         return aggregate_in_bands(joint, self.config.aggregation, of_logits=True)
 
-    def _logits(self, features: Any, ids: tuple[int, ...]) -> Tensor:
+    def _logits(self, encoded: EncodedFrame, ids: tuple[int, ...]) -> Tensor:
         """Logits of some objects, O×H×W; outside an object's surroundings `ABSENT_LOGIT`."""
         before = self._last.masks if self._guidance is None else self._guidance
         guidance = before[[self._ids.index(k) for k in ids]].float()
-        frame = whole_frame(guidance.shape)
         if self.config.margin is None or self._index % self.config.whole_every == 0:
-            return self.network.decode(self._read(features, ids, frame), features, guidance)
+            self._encode_whole(encoded)
+            return self.network.decode(
+                self._readout(encoded, ids, encoded.whole), encoded.features, guidance
+            )
         logits = torch.full_like(guidance, ABSENT_LOGIT)
         windows = [window_around(mask, self.config.margin) for mask in guidance]
-        self._decode_in(windows, logits, features, ids, guidance)
+        self._decode_in(windows, logits, encoded, ids, guidance)
         lost = [
             row
             for row, window in enumerate(windows)
-            if window != frame and may_go_on_outside(logits[row], window)
+            if window != encoded.whole and may_go_on_outside(logits[row], window)
         ]
         if lost:
             again: list[Window | None] = [None] * len(ids)
             for row in lost:
-                again[row] = frame
-            self._decode_in(again, logits, features, ids, guidance)
+                again[row] = encoded.whole
+            self._decode_in(again, logits, encoded, ids, guidance)
         return logits
 
     def _decode_in(
         self,
         windows: Sequence[Window | None],
         logits: Tensor,
-        features: Any,
+        encoded: EncodedFrame,
         ids: tuple[int, ...],
         guidance: Tensor,
     ) -> None:
         """Decode each object in its window, into O×H×W; those without a window stay."""
+        needed = union([window for window in windows if window is not None])
+        read = encoded.plan.read
+        if read is not None and read.holds(needed) and self._has_read(encoded, ids):
+            limit = read
+        else:
+            if not encoded.region.holds(needed):
+                self._encode_whole(encoded)
+            limit = encoded.region
         # Of few sizes; what it shows beyond an object's own window is left out.
-        wide = [None if w is None else widened(w, guidance.shape) for w in windows]
+        wide = [None if w is None else widened(w, limit) for w in windows]
         outer = union([window for window in wide if window is not None])
-        readout = self._read(features, ids, outer)  # O×Cv×h×w of the outer window
+        readout = self._readout(encoded, ids, outer)  # O×Cv×h×w of the outer window
         others = (guidance.sum(0) - guidance).clamp(0, 1)  # O×H×W
         for window, rows in _grouped(wide):
             decoded = self.network.decode(
                 readout[(rows, slice(None), *window.at(KEY_STRIDE, outer))],
-                self.network.crop(features, *window),
+                self.network.crop(encoded.features, *window.inside(encoded.region)),
                 guidance[(rows, *window)],
                 others[(rows, *window)],
             )
@@ -398,12 +388,33 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
                 assert own is not None
                 logits[(row, *own)] = one[own.at(1, window)]
 
-    def _read(self, features: Any, ids: tuple[int, ...], window: Window) -> Tensor:
+    def _encode_whole(self, encoded: EncodedFrame) -> None:
+        """Encode the rest of a frame of which only a part was."""
+        if encoded.region != encoded.whole:
+            encoded.features = self._features_of(encoded.image)
+            encoded.region = encoded.whole
+
+    def _joined(self, ids: tuple[int, ...]) -> tuple[JoinedMemory, ...]:
+        return self._bank.joined(ids, self.network.similarity)
+
+    def _readout(self, encoded: EncodedFrame, ids: tuple[int, ...], window: Window) -> Tensor:
         """Memory readout of some objects in a window, O×Cv×h×w."""
-        key = features.key[(..., *window.at(KEY_STRIDE))]
-        readout = self._bank.read(
-            key.flatten(2), ids, similarity=self.network.similarity, top_k=self.config.top_k
-        )
+        read = encoded.plan.read
+        if read is not None and read.holds(window) and self._has_read(encoded, ids):
+            assert encoded.readout is not None
+            return encoded.readout[(..., *window.at(KEY_STRIDE, read))]
+        return self._read(self._joined(ids), encoded, window)
+
+    def _has_read(self, encoded: EncodedFrame, ids: tuple[int, ...]) -> bool:
+        """True if what was read before the frame's turn is of these objects and today's memory."""
+        return encoded.readout is not None and encoded.plan.memory is self._joined(ids)
+
+    def _read(
+        self, memory: tuple[JoinedMemory, ...], encoded: EncodedFrame, window: Window
+    ) -> Tensor:
+        """As `_readout`, computed now."""
+        key = encoded.features.key[(..., *window.at(KEY_STRIDE, encoded.region))]
+        readout = read_joined(memory, key.flatten(2), self.config.top_k)
         unflattened: Tensor = readout.unflatten(-1, key.shape[-2:])  # O×Cv×hw -> O×Cv×h×w
         return unflattened
 

@@ -92,6 +92,8 @@ def _encode(value: Any, *, is_part: bool = False) -> Any:
         return {"array": torch.from_numpy(np.array(value))}
     if isinstance(value, torch.device):
         return {"device": str(value)}
+    if isinstance(value, slice):
+        return {"slice": [value.start, value.stop, value.step]}
     if isinstance(value, dict):
         return {"dict": [[_encode(k), _encode(v)] for k, v in value.items()]}
     if isinstance(value, tuple) and not hasattr(value, "_fields"):
@@ -116,7 +118,9 @@ def _encode(value: Any, *, is_part: bool = False) -> Any:
 def _encode_object(value: Any) -> Any:
     name = f"{type(value).__module__}:{type(value).__qualname__}"
     fields = value._asdict() if hasattr(value, "_fields") else vars(value)
-    return {"object": name, "fields": {k: _encode(v) for k, v in fields.items()}}
+    left_out = getattr(value, "not_stored", ())  # what can be computed again from the rest
+    stored = {k: _encode(v) for k, v in fields.items() if k not in left_out}
+    return {"object": name, "fields": stored}
 
 
 def _decode(stored: Any, fresh: Any) -> Any:
@@ -135,6 +139,8 @@ def _decode(stored: Any, fresh: Any) -> Any:
         return content.numpy()
     if kind == "device":
         return torch.device(content)
+    if kind == "slice":
+        return slice(*content)
     if kind == "dict":
         return {_decode(k, None): _decode(v, None) for k, v in content}
     if kind == "tuple":

@@ -1,8 +1,10 @@
-"""Where an object is looked for: in the surroundings of its last mask, or in the whole frame."""
+"""The surroundings of objects: there they are looked for, and there memory keeps every position."""
 
+import math
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 GRID = 32
@@ -12,6 +14,9 @@ STEP = 128
 """What is decoded is a multiple of this large, px, or reaches the frame's border: for each size the
 library that computes convolutions keeps code of its own, some MiB for all layers."""
 
+MOTION = 32
+"""What an object is expected to move within a frame at most, px; a multiple of `GRID`."""
+
 ABSENT_LOGIT = -12.0
 """Logit of an object outside its window: a probability of 6e-6."""
 
@@ -19,6 +24,10 @@ _VISIBLE = 0.2
 """Probability from which a pixel of the last mask counts."""
 _LEAST_MARGIN = 32
 """Margin around small objects, px."""
+_TOUCHED = 0.05
+"""Probability from which a pixel makes its position of the keys one of an object."""
+THINNING = 2
+"""Of the positions far from all objects, one in so many rows and columns is kept."""
 _RIM = 8
 """An object that comes so near to its window's border may go on outside, px."""
 
@@ -37,6 +46,24 @@ class Window(NamedTuple):
             slice((self.columns.start - left) // stride, (self.columns.stop - left) // stride),
         )
 
+    def inside(self, outer: "Window") -> "Window":
+        """The same part of the frame, counted from the corner of a window around it."""
+        return Window(*self.at(1, outer))
+
+    def holds(self, other: "Window") -> bool:
+        """True if the other window is inside this one."""
+        return all(
+            outer.start <= inner.start and inner.stop <= outer.stop
+            for outer, inner in zip(self, other, strict=True)
+        )
+
+    @property
+    def area(self) -> int:
+        """Number of pixels."""
+        height: int = self.rows.stop - self.rows.start
+        width: int = self.columns.stop - self.columns.start
+        return height * width
+
 
 def whole_frame(shape: torch.Size) -> Window:
     """The window of a frame ...×H×W."""
@@ -50,11 +77,10 @@ def window_around(mask: Tensor, margin: float) -> Window:
         mask: Soft mask of the object, H×W, 0..1.
         margin: What is added to its box on each side, as a fraction of the box; at least 32 px.
     """
-    visible = mask > _VISIBLE
     height, width = mask.shape
     sides = []
     for axis, length in ((1, height), (0, width)):
-        found = torch.nonzero(visible.any(axis))[:, 0]
+        found = torch.nonzero(mask.amax(axis) > _VISIBLE)[:, 0]
         if len(found) == 0:
             return whole_frame(mask.shape)
         first, last = int(found[0]), int(found[-1]) + 1
@@ -65,13 +91,25 @@ def window_around(mask: Tensor, margin: float) -> Window:
     return Window(*sides)
 
 
-def widened(window: Window, shape: torch.Size) -> Window:
-    """The window of one of few sizes that holds a window of a frame ...×H×W."""
+def grown(window: Window, outer: Window) -> Window:
+    """The window with room for one more frame of motion on each side, inside an outer one."""
+    return Window(
+        *(
+            slice(max(limit.start, side.start - MOTION), min(limit.stop, side.stop + MOTION))
+            for side, limit in zip(window, outer, strict=True)
+        )
+    )
+
+
+def widened(window: Window, outer: Window) -> Window:
+    """The window of one of few sizes that holds a window, inside an outer one of such a size."""
     sides = []
-    for side, length in zip(window, shape[-2:], strict=True):
+    for side, limit in zip(window, outer, strict=True):
         size = -(-(side.stop - side.start) // STEP) * STEP
-        stop = min(length, side.start + size)
-        start = max(0, stop - size) // GRID * GRID if stop == length else side.start
+        stop = min(limit.stop, side.start + size)
+        start = side.start
+        if stop == limit.stop:
+            start = max(limit.start, (stop - size) // GRID * GRID)
         sides.append(slice(start, stop))
     return Window(*sides)
 
@@ -101,3 +139,36 @@ def may_go_on_outside(logits: Tensor, window: Window) -> bool:
         or (columns.start > 0 and inside[:, :_RIM].any())
         or (columns.stop < width and inside[:, -_RIM:].any())
     )
+
+
+def near_objects(masks: Tensor, stride: int, distance: int) -> Tensor:
+    """True for the positions of a map that are near an object, h×w bool.
+
+    Args:
+        masks: Soft masks, O×H×W, 0..1, H = stride·h and W = stride·w.
+        stride: Of the map, px.
+        distance: How far a near position may be from an object's, in positions.
+    """
+    touched = F.max_pool2d(masks.amax(0)[None, None].float(), stride)  # 1×1×h×w
+    size = 2 * distance + 1
+    return F.max_pool2d(touched, size, 1, distance)[0, 0] > _TOUCHED
+
+
+def thinned(near: Tensor) -> tuple[Tensor, Tensor]:
+    """All near positions and one in four of the others.
+
+    What is far from every object only has to tell it from the rest of the frame, and there is much
+    of it that looks alike.
+
+    Args:
+        near: h×w bool.
+
+    Returns:
+        Indices of the N positions that are kept, in a map h·w, int64; and the logarithm of the
+        number of positions that each stands for, N float32.
+    """
+    one = torch.zeros_like(near)
+    one[THINNING // 2 :: THINNING, THINNING // 2 :: THINNING] = True
+    positions = (near | one).flatten().nonzero()[:, 0]
+    log_weight = torch.where(near.flatten()[positions], 0.0, math.log(THINNING**2))
+    return positions, log_weight

@@ -31,7 +31,7 @@ from rotomask.segmenters.base import OnLearning, Segmenter
 from rotomask.segmenters.framing import ids_in
 from rotomask.segmenters.network_segmenter import NetworkSegmenter
 from rotomask.segmenters.online import OnlineLearned
-from rotomask.segmenters.space_time import SpaceTimeNetwork
+from rotomask.segmenters.space_time_config import SpaceTimeNetwork
 from rotomask.training.reference_guided import enlarge, propagate
 from rotomask.training.space_time import segment_clip
 from rotomask.training.task import Batch

@@ -24,7 +24,8 @@ from rotomask.networks.layers.resnet import HiddenLayer
 from rotomask.networks.losses import bootstrapped_cross_entropy, dice_loss
 from rotomask.networks.stm import STMConfig
 from rotomask.networks.stm_lite import STMLiteConfig
-from rotomask.segmenters.space_time import SpaceTimeConfig, SpaceTimeNetwork, SpaceTimeSegmenter
+from rotomask.segmenters.space_time import SpaceTimeSegmenter
+from rotomask.segmenters.space_time_config import SpaceTimeConfig, SpaceTimeNetwork
 from rotomask.training.clip_data import ClipRecipe, ClipTask, Stage
 from rotomask.training.composed_videos import compose_videos
 from rotomask.training.rates import Rates, freeze_filters

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from rotomask.errors import OptionError, ShapeError
 from rotomask.networks.layers.memory import memory_read
 from rotomask.segmenters.memory_bank import MemoryBank, MemoryFrame
+from rotomask.segmenters.state import plain_of
 
 
 def _slow_read(query, key, value, similarity, top_k):
@@ -78,6 +79,23 @@ def test_bands_in_bfloat16_round_what_is_far_and_not_what_is_near():
     assert np.abs(half.float().numpy() - exact).max() < 0.1
 
 
+@pytest.mark.parametrize("in_bands", [True, False])
+def test_a_position_that_stands_for_four_is_read_as_four(in_bands):
+    query, key, value = _tensors(batch=1, c=12, v=30, n=20, m=40)
+    count = torch.where(torch.arange(40) % 3 == 0, 4, 1)
+    with torch.inference_mode(in_bands):  # with gradients the fused kernel reads
+        read = memory_read(query, key, value, similarity="l2", log_weight=count.float().log())
+    keys, values = key.repeat_interleave(count, 2), value.repeat_interleave(count, 2)
+    expected = _slow_read(query, keys, values, "l2", None)
+    assert np.abs(read.numpy() - expected).max() < 1e-5
+
+
+def test_weights_need_distances():
+    query, key, value = _tensors()
+    with pytest.raises(OptionError, match="only with the similarity l2"):
+        memory_read(query, key, value, similarity="dot", log_weight=torch.zeros(11))
+
+
 def test_shapes_and_names_are_checked():
     query, key, value = _tensors()
     with pytest.raises(ShapeError, match="keys must be"):
@@ -132,6 +150,19 @@ def test_objects_read_only_from_frames_that_know_them():
     read = bank.read(query, (2, 1), similarity="dot", top_k=None)
     assert torch.allclose(read[0], torch.full((2, 5), 20.0)), "object 2 never saw frame 10"
     assert torch.allclose(read[1], torch.full((2, 5), 15.0))
+
+
+def test_the_memory_is_joined_again_only_when_it_changes():
+    bank = MemoryBank(4)
+    bank.remember(_remembered(0, ids=(1, 2), reference=True))
+    joined = bank.joined((1, 2), "dot")
+    assert bank.joined((1, 2), "dot") is joined
+    assert bank.joined((1,), "dot") is not joined
+    again = bank.joined((1, 2), "dot")
+    bank.remember(_remembered(5, ids=(1, 2)))
+    assert bank.joined((1, 2), "dot") is not again
+    fields = plain_of(bank)["fields"]
+    assert fields.keys() == {"budget", "frames", "previous"}, "it is not part of a stored state"
 
 
 def test_keys_of_each_object_are_its_own():

@@ -13,8 +13,81 @@ Similarity = Literal["dot", "l2"]
 
 BAND_BYTES = 8 << 20
 """Affinities that `_read_in_bands` computes at once, bytes; the fastest of several sizes."""
+BAND_STEP = 64
+"""Rows of a band are a multiple of this, if there are that many."""
+MEMORY_STEP = 512
+"""Memory positions read in bands are a multiple of this: for each size the library that multiplies
+matrices keeps code of its own, and every memory has another number of positions."""
+_FAR = 1e6
+"""Squared distance of the positions that are added; their weight is nothing."""
 SMALLEST_LOG_WEIGHT = -60.0
 """Logarithm of the smallest weight of a memory position relative to the best one's."""
+
+
+class Memory:
+    """Keys and values of memory positions, brought once into the form in which they are read.
+
+    A memory stays as it is for some frames, and is read in each of them.
+    """
+
+    def __init__(
+        self,
+        key: Tensor,
+        value: Tensor,
+        *,
+        similarity: Similarity = "dot",
+        log_weight: Tensor | None = None,
+    ) -> None:
+        """A memory of M positions.
+
+        Args:
+            key: Keys, B×C×M.
+            value: Values, B×V×M.
+            similarity: ``dot`` or ``l2``; see `memory_read`.
+            log_weight: Logarithm of the number of positions that each one stands for, M; None: of
+                one each. Only with ``l2``.
+
+        Raises:
+            ShapeError: If the shapes of keys and values do not match.
+            OptionError: If the similarity is unknown, or has no weights.
+        """
+        if key.shape[::2] != value.shape[::2]:
+            raise ShapeError(
+                f"keys must be B×C×M and values B×V×M, got {tuple(key.shape)} and "
+                f"{tuple(value.shape)}"
+            )
+        if similarity not in ("dot", "l2"):
+            raise OptionError(f"unknown similarity {similarity!r}; use dot or l2")
+        if log_weight is not None and similarity != "l2":
+            raise OptionError("positions of a memory have weights only with the similarity l2")
+        self._key, self._value = key, value.to(key.dtype)
+        self._similarity = similarity
+        self._scale = 1 / math.sqrt(key.shape[1])
+        # Softmax weights are multiplied by n if log n is added to the scaled similarity.
+        self._bonus = None if log_weight is None else log_weight[:, None] / self._scale  # M×1
+        self._banded: list[tuple[Tensor, Tensor]] | None = None
+
+    def read(self, query_key: Tensor, top_k: int | None = None) -> Tensor:
+        """Values gathered by affinity with the query; see `memory_read`."""
+        if query_key.shape[:2] != self._key.shape[:2]:
+            raise ShapeError(
+                "keys must be B×C×N and B×C×M, got "
+                f"{tuple(query_key.shape)} and {tuple(self._key.shape)}"
+            )
+        reads_all = top_k is None or top_k >= self._key.shape[2]
+        if reads_all and self._similarity == "l2" and _reads_faster_in_bands(self._key):
+            if self._banded is None:
+                pairs = zip(self._key, self._value, strict=True)
+                self._banded = [_for_bands(*pair, self._bonus) for pair in pairs]
+            bands = zip(query_key, self._banded, strict=True)
+            return torch.stack([_read_in_bands(one, *memory, self._scale) for one, memory in bands])
+        query, key = query_key.mT, self._key.mT  # B×N×C, B×M×C
+        if self._similarity == "l2":
+            query, key = _as_dot_product(query, key, self._bonus)
+        if reads_all:
+            return _read_all(query, key, self._value.mT, self._scale).mT
+        assert top_k is not None
+        return _read_top_k(query, key, self._value.mT, self._scale, top_k).mT
 
 
 def memory_read(
@@ -24,6 +97,7 @@ def memory_read(
     *,
     similarity: Similarity = "dot",
     top_k: int | None = None,
+    log_weight: Tensor | None = None,
 ) -> Tensor:
     """Values gathered from memory by affinity with the query.
 
@@ -37,37 +111,21 @@ def memory_read(
         memory_value: Values of the memory, B×V×M.
         similarity: ``dot`` or ``l2``.
         top_k: Read only from the k most similar memory positions of each query position; None: all.
+        log_weight: Logarithm of the number of positions that each memory position stands for, M;
+            None: of one each. Only with ``l2``.
 
     Returns:
         B×V×N, with the dtype of the keys.
 
     Raises:
         ShapeError: If the shapes of keys and values do not match.
-        OptionError: If the similarity is unknown.
+        OptionError: If the similarity is unknown, or has no weights.
     """
-    if query_key.shape[:2] != memory_key.shape[:2] or memory_key.shape[2] != memory_value.shape[2]:
-        raise ShapeError(
-            "keys must be B×C×N and B×C×M and values B×V×M, got "
-            f"{tuple(query_key.shape)}, {tuple(memory_key.shape)}, {tuple(memory_value.shape)}"
-        )
-    if similarity not in ("dot", "l2"):
-        raise OptionError(f"unknown similarity {similarity!r}; use dot or l2")
-    scale = 1 / math.sqrt(query_key.shape[1])
-    value = memory_value.to(query_key.dtype)
-    reads_all = top_k is None or top_k >= memory_key.shape[2]
-    if reads_all and similarity == "l2" and _reads_faster_in_bands(memory_key, value):
-        bands = zip(query_key, memory_key, value, strict=True)
-        return torch.stack([_read_in_bands(*one, scale) for one in bands])
-    query, key = query_key.mT, memory_key.mT  # B×N×C, B×M×C
-    if similarity == "l2":
-        query, key = _as_dot_product(query, key)
-    if reads_all:
-        return _read_all(query, key, value.mT, scale).mT
-    assert top_k is not None
-    return _read_top_k(query, key, value.mT, scale, top_k).mT
+    memory = Memory(memory_key, memory_value, similarity=similarity, log_weight=log_weight)
+    return memory.read(query_key, top_k)
 
 
-def _as_dot_product(query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
+def _as_dot_product(query: Tensor, key: Tensor, bonus: Tensor | None) -> tuple[Tensor, Tensor]:
     """Keys with two more channels whose dot product is 2 q·k - |k|².
 
     That is -|q - k|² + |q|², and the softmax over memory positions ignores |q|², which is constant
@@ -78,36 +136,44 @@ def _as_dot_product(query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
     Args:
         query: B×N×C.
         key: B×M×C.
+        bonus: What is added to the similarity of each position, M×1; None: nothing.
 
     Returns:
         B×N×C+2 and B×M×C+2.
     """
-    norm = _rounded_norm(key)  # B×M×2
+    norm = _rounded_norm(key, bonus)  # B×M×2
     query = torch.cat([2 * query, torch.ones_like(query[..., :2])], -1)
     return query, torch.cat([key, -norm], -1)
 
 
-def _as_negative_distance(query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
-    """Keys with four more channels whose dot product is 2 q·k - |k|² - |q|² = -|q - k|².
+def _for_bands(key: Tensor, value: Tensor, bonus: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Keys and values as `_read_in_bands` takes them, C+4×M and M×V+1, with more positions.
 
-    It is near 0 where it counts, for the most similar positions, and so bfloat16, which rounds to 8
-    bits of mantissa, has it exactly enough.
+    The dot product of these keys and the query's is 2 q·k - |k|² - |q|², the negative squared
+    distance. It is near 0 where it counts, for the most similar positions, and so bfloat16, which
+    rounds to 8 bits of mantissa, has it exactly enough. The last of the values is 1: reading it
+    gives the sum of the weights.
 
     Args:
-        query: N×C.
-        key: M×C.
-
-    Returns:
-        N×C+4 and M×C+4.
+        key: C×M.
+        value: V×M.
+        bonus: What is added to the similarity of each position, M×1; None: nothing.
     """
-    query_norm, key_norm = _rounded_norm(query), _rounded_norm(key)
-    query = torch.cat([2 * query, torch.ones_like(query_norm), -query_norm], -1)
-    return query, torch.cat([key, -key_norm, torch.ones_like(key_norm)], -1)
+    norm = _rounded_norm(key.mT, bonus)  # M×2
+    keys = torch.cat([key.mT, -norm, torch.ones_like(norm)], -1)  # M×C+4
+    values = torch.cat([value.mT, torch.ones_like(value[:1].mT)], -1)  # M×V+1
+    added = -len(keys) % MEMORY_STEP
+    if added:
+        keys, values = F.pad(keys, (0, 0, 0, added)), F.pad(values, (0, 0, 0, added))
+        keys[-added:, key.shape[0]] = -_FAR  # in place of -|k|²
+    return keys.mT.contiguous(), values
 
 
-def _rounded_norm(keys: Tensor) -> Tensor:
-    """Squared length as a rounded value plus a remainder, ...×C -> ...×2."""
+def _rounded_norm(keys: Tensor, bonus: Tensor | None = None) -> Tensor:
+    """Squared length less a bonus, as a rounded value plus a remainder, ...×C -> ...×2."""
     norm = keys.float().square().sum(-1, keepdim=True)
+    if bonus is not None:
+        norm = norm - bonus
     coarse = norm.to(keys.dtype)
     return torch.cat([coarse, (norm - coarse.float()).to(keys.dtype)], -1)
 
@@ -138,23 +204,17 @@ def _read_all(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor
     return readout.transpose(1, 2).flatten(2)[..., : value.shape[-1]]
 
 
-def _reads_faster_in_bands(key: Tensor, value: Tensor) -> bool:
-    """True if `_read_in_bands` takes less time than `_read_all`.
+def _reads_faster_in_bands(key: Tensor) -> bool:
+    """True if `_read_in_bands` takes less time than `_read_all`, or as much and less memory.
 
     The fused kernel computes the affinity again for each head of the values, and in bfloat16 it
     does not reach the rate of a matrix product. Gradients need the fused kernel: it does not keep
     the affinity.
-
-    Args:
-        key: B×C×M.
-        value: B×V×M.
     """
-    if key.device.type != "cpu" or torch.is_grad_enabled():
-        return False
-    return key.dtype == torch.bfloat16 or value.shape[1] > key.shape[1] + 2
+    return key.device.type == "cpu" and not torch.is_grad_enabled()
 
 
-def _read_in_bands(query_key: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+def _read_in_bands(query_key: Tensor, keys: Tensor, values: Tensor, scale: float) -> Tensor:
     """Attention by negative squared distance over all memory positions, V×N.
 
     Bands of query positions are small enough that their affinities stay in the processor's cache
@@ -162,23 +222,24 @@ def _read_in_bands(query_key: Tensor, key: Tensor, value: Tensor, scale: float) 
 
     Args:
         query_key: C×N.
-        key: C×M.
-        value: V×M.
+        keys: C+4×M, of `_for_bands`.
+        values: M×V+1, of `_for_bands`.
         scale: Factor on the squared distances.
     """
-    query, key = _as_negative_distance(query_key.mT, key.mT)  # N×C+4, M×C+4
-    key, positions = key.mT, value.mT
-    rows = max(1, BAND_BYTES // (4 * key.shape[1]))
-    readout = value.new_empty(len(query), len(value))  # N×V
+    query = query_key.mT
+    norm = _rounded_norm(query)  # N×2
+    query = torch.cat([2 * query, torch.ones_like(norm), -norm], -1)  # N×C+4
+    rows = max(1, BAND_BYTES // (4 * keys.shape[1]))
+    rows = rows // BAND_STEP * BAND_STEP or rows
+    readout = values.new_empty(len(query), values.shape[1])  # N×V+1
     for part, out in zip(query.split(rows), readout.split(rows), strict=True):
-        similarity = torch.mm(part, key)  # rows×M
+        similarity = torch.mm(part, keys)  # rows×M
         # Softmax by hand, in place: in a band the largest weight is 1, so nothing overflows.
         similarity -= similarity.amax(1, keepdim=True)
         # Weights of nothing are slow: processors take many times as long over denormal numbers.
         weight = similarity.mul_(scale).clamp_(min=SMALLEST_LOG_WEIGHT).exp_()
-        total = weight.sum(1, keepdim=True, dtype=torch.float32)
-        torch.div(torch.mm(weight, positions), total, out=out)
-    return readout.mT
+        torch.mm(weight, values, out=out)
+    return (readout[:, :-1] / readout[:, -1:]).mT
 
 
 def _read_top_k(query: Tensor, key: Tensor, value: Tensor, scale: float, top_k: int) -> Tensor:

@@ -29,7 +29,7 @@ class App:
     """Projects, uploads, jobs, and the two processes.
 
     Args:
-        settings: Of the app.
+        settings: The app's settings.
     """
 
     def __init__(self, settings: AppSettings) -> None:

@@ -23,13 +23,13 @@ class FrameRow:
     """What is stored of one frame's mask."""
 
     digest: str
-    """Of the mask that is shown: `masks/DIGEST.png`."""
+    """Digest of the mask that is shown: `masks/DIGEST.png`."""
     labels: tuple[int, ...]
     """Objects with a pixel in it."""
     source: Source
     frozen: bool = False
     base: str | None = None
-    """Of a key frame: digest of the mask before its first mark; None: there was none."""
+    """Digest of a key frame's mask before its first mark; None: there was none."""
     base_covers: tuple[int, ...] = ()
     """Objects that the mask before the first mark tells about."""
     reference: str | None = None

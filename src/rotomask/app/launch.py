@@ -30,7 +30,7 @@ def run_app(
     """Serve the app until it is interrupted.
 
     Args:
-        settings: Of the app.
+        settings: The app's settings.
         opens_browser: Whether the page is opened, on loopback only.
         say: Prints a line for the user.
 

@@ -33,7 +33,7 @@ def pack_masks(
     """Masks of frames as deflated records.
 
     Args:
-        folder: Of the masks.
+        folder: Folder of the masks.
         document: Which mask is a frame's, and which objects are there.
         size: Width and height.
         frames: Their numbers; those without a mask are left out.

@@ -40,7 +40,7 @@ class Supervisor:
     """The worker and what it is doing.
 
     Args:
-        settings: Of the app.
+        settings: The app's settings.
         database: For transactions.
         events: For news.
         projects: Whose masks and files the results are.

@@ -25,7 +25,7 @@ class Uploads:
     """Uploads under way.
 
     Args:
-        settings: Of the app.
+        settings: The app's settings.
         database: Where they are listed.
         projects: That they become.
         jobs: That import them.

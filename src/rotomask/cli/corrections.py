@@ -51,7 +51,7 @@ class Corrections:
 
         Args:
             video: The video that was cut.
-            arguments: Of the command, with the prompts in their order.
+            arguments: Those of the command, with the prompts in their order.
             options: How corrections are carried.
             formats: What is rendered.
             on_progress: Receives the stages ``correct`` and ``export``.

@@ -79,7 +79,7 @@ class CameraView:
 
     scene: Scene
     track: ObjectTrack
-    """Of `scene.frames`."""
+    """Where the objects are in `scene.frames`."""
     settings: CameraSettings
     path: CameraPath
 

@@ -95,7 +95,7 @@ class Plate:
 
         Args:
             scene: Where frames and masks come from.
-            alignment: Of the same scene.
+            alignment: How the frames of the same scene lie on each other.
             margins: How far the hole reaches.
         """
         self._scene, self._alignment = scene, alignment

@@ -13,7 +13,7 @@ from rotomask.prompts import Marker, Prompt, RoughMask
 
 BoolMask = npt.NDArray[np.bool_]
 Probability = npt.NDArray[np.float32]
-"""Of one object, H×W, 0 to 1."""
+"""Probability of one object, H×W, 0 to 1."""
 
 SAME_PIXELS, SAME_IOU = 10, 0.998
 """A correction of fewer pixels and a larger IoU is stored, but not carried."""

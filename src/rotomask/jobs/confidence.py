@@ -40,7 +40,7 @@ class UncertainStretch:
     lowest: float
     """The lowest confidence in it."""
     reason: str
-    """Of most of its frames; see `segmenters.confidence.REASONS`."""
+    """Why most of its frames are doubtful; see `segmenters.confidence.REASONS`."""
 
     def __str__(self) -> str:
         """Such as ``object 2 is uncertain from frame 44 to 60 (jumps)``."""

@@ -402,7 +402,7 @@ class _Change:
         """Old and new mask of a frame as one: the new one counts for less the nearer the limit.
 
         Args:
-            probabilities: Of the segmenter, O+1×H×W.
+            probabilities: What the segmenter gave, O+1×H×W.
             rows: Ids of rows 1.. .
             old: Labels before, H×W.
             index: The frame.

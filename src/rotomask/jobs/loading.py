@@ -95,7 +95,7 @@ def load_discoverer(
     Args:
         name: A discoverer (``embedding``, ``flow-saliency``), or ``A+B``: A finds the objects, B
             follows them from the frame in which they are clearest.
-        refinements: Of B; a discoverer alone takes ``crf`` only.
+        refinements: What B does beyond following; a discoverer alone takes ``crf`` only.
         weights: A checkpoint of B, or of a discoverer alone, to use in place of the shipped one.
         device: As for `load_model`.
         precision: As for `load_model`.

@@ -265,7 +265,7 @@ def resized(picture: Pixels, width: int | None) -> Pixels:
 
     Args:
         picture: H×W×3 or H×W×4 uint8.
-        width: Of the result.
+        width: Width of the result, px.
     """
     if width is None or width == picture.shape[1]:
         return picture

@@ -24,7 +24,7 @@ SHORT_SIDE = 240
 COLOUR_BINS = (6, 8, 8)
 """Bins of lightness, a and b of a histogram in CIE Lab."""
 LEFT_CONFIDENCE, LOST_CONFIDENCE = 0.8, 0.2
-"""Of an object that is gone: it touched the border of the frame when it was last seen, or not."""
+"""Confidence of absence: of an object that last touched the frame's border, and of any other."""
 TOUCHES_BORDER = 0.2
 """Pixels on the border per root of the area, from which an object may be leaving the frame."""
 
@@ -148,7 +148,7 @@ class ConfidenceMeter:
 
     _references: dict[int, list[_Seen]] = field(default_factory=dict)
     _last: dict[int, _Seen] = field(default_factory=dict)
-    """Of each object the latest frame that shows it."""
+    """The latest frame that shows each object."""
 
     def add_reference(
         self, index: int, frame: Frame, labels: Mask, *, is_last: bool = True

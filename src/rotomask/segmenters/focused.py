@@ -199,7 +199,7 @@ class Focused(Segmenter):
 
         Args:
             output: Background outside the view.
-            whole: Of the whole frame; None: it was not looked at.
+            whole: Output of the whole frame; None: it was not looked at.
         """
         masks = self.near.last_masks
         if whole is None:

@@ -40,7 +40,7 @@ class Progress:
     loss: float
     samples_per_second: float
     scores: dict[str, float] | None
-    """Of a validation, when there was one after this step."""
+    """Scores of the validation after this step; None: there was none."""
 
 
 class Objective(nn.Module):

@@ -64,7 +64,7 @@ class Recycler:
 
         Args:
             step: Number of steps that are done; the random weights depend on it.
-            fabric: Of the run; a channel that any process saw is alive.
+            fabric: The processes of the run; a channel that any process saw is alive.
             optimiser: Its statistics of these weights are forgotten.
             average: Averaged weights by name, which get the new ones.
 

@@ -23,7 +23,7 @@ class Camera(Video):
 
     Args:
         capture: An open capture of OpenCV.
-        number: Of the camera.
+        number: Which camera, from 0.
 
     Raises:
         VideoError: If it gives no frame.

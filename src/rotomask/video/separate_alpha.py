@@ -30,7 +30,7 @@ _ALPHA_ID = (1).to_bytes(8, "big")
 _UNSPECIFIED = 2
 """FFmpeg's code for no colour space."""
 _GREY = 128
-"""Of chroma without a colour."""
+"""Value of chroma without a colour."""
 
 
 Bytes = npt.NDArray[np.uint8]

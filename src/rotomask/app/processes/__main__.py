@@ -18,7 +18,7 @@ def main(name: str, arguments: list[str]) -> None:
     """Run a process until the server ends.
 
     Args:
-        name: Of a module of this package.
+        name: A module of this package.
         arguments: For its `main`.
     """
     leave_network()  # before numpy and torch, which start threads

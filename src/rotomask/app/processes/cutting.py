@@ -72,7 +72,7 @@ class Cut:
         plan: From `Document.plan`.
         video: The video.
         count: Its frames.
-        folder: Of the project.
+        folder: The project's folder.
         segmenter: Gives the segmenter.
         identity: What its passes depend on beside the reference frames.
         control: Hears of every mask.
@@ -152,7 +152,7 @@ class Cut:
         Args:
             one: The pass; None: no object comes from this side.
             todo: Its frames in the plan.
-            earlier: Of a pass from the right: what the one from the left found.
+            earlier: What the pass from the left found; None for that one.
             reverse: Whether the pass comes from the right.
         """
         quiet, waiting, may_end = 0, dict(todo), all(map(self._is_carried, todo.values()))

@@ -20,7 +20,7 @@ from rotomask.video.header import read_header
 from rotomask.video.sound import write_sound
 
 SHORT_SIDE, QUALITY = 480, 80
-"""Of the frames that the page gets."""
+"""Short side in px and JPEG quality of the frames that the page gets."""
 STRIP_THUMBS, STRIP_HEIGHT = 60, 48
 THUMB_HEIGHT = 180
 
@@ -67,7 +67,7 @@ def import_video(params: Mapping[str, Any], folder: Path, control: Control) -> N
 
     Args:
         params: ``limits``, and ``source``, a file to copy, unless it was uploaded.
-        folder: Of the project.
+        folder: The project's folder.
         control: Hears of the video as soon as it is known, then of every frame.
 
     Raises:

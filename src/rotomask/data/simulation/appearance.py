@@ -74,7 +74,7 @@ def draw_appearance(
 
     Args:
         frames: T.
-        strength: Of all changes but the resolution.
+        strength: Factor of all changes but the resolution.
         rng: Every random choice.
         low_resolution: Part of the clips that are as if enlarged from two to four times smaller
             ones, and more of these compressed.

@@ -57,9 +57,9 @@ class Composition:
     from_video: float = 0.3
     """Part of the pasted objects that are cut out of a video, frame by frame."""
     zoom_jumps: float = 0.2
-    """Of the clips from stills: their objects have another size in every frame."""
+    """Part of the clips from stills whose objects have another size in every frame."""
     growth: float = 0.12
-    """Of the clips from stills: an object grows or shrinks, up to fivefold."""
+    """Part of the clips from stills in which an object grows or shrinks, up to fivefold."""
     leaving: float = 0.15
     """A pasted object leaves; half of these do not come back."""
     covered: float = 0.12

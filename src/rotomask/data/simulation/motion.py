@@ -20,9 +20,9 @@ class MotionConfig:
     """
 
     strength: float = 1.0
-    """Of travel, rotation, scale and shear."""
+    """Factor of travel, rotation, scale and shear."""
     bending: float = 1.0
-    """Of the thin-plate deformation."""
+    """Factor of the thin-plate deformation."""
     leaving: float = 0.12
     """Part of the cut-out objects that leave the frame in mid-clip and come back."""
 

@@ -42,7 +42,7 @@ class Layer:
     blur: Array | None = None
     """T×21×21, the motion blur of each frame."""
     gain: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    """Of its colours."""
+    """Factors of red, green and blue."""
 
     def picture(self, t: int) -> Picture:
         """The picture of frame t."""

@@ -111,18 +111,20 @@ def _load_library(path: Path) -> None:
 
 
 def default_threads() -> int:
-    """Threads to compute with: the cores that this process may use, at most `MOST_THREADS`.
-
-    Affinity and the quota of a container count; OMP_NUM_THREADS goes before both.
-    """
+    """Threads to compute with: OMP_NUM_THREADS, else `usable_cores`, at most `MOST_THREADS`."""
     stated = os.environ.get("OMP_NUM_THREADS", "")
     if stated.isdecimal() and int(stated) > 0:
         return int(stated)
+    return min(usable_cores(), MOST_THREADS)
+
+
+def usable_cores() -> int:
+    """Cores that this process may use: those of its affinity, within the quota of a container."""
     if sys.platform == "linux":
         cores = len(os.sched_getaffinity(0))
     else:
         cores = os.cpu_count() or 1
-    return max(1, min(cores, _container_cores() or cores, MOST_THREADS))
+    return max(1, min(cores, _container_cores() or cores))
 
 
 def check_threads(count: int | None) -> None:

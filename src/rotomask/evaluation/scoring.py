@@ -1,7 +1,6 @@
 """Scoring of a folder of results, with the sequences spread over processes."""
 
 import multiprocessing
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -16,6 +15,7 @@ from rotomask.evaluation.benchmarks import get_benchmark
 from rotomask.evaluation.protocols.predictions import OnMissing, ResultFolder
 from rotomask.evaluation.protocols.tracks import TrackProtocol
 from rotomask.evaluation.results import EvaluationResult, SequenceScore
+from rotomask.threads import usable_cores
 
 OnSequence = Callable[[int, int], None]
 """Called after each sequence with the number of sequences done and of all sequences."""
@@ -138,10 +138,7 @@ def _processes(processes: int | None, *, parallel: bool) -> int:
         raise OptionError(f"processes must be at least 1, got {processes}")
     if processes is not None:
         return processes
-    if not parallel:
-        return 1
-    # In a container a process may use fewer cores than there are; only Linux tells which.
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return usable_cores() if parallel else 1
 
 
 def _notes(dataset: VideoDataset, sequences: tuple[SequenceScore, ...]) -> tuple[str, ...]:

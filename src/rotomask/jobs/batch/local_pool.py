@@ -17,6 +17,7 @@ from rotomask.jobs.batch import process
 from rotomask.jobs.batch.item import Task
 from rotomask.jobs.batch.pool import Done, Event, Lost
 from rotomask.jobs.batch.storage import Store
+from rotomask.threads import usable_cores
 
 WORKER_BYTES = 1 << 30
 """Memory that a worker may need; see docs/guide/many-videos.md for what was measured."""
@@ -28,8 +29,7 @@ def worker_count(videos: int) -> int:
     Args:
         videos: How many there are.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, min(cores or 1, _free_bytes() // WORKER_BYTES, videos))
+    return max(1, min(usable_cores(), _free_bytes() // WORKER_BYTES, videos))
 
 
 def _free_bytes() -> int:

@@ -74,6 +74,7 @@ def blocks_apart() -> Iterator[None]:
         yield
     finally:
         with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).malloc_trim(0)  # smaller blocks, too
             ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _USUAL_BLOCK_BYTES)
 
 

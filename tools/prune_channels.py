@@ -1,17 +1,21 @@
-"""Take the dead channels out of an stm-lite: the same masks, from a smaller and faster network.
+"""Take channels that hardly count out of an stm-lite: a smaller and faster network.
 
     python -m tools.prune_channels weights.safetensors --davis DAVIS --out pruned.safetensors
 
-A channel before a ReLU is dead if it is above zero nowhere, in any frame. Its weights in the layer
-behind have no effect, so that it can be left out. Channels are watched while clips of DAVIS-2016
-train are followed, as one object and as two halves; as many are kept as fill blocks of 16, in which
-processors compute. A context branch that lets nothing through adds a constant, which goes into the
-bias of the layer before it; the encoder's deepest stage, which only that branch reads, is left out
-too. To train such a network further, grow it again: it is an `--initial` of wider ones.
+How much a hidden channel counts is the variance of its output after the ReLU times the squared
+weights by which the next layer reads it. Channels are watched while clips of DAVIS-2016 train are
+followed, as one object and as two halves. Of each layer those that count most are kept, until
+`--keep` of the whole is reached, filled up to blocks of 16, in which processors compute. The mean
+of the others goes into the bias of the next layer. A dead channel counts nothing: with ``--keep 1``
+the network computes the same as before.
+
+A context branch that lets nothing through, or one that is left out by `--without-context`, becomes
+a constant in the same way, and the encoder's deepest stage, which only that branch reads, is left
+out too. To train such a network further, grow it again: it is an `--initial` of wider ones.
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import cast
@@ -34,36 +38,89 @@ STEP = 4
 """Interval of the frames that are followed, so that few of them show much motion."""
 
 
+class Moments:
+    """Mean and variance of each channel of a feature map, over frames and positions."""
+
+    def __init__(self, channels: int) -> None:
+        self._count = 0
+        self._sum = torch.zeros(channels, dtype=torch.float64)
+        self._squares = torch.zeros(channels, dtype=torch.float64)
+
+    def add(self, features: Tensor) -> None:
+        """Add a map B×C×h×w."""
+        values = features.double()
+        self._count += len(values) * values[0, 0].numel()
+        self._sum += values.sum((0, 2, 3))
+        self._squares += values.square().sum((0, 2, 3))
+
+    @property
+    def mean(self) -> Tensor:
+        """C float64."""
+        return self._sum / max(1, self._count)
+
+    @property
+    def variance(self) -> Tensor:
+        """C float64."""
+        return (self._squares / max(1, self._count) - self.mean.square()).clamp(min=0)
+
+
 class Activity:
-    """Largest output of each channel of some layers, and largest input of the context's last."""
+    """What hidden channels and the context branch put out while a network runs."""
 
     def __init__(self, network: STMLite) -> None:
         self.layers = hidden_layers(network)
-        self.largest = [torch.full((x.writes.out_channels,), -np.inf) for x in self.layers]
-        self.largest_context = 0.0
-        for layer, largest in zip(self.layers, self.largest, strict=True):
-            layer.writes.register_forward_hook(_note(largest))
+        self.moments = [Moments(layer.writes.out_channels) for layer in self.layers]
+        self.context: Moments | None = None
+        for layer, moments in zip(self.layers, self.moments, strict=True):
+            layer.writes.register_forward_hook(_note(moments, torch.relu))
         if network.decoder.context is not None:
-            network.decoder.context.project.register_forward_pre_hook(self._note_context)
+            project = network.decoder.context.project
+            self.context = Moments(project.out_channels)
+            project.register_forward_hook(_note(self.context, lambda output: output))
 
-    def _note_context(self, _: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        self.largest_context = max(self.largest_context, float(inputs[0].abs().max()))
-
-    def alive(self) -> list[Tensor]:
-        """The channels of each layer to keep, in ascending order."""
+    def important(self, part: float) -> list[Tensor]:
+        """The channels of each layer that make up a part of what is read of it, ascending."""
         kept = []
-        for largest in self.largest:
-            count = -(-int((largest > 0).sum()) // BLOCK) * BLOCK
-            best = largest.argsort(descending=True, stable=True)
-            kept.append(best[: max(BLOCK, count)].sort().values)
+        for layer, moments in zip(self.layers, self.moments, strict=True):
+            counts = moments.variance * _read_weights(layer).square().sum((0, 2, 3))
+            best = counts.argsort(descending=True, stable=True)
+            share = counts[best].cumsum(0) / counts.sum().clamp(min=1e-30)
+            # A channel that counts nothing adds nothing to the share.
+            enough = 1 + int((share < min(part, float(share[-1]))).sum())
+            count = -(-enough // BLOCK) * BLOCK
+            kept.append(best[:count].sort().values)
         return kept
 
 
-def _note(largest: Tensor):  # type: ignore[no-untyped-def]
+def _note(moments: Moments, activation: Callable[[Tensor], Tensor]):  # type: ignore[no-untyped-def]
     def hook(_: nn.Module, __: object, output: Tensor) -> None:
-        largest.copy_(torch.maximum(largest, output.amax((0, 2, 3))))
+        moments.add(activation(output))
 
     return hook
+
+
+def _read_weights(layer: HiddenLayer) -> Tensor:
+    """Weights by which the next layer reads the channels, O×C×k×k float64."""
+    weight = layer.reads.weight.detach().double()
+    return weight[:, layer.offset : layer.offset + layer.writes.out_channels]
+
+
+@torch.no_grad()
+def leave_means(
+    activity: Activity, network: STMLite, kept: Sequence[Tensor], *, context: bool
+) -> None:
+    """Put the means of what is not kept into the biases behind it; arguments as of `pruned`."""
+    for layer, moments, channels in zip(activity.layers, activity.moments, kept, strict=True):
+        mean = moments.mean
+        mean[channels] = 0
+        bias = layer.reads.bias
+        assert bias is not None
+        bias += (_read_weights(layer).sum((2, 3)) @ mean).float()
+    if activity.context is not None and not context:
+        assert network.decoder.context is not None
+        bias = network.decoder.context.project.bias
+        assert bias is not None
+        bias.copy_(activity.context.mean.float())
 
 
 def hidden_layers(network: STMLite) -> list[HiddenLayer]:
@@ -99,7 +156,7 @@ def pruned(network: STMLite, kept: Sequence[Tensor], *, context: bool) -> STMLit
     Args:
         network: The network.
         kept: Channels to keep in each of `hidden_layers`.
-        context: False: without the context branch, whose constant is kept.
+        context: False: without the context branch, whose bias is kept.
     """
     counts = cast(HiddenChannels, tuple(len(k) for k in kept))
     config = replace(network.config, hidden_channels=counts)
@@ -132,6 +189,8 @@ def main() -> None:
     parser.add_argument("weights", type=Path, help="a checkpoint of stm-lite")
     parser.add_argument("--davis", type=Path, required=True, help="the folder of DAVIS-2016 train")
     parser.add_argument("--frames", type=int, default=10, help="frames of each video")
+    parser.add_argument("--keep", type=float, default=0.999, metavar="PART", help="0 to 1")
+    parser.add_argument("--without-context", action="store_true")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     segmenter = load_model("stm-lite", weights=arguments.weights, precision="float32")
@@ -143,12 +202,15 @@ def main() -> None:
     resolution = next((arguments.davis / "JPEGImages").iterdir())
     names = sorted(p.name for p in resolution.iterdir() if p.name not in HELD_OUT)
     watch(segmenter, arguments.davis, names, arguments.frames)
-    kept = activity.alive()
-    for layer, largest, channels in zip(activity.layers, activity.largest, kept, strict=True):
-        alive = int((largest > 0).sum())
-        print(f"{layer.writes}: {alive} of {len(largest)} alive, {len(channels)} kept")
-    has_context = activity.largest_context > 0
-    print(f"largest input of the context branch's last layer: {activity.largest_context:g}")
+    kept = activity.important(arguments.keep)
+    for layer, channels in zip(activity.layers, kept, strict=True):
+        print(f"{layer.writes}: {len(channels)} of {layer.writes.out_channels} kept")
+    has_context = activity.context is not None and not arguments.without_context
+    if activity.context is not None:
+        deviation = float(activity.context.variance.mean().sqrt())
+        print(f"standard deviation of the context branch's output: {deviation:g}")
+        has_context &= deviation > 0
+    leave_means(activity, network, kept, context=has_context)
     smaller = pruned(network, kept, context=has_context)
     before, after = (sum(p.numel() for p in n.parameters()) for n in (network, smaller))
     print(f"{before} -> {after} parameters")

@@ -117,7 +117,7 @@ class MemoryBank:
             rows_of = {
                 k: tuple(i for i, f in enumerate(frames) if k in f.object_ids) for k in object_ids
             }
-            self._joined, self._joined_of = (), ((), [])  # free it before the next is made
+            self.forget_joined()  # before the next is made
             self._joined = tuple(
                 _join(
                     [frames[i] for i in rows],
@@ -129,6 +129,10 @@ class MemoryBank:
             )
             self._joined_of = (object_ids, frames)
         return self._joined
+
+    def forget_joined(self) -> None:
+        """Free what `joined` keeps for the next read."""
+        self._joined, self._joined_of = (), ((), [])
 
     def _may_drop(self, frame: MemoryFrame) -> bool:
         """True unless the frame is a reference within half the budget, or an object's last."""

@@ -25,6 +25,7 @@ from rotomask.segmenters.space_time_config import SpaceTimeConfig, SpaceTimeNetw
 from rotomask.segmenters.surroundings import (
     ABSENT_LOGIT,
     Window,
+    grouped,
     may_go_on_outside,
     near_objects,
     thinned,
@@ -38,6 +39,9 @@ from rotomask.threads import blocks_apart
 
 OBJECTS_AT_ONCE = 16
 """Objects that are encoded or decoded in one batch. With more, what is kept of each is float16."""
+
+PIXELS_AT_ONCE = 4 * 480 * 864
+"""Pixels of all objects that are decoded in one batch: features of a pixel take some 0.5 kB."""
 
 KEY_STRIDE = 16
 """Stride of the networks' keys and values."""
@@ -328,6 +332,7 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
                 joint = logits.new_empty((1 + len(ids), *logits.shape[1:]), dtype=torch.float16)
             joint[1 + start : 1 + start + len(chunk)] = logits
         assert joint is not None  # there is an object
+        self._bank.forget_joined()  # the next chunk that is read is another
         return aggregate_in_bands(joint, self.config.aggregation, of_logits=True)
 
     def _logits(self, encoded: EncodedFrame, ids: tuple[int, ...]) -> Tensor:
@@ -336,9 +341,8 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
         guidance = before[[self._ids.index(k) for k in ids]].float()
         if self.config.margin is None or self._index % self.config.whole_every == 0:
             self._encode_whole(encoded)
-            return self.network.decode(
-                self._readout(encoded, ids, encoded.whole), encoded.features, guidance
-            )
+            readout = self._readout(encoded, ids, encoded.whole)
+            return self._decode(readout, encoded.features, guidance, _others(guidance))
         logits = torch.full_like(guidance, ABSENT_LOGIT)
         windows = [window_around(mask, self.config.margin) for mask in guidance]
         self._decode_in(windows, logits, encoded, ids, guidance)
@@ -375,9 +379,9 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
         wide = [None if w is None else widened(w, limit) for w in windows]
         outer = union([window for window in wide if window is not None])
         readout = self._readout(encoded, ids, outer)  # O×Cv×h×w of the outer window
-        others = (guidance.sum(0) - guidance).clamp(0, 1)  # O×H×W
-        for window, rows in _grouped(wide):
-            decoded = self.network.decode(
+        others = _others(guidance)
+        for window, rows in grouped(wide):
+            decoded = self._decode(
                 readout[(rows, slice(None), *window.at(KEY_STRIDE, outer))],
                 self.network.crop(encoded.features, *window.inside(encoded.region)),
                 guidance[(rows, *window)],
@@ -387,6 +391,13 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
                 own = windows[row]
                 assert own is not None
                 logits[(row, *own)] = one[own.at(1, window)]
+
+    def _decode(self, readout: Tensor, features: Any, guidance: Tensor, others: Tensor) -> Tensor:
+        """Logits of objects in the same window, O×H×W, in batches that fit into RAM."""
+        count = max(1, PIXELS_AT_ONCE // guidance[0].numel())
+        batches = zip(*(x.split(count) for x in (readout, guidance, others)), strict=True)
+        logits = [self.network.decode(r, features, mine, theirs) for r, mine, theirs in batches]
+        return logits[0] if len(logits) == 1 else torch.cat(logits)
 
     def _encode_whole(self, encoded: EncodedFrame) -> None:
         """Encode the rest of a frame of which only a part was."""
@@ -419,19 +430,9 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
         return unflattened
 
 
-def _grouped(windows: Sequence[Window | None]) -> list[tuple[Window, list[int]]]:
-    """Windows, each once, with the rows of the objects that share it; None is left out."""
-    groups: list[tuple[Window, list[int]]] = []
-    for row, window in enumerate(windows):
-        if window is None:
-            continue
-        for known, rows in groups:
-            if known == window:
-                rows.append(row)
-                break
-        else:
-            groups.append((window, [row]))
-    return groups
+def _others(masks: Tensor) -> Tensor:
+    """For each object the masks of all others, O×H×W."""
+    return (masks.sum(0) - masks).clamp(0, 1)
 
 
 def _compact(tensor: Tensor, object_ids: tuple[int, ...]) -> Tensor:

@@ -1,6 +1,7 @@
 """The surroundings of objects: there they are looked for, and there memory keeps every position."""
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -120,6 +121,21 @@ def union(windows: list[Window]) -> Window:
         slice(min(w.rows.start for w in windows), max(w.rows.stop for w in windows)),
         slice(min(w.columns.start for w in windows), max(w.columns.stop for w in windows)),
     )
+
+
+def grouped(windows: Sequence[Window | None]) -> list[tuple[Window, list[int]]]:
+    """Windows, each once, with the rows of the objects that share it; None is left out."""
+    groups: list[tuple[Window, list[int]]] = []
+    for row, window in enumerate(windows):
+        if window is None:
+            continue
+        for known, rows in groups:
+            if known == window:
+                rows.append(row)
+                break
+        else:
+            groups.append((window, [row]))
+    return groups
 
 
 def may_go_on_outside(logits: Tensor, window: Window) -> bool:

@@ -270,8 +270,9 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
         key, value, log_weight = key.flatten(2), value.flatten(2), None
         if self.config.thin_beyond is not None:
             near = near_objects(last.masks, KEY_STRIDE, self.config.thin_beyond)
-            positions, log_weight = thinned(near)
-            key, value = key[..., positions], value[..., positions]
+            if not near.all():
+                positions, log_weight = thinned(near)
+                key, value = key[..., positions], value[..., positions]
         return MemoryFrame(self._index, ids, key, value, is_reference, log_weight)
 
     def _features_of(self, image: Tensor) -> Any:
@@ -298,20 +299,26 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
     def _encode_many_values(self, last: _LastFrame) -> tuple[Tensor, Tensor]:
         """As `_encode_values`, in chunks, so that many objects fit into RAM."""
         total = last.masks.sum(0, keepdim=True, dtype=torch.float32)  # 1×H×W
-        keys, values = [], []
-        for chunk in last.masks.split(OBJECTS_AT_ONCE):
-            masks = chunk.float()
+        keys: list[Tensor] = []
+        values: Tensor | None = None  # filled in place: joined afterwards they would be there twice
+        for start in range(0, len(last.masks), OBJECTS_AT_ONCE):
+            masks = last.masks[start : start + OBJECTS_AT_ONCE].float()
             # A value also depends on the mask of all other objects. Those of the other chunks are
             # added as one more object, whose own value is dropped.
             rest = (total - masks.sum(0, keepdim=True)).clamp(0, 1)
             key, value = self.network.encode_value(
                 last.image, last.features, torch.cat([masks, rest])
             )
-            keys.append(key[:-1] if len(key) > 1 else key)
-            values.append(_compact(value[:-1], self._ids))
-        # The first chunk holds several objects: a single key there is a shared one.
-        shares_key = len(keys[0]) == 1 and len(values[0]) > 1
-        return keys[0] if shares_key else torch.cat(keys), torch.cat(values)
+            if len(key) > 1:
+                keys.append(key[:-1])
+            elif not keys:  # shared by all objects
+                keys.append(key)
+            value = _compact(value[:-1], self._ids)
+            if values is None:
+                values = value.new_empty((len(last.masks), *value.shape[1:]))
+            values[start : start + len(value)] = value
+        assert values is not None  # there is an object
+        return torch.cat(keys), values
 
     def _segment(self, encoded: EncodedFrame, ids: tuple[int, ...]) -> Tensor:
         """Probabilities of the objects with these ids, O+1×H×W at padded processing size."""

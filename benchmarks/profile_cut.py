@@ -48,7 +48,7 @@ STAGES: dict[str, tuple[str, ...]] = {
         "rotomask.segmenters.framing:Framing.masks",
     ),
     "encoder": ("rotomask.networks.stm_lite:STMLite.encode_frame",),
-    "memory read": ("rotomask.segmenters.memory_bank:MemoryBank.read",),
+    "memory read": ("rotomask.segmenters.space_time:read_joined",),
     "value encoder": ("rotomask.networks.stm_lite:STMLite.encode_value",),
     "decoder": ("rotomask.networks.stm_lite:STMLite.decode",),
     "aggregation": ("rotomask.segmenters.space_time:aggregate",),

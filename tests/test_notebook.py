@@ -84,6 +84,7 @@ JOBS = {
     "batch": "rotomask.batch([{'video': 'clip', 'mask': 'first.png'}], 'many', workers=1)",
     "benchmark": "rotomask.benchmark('davis2016', 'DAVIS', 'run', size=64, sequences=['a'])",
     "evaluate": "rotomask.evaluate('davis2016', 'DAVIS', 'run', sequences=['a'])",
+    "demo": "rotomask.demo('shown')",
 }
 """A call of every function that reports progress, in this order."""
 

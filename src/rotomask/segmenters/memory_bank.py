@@ -74,27 +74,6 @@ class MemoryBank:
                 return
             self.frames.remove(min(candidates, key=self._loss))
 
-    def read(
-        self,
-        query_key: Tensor,
-        object_ids: tuple[int, ...],
-        *,
-        similarity: Similarity,
-        top_k: int | None,
-    ) -> Tensor:
-        """Memory readout of each object, from the frames that have values of it.
-
-        Args:
-            query_key: Key of the query frame, 1×Ck×N.
-            object_ids: Objects to read for.
-            similarity: Similarity of keys; see `memory_read`.
-            top_k: Number of positions to read from; see `memory_read`.
-
-        Returns:
-            O×Cv×N, rows in the order of `object_ids`.
-        """
-        return read_joined(self.joined(object_ids, similarity), query_key, top_k)
-
     def joined(
         self, object_ids: tuple[int, ...], similarity: Similarity
     ) -> tuple[JoinedMemory, ...]:
@@ -190,7 +169,16 @@ def _join(
 
 
 def read_joined(parts: tuple[JoinedMemory, ...], query_key: Tensor, top_k: int | None) -> Tensor:
-    """Memory readout O×Cv×N of all objects of `MemoryBank.joined`; see `MemoryBank.read`."""
+    """Memory readout of each object, from the frames that have values of it.
+
+    Args:
+        parts: What `MemoryBank.joined` gives for the objects.
+        query_key: Key of the query frame, 1×Ck×N.
+        top_k: Number of positions to read from; see `memory_read`.
+
+    Returns:
+        O×Cv×N, rows in the order in which the objects were asked for.
+    """
     readouts: list[Tensor] = []
     for rows, memory, shares_key in parts:
         if shares_key:

@@ -132,18 +132,19 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
             self._guidance = None
             return
         with self.runtime.inference():
-            if before is None:
-                guidance = own.on(framing)
-            elif beyond:
-                guidance = own.on(framing, before.on(framing))
-            else:
-                guidance = before.on(framing)
-        self._guidance = guidance
+            theirs = None if before is None else before.on(framing)
+            own_first = theirs is None or beyond
+            self._guidance = own.on(framing, theirs) if own_first else theirs
 
     @property
     def last_masks(self) -> FramedMasks:
         """Soft masks of the last frame, O×H×W."""
         return FramedMasks(self._last.masks, self._last.framing or self._framing)
+
+    @property
+    def _before(self) -> Tensor:
+        """Masks of the frame before in the present framing, O×H×W."""
+        return self._last.masks if self._guidance is None else self._guidance
 
     def replace_last_masks(self, better: FramedMasks) -> None:
         """Take better masks of the last frame, where their view has it."""
@@ -232,7 +233,7 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
         margin, objects = self.config.margin, len(self._ids)
         if margin is None or self.config.use_previous or objects > OBJECTS_AT_ONCE:
             return Plan()
-        masks = self._last.masks if self._guidance is None else self._guidance  # O×H×W
+        masks = self._before
         everywhere = index % self.config.whole_every == 0
         read = whole_frame(masks.shape) if everywhere else expected_part(masks, margin)
         is_remembered = index % self.config.memory_every == 0
@@ -344,8 +345,7 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
 
     def _logits(self, encoded: EncodedFrame, ids: tuple[int, ...]) -> Tensor:
         """Logits of some objects, O×H×W; outside an object's surroundings `ABSENT_LOGIT`."""
-        before = self._last.masks if self._guidance is None else self._guidance
-        guidance = before[[self._ids.index(k) for k in ids]].float()
+        guidance = self._before[[self._ids.index(k) for k in ids]].float()
         if self.config.margin is None or self._index % self.config.whole_every == 0:
             self._encode_whole(encoded)
             readout = self._readout(encoded, ids, encoded.whole)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from rotomask.errors import OptionError, ShapeError
 from rotomask.networks.layers.memory import memory_read
-from rotomask.segmenters.memory_bank import MemoryBank, MemoryFrame
+from rotomask.segmenters.memory_bank import MemoryBank, MemoryFrame, read_joined
 from rotomask.segmenters.state import plain_of
 
 
@@ -147,7 +147,7 @@ def test_objects_read_only_from_frames_that_know_them():
     bank.remember(_remembered(10, ids=(1,), reference=True))
     bank.remember(_remembered(20, ids=(1, 2)))
     query = torch.zeros(1, 4, 5)
-    read = bank.read(query, (2, 1), similarity="dot", top_k=None)
+    read = read_joined(bank.joined((2, 1), "dot"), query, None)
     assert torch.allclose(read[0], torch.full((2, 5), 20.0)), "object 2 never saw frame 10"
     assert torch.allclose(read[1], torch.full((2, 5), 15.0))
 
@@ -170,6 +170,6 @@ def test_keys_of_each_object_are_its_own():
     key = torch.stack([torch.eye(3), -torch.eye(3)]) * 50
     value = torch.arange(6.0).view(2, 1, 3)
     bank.remember(MemoryFrame(0, (1, 2), key, value, True))
-    read = bank.read(torch.eye(3)[None] * 5, (1, 2), similarity="dot", top_k=None)
+    read = read_joined(bank.joined((1, 2), "dot"), torch.eye(3)[None] * 5, None)
     assert torch.allclose(read[0], value[0], atol=1e-3)
     assert not torch.allclose(read[1], value[1], atol=1e-1)

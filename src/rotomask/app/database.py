@@ -76,6 +76,7 @@ class Database:
             OutputError: If it is of a later version, another program's, or damaged.
         """
         self._lock = threading.RLock()
+        self._at_commit: list[Callable[[], None]] = []
         self._after: list[Callable[[], None]] = []
         self._rollback: list[Callable[[], None]] = []
         self._depth = 0
@@ -124,23 +125,32 @@ class Database:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                self._connection.execute("COMMIT")
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                if self._connection.in_transaction:  # SQLite ends it itself after some errors
+                    self._connection.execute("ROLLBACK")
+                self._at_commit.clear()
                 self._after.clear()
                 for action in self._rollback:
                     action()
                 raise
-            else:
-                self._connection.execute("COMMIT")
             finally:
                 self._depth = 0
+            # With the lock still held, so that no other thread's can come before them.
+            at_commit, self._at_commit = self._at_commit, []
+            for action in at_commit:
+                action()
             # Run without the lock: what they do may take long, or begin a transaction of its own.
             after, self._after = self._after, []
         for action in after:
             action()
 
+    def at_commit(self, action: Callable[[], None]) -> None:
+        """Call something quick once the current transaction is stored, in the order of commits."""
+        self._at_commit.append(action)
+
     def after_commit(self, action: Callable[[], None]) -> None:
-        """Call something once the current transaction is stored."""
+        """Call something once the current transaction is stored; others may go on meanwhile."""
         self._after.append(action)
 
     def on_rollback(self, action: Callable[[], None]) -> None:

@@ -66,7 +66,8 @@ class Events:
         # Not at every event: deleting is a write of its own.
         if number % 500 == 0:
             self._database.run("DELETE FROM event WHERE id <= ?", number - KEPT)
-        self._database.after_commit(lambda: self.send(Event(kind, content, number)))
+        # In the order of commits: a page would take an older state for the newest.
+        self._database.at_commit(lambda: self.send(Event(kind, content, number)))
 
     def send(self, event: Event) -> None:
         """Pass an event on to the readers."""

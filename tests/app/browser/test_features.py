@@ -1,5 +1,6 @@
 """What the whole way does not use: sound, pens, menus, keys of one's own, the queue, breaks."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,13 @@ LISTEN = """
 const Original = window.Audio;
 window.Audio = function () { window.sound = new Original(); return window.sound; };
 """
+KEEP_SOURCE = """
+const Source = window.EventSource;
+window.EventSource = class extends Source {
+  constructor(...all) { super(...all); window.source = this; }
+};
+"""
+TELL = "data => window.source.dispatchEvent(new MessageEvent('project', { data }))"
 HOLD = "() => { window.held = setInterval(() => { window.sound.currentTime = 0.3; }, 20); }"
 
 
@@ -399,6 +407,7 @@ def test_frames_are_marked_while_others_are_still_read(
     context = chromium.new_context()
     driver = Driver(context.new_page(), server)
     page = driver.page
+    page.add_init_script(KEEP_SOURCE)
     driver.open()
     page.locator("input[type=file][multiple]").set_input_files(path)
     job = None
@@ -409,10 +418,14 @@ def test_frames_are_marked_while_others_are_still_read(
             break
         page.wait_for_timeout(20)
     assert job is not None
-    while server.json(f"/api/projects/{job['project']}")["frame_count"] < 25:
+    while server.json(f"/api/projects/{job['project']}")["frame_count"] == 0:
         page.wait_for_timeout(20)
     server.send("PATCH", f"/api/jobs/{job['id']}", {"state": "paused"})
-    page.locator("main[data-state=importing] .stage[data-ready=true]").wait_for(timeout=SLOW_MS)
+    picture = page.locator("main[data-state=importing] .stage[data-ready=true]")
+    picture.wait_for(timeout=SLOW_MS)
+    older = server.json(f"/api/projects/{job['project']}") | {"frame_count": 0}
+    page.evaluate(TELL, json.dumps({"project": older}))
+    assert picture.is_visible()
     driver.click(*BLOCK)
     assert server.masks(job["project"])[0][BLOCK[1], BLOCK[0]] == 1
     read = server.json(f"/api/projects/{job['project']}")

@@ -87,6 +87,8 @@ export function take(told) {
     const was = S.project.value;
     const { objects, frames: states, marks, jobs, files, ...facts } = told;
     if (was?.id === facts.id && isOlder(facts, was)) return;
+    // Frames are only added: an answer with fewer was on its way while news of more came.
+    if (was?.id === facts.id && facts.frame_count < was.frame_count) facts.frame_count = was.frame_count;
     S.project.value = { ...(was?.id === facts.id ? was : {}), ...facts };
     if (frames) frames.count = facts.frame_count ?? frames.count;
     if (objects) {

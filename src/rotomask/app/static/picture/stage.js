@@ -81,6 +81,7 @@ function Canvas() {
     function draw() {
       request = 0;
       const { width, height } = stageSize.value;
+      if (!width || !height) return; // not laid out yet; the observer's first news draws
       const ratio = devicePixelRatio;
       const coarse = Math.min(ratio, Math.sqrt(renderer.mostPixels / Math.max(1, width * height)));
       for (const [c, r] of [[canvas, coarse], [top.current, ratio]]) {

@@ -15,14 +15,14 @@ import numpy as np
 import rotomask
 from rotomask.evaluation.measures.region import region_similarity
 from rotomask.masks import read_labels
-from rotomask.segmenters import reference_guided, space_time
+from rotomask.segmenters import memory_values, reference_guided
 
 MORE_THAN_ANY = 1 << 16
 
 
 def limit_objects(count: int) -> None:
     """Keep float32 up to so many objects."""
-    space_time.OBJECTS_AT_ONCE = count
+    memory_values.OBJECTS_AT_ONCE = count
     reference_guided.OBJECTS_AT_ONCE = reference_guided.MANY_OBJECTS = count
 
 

@@ -1,12 +1,14 @@
 """Interactive video: J&F after each round of a simulated user's corrections.
 
     python -m studies.interactive_video --davis DAVIS --out rounds --write
+    python -m studies.interactive_video --davis DAVIS --out bound --marker true-mask --rounds 4
 
-Round 1: clicks on the middle frame until its IoU is 0.95, three at most; the video is cut. Each
-further round: the same on the worst frame that was not clicked before, as a correction
-(`rotomask.correct`). J and F are means over all frames. Frames are those of DAVIS-2016 val, one
-object a video; the human scribbles of the DAVIS interactive challenge are not at hand, so its
-figures do not compare. Rounds are stored, a line each, and read again by the next run.
+Round 1: clicks on the middle frame until its IoU is 0.95, `--clicks` at most; the video is cut.
+Each further round: the same on the worst frame that was not clicked before, as a correction
+(`rotomask.correct`). The marker ``true-mask`` gives the frame's true mask in place of clicks: what
+corrections can reach at most. J and F are means over all frames. Frames are those of DAVIS-2016
+val, one object a video; the human scribbles of the DAVIS interactive challenge are not at hand, so
+its figures do not compare. Rounds are stored, a line each, and read again by the next run.
 """
 
 import argparse
@@ -35,7 +37,24 @@ from studies.results_page import markdown_table
 from studies.scripts import add_write, parse, publish, script_parser, write_json
 
 BoolMask = npt.NDArray[np.bool_]
-MOST_CLICKS, GOOD_ENOUGH = 3, 0.95
+GOOD_ENOUGH = 0.95
+TRUE_MASK = "true-mask"
+
+
+class TrueMask(Marker):
+    """A user who paints the frame perfectly: whatever is clicked, the mask is the truth.
+
+    Args:
+        truths: The masks of all frames, H×W.
+    """
+
+    def __init__(self, truths: list[BoolMask]) -> None:
+        super().__init__()
+        self.truths, self.index = truths, 0
+
+    def object_probability(self, prompts: tuple[Prompt, ...]) -> npt.NDArray[np.float32]:
+        """The truth, H×W, 0 or 1."""
+        return self.truths[self.index].astype(np.float32)
 
 
 def run_video(video: VideoSequence, arguments: argparse.Namespace) -> list[dict[str, Any]]:
@@ -48,7 +67,8 @@ def run_video(video: VideoSequence, arguments: argparse.Namespace) -> list[dict[
     shutil.rmtree(folder, ignore_errors=True)
     opened = open_video(video.images[0].parent)
     truths = [video.read(index)[1] > 0 for index in range(len(video))]
-    marker, segmenter = load_marker(arguments.marker), load_model(size=arguments.size)
+    marker = TrueMask(truths) if arguments.marker == TRUE_MASK else load_marker(arguments.marker)
+    segmenter = load_model(size=arguments.size)
     used = {len(video) // 2}
     index, rounds = len(video) // 2, []
     for number in range(arguments.rounds):
@@ -56,7 +76,10 @@ def run_video(video: VideoSequence, arguments: argparse.Namespace) -> list[dict[
         old = np.zeros(truths[0].shape, np.int32)
         if number > 0:
             old = read_labels(folder / "masks" / f"{opened.frame_name(index)}.png")
-        prompts = click_frame(marker, opened.frame(index).image, truths[index], old)
+        if isinstance(marker, TrueMask):
+            marker.index = index
+        image = opened.frame(index).image
+        prompts = click_frame(marker, image, truths[index], old, arguments.clicks)
         if number == 0:
             mask = corrected_mask(marker, old, tuple(prompts))
             rotomask.cut(opened, mask, folder, at=index, size=arguments.size, formats=())
@@ -81,13 +104,17 @@ def run_video(video: VideoSequence, arguments: argparse.Namespace) -> list[dict[
 
 
 def click_frame(
-    marker: Marker, image: npt.NDArray[np.uint8], truth: BoolMask, old: npt.NDArray[np.int32]
+    marker: Marker,
+    image: npt.NDArray[np.uint8],
+    truth: BoolMask,
+    old: npt.NDArray[np.int32],
+    most: int,
 ) -> list[Prompt]:
-    """The robot's clicks on a frame, until its mask is good or three are given."""
+    """The robot's clicks on a frame, until its mask is good or there are so many."""
     marker.open(image)
     robot, predicted = ClickRobot(truth), np.asarray(old == 1)
     prompts: list[Prompt] = []
-    while len(prompts) < MOST_CLICKS and region_similarity(predicted, truth) < GOOD_ENOUGH:
+    while len(prompts) < most and region_similarity(predicted, truth) < GOOD_ENOUGH:
         click = robot.click(predicted)
         if click is None or (not click.positive and not (old == 1).any() and not prompts):
             break
@@ -111,7 +138,8 @@ def main() -> None:
     parser = script_parser(__doc__)
     parser.add_argument("--davis", type=Path, required=True)
     parser.add_argument("--sequences", help="only these, comma-separated")
-    parser.add_argument("--marker", default="click-lite")
+    parser.add_argument("--marker", default="click-lite", help=f"or {TRUE_MASK}")
+    parser.add_argument("--clicks", type=int, default=10, help="most in a round; default: 10")
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--size", type=int, default=480, help="short side, px; default: 480")
     parser.add_argument("--out", type=Path, required=True, help="folder for rounds")
@@ -133,8 +161,8 @@ def main() -> None:
         arguments,
         "interactive-video",
         "Interactive video: rounds of corrections",
-        f"{len(videos)} videos of DAVIS-2016 val, {arguments.marker}, up to {MOST_CLICKS} clicks "
-        f"a round.\n\n{table}",
+        f"{len(videos)} videos of DAVIS-2016 val, {arguments.marker}, up to {arguments.clicks} "
+        f"clicks a round.\n\n{table}",
         command="python -m studies.interactive_video --davis DAVIS --out rounds --write",
     )
 

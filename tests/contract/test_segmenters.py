@@ -281,6 +281,19 @@ def test_a_twin_does_not_disturb_the_video_that_is_followed(segmenter: Segmenter
     assert (segmenter.object_ids, twin.object_ids) == ((1, 2), (9,))
 
 
+def test_a_reference_from_elsewhere_in_the_video_changes_no_objects(segmenter: Segmenter) -> None:
+    frames, labels = clip(6, length=4)
+    segmenter.start(frames[0], labels[0])
+    segmenter.add_reference(frames[3], labels[3])
+    segmenter.add_reference(frames[3], np.where(labels[3] == 1, 77, 0))  # it is not followed
+    assert segmenter.object_ids == (1, 2)
+    probabilities = segmenter.step(frames[1])
+    assert probabilities.shape == (3, *SIZE)
+    assert np.abs(probabilities.sum(0) - 1).max() < 1e-5
+    again = follow(segmenter, 6)  # a new video knows nothing of it
+    assert same(again, follow(segmenter, 6))
+
+
 def test_wrong_calls_are_named(segmenter: Segmenter) -> None:
     frames, labels = clip(10, length=2)
     with pytest.raises(RotomaskError, match=r"start\(\)"):

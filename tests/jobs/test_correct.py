@@ -61,6 +61,21 @@ class Still(Segmenter):
         self.mask = np.array(mask)
 
 
+class Learning(Still):
+    """Notes the references that it is given beside the frame it starts at."""
+
+    def __init__(self):
+        super().__init__()
+        self.learnt = []
+
+    def start(self, frame, mask):
+        super().start(frame, mask)
+        self.learnt.append([])
+
+    def add_reference(self, frame, mask, object_ids=None):
+        self.learnt[-1].append(np.array(mask))
+
+
 class Flickering(Still):
     """Wrong in one step, right in all others."""
 
@@ -113,6 +128,24 @@ def test_a_correction_is_carried_to_the_reference_frames_and_no_further(cut):
         np.testing.assert_array_equal(before[index], after[index])
     for old, new in zip(before, after, strict=True):  # the other object never changes
         np.testing.assert_array_equal(old == 2, new == 2)
+
+
+def test_both_sides_learn_from_the_nearest_reference_frames(cut):
+    video, folder, _ = cut
+    corners = {8: 12, 2: 14, 10: 16, 6: 18, 4: 20, 5: 22}
+    learnt = {}
+    for index, corner in corners.items():
+        segmenter = Learning()
+        prompts = [square(corner, 2, corner)]
+        correct(video, folder, prompts, at=index, marker=Painted(), segmenter=segmenter)
+        learnt[index] = segmenter.learnt
+    masks = read_all(folder)
+    for index, expected in ((8, [0]), (2, [0, 8]), (4, [2, 6, 0, 8]), (5, [4, 6, 2, 8])):
+        assert len(learnt[index]) == 2  # one start for each side
+        for found in learnt[index]:
+            assert len(found) == len(expected)
+            for mask, reference in zip(found, expected, strict=True):
+                np.testing.assert_array_equal(mask, masks[reference])
 
 
 def test_undo_restores_every_bit(cut):

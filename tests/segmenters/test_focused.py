@@ -190,3 +190,20 @@ def test_masks_move_between_framings(clip):
     outside = FramedMasks(near.masks(mask, (1,)), near).on(whole, beyond)
     assert float(outside[0, 5, 5]) == 1.0
     assert float(outside[0, 30, 25]) == 0.0
+
+
+def test_a_reference_elsewhere_is_learnt_in_a_view_of_its_own(clip):
+    frames, mask = clip
+    segmenter = _focused()
+    segmenter.start(frames[0], mask)
+    view = segmenter._view
+    far = np.ascontiguousarray(np.roll(frames[3], 130, axis=1))
+    segmenter.add_reference(far, np.roll(mask, 148, axis=1))
+    assert segmenter._view == view
+    assert len(segmenter.near._bank.elsewhere) == len(segmenter.whole._bank.elsewhere) == 1
+    values = segmenter.near._bank.elsewhere[0].value
+    expected = segmenter.near._bank.frames[0].value
+    assert values.shape[-1] > 0.5 * expected.shape[-1], "the object is in the view"
+    labels = segmenter.labels(segmenter.step(frames[1]))
+    truth = np.roll(mask, 6, axis=1) > 0
+    assert ((labels == 1) & truth).sum() > 0.7 * ((labels == 1) | truth).sum()

@@ -9,10 +9,12 @@ import torch
 from rotomask.catalog import segmenter_role
 from rotomask.data.training.synthetic import moving_shapes
 from rotomask.errors import OptionError
+from rotomask.jobs.loading import load_model
 from rotomask.networks.precision import choose_runtime
 from rotomask.networks.stm import STM, STMConfig
 from rotomask.networks.stm_lite import STMLite, STMLiteConfig
-from rotomask.segmenters.space_time import OBJECTS_AT_ONCE, SpaceTimeSegmenter
+from rotomask.segmenters.memory_values import OBJECTS_AT_ONCE
+from rotomask.segmenters.space_time import SpaceTimeSegmenter
 from rotomask.segmenters.space_time_config import SpaceTimeConfig
 from tests.segmenters.sizes import answer_of_size
 
@@ -85,7 +87,7 @@ def test_more_objects_than_fit_at_once_give_the_same_answer(segmenter, monkeypat
     frames, _ = moving_shapes(8, frames=3, size=(64, 96))
     answers = []
     for at_once in (OBJECTS_AT_ONCE, 100):
-        monkeypatch.setattr("rotomask.segmenters.space_time.OBJECTS_AT_ONCE", at_once)
+        monkeypatch.setattr("rotomask.segmenters.memory_values.OBJECTS_AT_ONCE", at_once)
         segmenter.start(frames[0], mask)
         segmenter.step(frames[1])
         answers.append(segmenter.step(frames[2]))
@@ -105,6 +107,47 @@ def test_memory_is_bounded_in_the_number_of_objects(monkeypatch):
         assert probabilities.shape == (count + 1, 32, 32)
         assert len(segmenter._bank.frames) == remembered
         assert segmenter._bank.frames[-1].value.dtype == segmenter._last.masks.dtype == dtype
+
+
+def test_a_part_that_only_a_reference_elsewhere_shows_is_found():
+    rng = np.random.default_rng(3)
+    ground = rng.integers(90, 130, (128, 160, 3), dtype=np.uint8)
+
+    def frame(left: int, *, has_middle: bool) -> tuple[np.ndarray, np.ndarray]:
+        image, mask = ground.copy(), np.zeros((128, 160), int)
+        parts = [((20, 110), (left + x, left + x + 24), (200, 30, 30)) for x in (0, 66)]
+        if has_middle:  # of a colour that is nearly that of the ground
+            parts.append(((50, 80), (left + 30, left + 60), (120, 160, 120)))
+        for rows, columns, colour in parts:
+            image[slice(*rows), slice(*columns)] = colour
+            mask[slice(*rows), slice(*columns)] = 1
+        return image, mask
+
+    start, elsewhere = frame(4, has_middle=False), frame(8, has_middle=True)
+    image, truth = frame(6, has_middle=True)
+    middle = (truth == 1) & (frame(6, has_middle=False)[1] == 0)
+    segmenter = load_model(device="cpu", precision="float32")
+    shares = []
+    for references in ([], [elsewhere]):
+        segmenter.start(*start)
+        for reference in references:
+            segmenter.add_reference(*reference)
+        found = segmenter.labels(segmenter.step(image)) == 1
+        shares.append((found & middle).sum() / middle.sum())
+    assert shares[0] < 0.3 < 0.9 < shares[1], shares
+
+
+def test_references_from_elsewhere_are_never_dropped():
+    segmenter = _segmenter("stm-lite", memory_frames=3, memory_every=1)
+    frames, labels = moving_shapes(7, frames=8, size=(32, 32))
+    masks = [mask.astype(int) for mask in labels]
+    segmenter.start(frames[0], masks[0])
+    for index in (3, 5):
+        segmenter.add_reference(frames[index], masks[index])
+    for frame in frames[1:]:
+        segmenter.step(frame)
+    assert len(segmenter._bank.elsewhere) == 2
+    assert len(segmenter._bank.frames) == 3
 
 
 def test_processing_size_is_not_the_answers_size():

@@ -3,7 +3,7 @@
 The rule is in docs/architecture.md, section "Corrections".
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,8 @@ SAME_PIXELS, SAME_IOU = 10, 0.998
 """A correction of fewer pixels and a larger IoU is stored, but not carried."""
 QUIET_FRAMES, QUIET_IOU = 8, 0.995
 """Carrying ends after so many frames on end with masks so similar to the old ones."""
+MOST_ELSEWHERE = 4
+"""Further reference frames that a pass learns from; each makes a frame slower."""
 LARGE_CHANGE = 0.5
 """Changed pixels per pixel of the object from which the old masks count for nothing: the wrong
 object was followed."""
@@ -47,6 +49,12 @@ def is_quiet(old: Mask, new: Mask, ids: tuple[int, ...]) -> bool:
     """True if every object is there and came out as it was."""
     pairs = [(old == k, new == k) for k in ids]
     return all(a.any() and b.any() and iou(a, b) >= QUIET_IOU for a, b in pairs)
+
+
+def nearest(references: Iterable[int], index: int) -> list[int]:
+    """The reference frames beside this one that a pass from it learns from, nearest first."""
+    others = (i for i in references if i != index)
+    return sorted(others, key=lambda i: (abs(i - index), i))[:MOST_ELSEWHERE]
 
 
 def nearness(index: int, reference: int, limit: int) -> float:

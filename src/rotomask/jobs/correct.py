@@ -32,6 +32,7 @@ from rotomask.jobs.carrying import (
     is_large,
     is_quiet,
     is_worth_carrying,
+    nearest,
     nearness,
 )
 from rotomask.jobs.confidence import STORED, TABLE, store_confidences, write_table
@@ -339,11 +340,27 @@ class _Change:
         # The nearest reference frame on each side: what the user gave or corrected is never redone.
         after = min((i for i in references if i > self.index), default=None)
         before = max((i for i in references if i < self.index), default=None)
+        elsewhere = self._annotated(nearest(references, self.index))
         for limit, reverse in ((after, False), (before, True)):
-            yield from self._carry_side(segmenter, limit, reverse, to_the_end)
+            yield from self._carry_side(segmenter, limit, reverse, to_the_end, elsewhere)
+
+    def _annotated(self, references: list[int]) -> list[tuple[Frame, Annotation]]:
+        """Reference frames with the masks that they have now, each of the objects it shows."""
+        pairs = []
+        for index in references:
+            # The cut was perhaps of a range, or the frame lost.
+            if mask_file(self.folder.root, self.video, index).is_file():
+                labels = read_cut_mask(self.folder.root, self.video, index)
+                pairs.append((self.video.frame(index).image, Annotation(labels)))
+        return pairs
 
     def _carry_side(
-        self, segmenter: Segmenter, limit: int | None, reverse: bool, to_the_end: bool
+        self,
+        segmenter: Segmenter,
+        limit: int | None,
+        reverse: bool,
+        to_the_end: bool,
+        elsewhere: list[tuple[Frame, Annotation]],
     ) -> Generator[int, None, None]:
         """Redo one side, up to the frame before a reference frame, or to the video's end."""
         if reverse:
@@ -357,7 +374,8 @@ class _Change:
             contextlib.closing(read_ahead(frames, lambda frame: frame.image.nbytes)) as ahead,
             Stage("masks") as writer,
         ):
-            for followed in follow(segmenter, self._numbered(ahead), corrected):
+            numbered = self._numbered(ahead)
+            for followed in follow(segmenter, numbered, corrected, elsewhere=elsewhere):
                 if followed.probabilities is None:  # the corrected frame itself
                     meter.add_reference(followed.index, followed.frame, self.new)
                     continue

@@ -90,6 +90,25 @@ class Segmenter(ABC):
         segmenter that segmented them, which has probabilities in place of labels.
         """
 
+    def add_reference(  # noqa: B027
+        self, frame: Frame, mask: Mask, object_ids: Sequence[int] | None = None
+    ) -> None:
+        """Learn from another annotated frame of the video, which is not the next one.
+
+        Call it after `start`, before the first `step`. A space-time memory keeps the frame to the
+        end, and each further one makes it slower. Other methods, which learn from the frame they
+        start at, do nothing, as this implementation.
+
+        Args:
+            frame: Any frame of the video, before or after those that are followed.
+            mask: True labels of the objects in `object_ids`.
+            object_ids: Objects that the mask annotates; by default those that appear in it. Those
+                that are not followed are left out.
+
+        Raises:
+            ShapeError: As for `add`.
+        """
+
     def report_learning(self, on_learning: OnLearning | None) -> None:  # noqa: B027
         """Set the callback with which `start` and `add` report progress in learning.
 

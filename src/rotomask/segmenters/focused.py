@@ -157,6 +157,20 @@ class Focused(Segmenter):
         self.whole.observe(frame, mask)
         self._note(box, "both")
 
+    def add_reference(
+        self, frame: Frame, mask: Mask, object_ids: Sequence[int] | None = None
+    ) -> None:
+        """Learn from another annotated frame of the video, which is not the next one."""
+        box = box_of(np.asarray(as_labels(mask) > 0))
+        if not self._area or box is None:
+            self.near.add_reference(frame, mask, object_ids)
+        else:
+            self.near.look_at(choose_view(box, self._size, self._area))
+            self.near.add_reference(frame, mask, object_ids)
+            self.near.look_at(self._view)
+        if self._area:
+            self.whole.add_reference(frame, mask, object_ids)
+
     def _guide_whole(self) -> None:
         """Give the segmenter of whole frames the masks of the frame before."""
         self.whole.look_at(None, self.near.last_masks if self._last == "near" else None)

@@ -122,6 +122,7 @@ def follow(
     *,
     finished: Callable[[int], Mask | None] | None = None,
     started: bool = False,
+    elsewhere: Iterable[tuple[Frame, Annotation]] = (),
 ) -> Iterator[FollowedFrame]:
     """Masks of frames, segmented one after the other.
 
@@ -136,6 +137,8 @@ def follow(
             passed to `Segmenter.observe`, not segmented again.
         started: The segmenter has the state after the frame before the first
             (`segmenters.state`), and continues from it instead of starting.
+        elsewhere: Annotated frames of the video that are not among `frames`. The segmenter learns
+            from them when it has started (`Segmenter.add_reference`).
 
     Yields:
         Every frame with its mask, as soon as it is segmented.
@@ -150,6 +153,8 @@ def follow(
         origin: Origin
         if annotation is not None and not started:
             segmenter.start(frame, annotation.labels)
+            for other, known in elsewhere:
+                segmenter.add_reference(other, known.labels, known.object_ids)
             started, labels, origin = True, annotation.labels, "reference"
         elif not started:
             labels, origin = np.zeros(frame.shape[:2], np.int32), "empty"

@@ -49,11 +49,13 @@ class MemoryBank:
     never dropped, nor are further ones while they fill at most half of the budget, nor the last
     frame that shows an object. Of the others, the frame whose neighbours in time are closest to
     each other is dropped, older ones first. The remaining frames cover the whole video, more
-    densely towards the present.
+    densely towards the present. What is in `elsewhere` is read with them, and never dropped.
     """
 
     not_stored: ClassVar[frozenset[str]] = frozenset({"_joined", "_joined_of"})
     """Attributes that are not part of a stored state (`segmenters.state`)."""
+    elsewhere: tuple[MemoryFrame, ...] = ()
+    """Reference frames that are not among the frames that are followed."""
     _joined: tuple[JoinedMemory, ...] = ()
     """What was read last, joined; most often it is read again."""
     _joined_of: tuple[tuple[int, ...], list[MemoryFrame]] = ((), [])
@@ -87,7 +89,9 @@ class MemoryBank:
             A part for each set of frames. The same tuple as before while neither the frames nor the
             objects changed.
         """
-        frames = [*self.frames] + ([self.previous] if self.previous is not None else [])
+        frames = [*self.elsewhere, *self.frames]
+        if self.previous is not None:
+            frames.append(self.previous)
         if self.budget == 0:
             frames = frames[-1:]
         known_ids, known = self._joined_of

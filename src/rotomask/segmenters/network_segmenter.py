@@ -112,6 +112,18 @@ class NetworkSegmenter(Segmenter, Generic[Network, Config]):
         check_mask(mask, frame)
         self._observe(frame, mask)
 
+    def add_reference(
+        self, frame: Frame, mask: Mask, object_ids: Sequence[int] | None = None
+    ) -> None:
+        """Learn from another annotated frame of the video, which is not the next one."""
+        self._check_next(frame)
+        mask = as_labels(mask)
+        check_mask(mask, frame)
+        known = object_ids if object_ids is not None else ids_in(mask)
+        given = tuple(k for k in known if k in self._ids)
+        if given:
+            self._add_reference(frame, mask, given)
+
     def fit_to(self, mask: Mask) -> None:
         """Take note of the objects' size, by which ``enlarge="auto"`` decides; `start` does."""
         config: Any = self.config
@@ -169,6 +181,9 @@ class NetworkSegmenter(Segmenter, Generic[Network, Config]):
     @abstractmethod
     def _observe(self, frame: Frame, mask: Mask) -> None:
         """As `observe`."""
+
+    def _add_reference(self, frame: Frame, mask: Mask, given: tuple[int, ...]) -> None:
+        """As `add_reference`, for at least one object that is followed."""
 
     def _admit(self, given: tuple[int, ...]) -> None:
         """Append the ids that are not followed yet to the object ids."""

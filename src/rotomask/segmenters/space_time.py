@@ -16,10 +16,12 @@ from torch import Tensor
 
 from rotomask.arrays import Frame, Mask, Probabilities
 from rotomask.networks.layers.aggregation import aggregate, aggregate_in_bands
+from rotomask.segmenters import memory_values
 from rotomask.segmenters.ahead import AheadEncoder
 from rotomask.segmenters.encoded_frame import EncodedFrame, Plan, expected_part, is_large, part_of
 from rotomask.segmenters.framing import FramedMasks, Framing, overwrite
 from rotomask.segmenters.memory_bank import JoinedMemory, MemoryBank, MemoryFrame, read_joined
+from rotomask.segmenters.memory_values import compact, keys_and_values
 from rotomask.segmenters.network_segmenter import NetworkSegmenter
 from rotomask.segmenters.space_time_config import SpaceTimeConfig, SpaceTimeNetwork
 from rotomask.segmenters.surroundings import (
@@ -36,9 +38,6 @@ from rotomask.segmenters.surroundings import (
 )
 from rotomask.segmenters.views import View
 from rotomask.threads import blocks_apart
-
-OBJECTS_AT_ONCE = 16
-"""Objects that are encoded or decoded in one batch. With more, what is kept of each is float16."""
 
 PIXELS_AT_ONCE = 4 * 480 * 864
 """Pixels of all objects that are decoded in one batch: features of a pixel take some 0.5 kB."""
@@ -151,7 +150,7 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
         own = self.last_masks
         with self.runtime.inference():
             masks = better.on(own.framing, own.masks.float())
-        self._last.masks = _compact(masks, self._ids)
+        self._last.masks = compact(masks)
 
     def _start(self, frame: Frame, mask: Mask) -> None:
         self._framing = self._new_framing(self.network.stride, self._view)
@@ -203,9 +202,16 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
             self._plan = Plan()
             self._keep(self._framing.image(frame), self._framing.masks(mask, self._ids), None)
 
+    def _add_reference(self, frame: Frame, mask: Mask, given: tuple[int, ...]) -> None:
+        with self.runtime.inference():
+            masks = compact(self._framing.masks(mask, self._ids))
+            seen = _LastFrame(self._framing.image(frame), masks, None)
+            # Its number is of no frame that is followed.
+            self._bank.elsewhere += (self._memory_frame(seen, given, -1, is_reference=True),)
+
     def _keep(self, image: Tensor, masks: Tensor, features: Any) -> None:
         """Take a frame with its masks, in the present framing, as the last one."""
-        self._last = _LastFrame(image, _compact(masks, self._ids), features, self._framing)
+        self._last = _LastFrame(image, compact(masks), features, self._framing)
         self._guidance = None
 
     def _next(self, frame: Frame) -> EncodedFrame:
@@ -231,7 +237,7 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
     def _plan_for(self, index: int) -> Plan:
         """What of the frame after the present one can be computed while that is segmented."""
         margin, objects = self.config.margin, len(self._ids)
-        if margin is None or self.config.use_previous or objects > OBJECTS_AT_ONCE:
+        if margin is None or self.config.use_previous or objects > memory_values.OBJECTS_AT_ONCE:
             return Plan()
         masks = self._before
         everywhere = index % self.config.whole_every == 0
@@ -260,21 +266,25 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
 
     def _encode_last(self, ids: tuple[int, ...], *, is_reference: bool) -> MemoryFrame:
         """Keys and values of the last frame for some of its objects."""
-        last = self._last
-        if last.features is None:
-            last.features = self._features_of(last.image)
+        return self._memory_frame(self._last, ids, self._index, is_reference=is_reference)
+
+    def _memory_frame(
+        self, seen: _LastFrame, ids: tuple[int, ...], index: int, *, is_reference: bool
+    ) -> MemoryFrame:
+        if seen.features is None:
+            seen.features = self._features_of(seen.image)
         # Encode all objects even if few are asked for: each value depends on the others' masks.
-        key, value = self._encode_values(last)  # 1×Ck×h×w or O×Ck×h×w, and O×Cv×h×w
+        key, value = keys_and_values(self.network, seen.image, seen.features, seen.masks)
         rows = [self._ids.index(k) for k in ids]
         if len(rows) < len(value):
             key, value = (key[rows] if len(key) > 1 else key), value[rows]
         key, value, log_weight = key.flatten(2), value.flatten(2), None
         if self.config.thin_beyond is not None:
-            near = near_objects(last.masks, KEY_STRIDE, self.config.thin_beyond)
+            near = near_objects(seen.masks, KEY_STRIDE, self.config.thin_beyond)
             if not near.all():
                 positions, log_weight = thinned(near)
                 key, value = key[..., positions], value[..., positions]
-        return MemoryFrame(self._index, ids, key, value, is_reference, log_weight)
+        return MemoryFrame(index, ids, key, value, is_reference, log_weight)
 
     def _features_of(self, image: Tensor) -> Any:
         if self._ahead is None:
@@ -286,44 +296,9 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
 
         return self._ahead.compute(encode)
 
-    def _encode_values(self, last: _LastFrame) -> tuple[Tensor, Tensor]:
-        """Keys and values of all objects.
-
-        Returns:
-            Keys 1×Ck×h×w, or O×Ck×h×w for networks with a key per object, and values O×Cv×h×w.
-        """
-        if len(last.masks) <= OBJECTS_AT_ONCE:
-            return self.network.encode_value(last.image, last.features, last.masks)
-        with blocks_apart():
-            return self._encode_many_values(last)
-
-    def _encode_many_values(self, last: _LastFrame) -> tuple[Tensor, Tensor]:
-        """As `_encode_values`, in chunks, so that many objects fit into RAM."""
-        total = last.masks.sum(0, keepdim=True, dtype=torch.float32)  # 1×H×W
-        keys: list[Tensor] = []
-        values: Tensor | None = None  # filled in place: joined afterwards they would be there twice
-        for start in range(0, len(last.masks), OBJECTS_AT_ONCE):
-            masks = last.masks[start : start + OBJECTS_AT_ONCE].float()
-            # A value also depends on the mask of all other objects. Those of the other chunks are
-            # added as one more object, whose own value is dropped.
-            rest = (total - masks.sum(0, keepdim=True)).clamp(0, 1)
-            key, value = self.network.encode_value(
-                last.image, last.features, torch.cat([masks, rest])
-            )
-            if len(key) > 1:
-                keys.append(key[:-1])
-            elif not keys:  # shared by all objects
-                keys.append(key)
-            value = _compact(value[:-1], self._ids)
-            if values is None:
-                values = value.new_empty((len(last.masks), *value.shape[1:]))
-            values[start : start + len(value)] = value
-        assert values is not None  # there is an object
-        return torch.cat(keys), values
-
     def _segment(self, encoded: EncodedFrame, ids: tuple[int, ...]) -> Tensor:
         """Probabilities of the objects with these ids, O+1×H×W at padded processing size."""
-        if len(ids) <= OBJECTS_AT_ONCE:
+        if len(ids) <= memory_values.OBJECTS_AT_ONCE:
             logits = self._logits(encoded, ids)  # O×H×W
             return aggregate(torch.sigmoid(logits), self.config.aggregation)
         with blocks_apart():
@@ -332,8 +307,8 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
     def _segment_many(self, encoded: EncodedFrame, ids: tuple[int, ...]) -> Tensor:
         """As `_segment`, float16, of more objects than are decoded at once."""
         joint: Tensor | None = None  # O+1×H×W
-        for start in range(0, len(ids), OBJECTS_AT_ONCE):
-            chunk = ids[start : start + OBJECTS_AT_ONCE]
+        for start in range(0, len(ids), memory_values.OBJECTS_AT_ONCE):
+            chunk = ids[start : start + memory_values.OBJECTS_AT_ONCE]
             logits = self._logits(encoded, chunk)  # O×H×W
             if joint is None:
                 # Logits, not probabilities: near 1 float16 has steps of 0.0005.
@@ -440,9 +415,3 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
 def _others(masks: Tensor) -> Tensor:
     """For each object the masks of all others, O×H×W."""
     return (masks.sum(0) - masks).clamp(0, 1)
-
-
-def _compact(tensor: Tensor, object_ids: tuple[int, ...]) -> Tensor:
-    """A tensor that is kept from frame to frame: as float16 if there are many objects."""
-    has_many = len(object_ids) > OBJECTS_AT_ONCE
-    return tensor.half() if has_many and tensor.dtype == torch.float32 else tensor

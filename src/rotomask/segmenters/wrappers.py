@@ -72,6 +72,13 @@ class Ensemble(Segmenter):
         for member in self.members:
             member.observe(frame, mask)
 
+    def add_reference(
+        self, frame: Frame, mask: Mask, object_ids: Sequence[int] | None = None
+    ) -> None:
+        """Learn from another annotated frame of the video, which is not the next one."""
+        for member in self.members:
+            member.add_reference(frame, mask, object_ids)
+
     def report_learning(self, on_learning: OnLearning | None) -> None:
         """Set the callback for progress in learning for every member."""
         for member in self.members:
@@ -126,6 +133,12 @@ class Wrapper(Segmenter):
         """Take the next frame's mask as the segmenter's own earlier output, without segmenting."""
         self.segmenter.observe(frame, mask)
 
+    def add_reference(
+        self, frame: Frame, mask: Mask, object_ids: Sequence[int] | None = None
+    ) -> None:
+        """Learn from another annotated frame of the video, which is not the next one."""
+        self.segmenter.add_reference(frame, mask, object_ids)
+
     def report_learning(self, on_learning: OnLearning | None) -> None:
         """Set the callback with which `start` and `add` report progress in learning."""
         self.segmenter.report_learning(on_learning)
@@ -163,6 +176,12 @@ class Mirrored(Wrapper):
     def observe(self, frame: Frame, mask: Mask) -> None:
         """Take the next frame's mask as the segmenter's own earlier output, without segmenting."""
         self.segmenter.observe(_mirror(frame), _mirror(mask))
+
+    def add_reference(
+        self, frame: Frame, mask: Mask, object_ids: Sequence[int] | None = None
+    ) -> None:
+        """Learn from another annotated frame of the video, which is not the next one."""
+        self.segmenter.add_reference(_mirror(frame), _mirror(mask), object_ids)
 
 
 class Flipped(Ensemble):

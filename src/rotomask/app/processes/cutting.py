@@ -20,6 +20,7 @@ from rotomask.app.processes.mask_store import MaskStore, with_locked
 from rotomask.app.processes.passes import (
     PassOutput,
     ProbabilityStore,
+    Reference,
     ReferencePass,
     annotation,
     run_pass,
@@ -31,6 +32,7 @@ from rotomask.jobs.carrying import (
     is_quiet,
     is_worth_carrying,
     labels_of,
+    nearest,
     nearness,
 )
 from rotomask.segmenters.base import Segmenter
@@ -192,12 +194,18 @@ class Cut:
         for index in [i for i in annotations if (i > marked[0] if reverse else i < marked[0])]:
             del annotations[index]  # reference frames without any object
         frames = Pass(reach, marked[0] + 1, reverse=True) if reverse else Pass(marked[0], reach + 1)
+        known = {
+            index: Reference(index, digest, annotation(self.store.read(digest), covers))
+            for index, digest, covers in self.document.references
+            if index not in frames.indices
+        }
         return ReferencePass(
             video=self.video,
             identity=self.identity,
             annotations=annotations,
             digests=digests,
             frames=frames,
+            elsewhere=tuple(known[index] for index in nearest(known, marked[0])),
         )
 
     def _run(

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from rotomask.arrays import Mask
+from rotomask.arrays import Frame, Mask
 from rotomask.errors import MaskError
 from rotomask.files import complete_or_absent
 from rotomask.jobs.carrying import Probability, labels_of
@@ -49,6 +49,15 @@ class PassOutput:
     """How well the mask probably fits, 0 to 1; not of objects that were annotated there."""
 
 
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """A frame with a mask that the user made."""
+
+    index: int
+    digest: str
+    annotation: Annotation
+
+
 @dataclass(frozen=True, kw_only=True)
 class ReferencePass:
     """A pass and all that it depends on."""
@@ -62,6 +71,8 @@ class ReferencePass:
     """Digests of the annotations."""
     frames: Pass
     """From the first annotated frame on."""
+    elsewhere: tuple[Reference, ...] = ()
+    """Reference frames outside the pass that it learns from."""
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -74,7 +85,16 @@ class ReferencePass:
                 [index, self.digests[index], list(self.annotations[index].object_ids or ())]
                 for index in order
             ],
+            "elsewhere": [
+                [one.index, one.digest, list(one.annotation.object_ids or ())]
+                for one in self.elsewhere
+            ],
         }
+
+    def learnt_elsewhere(self) -> Iterator[tuple[Frame, Annotation]]:
+        """The reference frames outside the pass."""
+        for one in self.elsewhere:
+            yield self.video.frame(one.index).image, one.annotation
 
     def stored(self, work: Path) -> "ProbabilityStore":
         """The probabilities that earlier runs of the pass found."""
@@ -137,7 +157,14 @@ def _segmented(
     numbered = ((index, image) for image, index in zip(images, frames.indices, strict=False))
     has_begun = False
     meter = _meter(one, store, frames)
-    for followed in follow(segmenter, numbered, one.annotations, started=remaining is not None):
+    followed_frames = follow(
+        segmenter,
+        numbered,
+        one.annotations,
+        started=remaining is not None,
+        elsewhere=one.learnt_elsewhere(),
+    )
+    for followed in followed_frames:
         check()
         has_begun = has_begun or followed.index == first
         measured = meter.measure(followed, segmenter.object_ids)

@@ -184,6 +184,18 @@ def test_ways_to_run_stm_lite_are_compared_on_what_training_keeps_out(held_out):
     assert scores[0] != scores[1]
 
 
+def test_several_objects_and_look_alikes_are_measured_and_shown(held_out, tmp_path):
+    where = ["--davis", held_out, "--size", 64]
+    rows = read_table(run_script("studies.look_alikes", *where, "--davis2017", held_out))
+    assert [row[0] for row in rows] == ["two alike", "three different"]
+    assert all(0 <= float(cell) <= 1 for row in rows for cell in row[2:])
+    sheet = tmp_path / "sheet.jpg"
+    run_script("studies.look_alikes", *where, "--picture", sheet)
+    picture = cv2.imread(str(sheet))
+    assert picture is not None
+    assert picture.shape[1] == 4 * 200
+
+
 def test_objects_found_with_and_without_evidence_are_counted(held_out):
     options = ["--davis", held_out, "--frames", 3, "--objects", 2]
     rows = read_table(run_script("studies.several_found", *options))

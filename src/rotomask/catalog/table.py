@@ -219,7 +219,7 @@ CATALOG: dict[str, Entry] = {
     ),
     "click-lite": Entry(
         job="mark",
-        quality="5.6 clicks to IoU 0.85",
+        quality="5.5 clicks to IoU 0.85",
         speed="0.04 s a click",
         summary="the mask of one frame from clicks, boxes and scribbles, for a plain CPU",
         network=network_builder(ClickLite, ClickLiteConfig),

@@ -67,6 +67,7 @@ def _plan(
     scene: tuple[Picture, ...], actors: list[Actor], size: int, seed: tuple[int, int]
 ) -> ClipPlan | None:
     rng = np.random.default_rng(seed)
+    scale = 0.84 * (384 / len(scene[0][0]))  # the whole height of the frames
     for _ in range(TRIES):
         plan = plan_composed_clip(
             scene,
@@ -76,7 +77,7 @@ def _plan(
             own=1,
             rng=rng,
             composition=PLAIN,
-            scales=(0.84, 0.84),  # the whole height of frames of 384 px
+            scales=(scale, scale),
             motion=CALM,
             appearance=0.0,
         )

@@ -1,6 +1,7 @@
 """Interactive video: J&F after each round of a simulated user's corrections.
 
-    python -m studies.interactive_video --davis DAVIS --out rounds --write
+    python -m studies.interactive_video --davis DAVIS --out rounds --write \\
+        --picture docs/images/interactive-video.png
     python -m studies.interactive_video --davis DAVIS --out bound --marker true-mask --rounds 4
 
 Round 1: clicks on the middle frame until its IoU is 0.95, `--clicks` at most; the video is cut.
@@ -134,6 +135,28 @@ def frame_scores(
     return np.array(scores)
 
 
+def draw(results: dict[str, list[dict[str, Any]]], path: Path) -> None:
+    """Write a plot of J&F over rounds, of each video and their mean."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axis = plt.subplots(figsize=(7, 3.8), constrained_layout=True)
+    curves = {name: [r["J&F"] for r in rounds] for name, rounds in results.items()}
+    numbers = range(1, 1 + max(map(len, curves.values())))
+    for name, curve in curves.items():
+        axis.plot(numbers, curve, linewidth=1, alpha=0.7, label=name)
+    mean = np.mean(list(curves.values()), axis=0)
+    axis.plot(numbers, mean, color="black", linewidth=2.5, marker=".", label="mean")
+    axis.set(xlabel="round", ylabel="J&F", xticks=numbers)
+    axis.grid(alpha=0.3)
+    axis.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=100)
+    plt.close(figure)
+
+
 def main() -> None:
     parser = script_parser(__doc__)
     parser.add_argument("--davis", type=Path, required=True)
@@ -143,6 +166,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--size", type=int, default=480, help="short side, px; default: 480")
     parser.add_argument("--out", type=Path, required=True, help="folder for rounds")
+    parser.add_argument("--picture", type=Path, help="write the curves to this file")
     add_write(parser, json_file=True)
     arguments = parse(parser)
     arguments.out.mkdir(parents=True, exist_ok=True)
@@ -150,6 +174,8 @@ def main() -> None:
     videos = [v for v in find_videos(arguments.davis) if wanted is None or v.name in wanted]
     results = {video.name: run_video(video, arguments) for video in videos}
     write_json(arguments, results)
+    if arguments.picture:
+        draw(results, arguments.picture)
     rows = [
         [name, *(f"{round_['J&F']:.3f}" for round_ in rounds)] for name, rounds in results.items()
     ]
@@ -162,7 +188,7 @@ def main() -> None:
         "interactive-video",
         "Interactive video: rounds of corrections",
         f"{len(videos)} videos of DAVIS-2016 val, {arguments.marker}, up to {arguments.clicks} "
-        f"clicks a round.\n\n{table}",
+        f"clicks a round.\n\n{table}\n\n![J&F over rounds](images/interactive-video.png)",
         command="python -m studies.interactive_video --davis DAVIS --out rounds --write",
     )
 

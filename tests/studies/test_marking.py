@@ -40,9 +40,19 @@ def test_the_picture(davis, tmp_path):
 
 
 def test_the_rounds_of_corrections(davis, tmp_path):
+    chart = tmp_path / "chart.png"
     options = ["--davis", davis, "--rounds", "2", "--size", "64", "--out", tmp_path]
+    options += ["--picture", chart]
     rows = read_table(run_script("studies.interactive_video", *options))
     assert [row[0] for row in rows[:2]] == ["first", "second"]
     first, second = (float(cell) for cell in rows[2][1:])
     assert 0 < first <= 1
     assert second >= first - 0.05
+    assert cv2.imread(str(chart)) is not None
+
+
+def test_true_masks_bound_what_rounds_can_reach(davis, tmp_path):
+    options = ["--davis", davis, "--rounds", "2", "--size", "64", "--out", tmp_path]
+    rows = read_table(run_script("studies.interactive_video", *options, "--marker", "true-mask"))
+    assert float(rows[2][2]) >= float(rows[2][1]) - 0.05
+    assert all(float(cell) <= 1 for cell in rows[3][1:]), "one prompt a round is enough"

@@ -189,7 +189,8 @@ def main() -> None:
         "Interactive video: rounds of corrections",
         f"{len(videos)} videos of DAVIS-2016 val, {arguments.marker}, up to {arguments.clicks} "
         f"clicks a round.\n\n{table}\n\n![J&F over rounds](images/interactive-video.png)",
-        command="python -m studies.interactive_video --davis DAVIS --out rounds --write",
+        command="python -m studies.interactive_video --davis DAVIS --out rounds --write "
+        "--picture docs/images/interactive-video.png",
     )
 
 

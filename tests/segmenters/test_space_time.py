@@ -150,6 +150,19 @@ def test_references_from_elsewhere_are_never_dropped():
     assert len(segmenter._bank.frames) == 3
 
 
+def test_references_from_elsewhere_share_the_room_of_many_objects(monkeypatch):
+    monkeypatch.setattr("rotomask.segmenters.space_time.MEMORY_OBJECTS", 8)
+    segmenter = _segmenter("stm-lite", memory_frames=6, memory_every=1)
+    frames, labels = moving_shapes(7, frames=8, size=(32, 32), objects=2)
+    masks = [mask.astype(int) for mask in labels]
+    segmenter.start(frames[0], masks[0])  # two objects: four frames in all
+    for index in (3, 5, 6, 7):
+        segmenter.add_reference(frames[index], masks[index])
+    for frame in frames[1:]:
+        segmenter.step(frame)
+    assert len(segmenter._bank.elsewhere) == len(segmenter._bank.frames) == 2
+
+
 def test_processing_size_is_not_the_answers_size():
     segmenter = _segmenter("stm-lite", size=32)
     frames, labels = moving_shapes(9, frames=2, size=(96, 128))

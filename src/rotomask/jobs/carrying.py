@@ -52,9 +52,8 @@ def is_quiet(old: Mask, new: Mask, ids: tuple[int, ...]) -> bool:
 
 
 def nearest(references: Iterable[int], index: int) -> list[int]:
-    """The reference frames beside this one that a pass from it learns from, nearest first."""
-    others = (i for i in references if i != index)
-    return sorted(others, key=lambda i: (abs(i - index), i))[:MOST_ELSEWHERE]
+    """The other reference frames that a pass from this one learns from, nearest first."""
+    return sorted(references, key=lambda i: (abs(i - index), i))[:MOST_ELSEWHERE]
 
 
 def nearness(index: int, reference: int, limit: int) -> float:

@@ -96,8 +96,8 @@ class Segmenter(ABC):
         """Learn from another annotated frame of the video, which is not the next one.
 
         Call it after `start`, before the first `step`. A space-time memory keeps the frame to the
-        end, and each further one makes it slower. Other methods, which learn from the frame they
-        start at, do nothing, as this implementation.
+        end, unless it is full of objects; each makes it slower. Other methods, which learn from the
+        frame they start at, do nothing, as this implementation.
 
         Args:
             frame: Any frame of the video, before or after those that are followed.

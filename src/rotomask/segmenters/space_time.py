@@ -202,7 +202,14 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
             self._plan = Plan()
             self._keep(self._framing.image(frame), self._framing.masks(mask, self._ids), None)
 
+    @property
+    def _room(self) -> int:
+        """Frames that the memory has room for beside the references from elsewhere."""
+        return MEMORY_OBJECTS // len(self._ids) - len(self._bank.elsewhere)
+
     def _add_reference(self, frame: Frame, mask: Mask, given: tuple[int, ...]) -> None:
+        if self._room <= 2:
+            return
         with self.runtime.inference():
             masks = compact(self._framing.masks(mask, self._ids))
             seen = _LastFrame(self._framing.image(frame), masks, None)
@@ -260,8 +267,7 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
     def _remember(self, ids: tuple[int, ...], *, is_reference: bool) -> None:
         """Add the last frame to the bank with the values of these objects."""
         if self.config.memory_frames is not None:
-            frames = max(2, MEMORY_OBJECTS // len(self._ids))
-            self._bank.budget = min(self.config.memory_frames, frames)
+            self._bank.budget = min(self.config.memory_frames, max(2, self._room))
         self._bank.remember(self._encode_last(ids, is_reference=is_reference))
 
     def _encode_last(self, ids: tuple[int, ...], *, is_reference: bool) -> MemoryFrame:

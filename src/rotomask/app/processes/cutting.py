@@ -194,18 +194,19 @@ class Cut:
         for index in [i for i in annotations if (i > marked[0] if reverse else i < marked[0])]:
             del annotations[index]  # reference frames without any object
         frames = Pass(reach, marked[0] + 1, reverse=True) if reverse else Pass(marked[0], reach + 1)
-        known = {
-            index: Reference(index, digest, annotation(self.store.read(digest), covers))
-            for index, digest, covers in self.document.references
-            if index not in frames.indices
-        }
+        others = {r[0]: r for r in self.document.references if r[0] not in frames.indices}
+        # Only the nearest are read: a long clip may have hundreds.
+        elsewhere = tuple(
+            Reference(index, digest, annotation(self.store.read(digest), covers))
+            for index, digest, covers in map(others.__getitem__, nearest(others, marked[0]))
+        )
         return ReferencePass(
             video=self.video,
             identity=self.identity,
             annotations=annotations,
             digests=digests,
             frames=frames,
-            elsewhere=tuple(known[index] for index in nearest(known, marked[0])),
+            elsewhere=elsewhere,
         )
 
     def _run(

@@ -93,7 +93,8 @@ def _elevate(positions: Floats) -> Floats:
         axes[j + 1, j] = -(j + 1)
     # The columns are orthogonal with squared lengths (j + 1)(j + 2): make the lengths equal.
     axes *= (d + 1) * np.sqrt(2 / 3) / np.sqrt(np.arange(1, d + 1) * np.arange(2, d + 2))
-    elevated: Floats = axes.astype(np.float32) @ positions
+    # Not `@`: for a single point some BLAS kernels warn of invalid values that are not there.
+    elevated: Floats = np.einsum("ij,jn->in", axes.astype(np.float32), positions)
     return elevated
 
 

@@ -67,7 +67,8 @@ def _plan(
     scene: tuple[Picture, ...], actors: list[Actor], size: int, seed: tuple[int, int]
 ) -> ClipPlan | None:
     rng = np.random.default_rng(seed)
-    scale = 0.84 * (384 / len(scene[0][0]))  # the whole height of the frames
+    height = len(scene[0][0])
+    scale = 1.008 * size / height  # the whole height of the frames, without their border
     for _ in range(TRIES):
         plan = plan_composed_clip(
             scene,

@@ -461,6 +461,8 @@ OPTIONS: dict[str, dict[str, tuple[str, ...]]] = {
         "--precision": ("auto", "float32", "bfloat16"),
         "--overwrite": (),
         "--undo": (),
+        "--afresh": (),
+        "--learn": (),
     },
     "mark": {
         "--at": NUMBERS,

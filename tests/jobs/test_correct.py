@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rotomask.errors import OptionError, OutputError
+from rotomask.errors import OptionError, OutputError, PromptError
 from rotomask.jobs.correct import correct, undo_correction, undoing
 from rotomask.jobs.cut import cut as run_cut
 from rotomask.jobs.export import export
@@ -35,6 +35,15 @@ class Painted(Marker):
         polygons = [p for p in prompts if isinstance(p, Polygon) and p.positive]
         masks = [p for p in prompts if isinstance(p, RoughMask)]
         return (draw_all(polygons or masks, View.whole((height, width))) > 0).astype(np.float32)
+
+
+class Adding(Painted):
+    """Polygons are added to the rough mask."""
+
+    def object_probability(self, prompts: tuple[Prompt, ...]):
+        height, width = self.frame.shape[:2]
+        parts = [p for p in prompts if isinstance(p, RoughMask) or p.positive]
+        return (draw_all(parts, View.whole((height, width))) > 0).astype(np.float32)
 
 
 class Still(Segmenter):
@@ -234,6 +243,25 @@ def test_carrying_stops_where_nothing_changes_any_more(tmp_path):
     assert result.frames_redone == 8 + 3
     corrected = read_labels(tmp_path / "out" / "masks" / "00004.png")
     np.testing.assert_array_equal(corrected, right)
+
+
+def test_what_is_marked_afresh_owes_nothing_to_its_old_mask(cut):
+    video, folder, labels = cut
+    patch = square(30, 10, 8)
+    correct(video, folder, [patch], at=6, marker=Adding(), segmenter=Still())
+    mended = read_all(folder)[6]
+    assert (mended == 1)[labels == 1].all()
+    correct(video, folder, [patch], at=6, marker=Adding(), segmenter=Still(), afresh=True)
+    anew = read_all(folder)[6]
+    assert not (anew == 1)[labels == 1].any()
+    np.testing.assert_array_equal(anew == 2, labels == 2)  # the other object
+    assert ((mended == 1) & (labels != 1)).sum() == (anew == 1).sum() > 0
+    before = read_all(folder)
+    outside = Click(30, 40, positive=False)
+    with pytest.raises(PromptError, match=r"object 1 .* positive"):
+        correct(video, folder, [outside], at=6, marker=Adding(), segmenter=Still(), afresh=True)
+    for old, new in zip(before, read_all(folder), strict=True):
+        np.testing.assert_array_equal(old, new)
 
 
 def test_a_new_object_is_carried_too(cut):

@@ -33,11 +33,17 @@ def test_a_cut_is_reviewed_and_corrected_from_the_command_line(tmp_path, monkeyp
     ys, xs = np.nonzero(before)
     at = ["--at", "5", "--point", f"{xs[len(xs) // 2]},{ys[len(ys) // 2]},-"]
     common = ["cut", str(CLIP), "--continue", str(out), "--format", "none", "--size", "96", "-q"]
-    for more in (at, ["--undo"]):
+    # Afresh means without the old mask: a negative click alone marks nothing.
+    for more in ([*at, "--afresh"], at, ["--undo"]):
         monkeypatch.setattr("sys.argv", ["rotomask", *common, *more])
         with pytest.raises(SystemExit) as end:
             main()
-        assert not end.value.code, capsys.readouterr().err
+        said = capsys.readouterr().err
+        if "--afresh" in more:
+            assert end.value.code == 2
+            assert "needs a positive prompt" in said
+            continue
+        assert not end.value.code, said
         after = read_labels(out / "masks" / "00005.png")
         assert np.array_equal(before, after) == (more == ["--undo"])
     assert json.loads((out / "corrections" / "log.json").read_text())["corrections"] == []

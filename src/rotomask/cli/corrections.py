@@ -38,6 +38,22 @@ class Corrections:
     undo: Annotated[
         bool, typer.Option("--undo", help="With --continue: take back its last correction.")
     ] = False
+    afresh: Annotated[
+        bool,
+        typer.Option(
+            "--afresh",
+            help="With --continue: mark the objects anew on this frame, as if they had no mask "
+            "there.",
+        ),
+    ] = False
+    learn: Annotated[
+        bool,
+        typer.Option(
+            "--learn",
+            help="With --continue: learn first from all frames that you fixed. Pays if their masks "
+            "are exact.",
+        ),
+    ] = False
 
     def run(
         self,
@@ -67,7 +83,8 @@ class Corrections:
         from rotomask.video import open_video
 
         if self.continued is None:
-            raise OptionError("--undo takes back a correction of --continue DIR; name the folder")
+            what = "--undo takes back" if self.undo else "--afresh makes"
+            raise OptionError(f"{what} a correction of --continue DIR; name the folder")
         opened = open_video(video)
         prompts = parse_prompts(arguments, opened.size)
         if self.undo == bool(prompts):

@@ -140,7 +140,7 @@ def cut(
     Objects are marked by a mask or by prompts. Writes DIR/masks/NAME.png, one indexed PNG per
     frame, and DIR/overlay.mp4. Run the same command again to resume an interrupted job.
     """
-    if corrections.continued is not None or corrections.undo:
+    if corrections.continued is not None or corrections.undo or corrections.afresh:
         _correct(context, video, prompts, corrections, output, method, runtime, messages)
         return
     folder = output.folder(video, "cut")
@@ -195,6 +195,8 @@ def _correct(
             weights=method.weights,
             marker=prompts.marker,
             size=method.processing_size,
+            afresh=corrections.afresh,
+            learn=corrections.learn,
             **runtime.settings(),
         )
         arguments = context.meta[ARGUMENTS]

@@ -9,7 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from rotomask.arrays import Mask, most_probable
+from rotomask.errors import PromptError
 from rotomask.prompts import Marker, Prompt, RoughMask
+from rotomask.prompts.kinds import is_stroke
 
 BoolMask = npt.NDArray[np.bool_]
 Probability = npt.NDArray[np.float32]
@@ -82,16 +84,32 @@ def labels_of(probabilities: Mapping[int, Probability], size: tuple[int, int]) -
     return most_probable(np.concatenate([background[None], rows]), ids)
 
 
-def corrected_mask(marker: Marker, old: Mask, prompts: tuple[Prompt, ...]) -> npt.NDArray[np.int32]:
+def corrected_mask(
+    marker: Marker, old: Mask, prompts: tuple[Prompt, ...], *, afresh: bool = False
+) -> npt.NDArray[np.int32]:
     """The labels of the open frame after a correction; objects without prompts stay as they are.
 
     Args:
         marker: With the frame open.
         old: H×W.
         prompts: On the frame; each object's old mask is what they improve.
+        afresh: True if the old masks of these objects count for nothing.
+
+    Raises:
+        PromptError: If an object is marked afresh by negative prompts alone.
     """
     ids = sorted({prompt.object_id for prompt in prompts})
-    masks: list[Prompt] = [RoughMask(old == k, k) for k in ids if (old == k).any()]
+    masks: list[Prompt] = []
+    if not afresh:
+        masks = [RoughMask(old == k, k) for k in ids if (old == k).any()]
+    else:
+        said = {p.object_id for p in prompts if not is_stroke(p) or p.positive}
+        for k in ids:
+            if k not in said:
+                raise PromptError(
+                    f"object {k} is marked afresh, so it needs a positive prompt; got negative "
+                    "ones alone"
+                )
     marked = marker.labels([*masks, *prompts])
     new = np.array(old, np.int32)
     new[np.isin(old, ids)] = 0

@@ -36,13 +36,18 @@ from rotomask.jobs.carrying import (
     nearness,
 )
 from rotomask.jobs.confidence import STORED, TABLE, store_confidences, write_table
-from rotomask.jobs.correction_log import CONFIDENCES, FOLDER, UNFINISHED, CorrectionLog
-from rotomask.jobs.earlier import read_earlier
+from rotomask.jobs.correction_log import (
+    CONFIDENCES,
+    FOLDER,
+    UNFINISHED,
+    CorrectionLog,
+    reference_frames,
+)
 from rotomask.jobs.folder import JobFolder, add_to
+from rotomask.jobs.following import learning_report
 from rotomask.jobs.job_options import RuntimeOptions
 from rotomask.jobs.keywords import CorrectKeywords, takes_options, with_keywords
 from rotomask.jobs.loading import load_model
-from rotomask.jobs.manifest import read_manifest
 from rotomask.jobs.mask_files import replace_matte
 from rotomask.jobs.progress import OnProgress
 from rotomask.masks import read_labels, write_mask
@@ -51,6 +56,7 @@ from rotomask.prompts import Marker, Prompt, Prompts, prompts_to_json
 from rotomask.segmenters.base import Segmenter
 from rotomask.segmenters.confidence import ConfidenceMeter, ObjectConfidence
 from rotomask.segmenters.follow import Annotation, FollowedFrame, follow
+from rotomask.training.references import learn_references
 from rotomask.video import Video, VideoFrame, VideoSource, open_video
 
 
@@ -68,6 +74,11 @@ class CorrectOptions(RuntimeOptions):
     """Short side at which frames are processed, px; as for `cut`."""
     to_the_end: bool = False
     """True to carry up to the next reference frame even if the masks no longer change."""
+    afresh: bool = False
+    """True to mark the objects anew on this frame: their old masks count for nothing."""
+    learn: bool = False
+    """True to learn from all frames that the user fixed; only stm-lite alone, in PyTorch, does. It
+    pays where their masks are exact."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +121,7 @@ def correct(
         at: The frame; by default the one that all prompts are on.
         marker: A marker, or its name, in place of the one that the options name.
         segmenter: A segmenter to use in place of the one that the options name.
-        on_progress: Receives the stage ``correct``.
+        on_progress: Receives the stages ``learn`` (in percent) and ``correct``.
         **changes: Options as keywords, as on the command line: `CorrectKeywords`.
 
     Raises:
@@ -142,7 +153,7 @@ def correct(
         if marker is None or isinstance(marker, str):
             marker = load_marker(marker or options.marker, **options.where)
         marker.open(opened.frame(index).image)
-        new = corrected_mask(marker, old, listed.at(index))
+        new = corrected_mask(marker, old, listed.at(index), afresh=options.afresh)
         references = reference_frames(cut, log) - {index}
         entry = {"frame": index, "objects": list(ids), "request": request, "state": UNFINISHED}
         log.entries.append(entry)
@@ -152,7 +163,8 @@ def correct(
         change.back_up_confidence()
         change.replace(index, new)
         if change.is_worth_carrying:
-            carried = change.carry(segmenter or _load(options), references, options.to_the_end)
+            carrier = _carrier(segmenter or _load(options), options, on_progress)
+            carried = change.carry(carrier, references, options.to_the_end)
             redone = _count(carried, on_progress)
         write_table(held, opened)
         del log.entries[-1]["state"]
@@ -164,6 +176,15 @@ def correct(
         changed_pixels=int((old != new).sum()),
         frames_redone=redone,
     )
+
+
+def _carrier(
+    segmenter: Segmenter, options: CorrectOptions, on_progress: OnProgress | None
+) -> Segmenter:
+    """The segmenter, made to learn from all reference frames if the options say so."""
+    carrier = learn_references(segmenter) if options.learn else segmenter
+    carrier.report_learning(learning_report(on_progress))
+    return carrier
 
 
 def _count(carried: Generator[int, None, None], on_progress: OnProgress | None) -> int:
@@ -179,7 +200,9 @@ def _count(carried: Generator[int, None, None], on_progress: OnProgress | None) 
 def _request(prompts: Prompts, options: CorrectOptions, marker: Marker | str | None) -> str:
     """Hash of what is asked for, with the prompts on all frames, 32 hexadecimal digits."""
     carried = (options.model, str(options.weights), options.size, options.to_the_end)
-    request = [prompts_to_json(prompts), str(marker or options.marker), *carried]
+    # Only what is unlike the default: the hash of a request that was made before they came stays.
+    ways = ["afresh"] * options.afresh + ["learn"] * options.learn
+    request = [prompts_to_json(prompts), str(marker or options.marker), *carried, *ways]
     return hashlib.sha256(json.dumps(request).encode()).hexdigest()[:32]
 
 
@@ -270,21 +293,6 @@ def read_cut_mask(folder: Path, video: Video, index: int) -> npt.NDArray[np.int3
             f"{video.size[1]}x{video.size[0]}; give the video that was cut"
         )
     return labels
-
-
-def reference_frames(folder: Path, log: CorrectionLog) -> set[int]:
-    """Frames whose masks the user gave or corrected.
-
-    Raises:
-        OutputError: If the manifest of the cut is damaged.
-    """
-    manifest, earlier = read_manifest(folder), read_earlier(folder)
-    if manifest is not None:
-        given = manifest["settings"].get("masks") or {}
-    else:
-        # Folders of version 0.1 have no manifest.
-        given = (earlier or {}).get("annotations") or {}
-    return {int(k) for k in given} | log.frames
 
 
 @dataclass

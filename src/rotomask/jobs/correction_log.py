@@ -9,7 +9,9 @@ from typing import Any
 from rotomask.errors import OutputError
 from rotomask.files import complete_or_absent, load_json
 from rotomask.jobs.confidence import STORED, TABLE
+from rotomask.jobs.earlier import read_earlier
 from rotomask.jobs.folder import JobFolder
+from rotomask.jobs.manifest import read_manifest
 
 FOLDER = "corrections"
 """Folder, in that of the cut, of the log and of the masks that each correction replaced."""
@@ -101,3 +103,18 @@ class CorrectionLog:
         entry = self.entries.pop()
         self.write(held)
         return entry
+
+
+def reference_frames(folder: Path, log: CorrectionLog) -> set[int]:
+    """Frames whose masks the user gave or corrected.
+
+    Raises:
+        OutputError: If the manifest of the cut is damaged.
+    """
+    manifest, earlier = read_manifest(folder), read_earlier(folder)
+    if manifest is not None:
+        given = manifest["settings"].get("masks") or {}
+    else:
+        # Folders of version 0.1 have no manifest.
+        given = (earlier or {}).get("annotations") or {}
+    return {int(k) for k in given} | log.frames

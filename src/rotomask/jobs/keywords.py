@@ -187,6 +187,8 @@ class CorrectKeywords(RuntimeKeywords, total=False):
     weights: str | Path | None
     size: int | None
     to_the_end: bool
+    afresh: bool
+    learn: bool
 
 
 REFINEMENT_FIELDS: dict[str, str] = {

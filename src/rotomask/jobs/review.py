@@ -7,8 +7,8 @@ from PIL import Image
 
 from rotomask.errors import OptionError, OutputError, lists_keywords
 from rotomask.jobs.confidence import read_confidences
-from rotomask.jobs.correct import read_cut_mask, reference_frames
-from rotomask.jobs.correction_log import CorrectionLog
+from rotomask.jobs.correct import read_cut_mask
+from rotomask.jobs.correction_log import CorrectionLog, reference_frames
 from rotomask.jobs.doubt import least_confident
 from rotomask.jobs.folder import add_to
 from rotomask.render import contact_sheet, overlay

@@ -1,15 +1,21 @@
-"""A segmenter whose network is first trained on the reference frame of each video.
+"""Segmenters whose network is first trained on the reference frames of each video.
 
-RGMP (Oh et al. 2018), sec. 4.3. `training.online` has the function that trains it.
+RGMP (Oh et al. 2018), sec. 4.3. `training.online` has the function that trains on one frame,
+`training.references` the one that trains on several.
 """
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from torch import nn
 
-from rotomask.arrays import Frame, Mask, as_labels, check_frame, check_mask
+from rotomask.arrays import Frame, Mask, Probabilities, as_labels, check_frame, check_mask
+from rotomask.errors import MaskError
 from rotomask.segmenters.base import OnLearning, Segmenter
+from rotomask.segmenters.framing import ids_in
 from rotomask.segmenters.network_segmenter import NetworkSegmenter
 from rotomask.segmenters.wrappers import Wrapper
 
@@ -54,3 +60,132 @@ class OnlineLearned(Wrapper):
     def twin(self) -> Segmenter:
         """Second segmenter of the same kind, which is trained on its own video."""
         return OnlineLearned(self.parent, self.learn)
+
+
+@dataclass(frozen=True, eq=False)
+class KnownFrame:
+    """A frame whose mask is known."""
+
+    frame: Frame
+    labels: Mask
+    """H×W integers."""
+    object_ids: tuple[int, ...] | None = None
+    """Objects that the mask annotates; None: those that appear in it."""
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """Objects that the mask annotates."""
+        return ids_in(self.labels) if self.object_ids is None else self.object_ids
+
+    @property
+    def digest(self) -> str:
+        """Hash of its content, 64 hexadecimal digits."""
+        content = hashlib.sha256(np.ascontiguousarray(self.frame).tobytes())
+        content.update(np.ascontiguousarray(self.labels, dtype=np.int32).tobytes())
+        content.update(repr(self.ids).encode())
+        return content.hexdigest()
+
+
+LearnFromAll = Callable[
+    [NetworkSegmenter[Any, Any], Sequence[KnownFrame], OnLearning | None], nn.Module
+]
+"""Trained copy of a segmenter's network, from the segmenter, its reference frames, and a callback
+for progress."""
+
+
+class ReferenceLearned(Wrapper):
+    """Segmenter that follows a video with a network trained on all of its reference frames.
+
+    These are the frame of `start` and those of `add_reference`; it learns before the next call. Of
+    one frame alone it learns nothing. The given network is not changed. Frames that are added later
+    are followed, but not trained on.
+
+    Args:
+        parent: Segmenter with the network before training.
+        learn: Trains a copy of its network.
+    """
+
+    def __init__(self, parent: NetworkSegmenter[Any, Any], learn: LearnFromAll) -> None:
+        super().__init__(parent.with_network(parent.network))
+        self.parent, self.learn = parent, learn
+        self._on_learning: OnLearning | None = None
+        self._waiting: list[KnownFrame] = []
+        self._learnt: nn.Module | None = None
+        self._learnt_from = ""
+
+    def __repr__(self) -> str:
+        """Segmenter and learning function."""
+        return f"{self.parent!r}, learning from references {self.learn!r}"
+
+    @property
+    def object_ids(self) -> tuple[int, ...]:
+        """Ids of the objects being followed, in the order of the probabilities' rows 1.. ."""
+        return ids_in(self._waiting[0].labels) if self._waiting else self.segmenter.object_ids
+
+    def start(self, frame: Frame, mask: Mask) -> None:
+        """Start a new video with this frame and its mask as the first reference."""
+        check_frame(frame)
+        mask = as_labels(mask)
+        check_mask(mask, frame)
+        if not mask.any():
+            raise MaskError("the reference mask is empty; mark at least one object in it")
+        self._waiting = [KnownFrame(frame, mask)]
+
+    def add_reference(
+        self, frame: Frame, mask: Mask, object_ids: Sequence[int] | None = None
+    ) -> None:
+        """Learn from another annotated frame of the video, which is not the next one."""
+        if not self._waiting:
+            self.segmenter.add_reference(frame, mask, object_ids)
+            return
+        check_frame(frame, self._waiting[0].frame.shape[:2])
+        mask = as_labels(mask)
+        check_mask(mask, frame)
+        given = None if object_ids is None else tuple(object_ids)
+        self._waiting.append(KnownFrame(frame, mask, given))
+
+    def step(self, frame: Frame) -> Probabilities:
+        """Segment the next frame."""
+        self._begin()
+        return self.segmenter.step(frame)
+
+    def add(
+        self, frame: Frame, mask: Mask, object_ids: Sequence[int] | None = None
+    ) -> Probabilities:
+        """Segment the next frame, given the mask of some objects: a correction or a new object."""
+        self._begin()
+        return self.segmenter.add(frame, mask, object_ids)
+
+    def observe(self, frame: Frame, mask: Mask) -> None:
+        """Take the next frame's mask as the segmenter's own earlier output, without segmenting."""
+        self._begin()
+        self.segmenter.observe(frame, mask)
+
+    def report_learning(self, on_learning: OnLearning | None) -> None:
+        """Set the callback with which the call after `start` reports progress in learning."""
+        self._on_learning = on_learning
+
+    def twin(self) -> Segmenter:
+        """Second segmenter of the same kind, which is trained on its own video."""
+        return ReferenceLearned(self.parent, self.learn)
+
+    def _begin(self) -> None:
+        """Learn from what was given since `start`, and start with what was learned."""
+        if not self._waiting:
+            return
+        known, self._waiting = self._waiting, []
+        first, *others = known
+        network: nn.Module = self.parent.network
+        if others:
+            # In an order of their own: passes to both sides learn the same, and the second of them
+            # has it already.
+            ordered = sorted(known, key=lambda one: one.digest)
+            digest = " ".join(one.digest for one in ordered)
+            if self._learnt is None or digest != self._learnt_from:
+                self._learnt = self.learn(self.parent, ordered, self._on_learning)
+                self._learnt_from = digest
+            network = self._learnt
+        self.segmenter = self.parent.with_network(network)
+        self.segmenter.start(first.frame, first.labels)
+        for one in others:
+            self.segmenter.add_reference(one.frame, one.labels, one.object_ids)

@@ -50,10 +50,16 @@ class Framing:
             # would flicker.
             method = cv2.INTER_AREA if reduces else cv2.INTER_CUBIC
             frame = cv2.resize(frame, (width, height), interpolation=method)  # type: ignore[assignment]
-        # A copy, which the caller's array cannot change later; H×W×3 -> 1×3×H×W.
-        image = torch.tensor(np.ascontiguousarray(frame), device=self.device)
-        image = image.permute(2, 0, 1)[None].float() / 255
-        return F.pad(image, self.padding).contiguous(memory_format=torch.channels_last)
+        left, right, top, bottom = self.padding
+        sides = (top + height + bottom, left + width + right)
+        image = torch.empty((1, *sides, 3), device=self.device)
+        for border in (image[:, :top], image[:, top + height :]):
+            border.zero_()
+        for border in (image[:, :, :left], image[:, :, left + width :]):
+            border.zero_()
+        pixels = torch.from_numpy(np.ascontiguousarray(frame)).to(self.device)
+        torch.div(pixels, 255, out=image[0, top : top + height, left : left + width])
+        return image.permute(0, 3, 1, 2)  # 1×H×W×3 -> 1×3×H×W, with its channels last
 
     def masks(self, mask: Mask, object_ids: tuple[int, ...]) -> Tensor:
         """One soft mask per object, O×H×W float, 0..1, as `image` has the frame."""

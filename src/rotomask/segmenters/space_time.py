@@ -59,9 +59,11 @@ class _LastFrame:
     masks: Tensor
     """O×H×W, padded, soft; float16 with many objects."""
     features: Any
-    """Output of `encode_frame`; None until it is needed."""
+    """Output of `encode_frame` for the region; None until it is needed, then of the whole frame."""
     framing: Framing | None = None
     """Framing of image and masks; None: that of the segmenter."""
+    region: Window | None = None
+    """Part that was encoded, which holds all objects; None: the whole frame."""
 
 
 class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
@@ -151,6 +153,9 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
         with self.runtime.inference():
             masks = better.on(own.framing, own.masks.float())
         self._last.masks = compact(masks)
+        region = self._last.region
+        if region is not None and not all(region.holds(window_around(m, 0)) for m in masks):
+            self._last.features = None  # what was encoded does not hold the objects
 
     def _start(self, frame: Frame, mask: Mask) -> None:
         self._framing = self._new_framing(self.network.stride, self._view)
@@ -165,7 +170,8 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
         with self.runtime.inference():
             encoded = self._next(frame)
             probabilities = self._segment(encoded, self._ids)
-            self._keep(encoded.image, probabilities[1:], encoded.whole_features)
+            is_needed = self._is_due or self.config.use_previous
+            self._keep(encoded.image, probabilities[1:], encoded if is_needed else None)
             return self._framing.output(probabilities)
 
     def _add(self, frame: Frame, mask: Mask, given: tuple[int, ...]) -> Probabilities:
@@ -191,7 +197,8 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
             masks *= 1 - annotated.sum(0).clamp(0, 1)
             masks[[self._ids.index(k) for k in given]] = annotated
             overwrite(full, mask, self._ids, given)
-            self._keep(image, masks, encoded.whole_features)
+            # What was given may be anywhere.
+            self._keep(image, masks, encoded if encoded.region == encoded.whole else None)
             self._remember(given, is_reference=True)
         return full
 
@@ -216,9 +223,10 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
             # Its number is of no frame that is followed.
             self._bank.elsewhere += (self._memory_frame(seen, given, -1, is_reference=True),)
 
-    def _keep(self, image: Tensor, masks: Tensor, features: Any) -> None:
+    def _keep(self, image: Tensor, masks: Tensor, encoded: EncodedFrame | None) -> None:
         """Take a frame with its masks, in the present framing, as the last one."""
-        self._last = _LastFrame(image, compact(masks), features, self._framing)
+        features, region = (None, None) if encoded is None else (encoded.features, encoded.region)
+        self._last = _LastFrame(image, compact(masks), features, self._framing, region)
         self._guidance = None
 
     def _next(self, frame: Frame) -> EncodedFrame:
@@ -249,11 +257,15 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
         masks = self._before
         everywhere = index % self.config.whole_every == 0
         read = whole_frame(masks.shape) if everywhere else expected_part(masks, margin)
-        is_remembered = index % self.config.memory_every == 0
-        region = None if is_remembered or is_large(read, masks.shape) else read
-        if self._index % self.config.memory_every == 0:  # the present frame will be remembered
+        region = None if is_large(read, masks.shape) else read
+        if self._is_due:
             return Plan(region)
         return Plan(region, read, self._joined(self._ids))
+
+    @property
+    def _is_due(self) -> bool:
+        """True if the present frame will be remembered."""
+        return self._index % self.config.memory_every == 0
 
     def _memorise_if_due(self) -> None:
         """Add the last frame to the bank if it is one in `memory_every` and not there yet.
@@ -261,7 +273,7 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
         Called when the next frame comes: the last frame of a video is never encoded.
         """
         in_memory = self._bank.frames[-1].index == self._index
-        if self._index % self.config.memory_every == 0 and not in_memory:
+        if self._is_due and not in_memory:
             self._remember(self._ids, is_reference=False)
 
     def _remember(self, ids: tuple[int, ...], *, is_reference: bool) -> None:
@@ -278,15 +290,18 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
         self, seen: _LastFrame, ids: tuple[int, ...], index: int, *, is_reference: bool
     ) -> MemoryFrame:
         if seen.features is None:
-            seen.features = self._features_of(seen.image)
+            seen.features, seen.region = self._features_of(seen.image), None
+        image, masks = seen.image, seen.masks
+        if seen.region is not None:
+            image, masks = image[(..., *seen.region)], masks[(..., *seen.region)]
         # Encode all objects even if few are asked for: each value depends on the others' masks.
-        key, value = keys_and_values(self.network, seen.image, seen.features, seen.masks)
+        key, value = keys_and_values(self.network, image, seen.features, masks)
         rows = [self._ids.index(k) for k in ids]
         if len(rows) < len(value):
             key, value = (key[rows] if len(key) > 1 else key), value[rows]
         key, value, log_weight = key.flatten(2), value.flatten(2), None
         if self.config.thin_beyond is not None:
-            near = near_objects(seen.masks, KEY_STRIDE, self.config.thin_beyond)
+            near = near_objects(masks, KEY_STRIDE, self.config.thin_beyond)
             if not near.all():
                 positions, log_weight = thinned(near)
                 key, value = key[..., positions], value[..., positions]
@@ -305,8 +320,16 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
     def _segment(self, encoded: EncodedFrame, ids: tuple[int, ...]) -> Tensor:
         """Probabilities of the objects with these ids, O+1×H×W at padded processing size."""
         if len(ids) <= memory_values.OBJECTS_AT_ONCE:
-            logits = self._logits(encoded, ids)  # O×H×W
-            return aggregate(torch.sigmoid(logits), self.config.aggregation)
+            logits, part = self._logits(encoded, ids)  # O×H×W
+            inside = aggregate(torch.sigmoid(logits[(..., *part)]), self.config.aggregation)
+            if part == encoded.whole:
+                return inside
+            # Outside of the part all pixels are the same.
+            absent = torch.sigmoid(logits.new_full((len(ids), 1, 1), ABSENT_LOGIT))
+            outside = aggregate(absent, self.config.aggregation)  # O+1×1×1
+            joint = outside.repeat(1, *logits.shape[1:])
+            joint[(..., *part)] = inside
+            return joint
         with blocks_apart():
             return self._segment_many(encoded, ids)
 
@@ -315,7 +338,7 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
         joint: Tensor | None = None  # O+1×H×W
         for start in range(0, len(ids), memory_values.OBJECTS_AT_ONCE):
             chunk = ids[start : start + memory_values.OBJECTS_AT_ONCE]
-            logits = self._logits(encoded, chunk)  # O×H×W
+            logits, _ = self._logits(encoded, chunk)  # O×H×W
             if joint is None:
                 # Logits, not probabilities: near 1 float16 has steps of 0.0005.
                 joint = logits.new_empty((1 + len(ids), *logits.shape[1:]), dtype=torch.float16)
@@ -324,13 +347,17 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
         self._bank.forget_joined()  # the next chunk that is read is another
         return aggregate_in_bands(joint, self.config.aggregation, of_logits=True)
 
-    def _logits(self, encoded: EncodedFrame, ids: tuple[int, ...]) -> Tensor:
-        """Logits of some objects, O×H×W; outside an object's surroundings `ABSENT_LOGIT`."""
+    def _logits(self, encoded: EncodedFrame, ids: tuple[int, ...]) -> tuple[Tensor, Window]:
+        """Logits of some objects, O×H×W; outside an object's surroundings `ABSENT_LOGIT`.
+
+        The window holds the surroundings of all of them.
+        """
         guidance = self._before[[self._ids.index(k) for k in ids]].float()
         if self.config.margin is None or self._index % self.config.whole_every == 0:
             self._encode_whole(encoded)
             readout = self._readout(encoded, ids, encoded.whole)
-            return self._decode(readout, encoded.features, guidance, _others(guidance))
+            logits = self._decode(readout, encoded.features, guidance, _others(guidance))
+            return logits, encoded.whole
         logits = torch.full_like(guidance, ABSENT_LOGIT)
         windows = [window_around(mask, self.config.margin) for mask in guidance]
         self._decode_in(windows, logits, encoded, ids, guidance)
@@ -344,7 +371,8 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
             for row in lost:
                 again[row] = encoded.whole
             self._decode_in(again, logits, encoded, ids, guidance)
-        return logits
+            return logits, encoded.whole
+        return logits, union(windows)
 
     def _decode_in(
         self,
@@ -367,13 +395,13 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
         wide = [None if w is None else widened(w, limit) for w in windows]
         outer = union([window for window in wide if window is not None])
         readout = self._readout(encoded, ids, outer)  # O×Cv×h×w of the outer window
-        others = _others(guidance)
+        others = _others(guidance[(..., *outer)])
         for window, rows in grouped(wide):
             decoded = self._decode(
                 readout[(rows, slice(None), *window.at(KEY_STRIDE, outer))],
                 self.network.crop(encoded.features, *window.inside(encoded.region)),
                 guidance[(rows, *window)],
-                others[(rows, *window)],
+                others[(rows, *window.at(1, outer))],
             )
             for one, row in zip(decoded, rows, strict=True):
                 own = windows[row]

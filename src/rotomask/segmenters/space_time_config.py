@@ -55,5 +55,5 @@ class SpaceTimeConfig(ProcessingConfig):
     """Look for an object only in the surroundings of its last mask: the margin on each side of its
     box, as a fraction of the box. One frame in `whole_every`, an object that is not found and one
     that touches the border of its surroundings are decoded in the whole frame. None: always."""
-    whole_every: int = 10
+    whole_every: int = 12
     """Interval at which objects are looked for in the whole frame."""

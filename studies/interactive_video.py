@@ -2,7 +2,8 @@
 
     python -m studies.interactive_video --davis DAVIS --out rounds --write \\
         --picture docs/images/interactive-video.png
-    python -m studies.interactive_video --davis DAVIS --out bound --marker true-mask --rounds 4
+    python -m studies.interactive_video --davis DAVIS --out bound --marker true-mask --learn \\
+        --rounds 4
 
 Round 1: clicks on the middle frame until its IoU is 0.95, `--clicks` at most; the video is cut.
 Each further round: the same on the worst frame that was not clicked before, as a correction
@@ -85,7 +86,15 @@ def run_video(video: VideoSequence, arguments: argparse.Namespace) -> list[dict[
             mask = corrected_mask(marker, old, tuple(prompts))
             rotomask.cut(opened, mask, folder, at=index, size=arguments.size, formats=())
         elif prompts:
-            rotomask.correct(opened, folder, prompts, at=index, marker=marker, segmenter=segmenter)
+            rotomask.correct(
+                opened,
+                folder,
+                prompts,
+                at=index,
+                marker=marker,
+                segmenter=segmenter,
+                learn=arguments.learn,
+            )
         seconds = time.perf_counter() - began
         scores = frame_scores(folder, [opened.frame_name(i) for i in range(len(video))], truths)
         rounds.append(
@@ -163,6 +172,7 @@ def main() -> None:
     parser.add_argument("--sequences", help="only these, comma-separated")
     parser.add_argument("--marker", default="click-lite", help=f"or {TRUE_MASK}")
     parser.add_argument("--clicks", type=int, default=10, help="most in a round; default: 10")
+    parser.add_argument("--learn", action="store_true", help="learn from the corrected frames")
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--size", type=int, default=480, help="short side, px; default: 480")
     parser.add_argument("--out", type=Path, required=True, help="folder for rounds")

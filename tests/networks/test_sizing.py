@@ -49,3 +49,16 @@ def test_frames_of_the_processing_size_and_larger_are_left_to_it():
     small[100:110, 100:110] = 1
     assert enlarged_side(small, 480, "auto") is None
     assert enlarged_side(np.kron(small, np.ones((2, 2), np.int32)), 480, "auto") is None
+
+
+def test_small_objects_get_more_pixels_than_others_by_the_factor():
+    small = np.zeros((480, 854), np.int32)
+    small[100:150, 100:150] = 1
+    large = np.where(np.arange(480)[:, None] < 240, 1, 0) * np.ones((1, 854), np.int32)
+    double = np.kron(small, np.ones((2, 2), np.int32))
+    assert enlarged_side(small, 480, "auto", 4 / 3) == 640
+    assert enlarged_side(double, 480, "auto", 4 / 3) == 640  # small as it is processed
+    assert enlarged_side(large, 480, "auto", 4 / 3) is None
+    assert enlarged_side(small[::4, ::4], 480, "auto", 4 / 3) == 480  # by 4 at most
+    assert enlarged_side(small, 480, True, 4 / 3) is None
+    assert enlarged_side(small, None, "auto", 4 / 3) is None

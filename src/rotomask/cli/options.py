@@ -97,7 +97,8 @@ class FollowerOptions:
         typer.Option(
             metavar="NAME",
             help="Whether smaller frames are enlarged to --size: always, never, or auto, which for "
-            "most models is where an object of the mask is small (up to 4 times).",
+            "most models is where an object of the mask is small (up to 4 times). auto also lets "
+            "stm-lite process small objects at 4/3 of --size.",
         ),
     ] = "auto"
     memory: Annotated[

@@ -41,26 +41,37 @@ def check_size(short_side: int | None) -> None:
 
 
 def enlarged_side(
-    mask: npt.NDArray[np.integer], short_side: int | None, enlarge: Enlarge
+    mask: npt.NDArray[np.integer],
+    short_side: int | None,
+    enlarge: Enlarge,
+    small_factor: float = 1.0,
 ) -> int | None:
-    """Short side to which a video is enlarged, px; None: it is not.
+    """Short side at which a video with small objects is processed, px; None: as any other.
 
     Args:
         mask: Labels of the reference frame, H×W.
         short_side: Short side at which frames are processed, px; None: their own.
-        enlarge: True: to `short_side`; ``auto``: to `short_side`, at most by `LARGEST_FACTOR`, if
-            the smallest object is small.
+        enlarge: True: enlarged to `short_side`; ``auto``: to `small_factor` times it, at most by
+            `LARGEST_FACTOR`, if the smallest object is small, as large as the frames are processed
+            without.
+        small_factor: Factor on `short_side`, 1 or more.
     """
     short: int = min(mask.shape)
-    if short_side is None or short >= short_side or enlarge is False:
+    if short_side is None or enlarge is False:
         return None
     if enlarge is True:
-        return short_side
+        return short_side if short < short_side else None
+    target = round(small_factor * short_side)
+    if short >= short_side and small_factor == 1:
+        return None
     # Pixels of each object; the root is the side of a square of that area.
     areas = np.unique(mask[mask != 0], return_counts=True)[1]
-    if not len(areas) or areas.min() ** 0.5 >= SMALL_OBJECT_PX:
+    if not len(areas):
         return None
-    return min(short_side, max(SMALLEST_SIDE_PX, LARGEST_FACTOR * short))
+    smallest = areas.min() ** 0.5 * min(1.0, short_side / short)
+    if smallest >= SMALL_OBJECT_PX:
+        return None
+    return min(target, max(SMALLEST_SIDE_PX, LARGEST_FACTOR * short))
 
 
 def working_size(

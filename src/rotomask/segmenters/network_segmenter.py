@@ -31,6 +31,8 @@ class ProcessingConfig:
     enlarge: Enlarge = False
     """Enlarge smaller frames to `size`; ``auto``: where an object of the mask is small
     (`networks.sizing`)."""
+    small_factor: float = 1.0
+    """Factor on `size` where an object is small and `enlarge` is ``auto``."""
     aggregation: Aggregation = "soft"
     """Rule by which the objects' probabilities are merged (Oh et al. 2018, eq. 1 and its
     alternatives)."""
@@ -127,7 +129,7 @@ class NetworkSegmenter(Segmenter, Generic[Network, Config]):
     def fit_to(self, mask: Mask) -> None:
         """Take note of the objects' size, by which ``enlarge="auto"`` decides; `start` does."""
         config: Any = self.config
-        self._enlarged_side = enlarged_side(mask, config.size, config.enlarge)
+        self._enlarged_side = enlarged_side(mask, config.size, config.enlarge, config.small_factor)
 
     @abstractmethod
     def working_size(self, size: tuple[int, int]) -> tuple[int, int]:

@@ -257,7 +257,9 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
         masks = self._before
         everywhere = index % self.config.whole_every == 0
         read = whole_frame(masks.shape) if everywhere else expected_part(masks, margin)
-        region = None if is_large(read, masks.shape) else read
+        # The memory holds the whole frame: what else is there keeps look-alikes apart.
+        is_remembered = index % self.config.memory_every == 0
+        region = None if is_remembered or is_large(read, masks.shape) else read
         if self._is_due:
             return Plan(region)
         return Plan(region, read, self._joined(self._ids))

@@ -11,7 +11,7 @@ from torch import Tensor
 GRID = 32
 """Windows begin and end at multiples of this, px: the coarsest features are at this stride."""
 
-STEP = 64
+STEP = 128
 """What is decoded is a multiple of this large, px, or reaches the frame's border: for each size the
 library that computes convolutions keeps code of its own, some MiB for all layers."""
 

@@ -152,6 +152,26 @@ RGMP_LITE = ReferenceGuidedRecipe(
     pre_training=_RGMP_PRE_TRAINING,
     fine_tuning=(_RGMP_FINE_TUNING, _RGMP_LARGER, _RGMP_LONGER),
 )
+# Goes on from the weights of another run (--initial), with look-alikes and the sizes that objects
+# have in use.
+RGMP_LITE_LONG = replace(
+    RGMP_LITE,
+    name="rgmp-lite-long",
+    schedule=Schedule(learning_rate=3e-4, decay_part=0.9, validate_every=500, seed=5),
+    pre_training=None,
+    fine_tuning=(
+        replace(_RGMP_LARGER, steps=1000, scales=(0.6, 1.7), composition=campaign.LATE),
+        replace(
+            _RGMP_LONGER,
+            steps=600,
+            size=320,
+            real=0.75,
+            scales=(0.6, 1.8),
+            composition=campaign.LATE,
+        ),
+    ),
+    hardest=(0.4, 0.2),
+)
 RGMP_LITE_GRU = ReferenceGuidedRecipe(
     name="rgmp-lite-gru",
     schedule=Schedule(warmup=30, validate_every=0),
@@ -193,6 +213,7 @@ RGMP_GRU = replace(
 )
 _REFERENCE_GUIDED = (
     RGMP_LITE,
+    RGMP_LITE_LONG,
     # These go on from the weights of another run (--initial): first the visual memory alone, then
     # all weights together.
     RGMP_LITE_GRU,

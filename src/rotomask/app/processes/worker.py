@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from rotomask.segmenters.base import Segmenter
 
 BEAT_SECONDS = 1.0
-SIZES = {"fast": 360, "normal": 480, "best": 480}
-"""Short side at which each quality segments, px; the best also segments every frame mirrored."""
+PRESETS = {"fast": "fast", "normal": "good", "best": "best"}
+"""The preset of `rotomask.jobs.quality` that each quality stands for."""
 
 logger = logging.getLogger(__name__)
 
@@ -117,11 +117,9 @@ class Worker:
 
     def _segmenter(self, quality: str) -> "Segmenter":
         from rotomask.jobs.loading import load_model
-        from rotomask.segmenters.refinements import Refinements
 
         if quality not in self._segmenters:
-            refinements = Refinements(flip=True) if quality == "best" else None
-            model = load_model(self._model, size=SIZES[quality], refinements=refinements)
+            model = load_model(self._model, quality=PRESETS[quality])
             # One at a time: two would not always fit into the memory.
             self._segmenters = {quality: model}
         return self._segmenters[quality]

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-MEMORY_EVERY, MEMORY_FRAMES = 5, 6
+MEMORY_EVERY, MEMORY_FRAMES = 3, 6
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--models", type=Path, default=Path("stm-lite-onnx"))

@@ -57,7 +57,10 @@ class Framing:
             border.zero_()
         for border in (image[:, :, :left], image[:, :, left + width :]):
             border.zero_()
-        pixels = torch.from_numpy(np.ascontiguousarray(frame)).to(self.device)
+        frame = np.ascontiguousarray(frame)
+        if not frame.flags.writeable:
+            frame = frame.copy()  # PyTorch warns of arrays that it may not write to
+        pixels = torch.from_numpy(frame).to(self.device)
         torch.div(pixels, 255, out=image[0, top : top + height, left : left + width])
         return image.permute(0, 3, 1, 2)  # 1×H×W×3 -> 1×3×H×W, with its channels last
 

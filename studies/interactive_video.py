@@ -1,7 +1,7 @@
 """Interactive video: J&F after each round of a simulated user's corrections.
 
-    python -m studies.interactive_video --davis DAVIS --out rounds --write \\
-        --picture docs/images/interactive-video.png
+    python -m studies.interactive_video --davis DAVIS --out rounds --clicks 20 --learn \\
+        --write --picture docs/images/interactive-video.png
     python -m studies.interactive_video --davis DAVIS --out bound --marker true-mask --learn \\
         --rounds 4
 
@@ -193,13 +193,15 @@ def main() -> None:
         means = np.mean([[r[key] for r in rounds] for rounds in results.values()], axis=0)
         rows.append([f"mean {key}", *(form.format(value) for value in means)])
     table = markdown_table(["J&F", *(f"round {n + 1}" for n in range(arguments.rounds))], rows)
+    learning = ", learning from the corrected frames" if arguments.learn else ""
     publish(
         arguments,
         "interactive-video",
         "Interactive video: rounds of corrections",
         f"{len(videos)} videos of DAVIS-2016 val, {arguments.marker}, up to {arguments.clicks} "
-        f"clicks a round.\n\n{table}\n\n![J&F over rounds](images/interactive-video.png)",
-        command="python -m studies.interactive_video --davis DAVIS --out rounds --write "
+        f"clicks a round{learning}.\n\n{table}\n\n![J&F over rounds](images/interactive-video.png)",
+        command="python -m studies.interactive_video --davis DAVIS --out rounds --clicks "
+        f"{arguments.clicks}{' --learn' * arguments.learn} --rounds {arguments.rounds} --write "
         "--picture docs/images/interactive-video.png",
     )
 

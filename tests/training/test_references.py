@@ -9,6 +9,7 @@ from rotomask.data.training.synthetic import moving_shapes
 from rotomask.errors import MaskError, ShapeError
 from rotomask.segmenters.online import KnownFrame, ReferenceLearned
 from rotomask.segmenters.space_time import SpaceTimeSegmenter
+from rotomask.segmenters.state import StateError, restore, state_of
 from rotomask.training.references import ReferenceConfig, ReferenceLearner, learn_references
 
 QUICK = ReferenceConfig(steps=3, copies=1)
@@ -68,6 +69,15 @@ def test_only_the_decoder_of_a_copy_learns(plain, video):
         assert torch.equal(value, before[name])
 
 
+def test_many_objects_are_not_learned(plain, video):
+    frames, labels = video
+    known = [KnownFrame(frames[i], labels[i]) for i in (0, 3)]
+    few = ReferenceConfig(steps=1, objects=1)
+    network = ReferenceLearner(few)(plain, known)
+    for name, value in plain.network.state_dict().items():
+        assert torch.equal(value, network.state_dict()[name])
+
+
 def test_one_frame_alone_teaches_nothing(plain, video):
     frames, labels = video
     learning, usual = learn_references(plain, QUICK), plain.twin()
@@ -109,6 +119,41 @@ def test_an_object_that_one_frame_alone_shows_is_no_obstacle(plain, video):
     found = segmenter.step(frames[1])
     assert found.shape == (3, 96, 128)
     assert np.abs(found.sum(0) - 1).max() < 1e-5
+
+
+def test_a_state_goes_back_only_to_what_has_learned_the_same(plain, video):
+    """A pass that is resumed by a new process starts over, and learns again."""
+    frames, labels = video
+    segmenter = learn_references(plain, QUICK)
+    segmenter.start(frames[0], labels[0])
+    segmenter.add_reference(frames[4], labels[4])
+    first = segmenter.step(frames[1])
+    state = state_of(segmenter)
+    second = segmenter.step(frames[2])
+    restore(segmenter, state)
+    np.testing.assert_array_equal(segmenter.step(frames[2]), second)
+    fresh = learn_references(plain, QUICK)
+    with pytest.raises(StateError):
+        restore(fresh, state)
+    fresh.start(frames[0], labels[0])
+    fresh.add_reference(frames[4], labels[4])
+    np.testing.assert_array_equal(fresh.step(frames[1]), first)
+
+
+@pytest.mark.slow
+def test_every_member_of_a_composed_model_learns(video):
+    frames, labels = video
+    model = rotomask.load_model("stm-lite", device="cpu", flip=True, learn_references=True)
+    usual = rotomask.load_model("stm-lite", device="cpu", flip=True)
+    told = []
+    model.report_learning(told.append)
+    answers = []
+    for segmenter in (model, usual):
+        segmenter.start(frames[0], labels[0])
+        segmenter.add_reference(frames[4], labels[4])
+        answers.append(segmenter.step(frames[1]))
+    assert told.count(1.0) == 2
+    assert np.abs(answers[0] - answers[1]).max() > 1e-3
 
 
 def test_what_cannot_be_learned_from_is_refused(plain, video):

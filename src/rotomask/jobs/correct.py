@@ -77,8 +77,7 @@ class CorrectOptions(RuntimeOptions):
     afresh: bool = False
     """True to mark the objects anew on this frame: their old masks count for nothing."""
     learn: bool = False
-    """True to learn from all frames that the user fixed; only stm-lite alone, in PyTorch, does. It
-    pays where their masks are exact."""
+    """True to learn from all frames that the user fixed; it pays where their masks are exact."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,6 +32,7 @@ def load_model(
     device: str = "auto",
     precision: str = "auto",
     focus: Focus = "auto",
+    learn_references: bool = False,
     **settings: Any,
 ) -> Segmenter:
     """A segmenter with refinements, ready to `start`.
@@ -44,6 +45,8 @@ def load_model(
         precision: ``auto``, ``float32`` or ``bfloat16``.
         focus: Process the neighbourhood of the objects in place of larger frames: ``always``,
             ``never``, or ``auto``, where ``size`` is None and the model can.
+        learn_references: Learn from all reference frames of a video that are given together, where
+            the model can (`training.references`).
         **settings: Refinements by name, such as ``flip=True`` or ``boxes="tracked"``; ``quality``,
             a name of `jobs.quality.QUALITIES`; and fields of the model's config that differ from
             its default, such as ``size=360``, or ``config``, a whole one. They hold for every model
@@ -65,6 +68,10 @@ def load_model(
         _one_network(model, refinements, {"weights": file, "focus": focus, **where, **settings})
         for model, file in [(name, weights), *map(_name_and_file, refinements.ensemble_with)]
     ]
+    if learn_references:
+        from rotomask.training import references
+
+        members = [references.learn_references(member) for member in members]
     segmenter = members[0] if len(members) == 1 else Ensemble(members)
     if refinements.flip:
         segmenter = Flipped(segmenter)

@@ -44,6 +44,8 @@ class ReferenceConfig:
     """Moved copies of each frame, the first mirrored."""
     frames: int = 5
     """Frames that are learned from, at most: the first ones given."""
+    objects: int = 16
+    """With more of them nothing is learned: each frame's masks are held for all at once."""
     dice: float = 0.5
     """Weight of the Dice loss beside the cross-entropy."""
     seed: int = 0
@@ -79,13 +81,16 @@ class ReferenceLearner:
 
         Args:
             segmenter: With an `STMLite`.
-            known: Two frames or more of one video, with the masks of some or all objects.
+            known: Two frames or more of one video, with the masks of some or all objects. Of more
+                objects than `ReferenceConfig.objects` nothing is learned.
             on_learning: Told how far it is.
         """
         began, config = time.perf_counter(), self.config
         network = copy.deepcopy(segmenter.network)
         assert isinstance(network, STMLite)
         network.eval().requires_grad_(False)
+        if len({k for one in known for k in one.ids}) > config.objects:
+            return network
         rng = np.random.default_rng(config.seed)
         segmenter.fit_to(known[0].labels)
         size = (known[0].frame.shape[0], known[0].frame.shape[1])

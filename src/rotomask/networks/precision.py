@@ -42,10 +42,10 @@ class Runtime:
 
 
 def with_cast_weights(network: nn.Module, runtime: Runtime) -> nn.Module:
-    """A copy of a network that gives the same bits in `Runtime.inference`, in less time on a CPU.
+    """A copy of a network that gives the same bits in `Runtime.inference`, with less work on a CPU.
 
-    Autocast casts the weights of a convolution to bfloat16 in every call: a fifth of the time of an
-    encoder of many small layers. Here they are cast once. Training needs the original.
+    Autocast casts the weights of a convolution to bfloat16 in every call; here they are cast once.
+    Training needs the original.
 
     Args:
         network: The network. One whose `casts_weights` is true, which has weights of its own for

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 BEAT_SECONDS = 1.0
 PRESETS = {"fast": "fast", "normal": "good", "best": "best"}
 """The preset of `rotomask.jobs.quality` that each quality stands for."""
-LEARNS = "best"
-"""Quality at which the model learns from the marked frames, where there are several."""
 
 logger = logging.getLogger(__name__)
 
@@ -94,8 +92,6 @@ class Worker:
 
         quality = message["params"].get("quality") or "normal"
         identity = {"video": message["digest"], "model": self._model, "quality": quality}
-        if quality == LEARNS:
-            identity["learns"] = "references"
         cut = Cut(
             plan=message["plan"],
             video=_open(message),
@@ -123,9 +119,7 @@ class Worker:
         from rotomask.jobs.loading import load_model
 
         if quality not in self._segmenters:
-            model = load_model(
-                self._model, quality=PRESETS[quality], learn_references=quality == LEARNS
-            )
+            model = load_model(self._model, quality=PRESETS[quality])
             # One at a time: two would not always fit into the memory.
             self._segmenters = {quality: model}
         return self._segmenters[quality]

@@ -105,15 +105,19 @@ def test_osvos_trains_by_sgd_with_the_layers_own_rates(davis, tmp_path):
     assert rates["bias"][1] == 2 * rates["weight"][1]
 
 
-def test_a_network_may_start_from_the_encoder_of_another():
-    weights = shipped_weights("stm-lite")
-    assert weights is not None
+@pytest.mark.parametrize("has_stride32", [True, False])
+def test_a_network_may_start_from_the_encoder_of_another(tmp_path, has_stride32):
+    shipped = shipped_weights("stm-lite")
+    assert shipped is not None
+    given = load_state(shipped)
+    if not has_stride32:  # as an stm-lite without the context branch
+        given = {k: v for k, v in given.items() if not k.startswith("encoder.stages.5")}
+    save_weights(tmp_path / "w.safetensors", given, {})
     network = OneShotLite(SHAPE)
     decoder = {k: v.clone() for k, v in network.decoder.state_dict().items()}
-    started = start_from(network, weights)
-    # The shipped stm-lite ends at stride 16.
-    assert started.startswith("the encoder of stm-lite.safetensors; its last stage: EfficientNet")
-    given = load_state(weights)
+    started = start_from(network, tmp_path / "w.safetensors")
+    rest = "" if has_stride32 else "; its last stage: EfficientNet"
+    assert started.startswith(f"the encoder of w.safetensors{rest}")
     deepest = EfficientNetLite0(with_stride32=True)
     deepest.load_imagenet(lite0_imagenet_weights())
     for name, value in network.encoder.state_dict().items():

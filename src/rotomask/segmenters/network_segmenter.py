@@ -129,7 +129,8 @@ class NetworkSegmenter(Segmenter, Generic[Network, Config]):
     def fit_to(self, mask: Mask) -> None:
         """Take note of the objects' size, by which ``enlarge="auto"`` decides; `start` does."""
         config: Any = self.config
-        self._enlarged_side = enlarged_side(mask, config.size, config.enlarge, config.small_factor)
+        if config.enlarge == "auto":
+            self._enlarged_side = enlarged_side(mask, config.size, "auto", config.small_factor)
 
     @abstractmethod
     def working_size(self, size: tuple[int, int]) -> tuple[int, int]:

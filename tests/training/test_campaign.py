@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from rotomask.catalog import load_model
+from rotomask.catalog import load_model, load_network, shipped_weights
 from rotomask.data.packs import read_pack, write_pack
 from rotomask.data.training.clips import find_videos
 from rotomask.data.training.stills import find_stills
@@ -119,8 +119,6 @@ def test_stages_follow_each_other_and_scale():
     for recipe in (*campaign.STAGES, campaign.FINISH):
         assert RECIPES[recipe.name] is recipe
         assert recipe.model == campaign.MODEL
-        own = replace(recipe.model, others_guidance=False, context_slope=0.0)
-        assert own == STM_LITE
         shorter = campaign.with_steps(recipe, 50)
         assert shorter.steps == shorter.stages[0].steps == 50
         assert shorter.schedule.ema == pytest.approx(1 - 1 / 10)
@@ -130,9 +128,24 @@ def test_stages_follow_each_other_and_scale():
     assert rates[0] == pytest.approx(2 * campaign.A.schedule.learning_rate)
 
 
-def test_the_shipped_weights_begin_the_campaign(tmp_path):
+def test_training_goes_on_from_the_shipped_weights():
     torch.manual_seed(0)
-    save_weights(tmp_path / "shipped.safetensors", STMLite(STM_LITE).state_dict(), {})
+    shipped, network = shipped_weights("stm-lite"), STMLite(STM_LITE).eval()
+    assert shipped is not None
+    assert start_from(network, shipped).startswith("grown from")
+    original = load_network("stm-lite").eval()
+    image, mask = torch.rand(1, 3, 64, 96), torch.rand(2, 64, 96)
+    with torch.inference_mode():
+        found = [n.encode_value(image, n.encode_frame(image), mask) for n in (network, original)]
+        decoded = [n.decode(found[1][1], n.encode_frame(image), mask) for n in (network, original)]
+    torch.testing.assert_close(found[0][1], found[1][1], atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(decoded[0], decoded[1], atol=1e-3, rtol=1e-3)
+
+
+def test_weights_without_the_masks_of_others_begin_the_campaign(tmp_path):
+    torch.manual_seed(0)
+    narrow = replace(STM_LITE, others_guidance=False)
+    save_weights(tmp_path / "shipped.safetensors", STMLite(narrow).state_dict(), {})
     network = STMLite(campaign.MODEL)
     assert start_from(network, tmp_path / "shipped.safetensors").startswith("grown from")
     assert not network.decoder.fuse16.weight[:, -1].any()

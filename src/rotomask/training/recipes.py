@@ -9,7 +9,6 @@ from rotomask.networks.osvos import SLIM, OSVOSConfig
 from rotomask.networks.rgmp import RGMPConfig
 from rotomask.networks.rgmp_lite import RGMPLiteConfig
 from rotomask.networks.stm import STMConfig
-from rotomask.networks.stm_lite import STMLiteConfig
 from rotomask.networks.stm_refine50 import STMRefine50Config
 from rotomask.segmenters.fine_tuned import OSVOS_FINE_TUNING
 from rotomask.training import campaign
@@ -24,7 +23,8 @@ from rotomask.training.reference_guided import ABLATIONS, ReferenceGuidedRecipe
 from rotomask.training.space_time import Recurrence, SpaceTimeRecipe
 from rotomask.training.task import Recipe, Schedule
 
-STM_LITE = STMLiteConfig(key_channels=128, decoder_channels=(192, 128, 64), context_channels=192)
+STM_LITE = campaign.MODEL
+"""The network that is shipped, before its channels are pruned."""
 
 _PRE_TRAINING = Stage(steps=2000, real=0.0, objects=(0.7, 0.25, 0.05))
 _MAIN_TRAINING = Stage(

@@ -1,15 +1,10 @@
-"""Weights cast beforehand, and the runtime in a process that was forked."""
+"""The runtime in a process that was forked."""
 
 import os
 import subprocess
 import sys
-from typing import Any
 
 import pytest
-import torch
-
-from rotomask.networks.precision import Runtime, with_cast_weights
-from rotomask.networks.stm_lite import STMLite, STMLiteConfig
 
 FORK = """
 import os
@@ -49,24 +44,3 @@ def test_a_process_forked_after_use_can_segment():
         process.communicate()
         pytest.fail("the forked process hangs")
     assert output == "child ended with 0\n"
-
-
-def test_weights_that_are_cast_beforehand_give_the_same_bits():
-    config = STMLiteConfig(context_channels=8, others_guidance=True)
-    network = STMLite(config).eval().requires_grad_(False)
-    runtime = Runtime(torch.device("cpu"), "bfloat16")
-    cast = with_cast_weights(network, runtime)
-    image, masks = torch.rand(1, 3, 64, 96), torch.rand(2, 64, 96)
-    results = []
-    networks: tuple[Any, ...] = (network, cast)
-    for one in networks:
-        with runtime.inference():
-            features = one.encode_frame(image)
-            _, value = one.encode_value(image, features, masks)
-            results.append((*features.pyramid, value, one.decode(value, features, masks)))
-    for before, after in zip(*results, strict=True):
-        torch.testing.assert_close(after, before, rtol=0, atol=0)
-    # The original can still be trained; in float32 there is nothing to cast.
-    assert {p.dtype for p in network.parameters()} == {torch.float32}
-    assert {p.dtype for p in cast.parameters()} == {torch.bfloat16}
-    assert with_cast_weights(network, Runtime(torch.device("cpu"), "float32")) is network

@@ -48,8 +48,6 @@ class OpenVINONetwork(nn.Module):
     """
 
     stride = STMLite.stride
-    casts_weights = True
-    """OpenVINO compiles for a precision (`precision.with_cast_weights`)."""
 
     def __init__(self, network: STMLite, runtime: Runtime, ranges: Ranges | None = None) -> None:
         super().__init__()

@@ -1,7 +1,6 @@
 """The device, the precision and the back end in which a network runs."""
 
 import contextlib
-import copy
 import functools
 import os
 from collections.abc import Iterator
@@ -9,7 +8,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import nn
 
 from rotomask.errors import OptionError
 from rotomask.threads import compute_alone
@@ -39,28 +37,6 @@ class Runtime:
         # inference_mode rather than no_grad: tensors made in it skip version counting as well.
         with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled):
             yield
-
-
-def with_cast_weights(network: nn.Module, runtime: Runtime) -> nn.Module:
-    """A copy of a network that gives the same bits in `Runtime.inference`, with less work on a CPU.
-
-    Autocast casts the weights of a convolution to bfloat16 in every call; here they are cast once.
-    Training needs the original.
-
-    Args:
-        network: The network. One whose `casts_weights` is true, which has weights of its own for
-            each precision, is returned itself.
-        runtime: Where it will run; with float32, or on another device, the network itself is
-            returned.
-    """
-    is_plain = runtime.precision != "bfloat16" or runtime.device.type != "cpu"
-    if is_plain or getattr(network, "casts_weights", False):
-        return network
-    cast = copy.deepcopy(network)
-    for layer in cast.modules():
-        if isinstance(layer, nn.Conv2d):
-            layer.to(torch.bfloat16)
-    return cast
 
 
 def choose_runtime(device: str = "auto", precision: str = "auto") -> Runtime:

@@ -12,11 +12,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from rotomask.arrays import Frame, Mask, Probabilities
 from rotomask.networks.layers.aggregation import aggregate, aggregate_in_bands
-from rotomask.networks.precision import Runtime, with_cast_weights
 from rotomask.segmenters import memory_values
 from rotomask.segmenters.ahead import AheadEncoder
 from rotomask.segmenters.encoded_frame import EncodedFrame, Plan, expected_part, is_large, part_of
@@ -80,16 +79,6 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
     _guidance: Tensor | None = None
     """Masks of the frame before in the present framing, O×H×W; None: those of `_last`."""
 
-    def __init__(
-        self,
-        network: nn.Module,
-        config: SpaceTimeConfig | None = None,
-        runtime: Runtime | None = None,
-    ) -> None:
-        super().__init__(network, config, runtime)
-        self._computed: Any = with_cast_weights(network, self.runtime)
-        """The network in the form in which it runs."""
-
     def working_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """Height and width at which frames of a size are processed, before padding, px."""
         return self._reduced_or_enlarged(size, self.config.scale)
@@ -115,7 +104,7 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
             framing = self._framing
             image = framing.image(frame)
             region = plan.region or whole_frame(image.shape)
-            features = self._computed.encode_frame(part_of(image, region))
+            features = self.network.encode_frame(part_of(image, region))
             encoded = EncodedFrame(framing, image, features, region, plan)
             if plan.read is not None and plan.memory is not None:
                 encoded.readout = self._read(plan.memory, encoded, plan.read)
@@ -308,7 +297,7 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
         if seen.region is not None:
             image, masks = image[(..., *seen.region)], masks[(..., *seen.region)]
         # Encode all objects even if few are asked for: each value depends on the others' masks.
-        key, value = keys_and_values(self._computed, image, seen.features, masks)
+        key, value = keys_and_values(self.network, image, seen.features, masks)
         rows = [self._ids.index(k) for k in ids]
         if len(rows) < len(value):
             key, value = (key[rows] if len(key) > 1 else key), value[rows]
@@ -322,11 +311,11 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
 
     def _features_of(self, image: Tensor) -> Any:
         if self._ahead is None:
-            return self._computed.encode_frame(image)
+            return self.network.encode_frame(image)
 
         def encode() -> Any:
             with self.runtime.inference():
-                return self._computed.encode_frame(image)
+                return self.network.encode_frame(image)
 
         return self._ahead.compute(encode)
 
@@ -412,7 +401,7 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
         for window, rows in grouped(wide):
             decoded = self._decode(
                 readout[(rows, slice(None), *window.at(KEY_STRIDE, outer))],
-                self._computed.crop(encoded.features, *window.inside(encoded.region)),
+                self.network.crop(encoded.features, *window.inside(encoded.region)),
                 guidance[(rows, *window)],
                 others[(rows, *window.at(1, outer))],
             )
@@ -425,7 +414,7 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
         """Logits of objects in the same window, O×H×W, in batches that fit into RAM."""
         count = max(1, PIXELS_AT_ONCE // guidance[0].numel())
         batches = zip(*(x.split(count) for x in (readout, guidance, others)), strict=True)
-        logits = [self._computed.decode(r, features, mine, theirs) for r, mine, theirs in batches]
+        logits = [self.network.decode(r, features, mine, theirs) for r, mine, theirs in batches]
         return logits[0] if len(logits) == 1 else torch.cat(logits)
 
     def _encode_whole(self, encoded: EncodedFrame) -> None:

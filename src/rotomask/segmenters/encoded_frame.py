@@ -58,6 +58,11 @@ class EncodedFrame:
         """The window of the whole frame."""
         return whole_frame(self.image.shape)
 
+    @property
+    def whole_features(self) -> Any:
+        """Features of the whole frame; None if only a part was encoded."""
+        return self.features if self.region == self.whole else None
+
 
 def expected_part(masks: Tensor, margin: float) -> Window:
     """Where objects are looked for two frames on.

@@ -59,11 +59,9 @@ class _LastFrame:
     masks: Tensor
     """O×H×W, padded, soft; float16 with many objects."""
     features: Any
-    """Output of `encode_frame` for the region; None until it is needed, then of the whole frame."""
+    """Output of `encode_frame`; None until it is needed."""
     framing: Framing | None = None
     """Framing of image and masks; None: that of the segmenter."""
-    region: Window | None = None
-    """Part that was encoded, which holds all objects; None: the whole frame."""
 
 
 class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
@@ -153,9 +151,6 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
         with self.runtime.inference():
             masks = better.on(own.framing, own.masks.float())
         self._last.masks = compact(masks)
-        region = self._last.region
-        if region is not None and not all(region.holds(window_around(m, 0)) for m in masks):
-            self._last.features = None  # what was encoded does not hold the objects
 
     def _start(self, frame: Frame, mask: Mask) -> None:
         self._framing = self._new_framing(self.network.stride, self._view)
@@ -171,7 +166,8 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
             encoded = self._next(frame)
             probabilities = self._segment(encoded, self._ids)
             is_needed = self._is_due or self.config.use_previous
-            self._keep(encoded.image, probabilities[1:], encoded if is_needed else None)
+            features = encoded.whole_features if is_needed else None
+            self._keep(encoded.image, probabilities[1:], features)
             return self._framing.output(probabilities)
 
     def _add(self, frame: Frame, mask: Mask, given: tuple[int, ...]) -> Probabilities:
@@ -197,8 +193,7 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
             masks *= 1 - annotated.sum(0).clamp(0, 1)
             masks[[self._ids.index(k) for k in given]] = annotated
             overwrite(full, mask, self._ids, given)
-            # What was given may be anywhere.
-            self._keep(image, masks, encoded if encoded.region == encoded.whole else None)
+            self._keep(image, masks, encoded.whole_features)
             self._remember(given, is_reference=True)
         return full
 
@@ -223,10 +218,9 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
             # Its number is of no frame that is followed.
             self._bank.elsewhere += (self._memory_frame(seen, given, -1, is_reference=True),)
 
-    def _keep(self, image: Tensor, masks: Tensor, encoded: EncodedFrame | None) -> None:
+    def _keep(self, image: Tensor, masks: Tensor, features: Any) -> None:
         """Take a frame with its masks, in the present framing, as the last one."""
-        features, region = (None, None) if encoded is None else (encoded.features, encoded.region)
-        self._last = _LastFrame(image, compact(masks), features, self._framing, region)
+        self._last = _LastFrame(image, compact(masks), features, self._framing)
         self._guidance = None
 
     def _next(self, frame: Frame) -> EncodedFrame:
@@ -292,18 +286,15 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
         self, seen: _LastFrame, ids: tuple[int, ...], index: int, *, is_reference: bool
     ) -> MemoryFrame:
         if seen.features is None:
-            seen.features, seen.region = self._features_of(seen.image), None
-        image, masks = seen.image, seen.masks
-        if seen.region is not None:
-            image, masks = image[(..., *seen.region)], masks[(..., *seen.region)]
+            seen.features = self._features_of(seen.image)
         # Encode all objects even if few are asked for: each value depends on the others' masks.
-        key, value = keys_and_values(self.network, image, seen.features, masks)
+        key, value = keys_and_values(self.network, seen.image, seen.features, seen.masks)
         rows = [self._ids.index(k) for k in ids]
         if len(rows) < len(value):
             key, value = (key[rows] if len(key) > 1 else key), value[rows]
         key, value, log_weight = key.flatten(2), value.flatten(2), None
         if self.config.thin_beyond is not None:
-            near = near_objects(masks, KEY_STRIDE, self.config.thin_beyond)
+            near = near_objects(seen.masks, KEY_STRIDE, self.config.thin_beyond)
             if not near.all():
                 positions, log_weight = thinned(near)
                 key, value = key[..., positions], value[..., positions]

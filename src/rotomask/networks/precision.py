@@ -30,12 +30,15 @@ class Runtime:
     device: torch.device
     precision: Literal["float32", "bfloat16"]
 
+    def autocast(self) -> torch.autocast:
+        """A context in which layers compute in bfloat16 if that is the precision."""
+        return torch.autocast(self.device.type, torch.bfloat16, self.precision == "bfloat16")
+
     @contextlib.contextmanager
     def inference(self) -> Iterator[None]:
-        """A context for inference: no gradients, and autocast if the precision is bfloat16."""
-        enabled = self.precision == "bfloat16"
+        """A context for inference: no gradients, and `autocast`."""
         # inference_mode rather than no_grad: tensors made in it skip version counting as well.
-        with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled):
+        with torch.inference_mode(), self.autocast():
             yield
 
 

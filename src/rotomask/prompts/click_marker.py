@@ -202,7 +202,7 @@ class ClickMarker(Marker):
         tensor = torch.from_numpy(np.ascontiguousarray(image)).to(self.runtime.device)
         # h×w×3 uint8 -> 1×3×h×w, 0..1.
         tensor = tensor.movedim(-1, 0)[None].float() / 255
-        with torch.no_grad(), self._autocast():
+        with torch.no_grad(), self.runtime.autocast():
             features = self.network.encode(tensor.contiguous(memory_format=torch.channels_last))
         _store(self._features, view, features, self.config.views)
         return features
@@ -214,16 +214,12 @@ class ClickMarker(Marker):
         maps = maps[None].float() / 255
         modulation: Modulation | None = None
         if self.config.learning is not None:
-            with self._autocast():
+            with self.runtime.autocast():
                 # With gradients, so not within the block below.
                 modulation = learn_modulation(self.network, features, maps, self.config.learning)
-        with torch.no_grad(), self._autocast():
+        with torch.no_grad(), self.runtime.autocast():
             logits = self.network(features, maps, modulation).logits[0].float().cpu()
         return _paste(mask, logits, view)
-
-    def _autocast(self) -> torch.autocast:
-        enabled = self.runtime.precision == "bfloat16"
-        return torch.autocast(self.runtime.device.type, torch.bfloat16, enabled)
 
 
 def prompt_maps(prompts: Sequence[Prompt], view: View, mask: EncodedMask) -> npt.NDArray[np.uint8]:

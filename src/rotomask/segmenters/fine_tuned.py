@@ -303,8 +303,7 @@ def fine_tune(
     # Its own generator: the same frame and mask give the same network, whatever ran before.
     generator = torch.Generator().manual_seed(config.seed)
     views = [v for frame, mask in examples for v in make_views(frame, mask, config, generator)]
-    enabled = runtime.precision == "bfloat16"
-    with torch.no_grad(), torch.autocast(runtime.device.type, torch.bfloat16, enabled):
+    with torch.no_grad(), runtime.autocast():
         prepared = [network.prepare(view) for view, _ in views]  # once: this part is not trained
     tuned.train().requires_grad_(True)
     optimiser = _optimiser(tuned, config)
@@ -323,7 +322,7 @@ def fine_tune(
         batch = torch.randint(len(views), (config.batch,), generator=generator).tolist()
         # Gradients are accumulated view by view, so that RAM does not grow with the batch.
         for i in batch:
-            with torch.autocast(runtime.device.type, torch.bfloat16, enabled):
+            with runtime.autocast():
                 logits = tuned(prepared[i])
             loss = balanced_cross_entropy(logits.fused, views[i][1])
             for side in logits.sides if config.side_weight > 0 else ():

@@ -180,14 +180,14 @@ def fine_tune(
             batch = simulate(image, labels, config, rng)
             if batch is not None:
                 on_device = {name: value.to(runtime.device) for name, value in batch.items()}
-                with _autocast(runtime):
+                with runtime.autocast():
                     # The features of the clip's frames are computed once here: the encoder does not
                     # change, so later steps decode only.
                     clips.append(lesson(network, on_device))
         if not clips:
             continue
         # A context a step: within one, autocast keeps the weights as it first cast them.
-        with _autocast(runtime):
+        with runtime.autocast():
             # In turn, each as often as the others.
             loss = clips[step % len(clips)]()
         optimiser.zero_grad()
@@ -243,11 +243,6 @@ def _of_one_object(batch: Batch) -> Batch:
     masks = (batch["labels"] == 1).float()
     guidance = F.grid_sample(masks[:, :1], batch["guidance_grid"], align_corners=False)[:, 0]
     return {"frames": batch["frames"], "masks": masks, "guidance": guidance}
-
-
-def _autocast(runtime: Runtime) -> torch.autocast:
-    enabled = runtime.precision == "bfloat16"
-    return torch.autocast(runtime.device.type, torch.bfloat16, enabled)
 
 
 class _Encoded:

@@ -100,7 +100,7 @@ class ReferenceLearner:
             stride=network.stride,
             device=segmenter.runtime.device,
         )
-        with torch.no_grad(), _autocast(segmenter.runtime):
+        with torch.no_grad(), segmenter.runtime.autocast():
             examples = _examples(network, framing, known[: config.frames], config.copies, rng)
         if examples:
             losses = _train(network, examples, config, segmenter.runtime, rng, on_learning)
@@ -192,7 +192,7 @@ def _train(
         order = order or rng.permutation(len(examples)).tolist()
         example = examples[order.pop()]
         # A context a step: within one, autocast keeps the weights as it first cast them.
-        with _autocast(runtime):
+        with runtime.autocast():
             loss = _loss(network, example, config.dice, rng)
         optimiser.zero_grad()
         loss.backward()
@@ -258,8 +258,3 @@ def _disturbed(mask: Tensor, rng: np.random.Generator) -> Tensor:
         change = cv2.dilate if rng.random() < 0.5 else cv2.erode
         moved = change(moved, np.ones((side, side), np.uint8))
     return torch.from_numpy(np.asarray(moved, np.float32)).to(mask.device)
-
-
-def _autocast(runtime: Runtime) -> torch.autocast:
-    enabled = runtime.precision == "bfloat16"
-    return torch.autocast(runtime.device.type, torch.bfloat16, enabled)

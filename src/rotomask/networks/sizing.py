@@ -61,17 +61,16 @@ def enlarged_side(
         return None
     if enlarge is True:
         return short_side if short < short_side else None
-    target = round(small_factor * short_side)
-    if short >= short_side and small_factor == 1:
-        return None
     # Pixels of each object; the root is the side of a square of that area.
     areas = np.unique(mask[mask != 0], return_counts=True)[1]
     if not len(areas):
         return None
-    smallest = areas.min() ** 0.5 * min(1.0, short_side / short)
+    plain = min(short, short_side)
+    smallest = areas.min() ** 0.5 * plain / short
     if smallest >= SMALL_OBJECT_PX:
         return None
-    return min(target, max(SMALLEST_SIDE_PX, LARGEST_FACTOR * short))
+    side = min(round(small_factor * short_side), max(SMALLEST_SIDE_PX, LARGEST_FACTOR * short))
+    return side if side > plain else None
 
 
 def working_size(

@@ -7,7 +7,7 @@ RGMP (Oh et al. 2018), sec. 4.3. `training.online` has the function that trains 
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from torch import nn
@@ -23,8 +23,34 @@ Learn = Callable[[NetworkSegmenter[Any, Any], Frame, Mask, OnLearning | None], n
 """Trained copy of a segmenter's network, from the segmenter, an annotated frame with its mask, and
 a callback for progress."""
 
+LearnT = TypeVar("LearnT")
 
-class OnlineLearned(Wrapper):
+
+class _Learned(Wrapper, Generic[LearnT]):
+    """Segmenter whose network is a copy, trained on the video that it follows.
+
+    The given network is not changed.
+
+    Args:
+        parent: Segmenter with the network before training.
+        learn: Trains a copy of its network.
+    """
+
+    def __init__(self, parent: NetworkSegmenter[Any, Any], learn: LearnT) -> None:
+        super().__init__(parent.with_network(parent.network))
+        self.parent, self.learn = parent, learn
+        self._on_learning: OnLearning | None = None
+
+    def report_learning(self, on_learning: OnLearning | None) -> None:
+        """Set the callback that is told how far learning is."""
+        self._on_learning = on_learning
+
+    def twin(self) -> Segmenter:
+        """Second segmenter of the same kind, which is trained on its own video."""
+        return type(self)(self.parent, self.learn)
+
+
+class OnlineLearned(_Learned[Learn]):
     """Segmenter that follows each video with a network trained on its reference frame.
 
     The given network is not changed: every video has its own copy. Objects and corrections added
@@ -34,11 +60,6 @@ class OnlineLearned(Wrapper):
         parent: Segmenter with the network before training.
         learn: Trains a copy of its network.
     """
-
-    def __init__(self, parent: NetworkSegmenter[Any, Any], learn: Learn) -> None:
-        super().__init__(parent.with_network(parent.network))
-        self.parent, self.learn = parent, learn
-        self._on_learning: OnLearning | None = None
 
     def __repr__(self) -> str:
         """Segmenter and learning function."""
@@ -52,14 +73,6 @@ class OnlineLearned(Wrapper):
         network = self.learn(self.parent, frame, mask, self._on_learning)
         self.segmenter = self.parent.with_network(network)
         self.segmenter.start(frame, mask)
-
-    def report_learning(self, on_learning: OnLearning | None) -> None:
-        """Set the callback with which `start` reports progress in learning."""
-        self._on_learning = on_learning
-
-    def twin(self) -> Segmenter:
-        """Second segmenter of the same kind, which is trained on its own video."""
-        return OnlineLearned(self.parent, self.learn)
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +106,7 @@ LearnFromAll = Callable[
 for progress."""
 
 
-class ReferenceLearned(Wrapper):
+class ReferenceLearned(_Learned[LearnFromAll]):
     """Segmenter that follows a video with a network trained on all of its reference frames.
 
     These are the frame of `start` and those of `add_reference`; it learns before the next call. Of
@@ -106,9 +119,7 @@ class ReferenceLearned(Wrapper):
     """
 
     def __init__(self, parent: NetworkSegmenter[Any, Any], learn: LearnFromAll) -> None:
-        super().__init__(parent.with_network(parent.network))
-        self.parent, self.learn = parent, learn
-        self._on_learning: OnLearning | None = None
+        super().__init__(parent, learn)
         self._waiting: list[KnownFrame] = []
         self._learnt: nn.Module | None = None
         self._learnt_from = ""
@@ -160,14 +171,6 @@ class ReferenceLearned(Wrapper):
         """Take the next frame's mask as the segmenter's own earlier output, without segmenting."""
         self._begin()
         self.segmenter.observe(frame, mask)
-
-    def report_learning(self, on_learning: OnLearning | None) -> None:
-        """Set the callback with which the call after `start` reports progress in learning."""
-        self._on_learning = on_learning
-
-    def twin(self) -> Segmenter:
-        """Second segmenter of the same kind, which is trained on its own video."""
-        return ReferenceLearned(self.parent, self.learn)
 
     def _begin(self) -> None:
         """Learn from what was given since `start`, and start with what was learned."""

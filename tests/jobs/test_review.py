@@ -63,3 +63,18 @@ def test_what_cannot_be_reviewed_is_refused(tmp_path):
         review(CLIP, tmp_path)
     with pytest.raises(OptionError, match="at least 1 frame"):
         review(CLIP, tmp_path, count=0)
+
+
+@pytest.mark.parametrize("option", ["--undo", "--afresh", "--learn"])
+def test_options_of_corrections_need_the_cut_that_they_are_for(
+    option, monkeypatch, capsys, tmp_path
+):
+    command = ["cut", str(CLIP), "--point", "10,10", "--out", str(tmp_path / "out"), option]
+    monkeypatch.setattr("sys.argv", ["rotomask", *command])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 2
+    assert f"{option} needs the finished cut that it is for: --continue DIR" in (
+        capsys.readouterr().err
+    )
+    assert not (tmp_path / "out").exists()

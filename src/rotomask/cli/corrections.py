@@ -55,6 +55,11 @@ class Corrections:
         ),
     ] = False
 
+    @property
+    def is_given(self) -> bool:
+        """True if a finished cut is to be corrected."""
+        return self.continued is not None or self.undo or self.afresh or self.learn
+
     def run(
         self,
         video: Path,
@@ -83,8 +88,8 @@ class Corrections:
         from rotomask.video import open_video
 
         if self.continued is None:
-            what = "--undo takes back" if self.undo else "--afresh makes"
-            raise OptionError(f"{what} a correction of --continue DIR; name the folder")
+            option = "--undo" if self.undo else "--afresh" if self.afresh else "--learn"
+            raise OptionError(f"{option} needs the finished cut that it is for: --continue DIR")
         opened = open_video(video)
         prompts = parse_prompts(arguments, opened.size)
         if self.undo == bool(prompts):

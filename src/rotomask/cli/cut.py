@@ -140,7 +140,7 @@ def cut(
     Objects are marked by a mask or by prompts. Writes DIR/masks/NAME.png, one indexed PNG per
     frame, and DIR/overlay.mp4. Run the same command again to resume an interrupted job.
     """
-    if corrections.continued is not None or corrections.undo or corrections.afresh:
+    if corrections.is_given:
         _correct(context, video, prompts, corrections, output, method, runtime, messages)
         return
     folder = output.folder(video, "cut")

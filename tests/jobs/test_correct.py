@@ -19,6 +19,7 @@ from rotomask.prompts import (
     RoughMask,
 )
 from rotomask.prompts.drawing import View, draw_all
+from rotomask.prompts.kinds import is_positive
 from rotomask.segmenters.base import Segmenter
 from rotomask.video import open_video
 from tests.clips import write_clip
@@ -42,7 +43,7 @@ class Adding(Painted):
 
     def object_probability(self, prompts: tuple[Prompt, ...]):
         height, width = self.frame.shape[:2]
-        parts = [p for p in prompts if isinstance(p, RoughMask) or p.positive]
+        parts = [p for p in prompts if is_positive(p)]
         return (draw_all(parts, View.whole((height, width))) > 0).astype(np.float32)
 
 

@@ -134,6 +134,7 @@ def test_training_goes_on_from_the_shipped_weights():
     assert shipped is not None
     assert start_from(network, shipped).startswith("grown from")
     original = load_network("stm-lite").eval()
+    assert isinstance(original, STMLite)
     image, mask = torch.rand(1, 3, 64, 96), torch.rand(2, 64, 96)
     with torch.inference_mode():
         found = [n.encode_value(image, n.encode_frame(image), mask) for n in (network, original)]

@@ -57,7 +57,7 @@ def test_only_the_decoder_of_a_copy_learns(plain, video):
     assert isinstance(plain.network, torch.nn.Module)
     before = {k: v.clone() for k, v in plain.network.state_dict().items()}
     known = [KnownFrame(frames[i], labels[i]) for i in (0, 3)]
-    told = []
+    told: list[float] = []
     network = ReferenceLearner(QUICK)(plain, known, told.append)
     assert told[-1] == 1
     assert len(told) == QUICK.steps
@@ -145,7 +145,7 @@ def test_every_member_of_a_composed_model_learns(video):
     frames, labels = video
     model = rotomask.load_model("stm-lite", device="cpu", flip=True, learn_references=True)
     usual = rotomask.load_model("stm-lite", device="cpu", flip=True)
-    told = []
+    told: list[float] = []
     model.report_learning(told.append)
     answers = []
     for segmenter in (model, usual):

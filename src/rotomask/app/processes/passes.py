@@ -149,7 +149,6 @@ def _segmented(
     first = next(index for index in indices[1:] if not store.has(index))
     # The first frame counts as done: nobody asks for its probabilities.
     done = {index for index in indices if index == indices[0] or store.has(index)}
-    segmenter.report_learning(lambda _: check())  # a cut can be stopped while it learns
     snapshots = Snapshots(folder, one.frames)
     remaining = snapshots.restore(segmenter, done)
     frames = one.frames if remaining is None else remaining

@@ -86,9 +86,9 @@ def _measure(groups: dict[str, list[VideoSequence]], arguments: argparse.Namespa
         arguments,
         "look-alikes",
         "Several objects and look-alikes",
-        "stm-lite; videos of 20 frames of 320 px composed of those of DAVIS-2016 val at hand. *Two "
-        "alike*: an object and its copy, while a third one passes; *three different*: an object "
-        "and those of two other videos. Means over objects; best is `--quality best`.\n\n"
+        "stm-lite; videos of 20 frames of 320 px composed of those of DAVIS-2016 val at hand.\n"
+        "*Two alike*: an object and its copy, while a third one passes; *three different*: an\n"
+        "object and those of two other videos. Means over objects; best is `--quality best`.\n\n"
         f"{table}\n\n{by_video}",
         command="python -m studies.look_alikes --davis DAVIS --davis2017 DAVIS-2017 --write",
     )

@@ -1,4 +1,4 @@
-"""Number of threads that a job computes with, and how they wait for each other.
+"""Number of threads that a job computes with, how they wait for each other, and their memory.
 
 PyTorch's threads (OpenMP) by default spin while they wait for the next operation. On a machine with
 other work the one that they wait for does not run meanwhile, and a frame takes many times as long.
@@ -36,13 +36,17 @@ _is_alone = False
 """True in a process that was forked from one that had computed: see `compute_alone`."""
 
 
-def wait_passively() -> None:
-    """Let OpenMP's threads sleep while they wait, unless the environment says otherwise.
+def set_environment() -> None:
+    """Let OpenMP's threads sleep while they wait, and oneDNN store fewer compiled kernels.
 
-    It has an effect only before torch is imported, in this process and in those that it starts.
+    What the environment says already is left as it is. It has an effect only before torch is
+    imported, in this process and in those that it starts.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("KMP_BLOCKTIME", "0")  # Intel's OpenMP, which conda's torch has
+    # Every layer has a kernel for each size of window. By default 1,024 of them are stored, which
+    # takes 50 to 100 MiB more than these and gains no time.
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "256")
 
 
 def share_heap() -> None:
@@ -54,6 +58,17 @@ def share_heap() -> None:
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):  # another C library
             ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
+
+
+def give_memory_back() -> None:
+    """Give memory that is free back to the system, where the C library is glibc.
+
+    It takes some 10 ms, and as long again until the memory is there anew. Between videos it pays:
+    the pieces between what is still used are too small for frames of another size.
+    """
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):  # another C library
+            ctypes.CDLL(None).malloc_trim(0)
 
 
 @contextlib.contextmanager
@@ -69,19 +84,19 @@ def blocks_apart() -> Iterator[None]:
         return
     with contextlib.suppress(OSError, AttributeError):  # another C library
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BLOCK_BYTES)
-        ctypes.CDLL(None).malloc_trim(0)
+    give_memory_back()
     try:
         yield
     finally:
+        give_memory_back()  # smaller blocks, too
         with contextlib.suppress(OSError, AttributeError):
-            ctypes.CDLL(None).malloc_trim(0)  # smaller blocks, too
             ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _USUAL_BLOCK_BYTES)
 
 
 def load_torch_ahead() -> None:
     """Begin to load PyTorch's library, a quarter of a second, while Python imports other modules.
 
-    `import torch` loads it too, but holds the interpreter's lock meanwhile. Call `wait_passively`
+    `import torch` loads it too, but holds the interpreter's lock meanwhile. Call `set_environment`
     first. Where memory is limited nothing is done: the library ends the process if it is short of
     it, which `import torch` can tell beforehand.
     """

@@ -37,7 +37,7 @@ from rotomask.segmenters.surroundings import (
     window_around,
 )
 from rotomask.segmenters.views import View
-from rotomask.threads import blocks_apart
+from rotomask.threads import blocks_apart, give_memory_back
 
 PIXELS_AT_ONCE = 4 * 480 * 864
 """Pixels of all objects that are decoded in one batch: features of a pixel take some 0.5 kB."""
@@ -157,6 +157,9 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
         self._guidance, self._plan = None, Plan()
         self._index = 0
         self._bank = MemoryBank(self.config.memory_frames)
+        if hasattr(self, "_last"):  # of another video
+            del self._last
+            give_memory_back()
         with self.runtime.inference():
             self._keep(self._framing.image(frame), self._framing.masks(mask, self._ids), None)
             self._remember(self._ids, is_reference=True)

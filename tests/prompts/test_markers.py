@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from rotomask.catalog import load_marker
 from rotomask.errors import PromptError, ShapeError
+from rotomask.evaluation.measures.region import region_similarity
 from rotomask.networks.click_lite import ClickLite
 from rotomask.networks.precision import Runtime
 from rotomask.prompts import (
@@ -201,7 +203,9 @@ def test_a_click_marker_zooms_and_keeps_what_lies_outside(scene):
     """A further click on a small object changes nothing outside the view around it."""
     rng = np.random.default_rng(5)
     frame = rng.integers(0, 256, (300, 400, 3)).astype(np.uint8)
-    marker = ClickMarker(make_network(), ClickMarkerConfig(long_side=128), CPU)
+    # The network is not trained and disagrees with every mask: a rough one is never given up.
+    config = ClickMarkerConfig(long_side=128, keep_rough=0)
+    marker = ClickMarker(make_network(), config, CPU)
     marker.open(frame)
     rough = np.zeros((300, 400), bool)
     rough[40:80, 40:80] = True
@@ -216,6 +220,42 @@ def test_a_click_marker_zooms_and_keeps_what_lies_outside(scene):
     other.mask([RoughMask(rough)])
     again = other.mask([RoughMask(rough), Click(60, 60, positive=False)])
     np.testing.assert_array_equal(again, after)
+
+
+def test_a_rough_mask_is_given_up_if_most_of_it_is_wrong():
+    """A mask beside the object does not hinder the clicks on it; one that fits it stays."""
+    frame, labels = demo_frame(0)
+    truth = labels == labels.max()
+    ys, xs = np.nonzero(truth)
+    middle = ys == int(np.median(ys))
+    click = Click(int(np.median(xs[middle])), int(np.median(ys)))
+    assert truth[int(click.y), int(click.x)]
+    marker = load_marker("click-lite")
+    marker.open(frame)
+    beside = np.roll(truth, int(np.ptp(xs) * 1.5), axis=1)
+    after = marker.mask([RoughMask(beside), click])[1] > 0.5
+    assert region_similarity(after, truth) > region_similarity(beside, truth) + 0.5
+    # A correct mask without a corner: the rest stays as it is, to the pixel.
+    rough = truth & (np.arange(truth.shape[0])[:, None] > ys.min() + 3)
+    after = marker.mask([RoughMask(rough), Click(click.x, click.y)])[1] > 0.5
+    assert region_similarity(after, rough) > 0.97
+
+
+def test_details_are_corrected_in_a_finer_view():
+    frame, _ = demo_frame(0)
+    sizes = []
+
+    class Watched(ClickMarker):
+        def _run(self, view, prompts, mask):
+            sizes.append(max(view.size))
+            return super()._run(view, prompts, mask)
+
+    config = ClickMarkerConfig(long_side=64, fine_side=128, fine_from=3, zoom_below=0.0)
+    marker = Watched(make_network(), config, CPU)
+    marker.open(frame)
+    clicks = [Click(60 + 10 * i, 60) for i in range(4)]
+    marker.mask(clicks)
+    assert sizes == [64, 64, 128, 128]
 
 
 def test_views_map_pixels_to_pixels():

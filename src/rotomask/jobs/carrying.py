@@ -12,6 +12,7 @@ from rotomask.arrays import Mask, most_probable
 from rotomask.errors import PromptError
 from rotomask.prompts import Marker, Prompt, RoughMask
 from rotomask.prompts.kinds import is_stroke
+from rotomask.prompts.regions import iou
 
 BoolMask = npt.NDArray[np.bool_]
 Probability = npt.NDArray[np.float32]
@@ -26,12 +27,6 @@ MOST_ELSEWHERE = 4
 LARGE_CHANGE = 0.5
 """Changed pixels per pixel of the object from which the old masks count for nothing: the wrong
 object was followed."""
-
-
-def iou(a: BoolMask, b: BoolMask) -> float:
-    """Intersection over union; 1 for two empty masks."""
-    union = int((a | b).sum())
-    return int((a & b).sum()) / union if union else 1.0
 
 
 def is_worth_carrying(old: Mask, new: Mask, ids: tuple[int, ...]) -> bool:

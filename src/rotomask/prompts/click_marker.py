@@ -22,6 +22,7 @@ from rotomask.prompts.drawing import View, draw_prompt
 from rotomask.prompts.kinds import Box, Prompt, RoughMask, Scribble, is_positive
 from rotomask.prompts.learning import LearningConfig, learn_modulation
 from rotomask.prompts.marker import Marker, Probability, drop_specks
+from rotomask.prompts.regions import iou
 
 CLICK_RADIUS_PX = 5
 """Radius of a click's disk in the network's view, as in training."""
@@ -43,6 +44,10 @@ class ClickMarkerConfig:
 
     long_side: int = 384
     """Long side of a view in the network, px; a multiple of 32."""
+    fine_side: int = 512
+    """The same from prompt number `fine_from` on, when details are left to correct."""
+    fine_from: int = 4
+    """Number of an object's prompts, its rough mask apart, from which on `fine_side` holds."""
     margin: float = 1.4
     """Side of a view as a multiple of that of the object's box."""
     least_px: int = 96
@@ -53,6 +58,9 @@ class ClickMarkerConfig:
     keep_above: float = 0.5
     """Minimum overlap (of the heights times of the widths) of the previous view with the one that
     fits the object; above it the previous view is used again."""
+    keep_rough: float = 0.8
+    """Minimum IoU of a rough mask, changed where a prompt touches it, and the network's own answer;
+    below it the answer replaces the rough mask as a whole."""
     learning: LearningConfig | None = None
     """Settings of adapting the network to the frame's own prompts; None: no adaptation."""
     states: int = 32
@@ -105,7 +113,8 @@ class ClickMarker(Marker):
         """Encode the whole frame, and drop what is stored of the frame before."""
         self._features.clear()
         self._rounds.clear()
-        self._encode(self._shown(0, 0, frame.shape[1], frame.shape[0]))
+        whole = self._shown(0, 0, frame.shape[1], frame.shape[0], self.config.long_side)
+        self._encode(whole)
 
     def object_probability(self, prompts: tuple[Prompt, ...]) -> Probability:
         """Foreground probability of one object; see `Marker`."""
@@ -127,17 +136,21 @@ class ClickMarker(Marker):
     def _answer(self, prompts: tuple[Prompt, ...], before: _Round | None) -> _Round:
         """Round of the last prompt, given that of the prompts before it.
 
-        A rough mask is taken as it is: prompts that follow change it where they touch it.
+        A rough mask is taken as it is: prompts that follow change it where they touch it, until
+        the network finds that most of it is wrong.
         """
         last = prompts[-1]
         if isinstance(last, RoughMask):
             height, width = last.mask.shape
-            return _Round(last.mask.astype(np.uint8) * 255, self._shown(0, 0, width, height), True)
+            view = self._shown(0, 0, width, height, self._long_side(prompts))
+            return _Round(last.mask.astype(np.uint8) * 255, view, True)
         view, new = self._look(prompts, before)
-        rough = before is not None and before.rough
-        if before is not None and rough and not isinstance(last, Box):
-            new = _merge_change(before.mask, new, last)
-        return _Round(new, view, rough)
+        if before is None or not before.rough or isinstance(last, Box):
+            return _Round(new, view, before is not None and before.rough)
+        merged = _merge_change(before.mask, new, last)
+        if iou(new > 127, merged > 127) < self.config.keep_rough:
+            return _Round(new, view)
+        return _Round(merged, view, True)
 
     def _look(self, prompts: tuple[Prompt, ...], before: _Round | None) -> tuple[View, EncodedMask]:
         """The network's mask, and the view in which it looked at the object."""
@@ -156,12 +169,13 @@ class ClickMarker(Marker):
         return view, new
 
     def _choose_view(self, mask: EncodedMask, prompts: Sequence[Prompt], old: View | None) -> View:
-        """View around the object and its prompts; the old view if it still fits."""
+        """View around the object and its prompts; the part of the old view if it still fits."""
         height, width = self.frame.shape[:2]
+        long_side = self._long_side(prompts)
         marked = (mask > 127).astype(np.uint8)
         boxes = [p for p in prompts if isinstance(p, Box)]
         if not marked.any() and not boxes:
-            return self._shown(0, 0, width, height)
+            return self._shown(0, 0, width, height, long_side)
         whole = View.whole((height, width))
         for prompt in prompts:
             if is_positive(prompt) and not isinstance(prompt, RoughMask):
@@ -172,22 +186,29 @@ class ClickMarker(Marker):
         # Box of what is marked, with a margin, but never so close that the surroundings cannot be
         # seen.
         side = np.maximum((high - low) * self.config.margin, self.config.least_px)
-        start = np.maximum(0, np.floor((low + high - side) / 2)).astype(int)
-        end = np.minimum((width, height), np.ceil((low + high + side) / 2).astype(int))
-        view = self._shown(*start.tolist(), *end.tolist())
+        left, top = np.maximum(0, np.floor((low + high - side) / 2)).astype(int).tolist()
+        ends = np.minimum((width, height), np.ceil((low + high + side) / 2).astype(int))
+        right, bottom = ends.tolist()
+        view = self._shown(left, top, right, bottom, long_side)
         if (
             old is not None
             and _holds(old, low, high)
             and (_overlap(old, view) >= self.config.keep_above)
         ):
-            return old
+            return self._shown(old.left, old.top, old.right, old.bottom, long_side)
         return view
 
-    def _shown(self, left: int, top: int, right: int, bottom: int) -> View:
-        """View at the network's size: a fixed long side, both sides multiples of the stride."""
+    def _long_side(self, prompts: Sequence[Prompt]) -> int:
+        """Long side of the view for the last of these prompts, px."""
+        count = sum(not isinstance(prompt, RoughMask) for prompt in prompts)
+        config = self.config
+        return config.long_side if count < config.fine_from else config.fine_side
+
+    def _shown(self, left: int, top: int, right: int, bottom: int, long_side: int) -> View:
+        """View at the network's size: this long side, both sides multiples of the stride."""
         stride = ClickLite.stride
-        # Small views are enlarged as well: the network has learned one size of view.
-        factor = self.config.long_side / max(right - left, bottom - top)
+        # Small views are enlarged as well: the network has learned few sizes of view.
+        factor = long_side / max(right - left, bottom - top)
         height = max(1, round((bottom - top) * factor / stride)) * stride
         width = max(1, round((right - left) * factor / stride)) * stride
         return View(left, top, right, bottom, (height, width))

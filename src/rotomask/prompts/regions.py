@@ -1,4 +1,4 @@
-"""Distance inside regions of a mask, whose maximum clicks aim at."""
+"""Regions of a mask: the distance inside them, whose maximum clicks aim at, and their overlap."""
 
 import cv2
 import numpy as np
@@ -18,6 +18,12 @@ def interior_distance(region: BoolMask) -> Distance:
     padded = cv2.copyMakeBorder(region.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
     distance = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     return np.asarray(distance[1:-1, 1:-1], np.float32)
+
+
+def iou(a: BoolMask, b: BoolMask) -> float:
+    """Intersection over union of two regions H×W; 1 if both are empty."""
+    union = int((a | b).sum())
+    return int((a & b).sum()) / union if union else 1.0
 
 
 def disk(radius: int) -> npt.NDArray[np.uint8]:

@@ -168,7 +168,7 @@ NOT_RUN = {
     r"\.pth|FILE\.onnx": "needs files of others",
     r"oneshot|online=": "learns for a minute; tests/segmenters/test_fine_tuned.py",
     r"--backend openvino": "tests/networks compares the back ends",
-    r"--weights runs/": "needs a run",
+    r"--weights runs/|average runs/": "needs a run",
     r"IN OUT": "names stand for arguments",
 }
 """Commands that are only parsed, by a pattern of theirs, and why."""

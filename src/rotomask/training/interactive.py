@@ -8,7 +8,7 @@ once for all rounds.
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
@@ -330,3 +330,16 @@ RECIPE = InteractiveRecipe(
     schedule=Schedule(learning_rate=8e-4, warmup=60, decay_part=0.5, ema=0.998, validate_every=200),
 )
 """Starts from the encoder of stm-lite; constant rate for 3,000 steps, then a cosine."""
+
+FINE_RECIPE = replace(
+    RECIPE,
+    name="click-lite-fine",
+    optimiser_steps=1500,
+    batch_size=4,
+    samples=replace(RECIPE.samples, size=384, real=0.35, object_crop=0.75),
+    rounds=replace(RECIPE.rounds, most=6, earlier_weight=0.3),
+    schedule=Schedule(
+        learning_rate=4e-4, warmup=30, decay_part=0.7, ema=0.99, validate_every=400, seed=71
+    ),
+)
+"""Goes on from the weights of another run (--initial): larger views, more rounds, more video."""

@@ -17,6 +17,7 @@ from rotomask.training.detector import RECIPE as DETECTOR_LITE
 from rotomask.training.embedding import RECIPE as EMBEDDING
 from rotomask.training.flow import RECIPE as FLOW_LITE
 from rotomask.training.foreground import ForegroundRecipe
+from rotomask.training.interactive import FINE_RECIPE as CLICK_LITE_FINE
 from rotomask.training.interactive import RECIPE as CLICK_LITE
 from rotomask.training.object_edges import EdgeRecipe
 from rotomask.training.reference_guided import ABLATIONS, ReferenceGuidedRecipe
@@ -57,6 +58,7 @@ _STM_STAGE = Stage(
 
 RECIPES: dict[str, Recipe] = {
     "click-lite": CLICK_LITE,
+    "click-lite-fine": CLICK_LITE_FINE,
     "detector-lite": DETECTOR_LITE,
     "embedding": EMBEDDING,
     "flow-lite": FLOW_LITE,

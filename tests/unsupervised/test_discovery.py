@@ -9,7 +9,7 @@ import pytest
 from rotomask.catalog import load_model, names
 from rotomask.errors import InputError, MaskError, OptionError, RotomaskError, ShapeError
 from rotomask.evaluation.measures.region import region_similarity
-from rotomask.jobs.loading import load_discoverer
+from rotomask.jobs.loading import load_discoverer, load_finder
 from rotomask.segmenters.refinements import Refinements
 from rotomask.unsupervised import embedding_discoverer as discovery_module
 from rotomask.unsupervised.base import Discovery, FrameList
@@ -182,7 +182,7 @@ def test_found_then_followed_both_ways():
     assert len(masks) == 6
     assert _mean_j(masks, labels) > LEAST_J
     index = found.clearest_frame()
-    alone = _discoverer().discover(FrameList(frames))
+    alone = load_finder("embedding", config=SMALL).discover(FrameList(frames))
     assert alone.clearest_frame() == index
     np.testing.assert_array_equal(masks[index], alone.labels(alone.masks_at(index)))
     np.testing.assert_allclose(found.masks_at(5), list(found.frames())[5])

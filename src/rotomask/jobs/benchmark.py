@@ -33,7 +33,7 @@ from rotomask.jobs.folder import JobFolder, JobRequest, claim
 from rotomask.jobs.following import follow_pass, learning_report, write_discovery
 from rotomask.jobs.job_options import FolderOptions
 from rotomask.jobs.keywords import BenchmarkKeywords, takes_options, with_keywords
-from rotomask.jobs.loading import load_discoverer, load_model
+from rotomask.jobs.loading import load_discoverer, load_finder, load_model
 from rotomask.jobs.manifest import read_manifest
 from rotomask.jobs.model_settings import ModelSettings
 from rotomask.jobs.progress import OnProgress
@@ -233,7 +233,7 @@ def _model(name: str, options: BenchmarkOptions) -> _Model:
         return _Model(follower=load(options.model, **settings))
     finder, follower = find_then_follow(options.model)
     if follower is not None:
-        return _Model(finder=load_discoverer(finder, **where), follower=load(follower, **settings))
+        return _Model(finder=load_finder(finder, **where), follower=load(follower, **settings))
     return _Model(
         finder=load_discoverer(finder, options.refinements, weights=options.weights, **where)
     )

@@ -53,7 +53,7 @@ from rotomask.jobs.following import (
 )
 from rotomask.jobs.job_options import FrameOptions
 from rotomask.jobs.keywords import CutKeywords, takes_options, with_keywords
-from rotomask.jobs.loading import load_discoverer, load_model
+from rotomask.jobs.loading import load_discoverer, load_finder, load_model
 from rotomask.jobs.manifest import MANIFEST
 from rotomask.jobs.mark import MarkOptions, mark_frames
 from rotomask.jobs.mask_files import mask_paths
@@ -312,7 +312,7 @@ def _request(
     annotations: Mapping[int, Mask] | None = None,
 ) -> JobRequest:
     """What this cut is and writes; where it ends is no setting, so that a longer one resumes."""
-    marked = annotations is not None
+    marked, alone = annotations is not None, len(models) == 1
     digests = {str(k): mask_digest(labels) for k, labels in (annotations or {}).items()}
     settings: dict[str, Any] = {
         "video": video_fingerprint(video),
@@ -320,14 +320,18 @@ def _request(
         # By content: the same mask under another name, or with other colours, is the same job.
         **({"masks": digests} if marked else {"objects": options.objects}),
         "model": options.model,
-        "weights": weights_fingerprints(models, options.weights, options.refinements),
+        "weights": weights_fingerprints(
+            models if alone or marked else (DEFAULT_MARKER, *models),
+            options.weights,
+            options.refinements,
+        ),
         "refinements": changed_refinements(options.refinements),
         **options.recorded(),
         "direction": options.direction,
         "precision": used_precision(options.device, options.precision),
     }
     # What version 0.1 would have written for this job, field by field, to recognise its folders.
-    follows = marked or len(models) > 1
+    follows = marked or not alone
     earlier = {
         "video": video.name,
         "frame_size": list(video.size),
@@ -363,12 +367,9 @@ def _request(
 
 def _load_finder(options: CutOptions, name: str, *, alone: bool) -> Discoverer:
     """What finds the objects; weights and refinements are its own only if nothing follows them."""
-    return load_discoverer(
-        name,
-        options.refinements if alone else None,
-        weights=options.weights if alone else None,
-        **options.where,
-    )
+    if not alone:
+        return load_finder(name, **options.where)
+    return load_discoverer(name, options.refinements, weights=options.weights, **options.where)
 
 
 def _mark(video: Video, prompts: Prompts, options: CutOptions) -> dict[int, MaskSource]:

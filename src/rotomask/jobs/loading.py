@@ -18,6 +18,7 @@ from rotomask.segmenters.refinements import REFINEMENTS, Refinements
 from rotomask.segmenters.space_time import SpaceTimeSegmenter
 from rotomask.segmenters.wrappers import Ensemble, Flipped, MultiScale
 from rotomask.unsupervised.base import Discoverer
+from rotomask.unsupervised.marked_anew import MarkedAnew
 from rotomask.unsupervised.propagation import PropagatingDiscoverer
 
 UNLIMITED_STEPS = 10_000
@@ -132,8 +133,28 @@ def load_discoverer(
             settings["crf"] = True
         return catalog.load_discoverer(finder, weights=weights, **where, **settings)
     segmenter = load_model(follower, refinements, weights=weights, **where, **(following or {}))
-    discoverer = catalog.load_discoverer(finder, **where, **settings)
-    return PropagatingDiscoverer(discoverer, segmenter)
+    return PropagatingDiscoverer(load_finder(finder, **where, **settings), segmenter)
+
+
+def load_finder(
+    name: str, *, device: str = "auto", precision: str = "auto", **settings: Any
+) -> Discoverer:
+    """A discoverer whose objects are to be followed: marked anew, so that outlines are sharp.
+
+    Args:
+        name: A discoverer of the catalogue.
+        device: As for `load_model`.
+        precision: As for `load_model`.
+        **settings: As for `load_discoverer`.
+
+    Raises:
+        OptionError: If a name or setting is unknown.
+        WeightsError: If weights are missing.
+    """
+    discoverer = catalog.load_discoverer(name, device=device, precision=precision, **settings)
+    marker = catalog.load_marker(device=device, precision=precision)
+    discoverer.refine = MarkedAnew(marker, discoverer.refine)
+    return discoverer
 
 
 def _one_network(name: str, refinements: Refinements, settings: dict[str, Any]) -> Segmenter:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from rotomask.arrays import Mask
-from rotomask.catalog import find_then_follow
+from rotomask.catalog import DEFAULT_MARKER, find_then_follow
 from rotomask.errors import InputError, MaskError, OptionError
 from rotomask.files import load_json
 from rotomask.jobs.finding import Search, discover
@@ -19,7 +19,7 @@ from rotomask.jobs.folder import JobFolder, JobRequest, claim
 from rotomask.jobs.following import VideoFrames
 from rotomask.jobs.job_options import FrameOptions
 from rotomask.jobs.keywords import ProposeKeywords, takes_options, with_keywords
-from rotomask.jobs.loading import load_discoverer
+from rotomask.jobs.loading import load_discoverer, load_finder
 from rotomask.jobs.progress import OnProgress
 from rotomask.masks import read_labels, write_mask
 from rotomask.unsupervised.base import Discoverer, Discovery
@@ -114,7 +114,7 @@ def propose(
 
 def _request(video: Video, frames: range, options: ProposeOptions) -> JobRequest:
     finder, follower = find_then_follow(options.model)
-    models = (finder,) if follower is None else (finder, follower)
+    models = (DEFAULT_MARKER, finder) if follower is None else (DEFAULT_MARKER, finder, follower)
     settings = {
         "video": video_fingerprint(video),
         "model": options.model,
@@ -134,11 +134,8 @@ def _request(video: Video, frames: range, options: ProposeOptions) -> JobRequest
 
 
 def _load(options: ProposeOptions) -> Discoverer:
-    return load_discoverer(
-        options.model,
-        weights=options.weights,
-        **options.where,
-    )
+    load = load_finder if find_then_follow(options.model)[1] is None else load_discoverer
+    return load(options.model, weights=options.weights, **options.where)
 
 
 def write_proposals(discovery: Discovery, folder: JobFolder, *, start: int = 0) -> Proposals:

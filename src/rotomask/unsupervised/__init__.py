@@ -13,6 +13,7 @@ baseline), and `PropagatingDiscoverer`, which lets a segmenter follow what anoth
     tracks                seeds linked over the video and ranked                 sec. 3.3
     foreground_sets       initial foreground, foreground and background sets     sec. 3.4
     soft_scores           score of each pixel                                    sec. 3.4, eq. 13-15
+    marked_anew           sharper outlines by a marker: beyond the paper
     frame_seeds           the stages of one frame
     stored_discovery      compressed scores of all frames
     embedding_discoverer  all stages over a video

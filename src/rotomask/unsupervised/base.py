@@ -13,6 +13,9 @@ from rotomask.segmenters.follow import FrameSource
 OnFrames = Callable[[int], None]
 """Callback with the number of frames processed so far, counted over all passes."""
 
+Refine = Callable[[Probabilities, Frame], Probabilities]
+"""Refines probabilities O+1×H×W with the help of their frame, such as `dense_crf`."""
+
 
 @dataclass(frozen=True)
 class FrameList:
@@ -80,6 +83,9 @@ class Discovery(ABC):
 
 class Discoverer(ABC):
     """Base class of unsupervised methods: they find the main objects of a video by themselves."""
+
+    refine: Refine | None = None
+    """Refinement of the masks of each frame that is asked for; None: none."""
 
     @abstractmethod
     def discover(

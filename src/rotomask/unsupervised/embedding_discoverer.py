@@ -23,7 +23,7 @@ from rotomask.networks.precision import Runtime, choose_runtime
 from rotomask.networks.sizing import fitted_size
 from rotomask.refine.dense_crf import dense_crf
 from rotomask.segmenters.follow import FrameSource
-from rotomask.unsupervised.base import Discoverer, OnFrames
+from rotomask.unsupervised.base import Discoverer, OnFrames, Refine
 from rotomask.unsupervised.config import DiscoveryConfig
 from rotomask.unsupervised.evidence import are_parts_of_one, compact, tracks_with_evidence
 from rotomask.unsupervised.features import FrameMaps, frame_maps, map_flow
@@ -33,7 +33,6 @@ from rotomask.unsupervised.map_cache import MapCache
 from rotomask.unsupervised.soft_scores import Owners, sharpen, soft_scores, split_foreground
 from rotomask.unsupervised.stored_discovery import (
     FrameCounter,
-    Refine,
     StoredDiscovery,
     StoredScores,
     certainty,
@@ -72,7 +71,7 @@ class EmbeddingDiscoverer(Discoverer):
         network.to(self.runtime.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network = network.eval().requires_grad_(False)
         self.flow = flow or DISFlow()
-        self.refine: Refine | None = dense_crf if self.config.crf else None
+        self.refine = dense_crf if self.config.crf else None
 
     def __repr__(self) -> str:
         """Network, device, precision and settings."""

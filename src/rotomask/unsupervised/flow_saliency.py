@@ -17,7 +17,6 @@ from rotomask.unsupervised.base import Discoverer, OnFrames
 from rotomask.unsupervised.features import map_flow
 from rotomask.unsupervised.stored_discovery import (
     FrameCounter,
-    Refine,
     StoredDiscovery,
     StoredScores,
     certainty,
@@ -52,7 +51,7 @@ class FlowSaliencyDiscoverer(Discoverer):
     ) -> None:
         self.config = config or FlowSaliencyConfig()
         self.flow = flow or DISFlow()
-        self.refine: Refine | None = dense_crf if self.config.crf else None
+        self.refine = dense_crf if self.config.crf else None
 
     def __repr__(self) -> str:
         """Settings."""

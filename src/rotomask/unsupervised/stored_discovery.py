@@ -1,7 +1,7 @@
 """A discovery whose scores are stored small and compressed, and enlarged on request."""
 
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -10,10 +10,7 @@ import numpy.typing as npt
 
 from rotomask.arrays import Frame, Probabilities
 from rotomask.segmenters.follow import FrameSource
-from rotomask.unsupervised.base import Discovery, OnFrames, Proposal
-
-Refine = Callable[[Probabilities, Frame], Probabilities]
-"""Refines probabilities O+1×H×W with the help of their frame, such as `dense_crf`."""
+from rotomask.unsupervised.base import Discovery, OnFrames, Proposal, Refine
 
 LEAST_PROBABILITY = 0.1
 """Pixels with a lower probability of an object are ignored by `certainty`."""

@@ -125,7 +125,7 @@ CATALOG: dict[str, Entry] = {
     ),
     "rgmp-lite": Entry(
         job="papers",
-        quality="J&F 0.773",
+        quality="J&F 0.794",
         speed="0.17 s a frame",
         summary="reference-guided mask propagation for a plain CPU",
         network=network_builder(RGMPLite, RGMPLiteConfig),

@@ -7,6 +7,7 @@ import cv2
 import pytest
 
 from rotomask.catalog import shipped_weights
+from rotomask.training.video_split import HELD_OUT
 from tests.scripts import read_table, run_script, write_davis
 
 pytestmark = pytest.mark.slow
@@ -201,6 +202,13 @@ def test_objects_found_with_and_without_evidence_are_counted(held_out):
     rows = read_table(run_script("studies.several_found", *options))
     assert [row[0] for row in rows] == ["none", "of each object's own"]
     assert all("/" in cell for row in rows for cell in row[1:])
+
+
+def test_the_settings_of_marking(tmp_path):
+    davis = write_davis(tmp_path, HELD_OUT, frames=4)
+    rows = read_table(run_script("studies.marker_settings", "found", "--davis", davis))
+    assert rows[0][0] == "found"
+    assert all(0 <= float(cell) <= 1 for row in rows for cell in row[1:])
 
 
 def test_the_pictures_of_effects(davis, tmp_path):

@@ -14,9 +14,6 @@ from rotomask.prompts import Marker, RoughMask
 from rotomask.prompts.regions import iou
 from rotomask.unsupervised.base import Refine
 
-PASSES = 2
-"""How often the marker improves its own mask."""
-
 LEAST_IOU = 0.3
 """Overlap of an object's new mask with what was found, below which the marker took something else
 for the object, which then stays as it was found."""
@@ -33,6 +30,8 @@ class MarkedAnew:
     marker: Marker
     before: Refine | None = None
     """A refinement that comes first, such as `dense_crf`."""
+    passes: int = 2
+    """How often the marker improves the mask, its own after the first time."""
 
     def __call__(self, probabilities: Probabilities, frame: Frame) -> Probabilities:
         """Probabilities O+1×H×W of the objects, each marked anew from what was found of it.
@@ -47,7 +46,7 @@ class MarkedAnew:
             return probabilities
         self.marker.open(frame)
         marked, chosen = np.zeros_like(probabilities), labels
-        for _ in range(PASSES):
+        for _ in range(self.passes):
             masks = [RoughMask(chosen == row, row) for row in rows if (chosen == row).any()]
             if not masks:
                 break

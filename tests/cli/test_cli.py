@@ -201,5 +201,5 @@ def test_models_are_listed_by_what_they_are_for():
         assert f"   {name} " in papers
         assert f"   {name} " not in follow
     one = run("models", "rgmp-lite").stdout
-    assert "trained on: 4600 stills" in one
+    assert "trained on: 8560 stills" in one
     assert "stm-lite\n" not in one

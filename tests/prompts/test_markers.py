@@ -241,6 +241,24 @@ def test_a_rough_mask_is_given_up_if_most_of_it_is_wrong():
     assert region_similarity(after, rough) > 0.97
 
 
+def test_a_rough_mask_is_not_given_up_for_nothing():
+    """On noise the network sees no object: a negative click takes away what it touches, not all."""
+    frame = np.random.default_rng(3).integers(0, 256, (48, 64, 3)).astype(np.uint8)
+    rough = np.zeros((48, 64), bool)
+    rough[4:14, 4:20] = True
+    rough[30:40, 40:60] = True
+
+    class Blind(ClickMarker):
+        def _run(self, view, prompts, mask):
+            return np.zeros_like(mask)
+
+    marker = Blind(make_network(), None, CPU)
+    marker.open(frame)
+    after = marker.mask([RoughMask(rough), Click(8, 8, positive=False)])[1] > 0.5
+    assert not after[:20].any()
+    np.testing.assert_array_equal(after[25:], rough[25:])
+
+
 def test_details_are_corrected_in_a_finer_view():
     frame, _ = demo_frame(0)
     sizes = []

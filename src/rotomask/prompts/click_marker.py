@@ -148,7 +148,8 @@ class ClickMarker(Marker):
         if before is None or not before.rough or isinstance(last, Box):
             return _Round(new, view, before is not None and before.rough)
         merged = _merge_change(before.mask, new, last)
-        if iou(new > 127, merged > 127) < self.config.keep_rough:
+        # An empty answer says nothing of where the object is.
+        if (new > 127).any() and iou(new > 127, merged > 127) < self.config.keep_rough:
             return _Round(new, view)
         return _Round(merged, view, True)
 

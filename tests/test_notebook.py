@@ -71,7 +71,7 @@ def test_the_notebook_of_researchers_trains_measures_and_compares(tmp_path):
 
 JOBS = {
     "cut": "rotomask.cut('clip', 'first.png', 'clip-cut', size=64, formats=())",
-    "correct": "rotomask.correct('clip', 'clip-cut', [Click(8, 6, positive=False)], at=2, size=64)",
+    "correct": "rotomask.correct('clip', 'clip-cut', [Click(22, 6)], at=2, size=64)",
     "export_cut": "rotomask.export_cut('clip', 'clip-cut', formats='rgba')",
     "effect": "rotomask.effect('outline', 'clip', 'clip-cut', 'outlined.mp4')",
     "stabilise": "rotomask.stabilise('clip', 'clip-cut', 'steady.mp4')",

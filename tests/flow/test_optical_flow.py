@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from rotomask.errors import ShapeError
@@ -117,6 +117,8 @@ def _reference_colour(u: float, v: float) -> list[int]:
 @settings(max_examples=60)
 @given(u=st.floats(-2, 2, width=32), v=st.floats(-2, 2, width=32))
 def test_colours_are_those_of_the_middlebury_wheel(u, v):
+    # Brightness jumps at the longest length, which rounding to float32 may reach or not.
+    assume(abs(np.hypot(u, v) - 1) > 1e-6 or 0 in (u, v))
     picture = flow_colours(np.array([[[u, v]]], np.float32), longest_px=1)
     np.testing.assert_allclose(picture[0, 0].astype(int), _reference_colour(u, v), atol=1)
 

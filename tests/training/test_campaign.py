@@ -207,7 +207,8 @@ def test_the_stages_train_within_a_budget_over_several_calls(pack, tmp_path):
         if not (out / "states.json").is_file():
             break
         states = json.loads((out / "states.json").read_text())
-        reached.append(sum(state["step"] for state in states.values()))
+        # A stage that a call only measured has no step yet.
+        reached.append(sum(state.get("step", 0) for state in states.values()))
         if (tmp_path / "run" / "stm-lite-d" / "weights.safetensors").is_file():
             break
     assert reached == sorted(reached)

@@ -115,6 +115,8 @@ def _app(folder: Path) -> int:
     """A project of the app: the worker imports a video, cuts it from a marked frame, exports."""
     project = _Project(folder / "out")
     (project.folder / "masks").mkdir(parents=True, exist_ok=True)
+    for left in (project.folder / "masks").glob("*.part"):
+        left.unlink()  # as the server does when it starts
     with complete_or_absent(project.folder / "media") as temporary:
         shutil.copy(folder / "clip.mp4", temporary)
     marked, _ = MaskStore(project.folder / "masks").write(read_mask(folder / "mask.png").labels)

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rotomask.arrays import Mask
-from rotomask.files import output_errors
+from rotomask.files import output_errors, temporary_name
 from rotomask.masks import read_labels, write_mask
 
 Bytes = npt.NDArray[np.uint8]
@@ -57,9 +57,8 @@ class MaskStore:
         digest = hashlib.blake2b(f"{width}x{height}".encode() + runs, digest_size=16).hexdigest()
         final = self.path(digest)
         if not final.exists():
-            self._write_runs(digest, runs)
-            # A name of this process alone: the marker and the worker may store the same mask.
-            part = self.folder / f".{digest}-{os.getpid()}.png"
+            self._write_runs(final.with_suffix(".runs"), runs)
+            part = self._temporary_name(final)
             write_mask(part, labels)
             with output_errors(final):
                 sync(part)
@@ -67,15 +66,22 @@ class MaskStore:
                 part.replace(final)
         return digest, ids
 
-    def _write_runs(self, digest: str, runs: bytes) -> None:
-        part = self.folder / f".{digest}-{os.getpid()}.runs"
-        with output_errors(part):
+    def _write_runs(self, final: Path, runs: bytes) -> None:
+        part = self._temporary_name(final)
+        with output_errors(final):
             self.folder.mkdir(parents=True, exist_ok=True)
             with part.open("wb") as file:
                 file.write(runs)
                 file.flush()
                 os.fsync(file.fileno())
-            part.replace(self.folder / f"{digest}.runs")
+            part.replace(final)
+
+    def _temporary_name(self, final: Path) -> Path:
+        """A name of this process alone: the marker and the worker may store the same mask.
+
+        What a killed process leaves under it is deleted when the server starts again.
+        """
+        return temporary_name(final.with_name(f"{final.stem}-{os.getpid()}{final.suffix}"))
 
 
 def with_locked(labels: Mask, before: Mask, locked: Sequence[int]) -> npt.NDArray[np.int32]:

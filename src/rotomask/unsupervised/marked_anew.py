@@ -36,7 +36,8 @@ class MarkedAnew:
     def __call__(self, probabilities: Probabilities, frame: Frame) -> Probabilities:
         """Probabilities O+1×H×W of the objects, each marked anew from what was found of it.
 
-        An object without a pixel of its own, or whose new mask is another thing, stays as it is.
+        An object whose new mask is another thing stays as it was found; one without a pixel of its
+        own gets none.
         """
         if self.before is not None:
             probabilities = self.before(probabilities, frame)
@@ -45,7 +46,7 @@ class MarkedAnew:
         if not rows:
             return probabilities
         self.marker.open(frame)
-        marked, chosen = np.zeros_like(probabilities), labels
+        marked, chosen = probabilities, labels
         for _ in range(self.passes):
             masks = [RoughMask(chosen == row, row) for row in rows if (chosen == row).any()]
             if not masks:
@@ -53,11 +54,7 @@ class MarkedAnew:
             marked = np.zeros_like(probabilities)
             marked[[0, *(mask.object_id for mask in masks)]] = self.marker.mask(masks)
             chosen = marked.argmax(0)
-        missed = [
-            row
-            for row in range(1, len(probabilities))
-            if iou(chosen == row, labels == row) < LEAST_IOU
-        ]
+        missed = [row for row in rows if iou(chosen == row, labels == row) < LEAST_IOU]
         if missed:
             # Missed objects are as they were found; the others and the background share the rest.
             marked[missed] = 0

@@ -201,8 +201,8 @@ def main() -> None:
         f"{len(videos)} videos of DAVIS-2016 val, {arguments.marker}, up to {arguments.clicks} "
         f"clicks a round{learning}.\n\n{table}\n\n![J&F over rounds](images/interactive-video.png)",
         command="python -m studies.interactive_video --davis DAVIS --out rounds --clicks "
-        f"{arguments.clicks}{' --learn' * arguments.learn} --rounds {arguments.rounds} --write "
-        "--picture docs/images/interactive-video.png",
+        f"{arguments.clicks}{' --learn' * arguments.learn} --rounds {arguments.rounds} \\\n        "
+        "--write --picture docs/images/interactive-video.png",
     )
 
 

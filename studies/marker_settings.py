@@ -21,11 +21,11 @@ import numpy.typing as npt
 from rotomask.arrays import Frame
 from rotomask.catalog import load_discoverer, load_marker
 from rotomask.data.sequences import VideoSequence
+from rotomask.evaluation.clicking import click_image
 from rotomask.evaluation.measures.boundary import boundary_accuracy
 from rotomask.evaluation.measures.region import region_similarity
-from rotomask.evaluation.robot import ClickRobot
 from rotomask.jobs.loading import load_model
-from rotomask.prompts import Click, Prompt, RoughMask
+from rotomask.prompts import Click
 from rotomask.prompts.click_marker import ClickMarker
 from rotomask.prompts.regions import interior_distance
 from rotomask.segmenters.follow import Annotation, follow
@@ -63,8 +63,13 @@ def clicks(arguments: argparse.Namespace) -> None:
         for way, changes in ways:
             marker = shipped.twin()
             marker.config = replace(shipped.config, **changes)
-            curves = [_click(marker, frame, truth, s[number]) for frame, truth, s in examples]
-            means = np.mean(curves, axis=0)
+            curves = [
+                click_image(marker, frame, truth, most=max(CLICKS), start=starts[number])
+                for frame, truth, starts in examples
+            ]
+            # Where clicking ended early no pixel was wrong.
+            ious = [[*c.ious, *[1.0] * (max(CLICKS) - len(c.ious))] for c in curves]
+            means = np.mean(ious, axis=0)
             rows.append([way, *(f"{means[k - 1]:.3f}" for k in CLICKS)])
         header = [f"from {start}", *(f"{k} clicks" for k in CLICKS)]
         print(f"{len(examples)} frames\n\n{markdown_table(header, rows)}\n", flush=True)
@@ -82,23 +87,6 @@ def _examples(
             earlier = video.read(index - BEFORE)[1] > 0
             starts = (None, earlier, np.asarray(followed.labels > 0))
             yield followed.frame, video.read(index)[1] > 0, starts
-
-
-def _click(
-    marker: ClickMarker, frame: Frame, truth: BoolMask, start: BoolMask | None
-) -> list[float]:
-    """IoU after each click."""
-    marker.open(frame)
-    robot, predicted = ClickRobot(truth), np.zeros_like(truth) if start is None else start
-    prompts: list[Prompt] = [] if start is None or not start.any() else [RoughMask(start)]
-    curve = []
-    for _ in range(max(CLICKS)):
-        click = robot.click(predicted)
-        if click is not None:
-            prompts.append(click)
-            predicted = marker.labels(prompts) == 1
-        curve.append(region_similarity(predicted, truth))
-    return curve
 
 
 def found(arguments: argparse.Namespace) -> None:

@@ -9,7 +9,7 @@ from rotomask.arrays import Frame
 from rotomask.evaluation.measures.clicks import MOST_CLICKS
 from rotomask.evaluation.measures.region import region_similarity
 from rotomask.evaluation.robot import ClickRobot
-from rotomask.prompts.kinds import Prompt
+from rotomask.prompts.kinds import Prompt, RoughMask
 from rotomask.prompts.marker import Marker
 from rotomask.prompts.regions import BoolMask
 
@@ -35,6 +35,7 @@ def click_image(
     most: int = MOST_CLICKS,
     target: float = 1.01,
     least: int = 0,
+    start: BoolMask | None = None,
 ) -> ClickCurve:
     """Click an object until its mask is good enough, or the clicks are used up.
 
@@ -46,6 +47,7 @@ def click_image(
         most: Maximum number of clicks.
         target: IoU at which clicking ends; above 1: only when no pixel is wrong.
         least: Minimum number of clicks before `target` ends it.
+        start: A rough mask, H×W bool, that the clicks improve; None or empty: none.
     """
     began = time.perf_counter()
     marker.open(frame)
@@ -53,6 +55,9 @@ def click_image(
     open_s = time.perf_counter() - began
     robot, predicted = ClickRobot(truth, void), np.zeros(truth.shape, bool)
     prompts: list[Prompt] = []
+    if start is not None and start.any():
+        predicted = start
+        prompts.append(RoughMask(start))
     ious: list[float] = []
     seconds: list[float] = []
     while len(ious) < most and (len(ious) < max(1, least) or ious[-1] < target):

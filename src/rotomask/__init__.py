@@ -24,7 +24,7 @@ Importing this package loads nothing heavy: each name below is fetched when it i
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from rotomask.threads import set_environment
+from rotomask.threads import wait_passively
 
 __version__ = "1.0.0rc1"
 
@@ -171,7 +171,7 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'rotomask' has no attribute {name!r}")
-    set_environment()  # most of them import torch
+    wait_passively()  # most of them import torch
     module, _, renamed = _HOME[name].partition(":")
     return getattr(importlib.import_module(module), renamed or name)
 

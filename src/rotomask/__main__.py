@@ -11,9 +11,9 @@ def main() -> None:
     command, *options = sys.argv[1:] or [""]
     try:
         if command in COMPUTING and options and "--help" not in options:
-            from rotomask.threads import load_torch_ahead, set_environment, share_heap
+            from rotomask.threads import load_torch_ahead, share_heap, wait_passively
 
-            set_environment()
+            wait_passively()
             share_heap()
             load_torch_ahead()
         from rotomask.cli import main as run

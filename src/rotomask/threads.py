@@ -36,17 +36,13 @@ _is_alone = False
 """True in a process that was forked from one that had computed: see `compute_alone`."""
 
 
-def set_environment() -> None:
-    """Let OpenMP's threads sleep while they wait, and oneDNN store fewer compiled kernels.
+def wait_passively() -> None:
+    """Let OpenMP's threads sleep while they wait, unless the environment says otherwise.
 
-    What the environment says already is left as it is. It has an effect only before torch is
-    imported, in this process and in those that it starts.
+    It has an effect only before torch is imported, in this process and in those that it starts.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("KMP_BLOCKTIME", "0")  # Intel's OpenMP, which conda's torch has
-    # Every layer has a kernel for each size of window. By default 1,024 of them are stored, which
-    # takes 50 to 100 MiB more than these and gains no time.
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "256")
 
 
 def share_heap() -> None:
@@ -96,7 +92,7 @@ def blocks_apart() -> Iterator[None]:
 def load_torch_ahead() -> None:
     """Begin to load PyTorch's library, a quarter of a second, while Python imports other modules.
 
-    `import torch` loads it too, but holds the interpreter's lock meanwhile. Call `set_environment`
+    `import torch` loads it too, but holds the interpreter's lock meanwhile. Call `wait_passively`
     first. Where memory is limited nothing is done: the library ends the process if it is short of
     it, which `import torch` can tell beforehand.
     """

@@ -30,7 +30,7 @@ from rotomask.cli.mark import PromptCommand, mark
 from rotomask.cli.serve import serve
 from rotomask.errors import RotomaskError
 from rotomask.memory import is_out_of_memory, is_short
-from rotomask.threads import set_environment, share_heap
+from rotomask.threads import share_heap, wait_passively
 
 EXIT_USER_ERROR = 2
 
@@ -86,7 +86,7 @@ def main() -> None:
     """Run the command line; a user error is one line on stderr and exit status 2."""
     _print_any_path()
     answer_the_shell()
-    set_environment()  # before a command imports torch
+    wait_passively()  # before a command imports torch
     share_heap()
     try:
         status = app(prog_name="rotomask", standalone_mode=False)

@@ -1,6 +1,8 @@
 """What the whole way does not use: sound, pens, menus, keys of one's own, the queue, breaks."""
 
 import json
+import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,9 @@ from tests.clips import write_clip
 pytestmark = pytest.mark.slow
 SIZE = (240, 320)
 FRAMES = 50
+LONG = 3000
+SHOWN_S = 60
+"""Longest wait for a picture that is read already; on a busy machine it takes seconds."""
 BLOCK = (30, 25)
 """A pixel of the yellow block of every frame."""
 LISTEN = """
@@ -25,7 +30,11 @@ window.Audio = function () { window.sound = new Original(); return window.sound;
 KEEP_SOURCE = """
 const Source = window.EventSource;
 window.EventSource = class extends Source {
-  constructor(...all) { super(...all); window.source = this; }
+  constructor(...all) {
+    super(...all);
+    window.source = this;
+    this.addEventListener('job', ({ data }) => { window.heard = JSON.parse(data).job.state; });
+  }
 };
 """
 TELL = "data => window.source.dispatchEvent(new MessageEvent('project', { data }))"
@@ -400,42 +409,118 @@ def test_jobs_change_places_and_are_cancelled(editor: Driver, project: str) -> N
     clear(editor, project)
 
 
+@pytest.fixture(scope="module")
+def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clip whose import takes seconds, many times longer than it takes to pause it."""
+    return write_clip(tmp_path_factory.mktemp("long") / "long.mp4", frames=LONG, size=SIZE)
+
+
+def pause_import(driver: Driver, path: Path) -> dict[str, Any]:
+    """Upload a video and pause its import once a frame is read; gives the job."""
+    server, page = driver.server, driver.page
+    # The server is that of other tests too, which may have left jobs.
+    before = {job["id"] for job in server.json("/api/jobs")["jobs"]}
+    page.locator("input[type=file][multiple]").set_input_files(path)
+    end = time.monotonic() + SHOWN_S
+    while True:  # asked often: reading small frames takes little
+        new = [job for job in server.json("/api/jobs")["jobs"] if job["id"] not in before]
+        if new and server.json(f"/api/projects/{new[0]['project']}")["frame_count"] > 0:
+            break
+        assert time.monotonic() < end, f"no frame was read in {SHOWN_S} s: {new}"
+        page.wait_for_timeout(20)
+    (job,) = new
+    assert job["kind"] == "import"
+    assert server.send("PATCH", f"/api/jobs/{job['id']}", {"state": "paused"})["state"] == "paused"
+    return dict(job)
+
+
+def wait_shown(driver: Driver, project: str) -> Any:
+    """The picture of a project that is still imported; fails once it cannot come any more."""
+    picture = driver.page.locator("main[data-state=importing] .stage[data-ready=true]")
+    end = time.monotonic() + SHOWN_S
+    while not picture.is_visible():
+        told = driver.server.json(f"/api/projects/{project}")
+        jobs = [(job["kind"], job["state"], job["done"]) for job in told["jobs"]]
+        assert told["state"] == "importing", f"the import was over before it was paused: {jobs}"
+        assert time.monotonic() < end, (
+            f"no picture in {SHOWN_S} s; the server has {told['frame_count']} frames and {jobs}, "
+            f"the page shows {driver.page.locator('main').inner_text()!r}; {driver.errors}"
+        )
+        driver.page.wait_for_timeout(100)
+    return picture
+
+
 def test_frames_are_marked_while_others_are_still_read(
-    chromium: Any, server: Server, tmp_path: Path
+    chromium: Any, server: Server, long_clip: Path
 ) -> None:
-    path = write_clip(tmp_path / "long.mp4", frames=3000, size=SIZE)
     context = chromium.new_context()
     driver = Driver(context.new_page(), server)
     page = driver.page
     page.add_init_script(KEEP_SOURCE)
     driver.open()
-    page.locator("input[type=file][multiple]").set_input_files(path)
-    job = None
-    for _ in range(SLOW_MS // 20):  # asked often: reading small frames takes little
-        jobs = server.json("/api/jobs")["jobs"]
-        job = next((j for j in jobs if j["state"] in ("queued", "running")), None)
-        if job is not None:
-            break
-        page.wait_for_timeout(20)
-    assert job is not None
-    while server.json(f"/api/projects/{job['project']}")["frame_count"] == 0:
-        page.wait_for_timeout(20)
-    server.send("PATCH", f"/api/jobs/{job['id']}", {"state": "paused"})
-    picture = page.locator("main[data-state=importing] .stage[data-ready=true]")
-    picture.wait_for(timeout=SLOW_MS)
+    job = pause_import(driver, long_clip)
+    picture = wait_shown(driver, job["project"])
     older = server.json(f"/api/projects/{job['project']}") | {"frame_count": 0}
     page.evaluate(TELL, json.dumps({"project": older}))
     assert picture.is_visible()
     driver.click(*BLOCK)
     assert server.masks(job["project"])[0][BLOCK[1], BLOCK[0]] == 1
     read = server.json(f"/api/projects/{job['project']}")
-    assert (read["state"], 0 < read["frame_count"] < 3000) == ("importing", True)
+    assert (read["state"], 0 < read["frame_count"] < LONG) == ("importing", True)
     server.send("PATCH", f"/api/jobs/{job['id']}", {"state": "queued"})
     driver.wait_ready()
-    assert server.json(f"/api/projects/{job['project']}")["frame_count"] == 3000
-    driver.go_to(2999)
+    assert server.json(f"/api/projects/{job['project']}")["frame_count"] == LONG
+    driver.go_to(LONG - 1)
     assert driver.errors == []
     context.close()
+
+
+@pytest.mark.parametrize("late", ["answer", "news"])
+def test_frames_that_are_read_while_the_page_opens_are_shown(
+    chromium: Any, server: Server, long_clip: Path, late: str
+) -> None:
+    """Of a paused import nothing comes again: neither an older answer nor late news may lose it."""
+    context = chromium.new_context()
+    driver = Driver(context.new_page(), server)
+    page = driver.page
+    page.add_init_script(KEEP_SOURCE)
+    project = re.compile(r"/api/projects/[0-9A-Z]{26}$")
+    # The answer as it is before the first frame, however quickly that was read.
+    unread = {"frame_count": 0, "width": 0, "height": 0}
+    asked: list[Any] = []
+    held: list[Any] = []
+
+    def first_answer(route: Any) -> None:
+        asked.append(route)
+        if len(asked) > 1:  # what the page asks for again comes at once
+            route.continue_()
+        elif late == "news":
+            answer_with(route, unread)
+
+    page.route(project, first_answer)
+    if late == "news":
+        # Not with `times`: Playwright lets what is held go on once no route is left.
+        page.route("**/api/events", lambda r: r.continue_() if held else held.append(r))
+    driver.open()
+    job = pause_import(driver, long_clip)
+    if late == "answer":
+        page.wait_for_function("() => window.heard === 'paused'")
+        answer_with(asked[0], unread)
+    else:
+        page.get_by_role("heading", name="Reading the video").wait_for()
+        held[0].continue_()
+    wait_shown(driver, job["project"])
+    driver.click(*BLOCK)
+    assert server.masks(job["project"])[0][BLOCK[1], BLOCK[0]] == 1
+    server.send("PATCH", f"/api/jobs/{job['id']}", {"state": "cancelled"})
+    assert driver.errors == []
+    context.close()
+
+
+def answer_with(route: Any, fields: dict[str, Any]) -> None:
+    """Answer a request for JSON as the server does, but for some fields."""
+    response = route.fetch()
+    route.fulfill(response=response, json=response.json() | fields)
 
 
 def test_an_upload_goes_on_after_breaks_where_it_was(

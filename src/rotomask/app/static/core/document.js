@@ -5,6 +5,7 @@ import { Failure, getJson, randomKey, request, sendJson } from './api.js';
 import { Frames } from './frames.js';
 import { batch } from './lib.js';
 import { Masks } from './masks.js';
+import { holdNews } from './news.js';
 import { measure } from './packs.js';
 import * as S from './state.js';
 
@@ -24,10 +25,22 @@ const base = () => `/api/projects/${S.project.value.id}`;
 
 /** Opens a project by its id; everything that the editor shows is loaded. */
 export async function open(id) {
-  const told = await getJson(`/api/projects/${id}`);
+  // News that comes before the answer would find no open project, and the answer may be older: of
+  // an import that is paused nothing further comes, and the page would wait for its frames for ever.
+  const { state } = await holdNews(async () => {
+    const told = await getJson(`/api/projects/${id}`);
+    show(told);
+    return told;
+  });
+  if (state === 'ready') await loadMedia(); // else the news of its end does
+  else await masks.fetch([...S.frameStates.value.keys()]);
+}
+
+/** Puts a project, as the server tells it, in the place of the open one. */
+function show(told) {
   closeProject();
-  frames = new Frames(id, told.frame_count ?? 0);
-  masks = new Masks(id);
+  frames = new Frames(told.id, told.frame_count ?? 0);
+  masks = new Masks(told.id);
   batch(() => {
     take(told);
     const stored = told.ui ?? {};
@@ -40,11 +53,6 @@ export async function open(id) {
     S.active.value = stored.active ?? told.objects?.[0]?.label ?? 1;
     S.zoom.value = stored.zoom ?? { fit: true, scale: 1, x: 0, y: 0 };
   });
-  // News of the import's end that came while the answer was on its way found no open project.
-  const listed = S.projects.value?.find((p) => p.id === id);
-  if (told.state === 'ready') await loadMedia();
-  else await masks.fetch([...S.frameStates.value.keys()]);
-  if (listed && told.state !== 'ready' && listed.state !== told.state) await refresh();
 }
 
 export async function loadMedia() {

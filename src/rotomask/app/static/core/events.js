@@ -3,6 +3,7 @@
 import { T } from '../texts.js';
 import { getJson } from './api.js';
 import * as doc from './document.js';
+import { hear } from './news.js';
 import * as S from './state.js';
 
 let source = null;
@@ -46,10 +47,11 @@ export function connect() {
       connect();
     }, 400 * patience);
   };
-  const on = (name, handle) => source.addEventListener(name, (event) => handle(JSON.parse(event.data)));
+  const on = (name, handle) => source.addEventListener(name, (event) => hear(() => handle(JSON.parse(event.data))));
   on('snapshot', ({ jobs, projects }) => {
     S.jobs.value = jobs;
     S.projects.value = projects;
+    catchUp(projects);
   });
   on('job', job);
   on('masks', newMasks);
@@ -75,6 +77,15 @@ async function opened() {
   } catch (error) {
     S.complain(error);
   }
+}
+
+/** Brings the open project up to date: what happened to it before the stream began was told to nobody. */
+function catchUp(projects) {
+  const mine = S.project.value;
+  const listed = projects.find((p) => p.id === mine?.id);
+  if (!listed) return;
+  if (listed.rev > mine.rev || listed.state !== mine.state) doc.refresh().catch(S.complain);
+  else doc.take(listed);
 }
 
 let told = 0;

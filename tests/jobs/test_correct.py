@@ -284,3 +284,37 @@ def test_what_cannot_be_corrected_is_refused(cut, tmp_path):
     other = write_clip(tmp_path / "other.mp4", frames=12, size=(64, 64))
     with pytest.raises(OutputError, match="give the video that was cut"):
         correct(open_video(other), folder, [Click(1, 1)], at=3, marker=GrabCutMarker())
+
+
+class Rejoining(Learning):
+    """Takes what an annotation says is absent for lost: it follows the rest."""
+
+    def add(self, frame, mask, object_ids=None):
+        self.mask = np.array(mask)
+        self.learnt[-1].append(object_ids)
+        return self.step(frame)
+
+
+def test_an_object_that_is_not_in_a_frame_is_followed_from_frames_that_show_it(tmp_path):
+    video = write_clip(tmp_path / "clip.mp4", frames=FRAMES, size=SIZE)
+    labels = np.zeros(SIZE, np.int32)
+    labels[10:20, 10:20] = 1
+    folder = tmp_path / "out"
+    run_cut(video, labels, folder, segmenter=Still(), formats=())
+    corners = ((8, 8), (22, 8), (22, 22), (8, 22))
+    erased = Polygon(corners, positive=False)
+    with pytest.raises(PromptError, match="leaves no object in frame 0, and no other"):
+        correct(video, folder, [erased], at=0, marker=Painted(), segmenter=Still())
+    for mask in read_all(folder):
+        np.testing.assert_array_equal(mask, labels)
+    segmenter = Rejoining()
+    done = correct(video, folder, [erased], at=6, marker=Painted(), segmenter=segmenter)
+    assert done.frames_redone == 5 + 5
+    # A pass for each side: it starts at frame 0, which shows the object, and is told of frame 6.
+    assert segmenter.learnt == [[(1,)], [(1,)]]
+    masks = read_all(folder)
+    np.testing.assert_array_equal(masks[0], labels)
+    assert not any(mask.any() for mask in masks[1:])
+    undo_correction(folder)
+    for mask in read_all(folder):
+        np.testing.assert_array_equal(mask, labels)

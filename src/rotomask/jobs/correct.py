@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from rotomask.arrays import Frame, Mask, Probabilities
 from rotomask.catalog import DEFAULT_MARKER, DEFAULT_MODEL, load_marker
-from rotomask.errors import OptionError, OutputError
+from rotomask.errors import OptionError, OutputError, PromptError
 from rotomask.files import output_errors
 from rotomask.jobs.carrying import (
     QUIET_FRAMES,
@@ -56,6 +56,7 @@ from rotomask.prompts import Marker, Prompt, Prompts, prompts_to_json
 from rotomask.segmenters.base import Segmenter
 from rotomask.segmenters.confidence import ConfidenceMeter, ObjectConfidence
 from rotomask.segmenters.follow import Annotation, FollowedFrame, follow
+from rotomask.segmenters.framing import ids_in
 from rotomask.training.references import learn_references
 from rotomask.video import Video, VideoFrame, VideoSource, open_video
 
@@ -154,6 +155,8 @@ def correct(
         marker.open(opened.frame(index).image)
         new = corrected_mask(marker, old, listed.at(index), afresh=options.afresh)
         references = reference_frames(cut, log) - {index}
+        if not new.any():
+            _check_is_shown(cut, opened, index, references)
         entry = {"frame": index, "objects": list(ids), "request": request, "state": UNFINISHED}
         log.entries.append(entry)
         log.undoing = None
@@ -294,6 +297,31 @@ def read_cut_mask(folder: Path, video: Video, index: int) -> npt.NDArray[np.int3
     return labels
 
 
+def _nearest_masks(
+    folder: Path, video: Video, index: int, references: set[int]
+) -> dict[int, npt.NDArray[np.int32]]:
+    """The masks that the reference frames nearest to a frame have now, by frame."""
+    return {
+        other: read_cut_mask(folder, video, other)
+        for other in nearest(references, index)
+        # The cut was perhaps of a range, or the frame lost.
+        if mask_file(folder, video, other).is_file()
+    }
+
+
+def _check_is_shown(folder: Path, video: Video, index: int, references: set[int]) -> None:
+    """Check that some reference frame shows an object where a correction leaves none.
+
+    Raises:
+        PromptError: If it took the only marks of the video away.
+    """
+    if not any(m.any() for m in _nearest_masks(folder, video, index, references).values()):
+        raise PromptError(
+            f"the correction leaves no object in frame {index}, and no other frame is marked; "
+            "mark the object in a frame that shows it first"
+        )
+
+
 @dataclass
 class _Change:
     """One correction: the corrected frame before and after, and where masks go."""
@@ -347,19 +375,14 @@ class _Change:
         # The nearest reference frame on each side: what the user gave or corrected is never redone.
         after = min((i for i in references if i > self.index), default=None)
         before = max((i for i in references if i < self.index), default=None)
-        elsewhere = self._annotated(nearest(references, self.index))
+        elsewhere = self._annotated(references)
         for limit, reverse in ((after, False), (before, True)):
             yield from self._carry_side(segmenter, limit, reverse, to_the_end, elsewhere)
 
-    def _annotated(self, references: list[int]) -> list[tuple[Frame, Annotation]]:
-        """Reference frames with the masks that they have now, each of the objects it shows."""
-        pairs = []
-        for index in references:
-            # The cut was perhaps of a range, or the frame lost.
-            if mask_file(self.folder.root, self.video, index).is_file():
-                labels = read_cut_mask(self.folder.root, self.video, index)
-                pairs.append((self.video.frame(index).image, Annotation(labels)))
-        return pairs
+    def _annotated(self, references: set[int]) -> dict[int, tuple[Frame, Annotation]]:
+        """The nearest reference frames, each with the objects that it shows."""
+        masks = _nearest_masks(self.folder.root, self.video, self.index, references)
+        return {i: (self.video.frame(i).image, Annotation(mask)) for i, mask in masks.items()}
 
     def _carry_side(
         self,
@@ -367,7 +390,7 @@ class _Change:
         limit: int | None,
         reverse: bool,
         to_the_end: bool,
-        elsewhere: list[tuple[Frame, Annotation]],
+        elsewhere: dict[int, tuple[Frame, Annotation]],
     ) -> Generator[int, None, None]:
         """Redo one side, up to the frame before a reference frame, or to the video's end."""
         if reverse:
@@ -375,16 +398,24 @@ class _Change:
             start, stop = 0 if limit is None else limit + 1, self.index + 1
         else:
             start, stop = self.index, self.video.frame_count if limit is None else limit
-        quiet, meter, corrected = 0, ConfidenceMeter(), {self.index: Annotation(self.new)}
+        quiet, meter = 0, ConfidenceMeter()
+        shown = ids_in(self.new)
+        absent = [k for k in self.ids if k not in shown]
+        corrected = {self.index: Annotation(self.new, (*shown, *absent))}
         frames = self.video.frames(start, stop, reverse=reverse)
         with (
             contextlib.closing(read_ahead(frames, lambda frame: frame.image.nbytes)) as ahead,
             Stage("masks") as writer,
         ):
             numbered = self._numbered(ahead)
-            for followed in follow(segmenter, numbered, corrected, elsewhere=elsewhere):
+            for followed in follow(segmenter, numbered, corrected, elsewhere=elsewhere.values()):
                 if followed.probabilities is None:  # the corrected frame itself
                     meter.add_reference(followed.index, followed.frame, self.new)
+                    # What the frame does not show is compared with frames that do.
+                    for other, (image, known) in elsewhere.items() if absent else ():
+                        meter.add_reference(
+                            other, image, known.labels, is_last=False, object_ids=absent
+                        )
                     continue
                 index, rows = followed.index, segmenter.object_ids
                 old = read_cut_mask(self.folder.root, self.video, index)

@@ -9,7 +9,7 @@ DAVIS-2016 train and measures it on others. It is lowered by what of the mask li
 rest: a look-alike that the segmenter took in is as sure, and as like the object, as the object.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import cv2
@@ -151,7 +151,13 @@ class ConfidenceMeter:
     """The latest frame that shows each object."""
 
     def add_reference(
-        self, index: int, frame: Frame, labels: Mask, *, is_last: bool = True
+        self,
+        index: int,
+        frame: Frame,
+        labels: Mask,
+        *,
+        is_last: bool = True,
+        object_ids: Collection[int] | None = None,
     ) -> None:
         """Take a true mask as reference.
 
@@ -160,8 +166,11 @@ class ConfidenceMeter:
             frame: H×W×3 uint8 RGB.
             labels: H×W integers.
             is_last: Whether it is the frame before the next one that is measured.
+            object_ids: Only these objects; None: all that the mask shows.
         """
         for object_id, observation in _observe_all(index, _to_lab(frame), labels).items():
+            if object_ids is not None and object_id not in object_ids:
+                continue
             self._references.setdefault(object_id, []).append(observation)
             if is_last:
                 self._last[object_id] = observation

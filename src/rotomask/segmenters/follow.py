@@ -13,6 +13,7 @@ import numpy as np
 from rotomask.arrays import Frame, Mask, Probabilities
 from rotomask.errors import OptionError
 from rotomask.segmenters.base import Segmenter
+from rotomask.segmenters.framing import ids_in
 
 Direction = Literal["both", "forward", "backward"]
 DIRECTIONS: dict[str, str] = {
@@ -138,7 +139,8 @@ def follow(
         started: The segmenter has the state after the frame before the first
             (`segmenters.state`), and continues from it instead of starting.
         elsewhere: Annotated frames of the video that are not among `frames`. The segmenter learns
-            from them when it has started (`Segmenter.add_reference`).
+            from them when it has started (`Segmenter.add_reference`). Objects that the first
+            annotation says are absent are followed if one of these shows them.
 
     Yields:
         Every frame with its mask, as soon as it is segmented.
@@ -152,9 +154,7 @@ def follow(
         probabilities: Probabilities | None = None
         origin: Origin
         if annotation is not None and not started:
-            segmenter.start(frame, annotation.labels)
-            for other, known in elsewhere:
-                segmenter.add_reference(other, known.labels, known.object_ids)
+            _start(segmenter, frame, annotation, elsewhere)
             started, labels, origin = True, annotation.labels, "reference"
         elif not started:
             labels, origin = np.zeros(frame.shape[:2], np.int32), "empty"
@@ -171,3 +171,30 @@ def follow(
         followed = [FollowedFrame(index, frame, labels, probabilities, origin)]
         probabilities = None
         yield followed.pop()
+
+
+def _start(
+    segmenter: Segmenter,
+    frame: Frame,
+    annotation: Annotation,
+    elsewhere: Iterable[tuple[Frame, Annotation]],
+) -> None:
+    """Start at the first annotated frame, given what other frames show."""
+    absent = set(annotation.object_ids or ()) - set(ids_in(annotation.labels))
+    if absent:
+        elsewhere = list(elsewhere)
+        showing = (pair for pair in elsewhere if absent & set(ids_in(pair[1].labels)))
+        if (first := next(showing, None)) is not None:
+            # A segmenter starts with objects that it sees: this frame is then the next one, and
+            # what it shows in their place is background.
+            segmenter.start(first[0], first[1].labels)
+            _add_references(segmenter, (pair for pair in elsewhere if pair is not first))
+            segmenter.add(frame, annotation.labels, annotation.object_ids)
+            return
+    segmenter.start(frame, annotation.labels)
+    _add_references(segmenter, elsewhere)
+
+
+def _add_references(segmenter: Segmenter, known: Iterable[tuple[Frame, Annotation]]) -> None:
+    for frame, annotation in known:
+        segmenter.add_reference(frame, annotation.labels, annotation.object_ids)

@@ -37,6 +37,7 @@ from rotomask.jobs.carrying import (
 )
 from rotomask.segmenters.base import Segmenter
 from rotomask.segmenters.follow import Annotation, Pass
+from rotomask.segmenters.framing import ids_in
 from rotomask.video import Video
 
 Labels = npt.NDArray[np.int32]
@@ -187,19 +188,28 @@ class Cut:
             if first <= index <= last:
                 annotations[index] = annotation(self.store.read(digest), covers)
                 digests[index] = digest
-        marked = [i for i in sorted(annotations, reverse=reverse) if annotations[i].labels.any()]
-        reach = min(todo) if reverse else max(todo)
-        if not marked or (reach >= marked[0] if reverse else reach <= marked[0]):
+        order = sorted(annotations, reverse=reverse)
+        if not order:
             return None
-        for index in [i for i in annotations if (i > marked[0] if reverse else i < marked[0])]:
+        # Without a frame that shows an object the first one says that it is absent there; it is
+        # looked for again, as frames elsewhere show it.
+        start = next((i for i in order if annotations[i].labels.any()), order[0])
+        reach = min(todo) if reverse else max(todo)
+        if reach >= start if reverse else reach <= start:
+            return None
+        for index in [i for i in annotations if (i > start if reverse else i < start)]:
             del annotations[index]  # reference frames without any object
-        frames = Pass(reach, marked[0] + 1, reverse=True) if reverse else Pass(marked[0], reach + 1)
+        frames = Pass(reach, start + 1, reverse=True) if reverse else Pass(start, reach + 1)
         others = {r[0]: r for r in self.document.references if r[0] not in frames.indices}
         # Only the nearest are read: a long clip may have hundreds.
         elsewhere = tuple(
             Reference(index, digest, annotation(self.store.read(digest), covers))
-            for index, digest, covers in map(others.__getitem__, nearest(others, marked[0]))
+            for index, digest, covers in map(others.__getitem__, nearest(others, start))
         )
+        shown_elsewhere = {k for one in elsewhere for k in ids_in(one.annotation.labels)}
+        first = annotations[start]
+        if not first.labels.any() and not shown_elsewhere & set(first.object_ids or ()):
+            return None
         return ReferencePass(
             video=self.video,
             identity=self.identity,

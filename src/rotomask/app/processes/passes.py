@@ -29,6 +29,7 @@ from rotomask.memory import check_memory
 from rotomask.segmenters.base import Segmenter
 from rotomask.segmenters.confidence import ConfidenceMeter
 from rotomask.segmenters.follow import Annotation, FollowedFrame, Pass, follow
+from rotomask.segmenters.framing import ids_in
 from rotomask.video import Video
 
 FOLDER = "probabilities"
@@ -66,7 +67,8 @@ class ReferencePass:
     identity: Mapping[str, Any]
     """The video's digest, and the model with its settings."""
     annotations: Mapping[int, Annotation]
-    """What is known, by frame; the first in the pass's order has an object."""
+    """What is known, by frame; the first in the pass's order has an object, or says of one that it
+    is absent which a frame elsewhere shows."""
     digests: Mapping[int, str]
     """Digests of the annotations."""
     frames: Pass
@@ -180,6 +182,12 @@ def _segmented(
 def _meter(one: ReferencePass, store: "ProbabilityStore", frames: Pass) -> ConfidenceMeter:
     """A meter as it is before some frames of a pass: it knows the frames before them."""
     meter, first = ConfidenceMeter(), frames.indices[0]
+    start = one.annotations[one.frames.indices[0]]
+    absent = set(start.object_ids or ()) - set(ids_in(start.labels))
+    for other in one.elsewhere if absent else ():
+        image = one.video.frame(other.index).image
+        labels = other.annotation.labels
+        meter.add_reference(other.index, image, labels, is_last=False, object_ids=absent)
     before = [i for i in one.frames.indices if (i > first) == frames.reverse and i != first]
     for index in before:
         if index in one.annotations:

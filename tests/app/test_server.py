@@ -187,6 +187,23 @@ def test_a_cut_and_a_correction(server: Server, project: str) -> None:
     assert [d["confidence"] for d in doubt] == sorted(d["confidence"] for d in doubt)
 
 
+def test_an_object_that_is_erased_in_one_frame_is_looked_for_in_the_others(
+    server: Server, project: str
+) -> None:
+    server.mark(project, 0, 1, BLOCK)
+    assert server.run(project, kind="cut", quality="fast")["state"] == "done"
+    first = masks_of(server, project)
+    everything = [[0, 0], [127, 0], [127, 95], [0, 95]]
+    server.mark(project, 6, 1, {"kind": "polygon", "points": everything, "positive": False})
+    assert server.run(project, kind="cut", quality="fast")["state"] == "done"
+    second = masks_of(server, project)
+    assert not second[6].any()
+    assert np.array_equal(first[0], second[0])
+    assert sorted(states(server, project)) == list(range(12))
+    assert not any(f["stale"] for f in states(server, project).values())
+    assert all(mask.any() for frame, mask in second.items() if frame != 6)
+
+
 def test_the_same_key_queues_one_job(server: Server, project: str) -> None:
     server.mark(project, 0, 1, BLOCK)
     path = f"/api/projects/{project}/jobs"

@@ -29,7 +29,7 @@ from rotomask.data.sequences import VideoSequence
 from rotomask.data.training.clips import find_videos
 from rotomask.evaluation.measures.boundary import boundary_accuracy
 from rotomask.evaluation.measures.region import region_similarity
-from rotomask.evaluation.robot import ClickRobot
+from rotomask.evaluation.robot import ClickRobot, StrokeRobot
 from rotomask.jobs.carrying import corrected_mask
 from rotomask.jobs.loading import load_model
 from rotomask.masks import read_labels
@@ -39,7 +39,7 @@ from studies.results_page import markdown_table
 from studies.scripts import add_write, parse, publish, script_parser, write_json
 
 BoolMask = npt.NDArray[np.bool_]
-GOOD_ENOUGH = 0.95
+GOOD_ENOUGH = 0.98
 TRUE_MASK = "true-mask"
 
 
@@ -81,7 +81,8 @@ def run_video(video: VideoSequence, arguments: argparse.Namespace) -> list[dict[
         if isinstance(marker, TrueMask):
             marker.index = index
         image = opened.frame(index).image
-        prompts = click_frame(marker, image, truths[index], old, arguments.clicks)
+        robot = (StrokeRobot if arguments.strokes else ClickRobot)(truths[index])
+        prompts = prompt_frame(marker, image, robot, old, arguments.clicks)
         if number == 0:
             mask = corrected_mask(marker, old, tuple(prompts))
             rotomask.cut(opened, mask, folder, at=index, size=arguments.size, formats=())
@@ -113,22 +114,22 @@ def run_video(video: VideoSequence, arguments: argparse.Namespace) -> list[dict[
     return rounds
 
 
-def click_frame(
+def prompt_frame(
     marker: Marker,
     image: npt.NDArray[np.uint8],
-    truth: BoolMask,
+    robot: ClickRobot,
     old: npt.NDArray[np.int32],
     most: int,
 ) -> list[Prompt]:
-    """The robot's clicks on a frame, until its mask is good or there are so many."""
+    """The robot's prompts on a frame, until its mask is good or there are so many."""
     marker.open(image)
-    robot, predicted = ClickRobot(truth), np.asarray(old == 1)
+    predicted = np.asarray(old == 1)
     prompts: list[Prompt] = []
-    while len(prompts) < most and region_similarity(predicted, truth) < GOOD_ENOUGH:
-        click = robot.click(predicted)
-        if click is None or (not click.positive and not (old == 1).any() and not prompts):
+    while len(prompts) < most and region_similarity(predicted, robot.truth) < GOOD_ENOUGH:
+        prompt = robot.prompt(predicted)
+        if prompt is None or (not prompt.positive and not (old == 1).any() and not prompts):
             break
-        prompts.append(click)
+        prompts.append(prompt)
         predicted = corrected_mask(marker, old, tuple(prompts)) == 1
     return prompts
 
@@ -172,6 +173,7 @@ def main() -> None:
     parser.add_argument("--sequences", help="only these, comma-separated")
     parser.add_argument("--marker", default="click-lite", help=f"or {TRUE_MASK}")
     parser.add_argument("--clicks", type=int, default=10, help="most in a round; default: 10")
+    parser.add_argument("--strokes", action="store_true", help="brush thin parts, too")
     parser.add_argument("--learn", action="store_true", help="learn from the corrected frames")
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--size", type=int, default=480, help="short side, px; default: 480")

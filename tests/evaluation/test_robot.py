@@ -8,9 +8,17 @@ from rotomask.arrays import Frame
 from rotomask.errors import OptionError
 from rotomask.evaluation.clicking import click_image
 from rotomask.evaluation.measures.clicks import click_scores, number_of_clicks
-from rotomask.evaluation.robot import ClickRobot, error_click, error_strokes, region_strokes
+from rotomask.evaluation.robot import (
+    CLICKS_FIRST,
+    ClickRobot,
+    StrokeRobot,
+    error_click,
+    error_strokes,
+    region_strokes,
+)
 from rotomask.evaluation.skeleton import longest_paths, smooth_path, thin_region
-from rotomask.prompts import Click, Marker, Prompt, RoughMask
+from rotomask.prompts import Click, Marker, Prompt, RoughMask, Scribble
+from rotomask.prompts.drawing import View, draw_all
 
 
 def slow_click(truth, predicted, void=None):
@@ -148,6 +156,31 @@ def test_clicks_go_on_from_a_rough_mask():
     assert click_image(Disks(), frame, truth, most=3, start=truth).ious == ()
     without = click_image(Disks(), frame, truth, most=1)
     assert click_image(Disks(), frame, truth, most=1, start=start & False).ious == without.ious
+
+
+def test_the_robot_brushes_what_is_long_and_thin():
+    truth = np.zeros((80, 120), bool)
+    truth[30:60, 10:40] = True
+    truth[44:47, 40:110] = True  # a rope, 3 px wide
+    body = truth.copy()
+    body[:, 40:] = False
+    robot = StrokeRobot(truth)
+    assert all(isinstance(robot.prompt(np.zeros_like(truth)), Click) for _ in range(CLICKS_FIRST))
+    stroke = robot.prompt(body)
+    assert isinstance(stroke, Scribble)
+    assert (stroke.positive, stroke.exact) == (True, True)
+    drawn = draw_all([stroke], View.whole(truth.shape)) > 0
+    assert (drawn & ~truth).sum() < 0.05 * drawn.sum()  # its end is round
+    assert (drawn & truth)[:, 44:].sum() > 0.9 * truth[:, 44:].sum()
+    # A superfluous rope is brushed away; an outline that is a little off is left to clicks.
+    stroke = StrokeRobot(body)
+    for _ in range(CLICKS_FIRST):
+        stroke.prompt(np.zeros_like(truth))
+    removed = stroke.prompt(truth)
+    assert isinstance(removed, Scribble)
+    assert not removed.positive
+    grown = cv2.dilate(truth.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    assert isinstance(robot.prompt(grown), Click)
 
 
 def slow_thinning(region):

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -105,6 +106,24 @@ def test_prompts_are_obeyed(marker: Marker, scene):
     assert labels[45, 50] == 1
     assert labels[80, 110] == 0
     assert labels[10, 100] == 2
+
+
+def test_a_brush_changes_its_own_pixels_alone(marker: Marker, scene):
+    frame, disk = scene
+    marker.open(frame)
+    line = Scribble(((80, 85), (119, 60)), True, 1, 2, exact=True)
+    eraser = Scribble(((40, 45), (60, 45)), False, 1, 3, exact=True)
+    told = [Click(50, 45), Box(20, 15, 60, 60)]
+    drawn = [draw_all([brush], View.whole((90, 120))) > 0 for brush in (line, eraser)]
+    before, after = marker.labels(told) == 1, marker.labels([*told, line, eraser]) == 1
+    np.testing.assert_array_equal(after, (before | drawn[0]) & ~drawn[1])
+    # A rough mask is not improved elsewhere, and without any other prompt nothing else is marked.
+    rough = marker.labels([RoughMask(disk), line, eraser]) == 1
+    np.testing.assert_array_equal(rough, (disk | drawn[0]) & ~drawn[1])
+    np.testing.assert_array_equal(marker.labels([line]) == 1, drawn[0])
+    # Another object's brush takes pixels away.
+    labels = marker.labels([RoughMask(disk), replace(eraser, positive=True, object_id=2)])
+    np.testing.assert_array_equal(labels, disk & ~drawn[1] | 2 * drawn[1])
 
 
 def test_nothing_is_left_far_outside_a_box(marker: Marker, scene):

@@ -40,7 +40,7 @@ masks = st.binary(min_size=6, max_size=6).map(
 prompt = st.one_of(
     st.builds(Click, numbers, numbers, st.booleans(), ids),
     st.builds(Box, numbers, numbers, numbers, numbers, ids),
-    st.builds(Scribble, points, st.booleans(), ids, numbers),
+    st.builds(Scribble, points, st.booleans(), ids, numbers, st.booleans()),
     st.builds(Polygon, points, st.booleans(), ids),
     st.builds(Painted, masks, st.booleans(), ids),
     st.builds(RoughMask, masks, ids),

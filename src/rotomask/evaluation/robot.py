@@ -23,6 +23,14 @@ MOST_OPENING_PX = 16
 LEAST_PATH_PX = 4
 """Minimum length of a skeleton's path that becomes a stroke, px."""
 
+BESIDE_OUTLINE_PX = 3
+"""Distance from the right part of a mask within which `StrokeRobot` draws no stroke, px."""
+THIN, MOST_STROKE_PX = 8, 4.0
+"""Minimum length, in widths, and maximum width of a region that `StrokeRobot` draws a stroke
+along."""
+CLICKS_FIRST = 3
+"""Clicks that come before strokes: clicks mark the body that thin parts belong to."""
+
 
 class ClickRobot:
     """Simulated clicks on one frame, each in the middle of the largest error.
@@ -36,6 +44,10 @@ class ClickRobot:
     def __init__(self, truth: BoolMask, void: BoolMask | None = None, object_id: int = 1) -> None:
         self.truth, self.void, self.object_id = truth, void, object_id
         self._clicked = np.zeros(truth.shape, bool)
+
+    def prompt(self, predicted: BoolMask) -> Click | Scribble | None:
+        """Next prompt for a prediction, H×W bool; None if no pixel is wrong."""
+        return self.click(predicted)
 
     def click(self, predicted: BoolMask) -> Click | None:
         """Next click for a prediction, H×W bool; None if no pixel is wrong."""
@@ -79,6 +91,69 @@ def error_click(
         return None
     y, x = divmod(int(distance.argmax()), truth.shape[1])
     return Click(x, y, positive, object_id)
+
+
+class StrokeRobot(ClickRobot):
+    """Simulated clicks, and brush strokes along what is long and thin, such as ropes and wires.
+
+    Pixels beside the outline are left to clicks: nobody traces an outline that is a little off.
+
+    Args:
+        truth: The object, H×W bool.
+        void: Unlabelled pixels; None: none.
+        object_id: Object id of the prompts.
+    """
+
+    def prompt(self, predicted: BoolMask) -> Click | Scribble | None:
+        """Next click or stroke for a prediction, H×W bool; None if no pixel is wrong."""
+        if self._clicked.sum() < CLICKS_FIRST:
+            return self.click(predicted)
+        wrong, positive = largest_error(self.truth, predicted, self.void)
+        if wrong is not None and (stroke := thin_stroke(wrong)) is not None:
+            points, width = stroke
+            return Scribble(points, positive, self.object_id, width, exact=True)
+        return self.click(predicted)
+
+
+def largest_error(
+    truth: BoolMask, predicted: BoolMask, void: BoolMask | None = None
+) -> tuple[BoolMask | None, bool]:
+    """The largest connected region of wrong pixels that is not beside the outline.
+
+    Args:
+        truth: The object, H×W bool.
+        predicted: Current mask, H×W bool.
+        void: Unlabelled pixels, which are not wrong; None: none.
+
+    Returns:
+        The region, H×W bool, and True if it is missed, False if it is superfluous; None and False
+        if there is none.
+    """
+    known = np.ones_like(truth) if void is None else ~void
+    beside = np.ones((2 * BESIDE_OUTLINE_PX + 1,) * 2, np.uint8)
+    largest, region, is_missed = 0, None, False
+    for one, other, positive in ((truth, predicted, True), (predicted, truth, False)):
+        near = cv2.dilate(other.astype(np.uint8), beside) > 0
+        wrong = (one & ~near & known).astype(np.uint8)
+        count, parts, stats, _ = cv2.connectedComponentsWithStats(wrong, connectivity=8)
+        for k in range(1, count):
+            if stats[k, cv2.CC_STAT_AREA] > largest:
+                largest, region = int(stats[k, cv2.CC_STAT_AREA]), np.asarray(parts == k)
+                is_missed = positive
+    return region, is_missed
+
+
+def thin_stroke(region: BoolMask) -> tuple[tuple[tuple[float, float], ...], float] | None:
+    """Points (x, y) along a connected region and its width, px; None if it is not long and thin."""
+    path = max(longest_paths(thin_region(region), LEAST_PATH_PX), key=len, default=None)
+    if path is None:
+        return None
+    depth = interior_distance(region)
+    # A pixel in the middle of a line of w pixels is (w + 1) / 2 from the nearest one outside.
+    width = 2 * float(np.mean([depth[y, x] for x, y in path])) - 1
+    if width > MOST_STROKE_PX or len(path) < THIN * width:
+        return None
+    return tuple((float(x), float(y)) for x, y in path), max(1.0, width)
 
 
 def error_strokes(

@@ -72,7 +72,11 @@ def draw_prompt(canvas: Canvas, prompt: Prompt, view: View, click_radius_px: int
         _draw_box(canvas, prompt, view)
     elif isinstance(prompt, Scribble):
         width = max(1, round(prompt.width_px * sum(view.scale) / 2))
-        _draw_stroke(canvas, [view.pixel(point) for point in prompt.points], width)
+        pixels = [view.pixel(point) for point in prompt.points]
+        if prompt.exact:
+            _draw_brush(canvas, pixels, width)
+        else:
+            _draw_stroke(canvas, pixels, width)
     elif isinstance(prompt, Polygon):
         _draw_polygon(canvas, prompt, view)
     else:
@@ -106,6 +110,16 @@ def _draw_stroke(canvas: Canvas, pixels: list[tuple[int, int]], width: int) -> N
         cv2.circle(canvas, pixels[0], width // 2, (255,), -1)
     else:
         cv2.polylines(canvas, [np.array(pixels, np.int32)], False, (255,), width)
+
+
+def _draw_brush(canvas: Canvas, pixels: list[tuple[int, int]], width: int) -> None:
+    """Draw a stroke of this width; OpenCV's lines are thicker where their points are many."""
+    line = np.zeros_like(canvas)
+    cv2.polylines(line, [np.array(pixels, np.int32)], False, (255,), 1)
+    # Pixels of the tip, whose centres are within half the width of its middle.
+    offsets = np.arange(width) - (width - 1) / 2
+    tip = np.hypot(offsets[:, None], offsets) <= width / 2
+    np.maximum(canvas, cv2.dilate(line, tip.astype(np.uint8)), out=canvas)
 
 
 def _draw_polygon(canvas: Canvas, polygon: Polygon, view: View) -> None:

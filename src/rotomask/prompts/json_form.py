@@ -25,7 +25,7 @@ from rotomask.prompts.kinds import (
 from rotomask.prompts.state import PlacedPrompt, Prompts
 
 VERSION = 1
-KINDS = ("click", "box", "scribble", "polygon", "strokes", "mask")
+KINDS = ("click", "box", "scribble", "brush", "polygon", "strokes", "mask")
 
 
 def prompts_to_json(prompts: Prompts) -> dict[str, Any]:
@@ -99,8 +99,8 @@ def _to_fields(prompt: Prompt) -> dict[str, Any]:
         return {"type": "box", "box": [prompt.x, prompt.y, prompt.width, prompt.height]}
     if isinstance(prompt, Scribble):
         points, width = [list(p) for p in prompt.points], prompt.width_px
-        sign = {"positive": prompt.positive}
-        return {"type": "scribble", "points": points, "width": width, **sign}
+        fields = {"points": points, "width": width, "positive": prompt.positive}
+        return {"type": "brush" if prompt.exact else "scribble", **fields}
     if isinstance(prompt, Polygon):
         points = [list(p) for p in prompt.points]
         return {"type": "polygon", "points": points, "positive": prompt.positive}
@@ -132,11 +132,11 @@ def _from_fields(entry: Mapping[str, Any], object_id: int) -> Prompt:
             raise PromptError(f"box must be [x, y, width, height], got {numbers!r}")
         x, y, width, height = numbers
         return Box(x, y, width, height, object_id)
-    if kind == "scribble":
+    if kind in ("scribble", "brush"):
         width = entry.get("width", SCRIBBLE_WIDTH_PX)
         if not _is_real(width):
             raise PromptError(f"width must be a number, got {width!r}")
-        return Scribble(_points(entry), positive, object_id, float(width))
+        return Scribble(_points(entry), positive, object_id, float(width), kind == "brush")
     if kind == "polygon":
         return Polygon(_points(entry), positive, object_id)
     if kind == "strokes":

@@ -56,6 +56,8 @@ class Scribble:
     positive: bool = True
     object_id: int = 1
     width_px: float = SCRIBBLE_WIDTH_PX
+    exact: bool = False
+    """True: a brush. It changes its own pixels alone, and tells a marker nothing about others."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "points", _as_points(self.points))
@@ -113,6 +115,11 @@ def is_stroke(prompt: Prompt) -> TypeGuard[Stroke]:
 def is_positive(prompt: Prompt) -> bool:
     """True if the prompt marks its object; False if it marks other pixels."""
     return not is_stroke(prompt) or prompt.positive
+
+
+def is_exact(prompt: Prompt) -> bool:
+    """True for a brush, which changes its own pixels alone."""
+    return isinstance(prompt, Scribble) and prompt.exact
 
 
 def _as_points(points: Sequence[Sequence[float]]) -> tuple[Point, ...]:

@@ -16,7 +16,7 @@ from rotomask.errors import ShapeError
 from rotomask.networks.layers.aggregation import aggregate
 from rotomask.prompts.checks import check_prompts
 from rotomask.prompts.drawing import View, draw_prompt
-from rotomask.prompts.kinds import Box, Prompt, RoughMask, is_stroke
+from rotomask.prompts.kinds import Box, Prompt, RoughMask, is_exact, is_positive, is_stroke
 
 Probability = npt.NDArray[np.float32]
 """Foreground probability of one object, H×W, 0 to 1."""
@@ -78,7 +78,7 @@ class Marker(ABC):
         check_prompts(prompts, (size[0], size[1]))
         # One object at a time, O × H×W; `aggregate` then makes them and the background sum to 1.
         layers = [
-            obey_prompts(self.object_probability(own), own)
+            obey_prompts(self._told_probability(own), own)
             for own in (prompts_of_object(prompts, k) for k in object_ids(prompts))
         ]
         merged = aggregate(torch.from_numpy(np.stack(layers)))
@@ -98,13 +98,26 @@ class Marker(ABC):
     def prepare(self, frame: Frame) -> None:  # noqa: B027 - GrabCut prepares nothing
         """Compute what all masks of a frame share, such as features."""
 
+    def _told_probability(self, prompts: tuple[Prompt, ...]) -> Probability:
+        """Foreground probability of one object by its prompts other than brushes, H×W."""
+        told = tuple(prompt for prompt in prompts if not is_exact(prompt))
+        rough = [prompt for prompt in told if isinstance(prompt, RoughMask)]
+        is_brush_alone = len(told) == len(rough) < len(prompts)
+        if any(map(is_positive, told)) and not is_brush_alone:
+            return self.object_probability(told)
+        # Nothing says what belongs to the object but brushes, and the mask that they change.
+        probability = np.zeros(self.frame.shape[:2], np.float32)
+        for prompt in rough:
+            probability = prompt.mask.astype(np.float32)
+        return probability
+
     @abstractmethod
     def object_probability(self, prompts: tuple[Prompt, ...]) -> Probability:
         """Foreground probability of one object in the open frame, H×W float32.
 
         Args:
-            prompts: Prompts of one object, checked; those on other objects are among them as
-                negative ones.
+            prompts: Prompts of one object, checked, with a positive one and without brushes;
+                those on other objects are among them as negative ones.
         """
 
 

@@ -48,6 +48,9 @@ class ReferenceConfig:
     """With more of them nothing is learned: each frame's masks are held for all at once."""
     dice: float = 0.5
     """Weight of the Dice loss beside the cross-entropy."""
+    kept: float = 0.0
+    """Share of the weights before in those that are used, 0 to 1: the learned ones know these few
+    frames better, the mean of both other frames."""
     seed: int = 0
 
 
@@ -182,6 +185,7 @@ def _train(
 ) -> list[float]:
     """Train the decoder in place; the loss of every step."""
     network.decoder.requires_grad_(True)
+    before = [parameter.detach().clone() for parameter in network.decoder.parameters()]
     optimiser = torch.optim.Adam(network.decoder.parameters(), lr=config.learning_rate)
     order: list[int] = []
     losses = []
@@ -200,6 +204,9 @@ def _train(
         losses.append(float(loss.detach()))
         if on_learning is not None:
             on_learning((step + 1) / config.steps)
+    with torch.no_grad():
+        for parameter, old in zip(network.decoder.parameters(), before, strict=True):
+            parameter.lerp_(old, config.kept)
     return losses
 
 

@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 class ReferenceConfig:
     """Settings of learning from reference frames; chosen on held-out videos of DAVIS-2016 train."""
 
-    steps: int = 40
+    steps: int = 80
     """Optimiser steps, each of one object in one frame."""
     learning_rate: float = 3e-4
     """Of Adam; it falls to a tenth."""
@@ -48,7 +48,7 @@ class ReferenceConfig:
     """With more of them nothing is learned: each frame's masks are held for all at once."""
     dice: float = 0.5
     """Weight of the Dice loss beside the cross-entropy."""
-    kept: float = 0.0
+    kept: float = 0.5
     """Share of the weights before in those that are used, 0 to 1: the learned ones know these few
     frames better, the mean of both other frames."""
     seed: int = 0

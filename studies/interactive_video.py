@@ -185,6 +185,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--size", type=int, default=480, help="short side, px; default: 480")
     parser.add_argument("--out", type=Path, required=True, help="folder for rounds")
+    parser.add_argument("--picture", type=Path, help="write the curves here; --write: to docs")
     add_write(parser, json_file=True)
     arguments = parse(parser)
     arguments.out.mkdir(parents=True, exist_ok=True)
@@ -206,8 +207,8 @@ def main() -> None:
         block, title = f"{block}-thorough", f"{title} by a thorough user"
         user = f"up to {THOROUGH_PROMPTS} clicks and strokes a round, learning"
         options = "--thorough"
-    if arguments.write:
-        draw(results, Path(f"docs/images/{block}.png"))
+    if arguments.write or arguments.picture:
+        draw(results, arguments.picture or Path(f"docs/images/{block}.png"))
     publish(
         arguments,
         block,

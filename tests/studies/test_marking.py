@@ -51,6 +51,13 @@ def test_the_rounds_of_corrections(davis, tmp_path):
     assert cv2.imread(str(chart)) is not None
 
 
+def test_a_thorough_user_brushes_and_the_segmenter_learns(davis, tmp_path):
+    options = ["--davis", davis, "--rounds", "2", "--size", "64", "--out", tmp_path, "--thorough"]
+    rows = read_table(run_script("studies.interactive_video", *options))
+    assert float(rows[2][2]) >= float(rows[2][1]) - 0.05
+    assert all(1 <= float(cell) <= 20 for cell in rows[3][1:])
+
+
 def test_true_masks_bound_what_rounds_can_reach(davis, tmp_path):
     options = ["--davis", davis, "--rounds", "2", "--size", "64", "--out", tmp_path]
     rows = read_table(run_script("studies.interactive_video", *options, "--marker", "true-mask"))

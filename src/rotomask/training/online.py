@@ -10,7 +10,7 @@ import copy
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -47,7 +47,10 @@ class OnlineConfig:
     """Optimiser steps."""
     seconds: float | None = None
     """Time after which it ends, whatever is left of the steps; None: no limit."""
-    learning_rate: float = 3e-5
+    learning_rate: float = 1e-4
+    kept: float = 0.5
+    """Share of the weights before in those that are used, 0 to 1: the learned ones know one frame
+    better, the mean of both the others too (Wortsman et al. 2022)."""
     clips: int = 8
     """Simulated clips, a batch each. They are made and encoded once and come again and again."""
     frames: int = 3
@@ -64,6 +67,8 @@ class OnlineConfig:
                 "online learning needs steps, clips, objects and a learning rate above 0, got "
                 f"{self.steps}, {self.clips}, {self.objects} and {self.learning_rate}"
             )
+        if not 0 <= self.kept < 1:
+            raise OptionError(f"online learning keeps a share from 0 to below 1, got {self.kept}")
         if self.seconds is not None and not 0 < self.seconds < math.inf:
             raise OptionError(f"online learning needs some seconds, got {self.seconds}")
         if self.frames < 2 or self.size < 64 or self.size % 16:
@@ -171,6 +176,7 @@ def fine_tune(
     network.eval().requires_grad_(False)
     trainable: nn.Module = network.trainable_part()  # type: ignore[operator]
     trainable.requires_grad_(True)
+    before = [parameter.detach().clone() for parameter in trainable.parameters()]
     optimiser = torch.optim.Adam(trainable.parameters(), lr=config.learning_rate)
     rng = np.random.default_rng(config.seed)
     clips: list[Loss] = []
@@ -202,6 +208,7 @@ def fine_tune(
         if spent >= 1:
             break
     network.requires_grad_(False)
+    keep_weights(trainable, before, config.kept)
     logger.debug(
         "online learning: %d steps in %.1f s, loss %s",
         len(losses),
@@ -209,6 +216,19 @@ def fine_tune(
         f"{losses[0]:.3f} -> {losses[-1]:.3f}" if losses else "none: the objects are too small",
     )
     return losses
+
+
+def keep_weights(learned: nn.Module, before: Sequence[Tensor], kept: float) -> None:
+    """Set weights to the mean of themselves and those before they learned, in place.
+
+    Args:
+        learned: Part of a network.
+        before: Its parameters as they were, in their order.
+        kept: Share of those before, 0 to 1.
+    """
+    with torch.no_grad():
+        for parameter, old in zip(learned.parameters(), before, strict=True):
+            parameter.lerp_(old, kept)
 
 
 def _space_time_lesson(network: Any, batch: Batch) -> Loss:

@@ -28,6 +28,7 @@ from rotomask.segmenters.network_segmenter import NetworkSegmenter
 from rotomask.segmenters.online import KnownFrame, ReferenceLearned
 from rotomask.segmenters.space_time import SpaceTimeSegmenter
 from rotomask.segmenters.surroundings import Window, whole_frame, widened, window_around
+from rotomask.training.online import keep_weights
 
 logger = logging.getLogger(__name__)
 
@@ -204,9 +205,7 @@ def _train(
         losses.append(float(loss.detach()))
         if on_learning is not None:
             on_learning((step + 1) / config.steps)
-    with torch.no_grad():
-        for parameter, old in zip(network.decoder.parameters(), before, strict=True):
-            parameter.lerp_(old, config.kept)
+    keep_weights(network.decoder, before, config.kept)
     return losses
 
 

@@ -173,10 +173,10 @@ def test_the_robot_brushes_what_is_long_and_thin():
     assert (drawn & ~truth).sum() < 0.05 * drawn.sum()  # its end is round
     assert (drawn & truth)[:, 44:].sum() > 0.9 * truth[:, 44:].sum()
     # A superfluous rope is brushed away; an outline that is a little off is left to clicks.
-    stroke = StrokeRobot(body)
+    robot_of_body = StrokeRobot(body)
     for _ in range(CLICKS_FIRST):
-        stroke.prompt(np.zeros_like(truth))
-    removed = stroke.prompt(truth)
+        robot_of_body.prompt(np.zeros_like(truth))
+    removed = robot_of_body.prompt(truth)
     assert isinstance(removed, Scribble)
     assert not removed.positive
     grown = cv2.dilate(truth.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0

@@ -23,6 +23,7 @@ from rotomask.prompts import (
     Marker,
     Painted,
     Polygon,
+    Prompt,
     RoughMask,
     Scribble,
 )
@@ -113,7 +114,7 @@ def test_a_brush_changes_its_own_pixels_alone(marker: Marker, scene):
     marker.open(frame)
     line = Scribble(((80, 85), (119, 60)), True, 1, 2, exact=True)
     eraser = Scribble(((40, 45), (60, 45)), False, 1, 3, exact=True)
-    told = [Click(50, 45), Box(20, 15, 60, 60)]
+    told: list[Prompt] = [Click(50, 45), Box(20, 15, 60, 60)]
     drawn = [draw_all([brush], View.whole((90, 120))) > 0 for brush in (line, eraser)]
     before, after = marker.labels(told) == 1, marker.labels([*told, line, eraser]) == 1
     np.testing.assert_array_equal(after, (before | drawn[0]) & ~drawn[1])

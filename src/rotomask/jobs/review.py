@@ -6,8 +6,8 @@ from pathlib import Path
 from PIL import Image
 
 from rotomask.errors import OptionError, OutputError, lists_keywords
+from rotomask.jobs.change import read_cut_mask
 from rotomask.jobs.confidence import read_confidences
-from rotomask.jobs.correct import read_cut_mask
 from rotomask.jobs.correction_log import CorrectionLog, reference_frames
 from rotomask.jobs.doubt import least_confident
 from rotomask.jobs.folder import add_to

@@ -224,7 +224,7 @@ REFINEMENTS: dict[str, Refinement] = {
     "online": Refinement(
         "online=40",
         "learn from the annotated frame first, for so many steps, or so long as in online=20s "
-        "(stm-lite: J&F -0.004, 1.8 times the time)",
+        "(stm-lite: J&F +0.001, with flip +0.010; 2.3 and 3.6 times the time of 70 frames)",
         _parse_online,
     ),
     "components": Refinement(

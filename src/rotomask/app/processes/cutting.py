@@ -207,8 +207,8 @@ class Cut:
             for index, digest, covers in map(others.__getitem__, nearest(others, start))
         )
         shown_elsewhere = {k for one in elsewhere for k in ids_in(one.annotation.labels)}
-        first = annotations[start]
-        if not first.labels.any() and not shown_elsewhere & set(first.object_ids or ()):
+        known = annotations[start]
+        if not known.labels.any() and not shown_elsewhere & set(known.object_ids or ()):
             return None
         return ReferencePass(
             video=self.video,

@@ -187,6 +187,18 @@ def test_a_cut_and_a_correction(server: Server, project: str) -> None:
     assert [d["confidence"] for d in doubt] == sorted(d["confidence"] for d in doubt)
 
 
+def test_the_best_cut_learns_and_is_stopped_while_it_does(server: Server, project: str) -> None:
+    server.mark(project, 4, 1, BLOCK)
+    job = server.post(f"/api/projects/{project}/jobs", {"kind": "cut", "quality": "best"})["id"]
+    wait_for(lambda: server.job(job)["state"] == "running", "the start")
+    assert server.ask("PATCH", f"/api/jobs/{job}", {"state": "cancelled"})[0] == 200
+    job = server.run(project, kind="cut", quality="best")
+    assert (job["state"], job["done"], job["total"]) == ("done", 11, 11)
+    for mask in masks_of(server, project).values():
+        assert (mask[2:20, 2:28] == 1).mean() > 0.9
+        assert (mask[33:] == 1).mean() < 0.1
+
+
 def test_an_object_that_is_erased_in_one_frame_is_looked_for_in_the_others(
     server: Server, project: str
 ) -> None:

@@ -75,7 +75,10 @@ def test_a_quality_stands_for_a_size_and_refinements():
     assert with_keywords(CutOptions(), {"quality": "good"}, "cut") == CutOptions()
     added = with_keywords(CutOptions(), {"quality": "best", "refine": ["crf"]}, "cut")
     assert added.refinements == replace(best.refinements, crf=True)
-    assert type(rotomask.load_model(quality="best")) is type(rotomask.load_model(flip=True))
+    own_steps = with_keywords(CutOptions(), {"quality": "best", "refine": ["online=9"]}, "cut")
+    assert own_steps.refinements == Refinements(flip=True, online_steps=9)
+    refined = rotomask.load_model(flip=True, online=best.refinements.online_where_possible)
+    assert repr(rotomask.load_model(quality="best")) == repr(refined)
     assert f"size={QUALITIES['fast'].size}" in repr(rotomask.load_model(quality="fast"))
 
 

@@ -115,6 +115,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "scales": {"refinements": parse_refinements(["scales=0.75,1"])},
     "ensemble": {"refinements": parse_refinements(["ensemble=rgmp-lite"])},
     "online": {"refinements": parse_refinements(["online=2"])},
+    "online, flip": {"refinements": parse_refinements(["online=2", "flip"])},
     "components": {"refinements": parse_refinements(["components"])},
     "crf": {"refinements": parse_refinements(["crf"])},
     "boxes tracked": {"refinements": parse_refinements([], "tracked")},

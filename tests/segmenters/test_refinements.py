@@ -65,6 +65,33 @@ def test_each_refinement_does_something(refinements):
     assert ((plain.argmax(0) > 0) == (refined.argmax(0) > 0)).mean() > 0.9
 
 
+def test_online_learning_where_possible():
+    chosen = Refinements(online_where_possible=3)
+    assert str(chosen) == " + online 3 steps where possible"
+    for model in ("stm-lite", "rgmp-lite"):
+        able = load_model(model, chosen, device="cpu")
+        assert repr(able) == repr(load_model(model, Refinements(online_steps=3), device="cpu"))
+    for model, settings in (
+        ("embedding", {}),
+        ("oneshot", {}),
+        ("stm-lite", {"size": None}),
+        ("stm-lite", {"focus": "always"}),
+    ):
+        plain = load_model(model, device="cpu", **settings)
+        assert repr(load_model(model, chosen, device="cpu", **settings)) == repr(plain)
+    own = load_model("stm-lite", Refinements(online_where_possible=3, online_steps=5), device="cpu")
+    assert "steps=5" in repr(own)
+    with pytest.raises(OptionError, match="above 0, got -1 steps"):
+        Refinements(online_where_possible=-1)
+
+
+def test_online_learning_where_possible_leaves_other_backends_alone():
+    pytest.importorskip("openvino")
+    chosen = Refinements(online_where_possible=3)
+    plain = load_model("stm-lite", device="cpu", backend="openvino")
+    assert repr(load_model("stm-lite", chosen, device="cpu", backend="openvino")) == repr(plain)
+
+
 def test_refinements_are_parsed_from_text():
     specs = ["flip", "scales=0.75,1", "ensemble=rgmp-lite", "ensemble=stm:x.pth", "online=40"]
     assert parse_refinements([*specs, "online=20s", "components", "crf"], "tracked") == Refinements(

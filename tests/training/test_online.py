@@ -15,6 +15,8 @@ from rotomask.networks.rgmp_lite import RGMPLite, RGMPLiteConfig
 from rotomask.segmenters.base import Segmenter
 from rotomask.segmenters.reference_guided import ReferenceGuidedSegmenter
 from rotomask.segmenters.space_time import SpaceTimeSegmenter
+from rotomask.segmenters.state import StateError, restore, state_of
+from rotomask.segmenters.wrappers import Flipped
 from rotomask.training.online import (
     LESSONS,
     OnlineConfig,
@@ -105,6 +107,71 @@ def test_it_changes_the_answers_of_this_video_and_nothing_else(plain):
     for again in (learned, learned.twin()):
         for one, other in zip(found, _answers(again), strict=True):
             assert np.abs(one - other).max() < 1e-4
+
+
+def test_a_state_holds_what_was_learned(plain):
+    """A cut that resumes neither learns again nor follows the frames before."""
+    frames, labels = moving_shapes(42, frames=5, size=(96, 128))
+    made = (lambda: learn_online(plain, SMALL), lambda: learn_online(plain, SMALL).within(Flipped))
+    for make in made:
+        one, other = make(), make()
+        one.start(frames[0], labels[0].astype(int))
+        one.step(frames[1])
+        told: list[float] = []
+        other.report_learning(told.append)
+        restore(other, state_of(one))
+        assert not told
+        assert other.object_ids == one.object_ids
+        for frame in frames[2:]:
+            assert np.array_equal(one.step(frame), other.step(frame))
+
+
+def test_a_state_of_other_weights_is_refused(plain):
+    frames, labels = moving_shapes(42, frames=2, size=(96, 128))
+    learned = learn_online(plain, SMALL)
+    learned.start(frames[0], labels[0].astype(int))
+    state = state_of(learned)
+    changed = _copy(plain)
+    with torch.no_grad():
+        next(changed.parameters()).mul_(1.01)
+    other = learn_online(plain.with_network(changed), SMALL)
+    with pytest.raises(StateError, match="other weights"):
+        restore(other, state)
+
+
+def test_a_frame_is_learned_from_once(plain):
+    frames, labels = moving_shapes(42, frames=3, size=(96, 128))
+    learned = learn_online(plain, SMALL)
+    told: list[float] = []
+    learned.report_learning(told.append)
+    answers = []
+    for _ in range(2):  # as passes to both sides of a frame
+        learned.start(frames[1], labels[1].astype(int))
+        answers.append(learned.step(frames[2]))
+    assert told.count(1.0) == 1
+    assert np.array_equal(answers[0], answers[1])
+    learned.start(frames[0], labels[0].astype(int))
+    assert told.count(1.0) == 2
+
+
+def test_one_network_is_learned_for_both_flips(plain):
+    frames, labels = moving_shapes(42, frames=3, size=(96, 128))
+    learned = learn_online(plain, SMALL).within(Flipped)
+    ended: list[float] = []
+    learned.report_learning(lambda done: ended.append(done) if done == 1 else None)
+    learned.start(frames[0], labels[0].astype(int))
+    assert ended == [1]
+    # The mean of the learned network's answers to both images.
+    network = copy.deepcopy(_inside(plain))
+    network.trainable_part().load_state_dict(learned.learnt)  # type: ignore[operator]
+    alone = Flipped(plain.with_network(network))
+    alone.start(frames[0], labels[0].astype(int))
+    answers = [learned.step(frame) for frame in frames[1:]]
+    for found, frame in zip(answers, frames[1:], strict=True):
+        assert np.abs(found - alone.step(frame)).max() < 1e-5
+    twin = learned.twin()
+    twin.start(frames[0], labels[0].astype(int))
+    assert np.abs(twin.step(frames[1]) - answers[0]).max() < 1e-4
 
 
 def test_reference_guided_networks_learn_too():

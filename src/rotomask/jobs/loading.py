@@ -14,6 +14,7 @@ from rotomask.jobs.model_settings import Focus, is_focused
 from rotomask.segmenters.base import Segmenter
 from rotomask.segmenters.box_filtered import BoxFiltered
 from rotomask.segmenters.focused import Focused
+from rotomask.segmenters.online import OnlineLearned
 from rotomask.segmenters.refinements import REFINEMENTS, Refinements
 from rotomask.segmenters.space_time import SpaceTimeSegmenter
 from rotomask.segmenters.wrappers import Ensemble, Flipped, MultiScale
@@ -73,9 +74,9 @@ def load_model(
         from rotomask.training import references
 
         members = [references.learn_references(member) for member in members]
-    segmenter = members[0] if len(members) == 1 else Ensemble(members)
     if refinements.flip:
-        segmenter = Flipped(segmenter)
+        members = [_flipped(member) for member in members]
+    segmenter = members[0] if len(members) == 1 else Ensemble(members)
     role = segmenter_role(name)
     if refinements.boxes is not None and not role.filters_by_boxes:
         boxes = catalog.load_boxes(refinements.boxes, **where)
@@ -168,6 +169,15 @@ def _one_network(name: str, refinements: Refinements, settings: dict[str, Any]) 
     return MultiScale(lambda scale: load(scale=scale), refinements.scales)
 
 
+def _flipped(segmenter: Segmenter) -> Segmenter:
+    """Flip testing of each network, so that one that learns online learns once for both images."""
+    if isinstance(segmenter, Ensemble):
+        return Ensemble([_flipped(member) for member in segmenter.members])
+    if isinstance(segmenter, OnlineLearned):
+        return segmenter.within(Flipped)
+    return Flipped(segmenter)
+
+
 def _at_one_scale(
     name: str,
     role: SegmenterRole,
@@ -198,10 +208,21 @@ def _at_one_scale(
     segmenter = catalog.load_model(name, **own)
     if can_focus:
         assert isinstance(segmenter, SpaceTimeSegmenter)
-        return Focused(segmenter) if is_focused(focus, segmenter.config.size) else segmenter
+        if is_focused(focus, segmenter.config.size):
+            return Focused(segmenter)
+    return _learning_online(name, role, segmenter, refinements, own.get("backend", "torch"))
+
+
+def _learning_online(
+    name: str, role: SegmenterRole, segmenter: Segmenter, refinements: Refinements, backend: str
+) -> Segmenter:
+    """The segmenter, which learns online if the refinements say so, or if it can and they may."""
+    steps, seconds = refinements.online_steps, refinements.online_seconds
     if not refinements.learns_online:
-        return segmenter
-    if own.get("backend", "torch") != "torch":
+        steps = refinements.online_where_possible
+        if not steps or backend != "torch" or not role.learns_online:
+            return segmenter
+    if backend != "torch":
         raise OptionError("a network learns online in PyTorch alone; leave --backend out")
     if not role.learns_online:
         learners = [
@@ -210,8 +231,7 @@ def _at_one_scale(
         raise OptionError(f"{name} cannot learn online; the models that can: {', '.join(learners)}")
     from rotomask.training.online import OnlineConfig, learn_online
 
-    steps = refinements.online_steps or UNLIMITED_STEPS
-    return learn_online(segmenter, OnlineConfig(steps=steps, seconds=refinements.online_seconds))
+    return learn_online(segmenter, OnlineConfig(steps=steps or UNLIMITED_STEPS, seconds=seconds))
 
 
 def _name_and_file(text: str) -> tuple[str, str | None]:

@@ -4,13 +4,14 @@ RGMP (Oh et al. 2018), sec. 4.3. `training.online` has the function that trains 
 `training.references` the one that trains on several.
 """
 
+import copy
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import numpy as np
-from torch import nn
+from torch import Tensor, nn
 
 from rotomask.arrays import Frame, Mask, Probabilities, as_labels, check_frame, check_mask
 from rotomask.errors import MaskError
@@ -22,6 +23,9 @@ from rotomask.segmenters.wrappers import Wrapper
 Learn = Callable[[NetworkSegmenter[Any, Any], Frame, Mask, OnLearning | None], nn.Module]
 """Trained copy of a segmenter's network, from the segmenter, an annotated frame with its mask, and
 a callback for progress."""
+
+Wrap = Callable[[Segmenter], Segmenter]
+"""A segmenter that runs the given one, and twins of it."""
 
 LearnT = TypeVar("LearnT")
 
@@ -61,18 +65,63 @@ class OnlineLearned(_Learned[Learn]):
         learn: Trains a copy of its network.
     """
 
+    def __init__(self, parent: NetworkSegmenter[Any, Any], learn: Learn) -> None:
+        super().__init__(parent, learn)
+        self._wrap: Wrap | None = None
+        self.learnt: dict[str, Tensor] | None = None
+        """Weights of the network's trained part; None: it has learned nothing yet."""
+        self._learnt_from = ""
+
     def __repr__(self) -> str:
         """Segmenter and learning function."""
-        return f"{self.parent!r}, online learning {self.learn!r}"
+        return f"{self.segmenter!r}, online learning {self.learn!r}"
+
+    def within(self, wrap: Wrap) -> "OnlineLearned":
+        """The same with the learned segmenter in a wrapper, all of which has the one network.
+
+        Args:
+            wrap: Wraps a segmenter, such as `wrappers.Flipped`.
+        """
+        wrapped = OnlineLearned(self.parent, self.learn)
+        wrapped._wrap = wrap
+        wrapped.segmenter = wrap(wrapped.segmenter)
+        return wrapped
+
+    def twin(self) -> Segmenter:
+        """Second segmenter of the same kind, which is trained on its own video."""
+        twin = OnlineLearned(self.parent, self.learn)
+        return twin if self._wrap is None else twin.within(self._wrap)
 
     def start(self, frame: Frame, mask: Mask) -> None:
         """Start a new video: train on this frame and its mask, and take them as the reference."""
         check_frame(frame)
         mask = as_labels(mask)
         check_mask(mask, frame)
-        network = self.learn(self.parent, frame, mask, self._on_learning)
-        self.segmenter = self.parent.with_network(network)
+        digest = KnownFrame(frame, mask).digest
+        # Passes to both sides of a frame learn the same, and the second of them has it already.
+        if self.learnt is None or digest != self._learnt_from:
+            network = self.learn(self.parent, frame, mask, self._on_learning)
+            part: nn.Module = network.trainable_part()  # type: ignore[operator]
+            self.learnt, self._learnt_from = dict(part.state_dict()), digest
+            self._follow_with(network)
+        else:
+            self.take_learnt(self.learnt)
         self.segmenter.start(frame, mask)
+
+    def take_learnt(self, learnt: Mapping[str, Tensor] | None) -> None:
+        """Follow with weights that were learned before, as `state.restore` needs it.
+
+        Args:
+            learnt: The attribute `learnt` of such a segmenter.
+        """
+        if learnt is not None:
+            network: Any = copy.deepcopy(self.parent.network)
+            network.trainable_part().load_state_dict(learnt)
+            self._follow_with(network)
+
+    def _follow_with(self, network: nn.Module) -> None:
+        segmenter = self.parent.with_network(network)
+        self.segmenter = segmenter if self._wrap is None else self._wrap(segmenter)
 
 
 @dataclass(frozen=True, eq=False)

@@ -42,6 +42,9 @@ class Refinements:
     none for all but one-shot networks."""
     online_seconds: float | None = None
     """Time limit of these steps; without a number of steps, as many as fit."""
+    online_where_possible: int = 0
+    """Steps of training on the reference frame where the model can, in PyTorch and without focus;
+    elsewhere none. Without effect where steps or seconds are given."""
     boxes: str | None = None
     """Filter the masks by boxes (`segmenters.box_filtered`): ``tracked``, or a detector that
     `load_detector` takes. None: the model's own, which is no filter for all but oneshot-boxes."""
@@ -54,10 +57,11 @@ class Refinements:
 
     def __post_init__(self) -> None:
         seconds = self.online_seconds
-        if self.online_steps < 0 or (seconds is not None and not 0 < seconds < math.inf):
+        least = min(self.online_steps, self.online_where_possible)
+        if least < 0 or (seconds is not None and not 0 < seconds < math.inf):
             raise OptionError(
-                f"online learning takes steps or seconds above 0, got {self.online_steps} steps "
-                f"and {self.online_seconds} seconds"
+                f"online learning takes steps or seconds above 0, got {least} steps and {seconds} "
+                "seconds"
             )
         unknown = [name for name in self.further if name not in REFINEMENTS]
         if unknown:
@@ -74,7 +78,7 @@ class Refinements:
 
     @property
     def learns_online(self) -> bool:
-        """True if the network is trained on the reference frame."""
+        """True if the network is to be trained on the reference frame, and must be able to."""
         return self.online_steps > 0 or self.online_seconds is not None
 
     @property
@@ -89,6 +93,8 @@ class Refinements:
         parts += [f"online {self.online_steps} steps"] * (self.online_steps > 0)
         if self.online_seconds is not None:
             parts.append(f"online {self.online_seconds:g} s")
+        if self.online_where_possible and not self.learns_online:
+            parts.append(f"online {self.online_where_possible} steps where possible")
         parts += ["flip"] * self.flip
         parts += [f"scales {_listed(self.scales)}"] if self.scales is not None else []
         parts += [f"boxes {self.boxes}"] if self.boxes is not None else []
@@ -224,7 +230,7 @@ REFINEMENTS: dict[str, Refinement] = {
     "online": Refinement(
         "online=40",
         "learn from the annotated frame first, for so many steps, or so long as in online=20s "
-        "(stm-lite: J&F +0.001, with flip +0.010; 2.3 and 3.6 times the time of 70 frames)",
+        "(stm-lite: J&F +0.001, with flip +0.010; 2.3 and 3.2 times the time of 70 frames)",
         _parse_online,
     ),
     "components": Refinement(

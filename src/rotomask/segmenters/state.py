@@ -5,8 +5,9 @@ uninterrupted job had probabilities, and its later masks differ slightly. With t
 the same to the byte.
 
 Networks, detectors and functions are not stored: the segmenter that takes the state has its own,
-and its networks must have the same weights. Reading a state cannot run code: it makes only numbers,
-text, tensors and objects of rotomask's own classes, whose constructors are not called.
+and its networks must have the same weights. Only what was learned on the video itself is stored.
+Reading a state cannot run code: it makes only numbers, text, tensors and objects of rotomask's own
+classes, whose constructors are not called.
 """
 
 import importlib
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 from rotomask.detection.detector import Detector
 from rotomask.errors import RotomaskError
 from rotomask.segmenters.base import Segmenter
+from rotomask.segmenters.online import OnlineLearned
 
 KEEP = "keep"
 """Key of a value that is not stored: the segmenter keeps its own. With a checksum for networks."""
@@ -48,13 +50,13 @@ def restore(segmenter: Segmenter, state: Any) -> None:
         StateError: If the state is damaged, or of another segmenter or network.
     """
     try:
-        fields = {
-            name: _decode(value, vars(segmenter).get(name))
-            for name, value in state["segmenter"].items()
-        }
+        stored = state["segmenter"]
+        if isinstance(segmenter, OnlineLearned):
+            segmenter.take_learnt(_decode(stored["learnt"], None))
+        fields = {name: _decode(value, vars(segmenter).get(name)) for name, value in stored.items()}
     except StateError:
         raise
-    except (AttributeError, ImportError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, ImportError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise StateError(f"the stored state is damaged ({error})") from error
     vars(segmenter).update(fields)
 

@@ -159,6 +159,8 @@ def _segmented(
     numbered = ((index, image) for image, index in zip(images, frames.indices, strict=False))
     has_begun = False
     meter = _meter(one, store, frames)
+    # Learning takes longer than a frame, and is stopped as soon.
+    segmenter.report_learning(lambda _: check())
     followed_frames = follow(
         segmenter,
         numbered,

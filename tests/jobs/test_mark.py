@@ -12,7 +12,7 @@ from rotomask.cli.mark import parse_prompts
 from rotomask.errors import OptionError, OutputError, PromptError
 from rotomask.jobs.mark import MarkOptions, mark, mark_frames
 from rotomask.masks import read_labels
-from rotomask.prompts import Box, Click, GrabCutMarker, Prompts, RoughMask
+from rotomask.prompts import Box, Click, GrabCutMarker, Prompts, RoughMask, Scribble
 from rotomask.video import open_video
 from tests.refine.demo_frames import DEMO, box_of, demo_frame, iou
 
@@ -64,6 +64,19 @@ def test_two_objects_have_their_own_ids(box):
     assert set(result.object_ids) <= {3, 5}
     assert result.labels[int(centre.y), int(centre.x)] == 3
     assert result.labels[2, 2] == 5
+
+
+def test_an_object_that_its_prompts_do_not_mark_is_named(box, caplog):
+    """GrabCut can take a point alone for background; here a brush erases what it found."""
+    erased = Scribble(((0, 0), (9, 9)), False, 2, 2000, exact=True)
+    marked = mark(CLIP, [box, Click(2, 2, object_id=2), erased], model="grabcut")
+    assert marked.object_ids == (1,)
+    assert [record.message for record in caplog.records] == [
+        "object 2: its prompts on frame 0 mark nothing; add points on it, or a box"
+    ]
+    caplog.clear()
+    assert mark(CLIP, [box], model="grabcut").object_ids == (1,)
+    assert not caplog.records
 
 
 def test_the_mask_is_written_for_the_frame_of_its_prompts(box):

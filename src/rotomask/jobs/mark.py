@@ -1,6 +1,7 @@
 """Prompts on a frame in, its mask out: the first step of a cut."""
 
-from collections.abc import Callable, Iterable
+import logging
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Unpack
@@ -31,10 +32,13 @@ from rotomask.prompts import (
     check_prompts,
 )
 from rotomask.prompts.drawing import View, draw_prompt
+from rotomask.prompts.kinds import is_positive
 from rotomask.render import overlay
 from rotomask.video import Video, VideoSource, open_video
 
 Labels = npt.NDArray[np.int32]
+
+logger = logging.getLogger(__name__)
 
 PREVIEW_TEXT = ("Software", "rotomask mark")
 """Key and value in a preview's PNG, which may be replaced."""
@@ -124,6 +128,7 @@ def mark(
     marker = marker or _load(options)
     marker.open(image)
     labels = marker.labels(listed.at(index))
+    _warn_of_missing(labels, listed.at(index), index)
     if path is not None:
         write_mask(path, labels)
     if preview is not None:
@@ -133,6 +138,17 @@ def mark(
             picture = draw_preview(image, labels, listed.at(index))
             Image.fromarray(picture).save(temporary, format="PNG", pnginfo=text)
     return MarkResult(labels=labels, frame_index=index, mask=path, preview=preview)
+
+
+def _warn_of_missing(labels: Labels, prompts: Sequence[Prompt], index: int) -> None:
+    """Say which objects have prompts, but no pixel: a cut would not follow them."""
+    wanted = {prompt.object_id for prompt in prompts if is_positive(prompt)}
+    for object_id in sorted(wanted - set(object_ids(labels))):
+        logger.warning(
+            "object %d: its prompts on frame %d mark nothing; add points on it, or a box",
+            object_id,
+            index,
+        )
 
 
 def _check_target(path: Path, video: Video, is_ours: Callable[[Path], bool]) -> None:

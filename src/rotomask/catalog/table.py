@@ -125,7 +125,7 @@ CATALOG: dict[str, Entry] = {
     ),
     "rgmp-lite": Entry(
         job="papers",
-        quality="J&F 0.794",
+        quality="J&F 0.802",
         speed="0.17 s a frame",
         summary="reference-guided mask propagation for a plain CPU",
         network=network_builder(RGMPLite, RGMPLiteConfig),
@@ -133,7 +133,7 @@ CATALOG: dict[str, Entry] = {
         trained_from="stm-lite",
         segmenter=SegmenterRole(
             build=ReferenceGuidedSegmenter,
-            config=ReferenceGuidedConfig(reach=0.3, enlarge="auto"),
+            config=ReferenceGuidedConfig(reach=0.3, enlarge="auto", small_factor=4 / 3),
             averages_scales=True,
             learns_online=True,
         ),

@@ -174,6 +174,19 @@ RGMP_LITE_LONG = replace(
     ),
     hardest=(0.4, 0.2),
 )
+# Goes on from the weights of another run, too, at a size near that of use. Shipped is the average
+# of what it starts from and what it reaches (`rotomask average`).
+RGMP_LITE_FINE = replace(
+    RGMP_LITE,
+    name="rgmp-lite-fine",
+    schedule=Schedule(
+        learning_rate=1e-4, decay_part=0.9, warmup=20, ema=0.985, validate_every=0, seed=11
+    ),
+    pre_training=None,
+    fine_tuning=(
+        replace(_RGMP_LARGER, steps=450, size=384, real=0.8, max_gap=(3, 5), scales=(0.7, 1.8)),
+    ),
+)
 RGMP_LITE_GRU = ReferenceGuidedRecipe(
     name="rgmp-lite-gru",
     schedule=Schedule(warmup=30, validate_every=0),
@@ -216,6 +229,7 @@ RGMP_GRU = replace(
 _REFERENCE_GUIDED = (
     RGMP_LITE,
     RGMP_LITE_LONG,
+    RGMP_LITE_FINE,
     # These go on from the weights of another run (--initial): first the visual memory alone, then
     # all weights together.
     RGMP_LITE_GRU,

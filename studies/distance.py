@@ -14,9 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rotomask.networks.losses import foreground_loss
 from rotomask.training.recipes import EDGES_LITE
 from rotomask.training.run import train
-from rotomask.training.single_frames import SingleFrameRecipe, SingleFrameTask, foreground_loss
+from rotomask.training.single_frames import SingleFrameRecipe, SingleFrameTask
 from rotomask.training.starting import load_video_encoder
 from rotomask.training.task import Batch, Data, Schedule, Task
 from studies.distance_network import (

@@ -19,7 +19,6 @@ from rotomask.networks.precision import Runtime
 from rotomask.segmenters.fine_tuned import (
     FineTunedSegmenter,
     FineTuningConfig,
-    balanced_cross_entropy,
     make_views,
 )
 from rotomask.segmenters.refinements import Refinements
@@ -135,14 +134,6 @@ def test_osvos_is_fine_tuned_whole_with_its_layers_rates():
     config = FineTuningConfig(iterations=2, views=2, optimiser="sgd", learning_rate=1e-8)
     _, found = _run(network, config, frames, labels)
     assert found[0].shape == (32, 32)
-
-
-def test_balanced_cross_entropy_weighs_both_classes_the_same():
-    truth = torch.zeros(1, 1, 10, 10)
-    truth[..., :1] = 1
-    miss_object = balanced_cross_entropy(torch.full((1, 1, 10, 10), -3.0), truth)
-    miss_background = balanced_cross_entropy(torch.full((1, 1, 10, 10), 3.0), truth)
-    assert float(miss_object) == pytest.approx(float(miss_background), rel=1e-5)
 
 
 def test_pyramid_pooling_lets_far_parts_of_the_frame_matter():

@@ -84,3 +84,42 @@ def dice_loss(probabilities: Tensor, labels: Tensor) -> Tensor:
     total = objects.sum(-1) + truth.sum(-1)
     # Smoothed by one pixel: an absent object that is not predicted has a loss of 0, not 0 / 0.
     return (1 - (2 * overlap + 1) / (total + 1)).mean(1)
+
+
+def foreground_loss(
+    logits: Tensor, foreground: Tensor, dice: float = 0.0, *, balanced: bool = False
+) -> Tensor:
+    """Cross-entropy plus `dice` times the Dice loss, a scalar.
+
+    Args:
+        logits: B×1×H×W.
+        foreground: B×1×H×W float, 0 or 1.
+        dice: Weight of the Dice loss.
+        balanced: Whether the cross-entropy is `balanced_cross_entropy`.
+    """
+    if balanced:
+        loss = balanced_cross_entropy(logits, foreground)
+    else:
+        loss = F.binary_cross_entropy_with_logits(logits.float(), foreground)
+    if dice > 0:
+        probability = torch.sigmoid(logits.float())
+        both = torch.cat([1 - probability, probability], 1)  # background first, B×2×H×W
+        loss = loss + dice * dice_loss(both, foreground[:, 0].long()).mean()
+    return loss
+
+
+def balanced_cross_entropy(logits: Tensor, truth: Tensor) -> Tensor:
+    """Class-balanced cross-entropy (Xie and Tu 2015, eq. 2; OSVOS, eq. 2), a mean over pixels.
+
+    Args:
+        logits: B×1×H×W.
+        truth: B×1×H×W, 0 or 1.
+
+    Returns:
+        A scalar. Foreground pixels are weighted by the fraction of background pixels, and the
+        reverse, so that both classes count the same.
+    """
+    fraction = truth.mean((1, 2, 3), keepdim=True)  # of foreground, B×1×1×1
+    weight = torch.where(truth > 0.5, 1 - fraction, fraction)
+    entropy = F.binary_cross_entropy_with_logits(logits.float(), truth, reduction="none")
+    return (weight * entropy).mean()

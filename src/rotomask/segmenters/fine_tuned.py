@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from rotomask.arrays import Frame, Mask, Probabilities
 from rotomask.errors import OptionError
 from rotomask.networks.layers.aggregation import aggregate_in_bands
+from rotomask.networks.losses import foreground_loss
 from rotomask.networks.osvos import SideLogits
 from rotomask.networks.precision import Runtime
 from rotomask.networks.sizing import nearest_multiples
@@ -59,6 +60,11 @@ class FineTuningConfig(ProcessingConfig):
     """Maximum rotation of a view (OSVOS: 30)."""
     view_scales: tuple[float, float] = (0.75, 1.25)
     """Minimum and maximum scale of a view (OSVOS: 0.75 to 1.25)."""
+    balanced: bool = False
+    """Weight object and background alike in the cross-entropy (OSVOS, eq. 2), whatever their areas;
+    the masks then come out too large."""
+    dice: float = 1.0
+    """Weight of the Dice loss."""
     side_weight: float = 0.0
     """Weight of the side outputs' losses (deep supervision)."""
     seed: int = 0
@@ -78,7 +84,13 @@ class FineTuningConfig(ProcessingConfig):
 
 
 OSVOS_FINE_TUNING = FineTuningConfig(
-    size=480, iterations=500, batch=1, optimiser="sgd", learning_rate=4e-3
+    size=480,
+    iterations=500,
+    batch=1,
+    optimiser="sgd",
+    learning_rate=4e-3,
+    balanced=True,
+    dice=0.0,
 )
 """The authors' settings. Their rate of 1e-8 is for a sum over a frame's 410,000 pixels; ours is for
 a mean."""
@@ -324,9 +336,11 @@ def fine_tune(
         for i in batch:
             with runtime.autocast():
                 logits = tuned(prepared[i])
-            loss = balanced_cross_entropy(logits.fused, views[i][1])
+            truth = views[i][1]
+            loss = foreground_loss(logits.fused, truth, config.dice, balanced=config.balanced)
             for side in logits.sides if config.side_weight > 0 else ():
-                loss = loss + config.side_weight * balanced_cross_entropy(side, views[i][1])
+                side_loss = foreground_loss(side, truth, balanced=config.balanced)
+                loss = loss + config.side_weight * side_loss
             # A mean over the batch, one view at a time.
             (loss / len(batch)).backward()
         optimiser.step()
@@ -338,23 +352,6 @@ def fine_tune(
         on_learning(1.0)
     tuned.eval().requires_grad_(False)
     return done
-
-
-def balanced_cross_entropy(logits: Tensor, truth: Tensor) -> Tensor:
-    """Class-balanced cross-entropy (Xie and Tu 2015, eq. 2; OSVOS, eq. 2), a mean over pixels.
-
-    Args:
-        logits: B×1×H×W.
-        truth: B×1×H×W, 0 or 1.
-
-    Returns:
-        A scalar. Foreground pixels are weighted by the fraction of background pixels, and the
-        reverse, so that both classes count the same.
-    """
-    fraction = truth.mean((1, 2, 3), keepdim=True)  # of foreground, B×1×1×1
-    weight = torch.where(truth > 0.5, 1 - fraction, fraction)
-    entropy = F.binary_cross_entropy_with_logits(logits.float(), truth, reduction="none")
-    return (weight * entropy).mean()
 
 
 def make_views(

@@ -13,14 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from rotomask.data.simulation import render
-from rotomask.networks.losses import dice_loss
+from rotomask.networks.losses import foreground_loss
 from rotomask.networks.oneshot_lite import OneShotLiteConfig
 from rotomask.networks.osvos import OSVOSConfig
 from rotomask.segmenters.fine_tuned import (
     FineTunedSegmenter,
     FineTuningConfig,
     OneShotNetwork,
-    balanced_cross_entropy,
 )
 from rotomask.training.clip_data import ClipRecipe, ClipTask, Stage
 from rotomask.training.rates import Rates
@@ -40,8 +39,10 @@ class ForegroundRecipe(ClipRecipe):
     side_weight: tuple[float, float] = (0.5, 0.0)
     """Weight of the side outputs' losses at the first and the last step, linear in between (OSVOS
     reduces it to 0)."""
+    balanced: bool = True
+    """Weight object and background alike in the cross-entropy (OSVOS, eq. 2)."""
     dice: float = 0.3
-    """Weight of the Dice loss."""
+    """Weight of the Dice loss of the fused output."""
     fine_tuning: FineTuningConfig = field(default_factory=lambda: FineTuningConfig(iterations=40))
     """Fine-tuning on the first frames in validation."""
 
@@ -85,19 +86,15 @@ class ForegroundTask(ClipTask):
         }
 
     def loss(self, network: OneShotNetwork, batch: Batch, step: int) -> Tensor:
-        """Class-balanced cross-entropy of fused and side outputs plus Dice, a scalar."""
+        """Cross-entropy of fused and side outputs plus Dice, a scalar."""
         recipe, truth = self.recipe, batch["foreground"]
         frames = batch["frames"].contiguous(memory_format=torch.channels_last)
         logits = network.trainable_part()(network.prepare(frames))
-        total = balanced_cross_entropy(logits.fused, truth)
         first, last = recipe.side_weight
         weight = first + (last - first) * step / self.steps
+        total = foreground_loss(logits.fused, truth, recipe.dice, balanced=recipe.balanced)
         for side in logits.sides:
-            total = total + weight * balanced_cross_entropy(side, truth)
-        if recipe.dice > 0:
-            foreground = torch.sigmoid(logits.fused)  # N×1×S×S
-            both = torch.cat([1 - foreground, foreground], 1)  # background first: N×2×S×S
-            total = total + recipe.dice * dice_loss(both, truth[:, 0].long()).mean()
+            total = total + weight * foreground_loss(side, truth, balanced=recipe.balanced)
         return total
 
     def validate(self, network: nn.Module) -> dict[str, float]:

@@ -15,13 +15,8 @@ from rotomask.edges.thinning import thin_edges
 from rotomask.evaluation.measures.object_edges import edge_counts, edge_score
 from rotomask.flow.optical_flow import DISFlow
 from rotomask.networks.hepspnet import EdgeConfig, EdgeLogits, HEPSPNet
-from rotomask.segmenters.fine_tuned import balanced_cross_entropy
-from rotomask.training.single_frames import (
-    SingleFrameRecipe,
-    SingleFrameTask,
-    assign_all_ids,
-    foreground_loss,
-)
+from rotomask.networks.losses import balanced_cross_entropy, foreground_loss
+from rotomask.training.single_frames import SingleFrameRecipe, SingleFrameTask, assign_all_ids
 from rotomask.training.task import Batch, Data, Task
 
 VALIDATE_EVERY = 4

@@ -7,11 +7,9 @@ that training takes minutes on one core.
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
 
 from rotomask.data.simulation import ClipBatch, render
 from rotomask.data.simulation.batch import NO_ID
-from rotomask.networks.losses import dice_loss
 from rotomask.training.clip_data import ClipRecipe, ClipTask, Stage
 from rotomask.training.task import Batch
 
@@ -81,17 +79,3 @@ def assign_all_ids(batch: ClipBatch, *, still: bool = True) -> ClipBatch:
             # Ids go on from layer to layer, so that no two instances of a clip share one.
             count += len(labels)
     return {**batch, "ids": ids}
-
-
-def foreground_loss(logits: Tensor, foreground: Tensor, dice: float) -> Tensor:
-    """Cross-entropy plus `dice` times the Dice loss, a scalar.
-
-    Args:
-        logits: B×1×H×W.
-        foreground: B×1×H×W float, 0 or 1.
-        dice: Weight of the Dice loss.
-    """
-    entropy = nn.functional.binary_cross_entropy_with_logits(logits, foreground)
-    probability = torch.sigmoid(logits)
-    both = torch.cat([1 - probability, probability], 1)  # background first, B×2×H×W
-    return entropy + dice * dice_loss(both, foreground[:, 0].long()).mean()

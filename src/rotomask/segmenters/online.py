@@ -8,7 +8,7 @@ import copy
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
 from torch import Tensor, nn
@@ -30,7 +30,7 @@ Wrap = Callable[[Segmenter], Segmenter]
 LearnT = TypeVar("LearnT")
 
 
-class _Learned(Wrapper, Generic[LearnT]):
+class Learned(Wrapper, Generic[LearnT]):
     """Segmenter whose network is a copy, trained on the video that it follows.
 
     The given network is not changed.
@@ -43,6 +43,9 @@ class _Learned(Wrapper, Generic[LearnT]):
     def __init__(self, parent: NetworkSegmenter[Any, Any], learn: LearnT) -> None:
         super().__init__(parent.with_network(parent.network))
         self.parent, self.learn = parent, learn
+        self.learnt: dict[str, Tensor] | None = None
+        """Weights of the network's trained part; None: it has learned nothing yet."""
+        self._learnt_from = ""
         self._on_learning: OnLearning | None = None
 
     def report_learning(self, on_learning: OnLearning | None) -> None:
@@ -53,8 +56,39 @@ class _Learned(Wrapper, Generic[LearnT]):
         """Second segmenter of the same kind, which is trained on its own video."""
         return type(self)(self.parent, self.learn)
 
+    def take_learnt(self, learnt: Mapping[str, Tensor]) -> None:
+        """Follow with weights that were learned before, as `state.restore` needs it.
 
-class OnlineLearned(_Learned[Learn]):
+        Args:
+            learnt: The attribute `learnt` of such a segmenter.
+        """
+        self._follow_with(self._network_with(learnt))
+
+    def _learned_network(self, digest: str, learn: Callable[[], nn.Module]) -> nn.Module:
+        """Trained copy of the network.
+
+        Args:
+            digest: Hash of what it learns from. Passes to both sides of a frame learn the same, and
+                the second of them has it already.
+            learn: Trains it.
+        """
+        if self.learnt is not None and digest == self._learnt_from:
+            return self._network_with(self.learnt)
+        network = learn()
+        part: nn.Module = network.trainable_part()  # type: ignore[operator]
+        self.learnt, self._learnt_from = dict(part.state_dict()), digest
+        return network
+
+    def _network_with(self, learnt: Mapping[str, Tensor]) -> nn.Module:
+        network: Any = copy.deepcopy(self.parent.network)
+        network.trainable_part().load_state_dict(learnt)
+        return cast(nn.Module, network)
+
+    def _follow_with(self, network: nn.Module) -> None:
+        self.segmenter = self.parent.with_network(network)
+
+
+class OnlineLearned(Learned[Learn]):
     """Segmenter that follows each video with a network trained on its reference frame.
 
     The given network is not changed: every video has its own copy. Objects and corrections added
@@ -68,9 +102,6 @@ class OnlineLearned(_Learned[Learn]):
     def __init__(self, parent: NetworkSegmenter[Any, Any], learn: Learn) -> None:
         super().__init__(parent, learn)
         self._wrap: Wrap | None = None
-        self.learnt: dict[str, Tensor] | None = None
-        """Weights of the network's trained part; None: it has learned nothing yet."""
-        self._learnt_from = ""
 
     def __repr__(self) -> str:
         """Segmenter and learning function."""
@@ -97,31 +128,17 @@ class OnlineLearned(_Learned[Learn]):
         check_frame(frame)
         mask = as_labels(mask)
         check_mask(mask, frame)
-        digest = KnownFrame(frame, mask).digest
-        # Passes to both sides of a frame learn the same, and the second of them has it already.
-        if self.learnt is None or digest != self._learnt_from:
-            network = self.learn(self.parent, frame, mask, self._on_learning)
-            part: nn.Module = network.trainable_part()  # type: ignore[operator]
-            self.learnt, self._learnt_from = dict(part.state_dict()), digest
-            self._follow_with(network)
-        else:
-            self.take_learnt(self.learnt)
+        network = self._learned_network(
+            KnownFrame(frame, mask).digest,
+            lambda: self.learn(self.parent, frame, mask, self._on_learning),
+        )
+        self._follow_with(network)
         self.segmenter.start(frame, mask)
 
-    def take_learnt(self, learnt: Mapping[str, Tensor] | None) -> None:
-        """Follow with weights that were learned before, as `state.restore` needs it.
-
-        Args:
-            learnt: The attribute `learnt` of such a segmenter.
-        """
-        if learnt is not None:
-            network: Any = copy.deepcopy(self.parent.network)
-            network.trainable_part().load_state_dict(learnt)
-            self._follow_with(network)
-
     def _follow_with(self, network: nn.Module) -> None:
-        segmenter = self.parent.with_network(network)
-        self.segmenter = segmenter if self._wrap is None else self._wrap(segmenter)
+        super()._follow_with(network)
+        if self._wrap is not None:
+            self.segmenter = self._wrap(self.segmenter)
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,7 +172,7 @@ LearnFromAll = Callable[
 for progress."""
 
 
-class ReferenceLearned(_Learned[LearnFromAll]):
+class ReferenceLearned(Learned[LearnFromAll]):
     """Segmenter that follows a video with a network trained on all of its reference frames.
 
     These are the frame of `start` and those of `add_reference`; it learns before the next call. Of
@@ -170,8 +187,6 @@ class ReferenceLearned(_Learned[LearnFromAll]):
     def __init__(self, parent: NetworkSegmenter[Any, Any], learn: LearnFromAll) -> None:
         super().__init__(parent, learn)
         self._waiting: list[KnownFrame] = []
-        self._learnt: nn.Module | None = None
-        self._learnt_from = ""
 
     def __repr__(self) -> str:
         """Segmenter and learning function."""
@@ -229,15 +244,13 @@ class ReferenceLearned(_Learned[LearnFromAll]):
         first, *others = known
         network: nn.Module = self.parent.network
         if others:
-            # In an order of their own: passes to both sides learn the same, and the second of them
-            # has it already.
+            # In an order of their own, so that passes to both sides learn the same.
             ordered = sorted(known, key=lambda one: one.digest)
-            digest = " ".join(one.digest for one in ordered)
-            if self._learnt is None or digest != self._learnt_from:
-                self._learnt = self.learn(self.parent, ordered, self._on_learning)
-                self._learnt_from = digest
-            network = self._learnt
-        self.segmenter = self.parent.with_network(network)
+            network = self._learned_network(
+                " ".join(one.digest for one in ordered),
+                lambda: self.learn(self.parent, ordered, self._on_learning),
+            )
+        self._follow_with(network)
         self.segmenter.start(first.frame, first.labels)
         for one in others:
             self.segmenter.add_reference(one.frame, one.labels, one.object_ids)

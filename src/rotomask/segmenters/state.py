@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from rotomask.detection.detector import Detector
 from rotomask.errors import RotomaskError
 from rotomask.segmenters.base import Segmenter
-from rotomask.segmenters.online import OnlineLearned
+from rotomask.segmenters.online import Learned
 
 KEEP = "keep"
 """Key of a value that is not stored: the segmenter keeps its own. With a checksum for networks."""
@@ -51,8 +51,10 @@ def restore(segmenter: Segmenter, state: Any) -> None:
     """
     try:
         stored = state["segmenter"]
-        if isinstance(segmenter, OnlineLearned):
-            segmenter.take_learnt(_decode(stored["learnt"], None))
+        if isinstance(segmenter, Learned):
+            learnt = _decode(stored["learnt"], None)
+            if learnt is not None:
+                segmenter.take_learnt(learnt)
         fields = {name: _decode(value, vars(segmenter).get(name)) for name, value in stored.items()}
     except StateError:
         raise

@@ -1,5 +1,6 @@
 """How many threads compute, and how they wait."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -64,6 +65,22 @@ def test_a_job_computes_with_its_threads_and_sets_them_back(tmp_path):
 def test_a_number_of_threads_that_is_none_is_named(tmp_path, count):
     with pytest.raises(OptionError, match="at least 1 thread"):
         rotomask.cut(tmp_path, None, tmp_path / "out", threads=count)
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_what_is_imported_is_not_looked_through_for_garbage(enabled):
+    was_enabled, frozen = gc.isenabled(), gc.get_freeze_count()
+    try:
+        (gc.enable if enabled else gc.disable)()
+        with threads.without_collection():
+            assert not gc.isenabled()
+            imported: list[dict[str, int]] = [{}, {}]
+        assert gc.isenabled() == enabled
+        assert gc.get_freeze_count() > frozen
+        assert not any(one is imported for one in gc.get_objects())
+    finally:
+        gc.unfreeze()
+        (gc.enable if was_enabled else gc.disable)()
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from rotomask.cli.options import (
 from rotomask.cli.terminal import job, print_cut, print_outputs, resumable
 from rotomask.cli.values import pair_masks, read_formats, read_list
 from rotomask.errors import OptionError
+from rotomask.threads import without_collection
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,9 +146,10 @@ def cut(
         return
     folder = output.folder(video, "cut")
     with job(resumable(folder), messages) as on_progress:
-        from rotomask.jobs.cut import CutOptions
-        from rotomask.jobs.cut import cut as run
-        from rotomask.video import open_video
+        with without_collection():
+            from rotomask.jobs.cut import CutOptions
+            from rotomask.jobs.cut import cut as run
+            from rotomask.video import open_video
 
         options = CutOptions(
             refinements=refining.refinements(method.quality),

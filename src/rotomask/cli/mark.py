@@ -12,6 +12,7 @@ from rotomask.cli.command import Command, grouped
 from rotomask.cli.options import Messages, Runtime, Weights, out_option
 from rotomask.cli.terminal import job, nothing_written, print_outputs
 from rotomask.errors import OptionError
+from rotomask.threads import without_collection
 
 if TYPE_CHECKING:
     from rotomask.prompts import Prompts
@@ -115,10 +116,11 @@ def mark(
     """
     target = output.out or Path(f"{video.resolve().stem}-mask.png")
     with job(nothing_written, messages):
-        from rotomask.jobs.mark import MarkOptions
-        from rotomask.jobs.mark import mark as run
-        from rotomask.prompts import write_prompts
-        from rotomask.video import open_video
+        with without_collection():
+            from rotomask.jobs.mark import MarkOptions
+            from rotomask.jobs.mark import mark as run
+            from rotomask.prompts import write_prompts
+            from rotomask.video import open_video
 
         opened = open_video(video)
         listed = parse_prompts(context.meta[ARGUMENTS], opened.size, start=at)

@@ -18,6 +18,7 @@ from rotomask.cli.options import (
 )
 from rotomask.cli.terminal import job, nothing_written, print_evaluation, print_outputs, resumable
 from rotomask.cli.values import output_path
+from rotomask.threads import without_collection
 
 if TYPE_CHECKING:
     from rotomask.evaluation import EvaluationResult
@@ -67,8 +68,9 @@ def benchmark(
     interrupted run.
     """
     with job(resumable(run.out, "sequences"), messages) as on_progress:
-        from rotomask.jobs.benchmark import BenchmarkOptions
-        from rotomask.jobs.benchmark import benchmark as run_benchmark
+        with without_collection():
+            from rotomask.jobs.benchmark import BenchmarkOptions
+            from rotomask.jobs.benchmark import benchmark as run_benchmark
 
         options = BenchmarkOptions(
             refinements=refining.refinements(method.quality),

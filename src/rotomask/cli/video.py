@@ -21,6 +21,7 @@ from rotomask.cli.options import (
 )
 from rotomask.cli.terminal import job, nothing_written, print_cut, print_outputs, resumable
 from rotomask.cli.values import read_formats
+from rotomask.threads import without_collection
 
 
 @grouped
@@ -39,8 +40,9 @@ def propose(
     """
     folder = output.folder(video, "proposals")
     with job(nothing_written, messages) as on_progress:
-        from rotomask.jobs.propose import ProposeOptions
-        from rotomask.jobs.propose import propose as run
+        with without_collection():
+            from rotomask.jobs.propose import ProposeOptions
+            from rotomask.jobs.propose import propose as run
 
         options = ProposeOptions(
             weights=weights,
@@ -305,8 +307,9 @@ def demo(output: Output, runtime: Runtime, messages: Messages) -> None:
     """Cut a shipped real clip and score it against the ground truth."""
     folder = output.out or Path("rotomask-demo")
     with job(resumable(folder), messages) as on_progress:
-        from rotomask.jobs.demo import DemoOptions
-        from rotomask.jobs.demo import demo as run
+        with without_collection():
+            from rotomask.jobs.demo import DemoOptions
+            from rotomask.jobs.demo import demo as run
 
         options = DemoOptions(**runtime.settings(), overwrite=output.overwrite)
         result = run(folder, options, on_progress=on_progress)

@@ -9,6 +9,7 @@ float. The held-out sequences are not used: the choice of layers was made on the
 
 import argparse
 import json
+import sys
 from collections import defaultdict
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 from rotomask.catalog import load_model
 from rotomask.files import complete_or_absent
 from rotomask.masks import read_labels
+from rotomask.networks.layers import efficientnet_lite
 from rotomask.segmenters.space_time import SpaceTimeSegmenter
 from rotomask.training.video_split import HELD_OUT
 from rotomask.video import open_video
@@ -68,6 +70,8 @@ def main() -> None:
     assert isinstance(segmenter, SpaceTimeSegmenter)
     assert isinstance(segmenter.network, nn.Module)
     torch.set_num_threads(1)
+    # In bands a layer's filters are applied without the layer, and its hook would not be called.
+    efficientnet_lite.BAND_BYTES = sys.maxsize
     meter = Meter(segmenter.network)
     resolution = next((arguments.davis / "JPEGImages").iterdir()).name
     for name in names:

@@ -196,7 +196,7 @@ def test_models_are_listed_by_what_they_are_for():
     sections = listed.split("\n\n")
     follow, papers = sections[0], next(s for s in sections if s.startswith("Methods of the papers"))
     assert "take stm-lite" in follow
-    assert "J&F 0.862" in follow
+    assert "J&F 0.867" in follow
     for name in ("stm", "rgmp-lite", "oneshot", "osvos"):
         assert f"   {name} " in papers
         assert f"   {name} " not in follow

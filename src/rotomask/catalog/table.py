@@ -89,7 +89,7 @@ _OSVOS_ROLE = SegmenterRole(
 CATALOG: dict[str, Entry] = {
     "stm-lite": Entry(
         job="cut",
-        quality="J&F 0.862",
+        quality="J&F 0.867",
         speed="0.09 s a frame",
         summary="space-time memory for a plain CPU; the default",
         network=network_builder(STMLite, STMLiteConfig),

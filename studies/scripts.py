@@ -42,7 +42,8 @@ def add_davis(
     parser.add_argument(
         "--split",
         default=split,
-        help="val, train, or held-out: the sequences of train that no network was trained on; "
+        help="val, train, or held-out: the sequences of train that are kept apart (stm-lite as "
+        "shipped has seen them); "
         f"default: {split}",
     )
     parser.add_argument("--sequences", help="only these sequences of the split, comma-separated")

@@ -2,7 +2,8 @@
 
 The four held-out sequences of DAVIS-2016 train, one object each; then the videos composed of them
 (`training/composed_videos.py`): twins, of which two are followed and a third passes, and three
-different objects. Weights are compared, or ways to run them:
+different objects. Weights are compared, or ways to run them. Those shipped since 23 November 2026
+have seen the four sequences: to choose anything, give others.
 
     python -m studies.stm_lite_held_out --davis DAVIS-TRAIN stm-lite.safetensors ...
     python -m studies.stm_lite_held_out --davis DAVIS-TRAIN --way size=384 --way boxes=tracked \\

@@ -153,7 +153,7 @@ CATALOG: dict[str, Entry] = {
     ),
     "oneshot": Entry(
         job="papers",
-        quality="J&F 0.794, 60 s of learning",
+        quality="J&F 0.809, 60 s of learning",
         speed="0.98 s a frame",
         summary="an appearance network fine-tuned on the first frame, for a plain CPU",
         network=network_builder(OneShotLite, OneShotLiteConfig),

@@ -58,8 +58,8 @@ class FineTuningConfig(ProcessingConfig):
     """Views per iteration."""
     rotation_deg: float = 30.0
     """Maximum rotation of a view (OSVOS: 30)."""
-    view_scales: tuple[float, float] = (0.75, 1.25)
-    """Minimum and maximum scale of a view (OSVOS: 0.75 to 1.25)."""
+    view_scales: tuple[float, float] = (0.5, 1.6)
+    """Minimum and maximum scale of a view (OSVOS: 0.75 to 1.25): objects come near and go away."""
     balanced: bool = False
     """Weight object and background alike in the cross-entropy (OSVOS, eq. 2), whatever their areas;
     the masks then come out too large."""
@@ -89,6 +89,7 @@ OSVOS_FINE_TUNING = FineTuningConfig(
     batch=1,
     optimiser="sgd",
     learning_rate=4e-3,
+    view_scales=(0.75, 1.25),
     balanced=True,
     dice=0.0,
 )

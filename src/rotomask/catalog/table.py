@@ -168,7 +168,7 @@ CATALOG: dict[str, Entry] = {
     ),
     "oneshot-boxes": Entry(
         job="papers",
-        quality="J&F 0.810, 150 iterations",
+        quality="J&F 0.811",
         speed="0.61 s a frame",
         summary="oneshot, filtered by the boxes of a detector; --boxes selects which",
         network=network_builder(OneShotLite, OneShotLiteConfig),

@@ -8,8 +8,8 @@ from rotomask.export.format_writer import ExportTarget, FormatWriter, MaskedFram
 from rotomask.render import Colour, ContrastingColours, Pixels, beside, overlay
 from rotomask.video import PRORES_4444, VP9_ALPHA, Encoding, VideoWriter, h264
 
-QUICK = h264(crf=17, preset="veryfast")
-"""Half the time of `h264()` for files 14 % larger, which are to be looked at."""
+QUICK = h264(crf=17, preset="superfast")
+"""A third of the time of `h264()`, as good, for larger files: they are to be looked at."""
 
 
 class PictureVideo(FormatWriter):

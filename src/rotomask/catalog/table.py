@@ -38,6 +38,7 @@ from rotomask.refine.box_filters import BoxFilterConfig
 from rotomask.segmenters.box_filtered import BoxFiltered
 from rotomask.segmenters.fine_tuned import (
     OSVOS_FINE_TUNING,
+    OSVOS_SLIM_FINE_TUNING,
     FineTunedSegmenter,
     FineTuningConfig,
 )
@@ -85,6 +86,7 @@ _OSVOS_ROLE = SegmenterRole(
     learns_reference=True,
     box_filter=BoxFilterConfig(),
 )
+_OSVOS_SLIM_ROLE = replace(_OSVOS_ROLE, config=replace(OSVOS_SLIM_FINE_TUNING, enlarge="auto"))
 
 CATALOG: dict[str, Entry] = {
     "stm-lite": Entry(
@@ -197,7 +199,7 @@ CATALOG: dict[str, Entry] = {
         summary="osvos with side features one channel deep; bring weights that you trained",
         network=network_builder(OSVOS, OSVOSConfig, default=SLIM),
         trained_from="hed",
-        segmenter=_OSVOS_ROLE,
+        segmenter=_OSVOS_SLIM_ROLE,
     ),
     "embedding": Entry(
         job="find",

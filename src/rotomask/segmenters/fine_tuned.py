@@ -96,6 +96,16 @@ OSVOS_FINE_TUNING = FineTuningConfig(
 """The authors' settings. Their rate of 1e-8 is for a sum over a frame's 410,000 pixels; ours is for
 a mean."""
 
+OSVOS_SLIM_FINE_TUNING = replace(
+    OSVOS_FINE_TUNING,
+    size=320,
+    iterations=200,
+    view_scales=(0.5, 1.6),
+    balanced=False,
+    dice=1.0,
+)
+"""Settings of `osvos-slim`, chosen on the held-out sequences (docs/papers/one-shot.md)."""
+
 
 class TrainablePart(Protocol):
     """Part of a one-shot network that is fine-tuned; every object has a copy."""

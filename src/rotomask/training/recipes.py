@@ -10,7 +10,7 @@ from rotomask.networks.rgmp import RGMPConfig
 from rotomask.networks.rgmp_lite import RGMPLiteConfig
 from rotomask.networks.stm import STMConfig
 from rotomask.networks.stm_refine50 import STMRefine50Config
-from rotomask.segmenters.fine_tuned import OSVOS_FINE_TUNING
+from rotomask.segmenters.fine_tuned import OSVOS_FINE_TUNING, OSVOS_SLIM_FINE_TUNING
 from rotomask.training import campaign
 from rotomask.training.clip_data import Stage
 from rotomask.training.detector import RECIPE as DETECTOR_LITE
@@ -304,6 +304,7 @@ _ONE_SHOT = (
         model=SLIM,
         stage=replace(OSVOS_PARENT.stage, steps=4000),
         side_weight=(0.0, 0.0),
+        fine_tuning=OSVOS_SLIM_FINE_TUNING,
     ),
 )
 RECIPES |= {recipe.name: recipe for recipe in _ONE_SHOT}

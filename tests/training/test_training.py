@@ -100,6 +100,32 @@ def test_a_killed_run_resumes_with_the_same_loss_curve(data, tmp_path, kill_afte
     assert torn.read_bytes()[-1000:] == whole.read_bytes()[-1000:]
 
 
+@pytest.mark.parametrize("kill_in", [3, 6])
+def test_a_run_killed_in_a_validation_validates_when_it_resumes(
+    data, tmp_path, kill_in, monkeypatch
+):
+    task = TINY.task(data)
+    validate = task.validate
+
+    def killed(network):
+        if _losses(tmp_path / "torn")[-1].split()[0] == str(kill_in):
+            raise StoppedError
+        return validate(network)
+
+    monkeypatch.setattr(task, "validate", killed)
+    told: list[Progress] = []
+    with pytest.raises(StoppedError):
+        fit(task, tmp_path / "torn", CPU, save_every=100, on_step=told.append)
+    fit(TINY.task(data), tmp_path / "torn", CPU, resume=True, save_every=100, on_step=told.append)
+    fit(TINY.task(data), tmp_path / "whole", CPU)
+    # No step is made twice, and each is told of once.
+    assert [p.step for p in told] == [1, 2, 3, 4, 5, 6]
+    assert [p.step for p in told if p.scores] == [3, 6]
+    for name in ("losses.csv", "validation.csv"):
+        torn, whole = ((tmp_path / run / name).read_text() for run in ("torn", "whole"))
+        assert [r.split(",")[:2] for r in torn.split()] == [r.split(",")[:2] for r in whole.split()]
+
+
 def test_the_same_seed_gives_the_same_losses_also_from_a_loader_process(data, tmp_path):
     for name, workers in (("a", 0), ("b", 1)):
         train(TINY, data, tmp_path / name, hardware=replace(CPU, workers=workers))

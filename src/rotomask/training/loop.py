@@ -87,6 +87,10 @@ class Run:
         self.average = {k: v.detach().clone() for k, v in network.state_dict().items()}
         self.step = 0
         self.best: dict[str, float] = {}
+        self.awaits_validation = False
+        """True from a step on whose validation is due until that is done."""
+        self.loss = self.rate = 0.0
+        """Of the last step, the rate in samples a second."""
         self._core_seconds_before = -_core_seconds()
 
     @property
@@ -145,6 +149,8 @@ class Run:
             "optimiser": self.optimiser.state_dict(),
             "task": self.task.state(),
             "best": self.best,
+            "awaits_validation": self.awaits_validation,
+            "last": [self.loss, self.rate],
             "random": torch.get_rng_state(),
             "core_seconds": self.core_seconds,
             "alive": self.recycler.state(),
@@ -186,6 +192,8 @@ class Run:
             self.average[name].copy_(value)
         self.task.load_state(state["task"])
         self.step, self.best = int(state["step"]), dict(state["best"])
+        self.awaits_validation = bool(state.get("awaits_validation", False))
+        self.loss, self.rate = state.get("last", (0.0, 0.0))
         self.recycler.load_state(state.get("alive", self.recycler.state()))
         # Last: building the network drew numbers, too.
         torch.set_rng_state(state["random"])
@@ -248,33 +256,52 @@ def fit(
         run.resume()
     with ExitStack() as stack:
         logs = stack.enter_context(_Logs(run)) if fabric.global_rank == 0 else None
+
+        def finish_step() -> None:
+            scores = _validate_if_due(run)
+            if logs is not None:
+                logs.write_scores(scores)
+                if on_step is not None:
+                    on_step(Progress(run.step, run.task.steps, run.loss, run.rate, scores))
+
+        if run.awaits_validation:  # ended in it before
+            finish_step()
         began, done = time.perf_counter(), run.step
         for batches, samples in _batches(run, hardware):
-            loss = run.learn(batches)
-            rate = samples * (run.step - done) / (time.perf_counter() - began)
-            scores = _after_step(run, save_every)
+            run.loss = run.learn(batches)
+            run.rate = samples * (run.step - done) / (time.perf_counter() - began)
             if logs is not None:
-                logs.write(loss, rate, scores)
-                if on_step is not None:
-                    on_step(Progress(run.step, run.task.steps, loss, rate, scores))
+                logs.write_step()
+            _after_step(run, save_every)
+            finish_step()
             if stop is not None and stop():
                 run.save()
                 break
     return run
 
 
-def _after_step(run: Run, save_every: int) -> dict[str, float] | None:
-    """Statistics, validation and checkpoint, where they are due."""
-    schedule, scores = run.schedule, None
+def _after_step(run: Run, save_every: int) -> None:
+    """Statistics and checkpoint, where they are due; takes note of a validation that is."""
+    schedule = run.schedule
     last = run.step == run.task.steps
     if run.step % schedule.refresh_every == 0:
         # What the first process saw holds for all, so that they draw from the same data.
         run.task.load_state(run.fabric.broadcast(run.task.state()))
         run.task.refresh()
-    if last or (schedule.validate_every and run.step % schedule.validate_every == 0):
-        scores = run.validate()
-    if last or run.step % save_every == 0 or scores is not None:
+    validates = bool(schedule.validate_every) and run.step % schedule.validate_every == 0
+    run.awaits_validation = last or validates
+    # Before the validation, which may take an hour: the steps are not lost if the run ends in it.
+    if run.awaits_validation or run.step % save_every == 0:
         run.save()
+
+
+def _validate_if_due(run: Run) -> dict[str, float] | None:
+    """The scores of a validation that is due, and a checkpoint that has them; None: none is."""
+    if not run.awaits_validation:
+        return None
+    scores = run.validate()
+    run.awaits_validation = False
+    run.save()
     return scores
 
 
@@ -358,22 +385,27 @@ class _Logs:
         for logger in self.run.fabric.loggers:
             logger.finalize("success")
 
-    def write(self, loss: float, rate: float, scores: dict[str, float] | None) -> None:
-        """One step's row, and a validation's where there was one."""
+    def write_step(self) -> None:
+        """The last step's row."""
         run = self.run
         lr = learning_rate(run.schedule, run.step - 1, run.task.steps)
         hours = f"{run.core_seconds / 3600:.4f}"
         csv.writer(self._losses).writerow(
-            [run.step, f"{loss:.5f}", f"{lr:.3e}", f"{rate:.2f}", hours]
+            [run.step, f"{run.loss:.5f}", f"{lr:.3e}", f"{run.rate:.2f}", hours]
         )
         self._losses.flush()
-        figures = {"loss": loss, "learning_rate": lr, "samples_per_second": rate}
-        if scores:
-            figures |= {f"validation/{name}": value for name, value in scores.items()}
-            path = run.folder / "validation.csv"
-            with _open_csv(path, ["step", *scores], run.step - 1) as file:
-                row = [run.step, *(f"{value:.4f}" for value in scores.values())]
-                csv.writer(file).writerow(row)
+        figures = {"loss": run.loss, "learning_rate": lr, "samples_per_second": run.rate}
+        run.fabric.log_dict(figures, step=run.step)
+
+    def write_scores(self, scores: dict[str, float] | None) -> None:
+        """The row of the last step's validation, where there was one."""
+        if not scores:
+            return
+        run = self.run
+        with _open_csv(run.folder / "validation.csv", ["step", *scores], run.step - 1) as file:
+            row = [run.step, *(f"{value:.4f}" for value in scores.values())]
+            csv.writer(file).writerow(row)
+        figures = {f"validation/{name}": value for name, value in scores.items()}
         run.fabric.log_dict(figures, step=run.step)
 
 

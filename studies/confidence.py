@@ -11,14 +11,12 @@ The shipped weights of stm-lite have seen all of DAVIS-2016 train: of them only 
 are a test. `--weights` takes others.
 """
 
-import argparse
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from scipy.optimize import minimize
 from scipy.stats import spearmanr
 
@@ -37,7 +35,8 @@ from rotomask.segmenters.confidence import (
 from rotomask.segmenters.follow import Annotation, follow
 from rotomask.training.composed_videos import compose_videos
 from rotomask.training.video_split import HELD_OUT
-from studies.results_page import markdown_table, measured_with, write_block
+from studies.results_page import markdown_table
+from studies.scripts import add_write, parse, publish, script_parser
 
 Array = npt.NDArray[np.float64]
 BAD = 0.5
@@ -144,38 +143,27 @@ def _measured(segmenter: Segmenter, videos: Iterable[VideoSequence], step: int =
     return found
 
 
-def section(measured: str) -> str:
-    """The text of docs/results.md around a table."""
-    return f"""
-## Confidence
-
-    python -m studies.confidence --davis DAVIS-TRAIN --others DAVIS-VAL --write
-
-{measured_with()}
-
-How well the confidence of a mask ([look and correct](guide/correct.md)) tells that it is wrong, J
-below {BAD:g}, as shipped. "Others" are the ten sequences of DAVIS-2016 val, and "composed" are
-videos of a second object of the same looks or of three different ones, made of those before
-(`training/composed_videos.py`). The model has seen the held-out sequences since it was trained on
-all of DAVIS-2016 train. Recall is of the wrong masks.
-
-{measured}
-"""
+COMMAND = "python -m studies.confidence --davis DAVIS-TRAIN --others DAVIS-VAL --write"
+INTRODUCTION = (
+    "How well the confidence of a mask ([look and correct](guide/correct.md)) tells that it is\n"
+    f'wrong, J below {BAD:g}, as shipped. "Others" are the ten sequences of DAVIS-2016 val, and\n'
+    '"composed" are videos of a second object of the same looks or of three different ones, made\n'
+    "of those before (`training/composed_videos.py`). The model has seen the held-out sequences\n"
+    "since it was trained on all of DAVIS-2016 train. Recall is of the wrong masks."
+)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = script_parser(__doc__)
     parser.add_argument("--davis", type=Path, required=True)
     parser.add_argument("--others", type=Path, help="a data set that is only measured")
     parser.add_argument("--model", default="stm-lite")
     parser.add_argument("--weights", type=Path, help="a checkpoint of it")
     parser.add_argument("--fit", action="store_true", help="fit, and print the weights")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--write", action="store_true", help="update docs/results.md")
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
+    add_write(parser)
+    arguments = parse(parser)
+    if arguments.write and (arguments.fit or arguments.weights or not arguments.others):
+        parser.error("--write is for the shipped model: with --others, without --weights and --fit")
     segmenter = load_model(arguments.model, weights=arguments.weights, device="cpu")
     videos = find_videos(arguments.davis)
     held_out = [v for v in videos if v.name in HELD_OUT]
@@ -202,10 +190,8 @@ def main() -> None:
             regions = [s.region for s in gone if s.confidence == value]
             print(f"gone, {value}: {len(regions)} masks, J {np.mean(regions or [0]):.2f}")
         groups["fitted"] = fitted
-    measured = table(groups)
-    print(measured)
-    if arguments.write:
-        write_block("confidence", section(measured))
+    text = f"{INTRODUCTION}\n\n{table(groups)}"
+    publish(arguments, "confidence", "Confidence", text, command=COMMAND)
 
 
 if __name__ == "__main__":

@@ -43,8 +43,7 @@ def add_davis(
         "--split",
         default=split,
         help="val, train, or held-out: the sequences of train that are kept apart (stm-lite as "
-        "shipped has seen them); "
-        f"default: {split}",
+        f"shipped has seen them); default: {split}",
     )
     parser.add_argument("--sequences", help="only these sequences of the split, comma-separated")
 
@@ -60,7 +59,7 @@ def open_davis(arguments: argparse.Namespace) -> VideoDataset:
 
 
 def open_held_out(davis: Path) -> VideoDataset:
-    """The sequences of DAVIS-2016 train that no network was trained on."""
+    """The sequences of DAVIS-2016 train that were kept apart until stm-lite's last run."""
     return open_benchmark("davis2016", davis, "train").select(HELD_OUT)
 
 

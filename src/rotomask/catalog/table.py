@@ -171,7 +171,7 @@ CATALOG: dict[str, Entry] = {
     "oneshot-boxes": Entry(
         job="papers",
         quality="J&F 0.811",
-        speed="0.61 s a frame",
+        speed="1.75 s a frame",
         summary="oneshot, filtered by the boxes of a detector; --boxes selects which",
         network=network_builder(OneShotLite, OneShotLiteConfig),
         weights="oneshot",

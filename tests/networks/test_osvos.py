@@ -85,3 +85,11 @@ def test_the_slim_form_has_sides_one_channel_deep_and_no_outputs_of_theirs(golde
         logits = slim(golden["image"])
     assert logits.fused.shape == golden["fused"].shape
     assert logits.sides == ()
+
+
+def test_the_slim_form_begins_with_the_sum_of_its_sides() -> None:
+    slim = OSVOS(SLIM)
+    with torch.inference_mode():
+        logits = slim(preprocess(torch.rand(1, 3, 64, 64))).fused
+    assert slim.fuse.weight.flatten().tolist() == [1.0] * 4
+    assert logits.abs().max() < 2  # no side is sure before it learned

@@ -59,9 +59,10 @@ class OSVOS(nn.Module):
             self.stages.append(_stage(c_in, widths, halve=i > 0))
             c_in = widths[-1]
         sides = VGG16_STAGES[1:]
-        self.side_prep = nn.ModuleList(
+        side_convolutions = [
             nn.Conv2d(widths[-1], depth, kernel, padding=kernel // 2) for widths in sides
-        )
+        ]
+        self.side_prep = nn.ModuleList(side_convolutions)
         strides = [2**i for i in range(1, len(VGG16_STAGES))]
         # `upscale` enlarges the side features, `upscale_` the logits predicted from them.
         self.upscale = nn.ModuleList(Upscale(depth, stride) for stride in strides)
@@ -69,6 +70,14 @@ class OSVOS(nn.Module):
         self.score_dsn = nn.ModuleList(nn.Conv2d(depth, 1, 1) for _ in supervised)
         self.upscale_ = nn.ModuleList(Upscale(1, stride) for stride in supervised)
         self.fuse = nn.Conv2d(depth * len(sides), 1, 1)
+        if depth == 1:
+            # The output begins as the sum of the sides. The fusion learns at a hundredth of the
+            # rate: a random weight near 0 would stay there, and that side would hardly learn.
+            nn.init.ones_(self.fuse.weight)
+            # The features, of images 0..255, are large: with PyTorch's own weights the first
+            # logits would be too.
+            for convolution in side_convolutions:
+                nn.init.normal_(convolution.weight, std=1e-3)
 
     def trainable_part(self) -> "OSVOS":
         """The part that fine-tuning trains: all of it; its input is what `prepare` gives."""

@@ -99,7 +99,9 @@ a mean."""
 OSVOS_SLIM_FINE_TUNING = replace(
     OSVOS_FINE_TUNING,
     size=320,
-    iterations=200,
+    iterations=250,
+    learning_rate=1e-3,
+    views=60,
     view_scales=(0.5, 1.6),
     balanced=False,
     dice=1.0,

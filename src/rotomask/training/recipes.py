@@ -292,19 +292,29 @@ OSVOS_PARENT = ForegroundRecipe(
     dice=0.0,
     fine_tuning=OSVOS_FINE_TUNING,
 )
+# Side features one channel deep, one loss (paper 4): a tenth of the steps.
+OSVOS_SLIM_PARENT = replace(
+    OSVOS_PARENT,
+    name="osvos-slim",
+    schedule=replace(OSVOS_PARENT.schedule, validate_every=1000),
+    network="osvos-slim",
+    model=SLIM,
+    stage=replace(OSVOS_PARENT.stage, steps=4000),
+    side_weight=(0.0, 0.0),
+    fine_tuning=OSVOS_SLIM_FINE_TUNING,
+)
 _ONE_SHOT = (
     ONESHOT_LITE,
     OSVOS_PARENT,
-    # Side features one channel deep, one loss (paper 4): a tenth of the steps.
+    OSVOS_SLIM_PARENT,
+    # The same network by our means, for an hour on one core: docs/papers/one-shot.md.
     replace(
-        OSVOS_PARENT,
-        name="osvos-slim",
-        schedule=replace(OSVOS_PARENT.schedule, validate_every=1000),
-        network="osvos-slim",
-        model=SLIM,
-        stage=replace(OSVOS_PARENT.stage, steps=4000),
-        side_weight=(0.0, 0.0),
-        fine_tuning=OSVOS_SLIM_FINE_TUNING,
+        OSVOS_SLIM_PARENT,
+        name="osvos-slim-adamw",
+        schedule=Schedule(learning_rate=3e-5, warmup=50, ema=0.99, validate_every=0),
+        stage=replace(OSVOS_SLIM_PARENT.stage, steps=2000, batch=2, size=320),
+        balanced=False,
+        dice=1.0,
     ),
 )
 RECIPES |= {recipe.name: recipe for recipe in _ONE_SHOT}

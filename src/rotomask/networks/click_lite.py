@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rotomask.networks.layers.convolution import Conv2d
 from rotomask.networks.layers.efficientnet_lite import (
     STRIDE32_CHANNELS,
     EfficientNetLite0,
@@ -90,7 +91,7 @@ class ClickLite(nn.Module):
         self.config = config or ClickLiteConfig()
         c16 = EfficientNetLite0.channels[2]
         self.encoder = EfficientNetLite0(with_stride32=True)
-        self.embed = nn.Conv2d(c16, self.config.embedding_channels, 1)
+        self.embed = Conv2d(c16, self.config.embedding_channels, 1)
         self.prompts = PromptPyramid(self.config.prompt_channels)
         self.fusion = Fusion(self.config)
         self.decoder = ClickDecoder(self.config)
@@ -177,16 +178,16 @@ class PromptPyramid(nn.Module):
     def __init__(self, channels: tuple[int, int, int, int]) -> None:
         super().__init__()
         # A 4×4 block of each map becomes channels at stride 4: no detail of a stroke is lost.
-        self.first = nn.Conv2d(PROMPT_MAPS * CELL**2, channels[0], 1)
+        self.first = Conv2d(PROMPT_MAPS * CELL**2, channels[0], 1, activation="relu")
         self.down = nn.ModuleList(
-            nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairwise(channels)
+            Conv2d(a, b, 3, stride=2, padding=1, activation="relu") for a, b in pairwise(channels)
         )
 
     def forward(self, maps: Tensor) -> list[Tensor]:
         """Maps B×4×H×W -> four levels B×C×H/s×W/s, finest first, after their ReLU."""
-        levels = [F.relu(self.first(F.pixel_unshuffle(maps, CELL)))]
+        levels = [self.first(F.pixel_unshuffle(maps, CELL))]
         for layer in self.down:
-            levels.append(F.relu(layer(levels[-1])))
+            levels.append(layer(levels[-1]))
         return levels
 
 
@@ -198,10 +199,10 @@ class Fusion(nn.Module):
         c16 = EfficientNetLite0.channels[2]
         _, _, p16, p32 = config.prompt_channels
         deep, d16 = config.deep_channels, config.decoder_channels[0]
-        self.join32 = nn.Conv2d(STRIDE32_CHANNELS + p32 + 3, deep, 1)
+        self.join32 = Conv2d(STRIDE32_CHANNELS + p32 + 3, deep, 1)
         self.mix32 = nn.Sequential(*(InvertedResidual(deep, deep, 3, 5, 1) for _ in range(2)))
-        self.whole = nn.Conv2d(deep, deep, 1)
-        self.join16 = nn.Conv2d(c16 + deep + p16 + 3, d16, 1)
+        self.whole = Conv2d(deep, deep, 1)
+        self.join16 = Conv2d(c16 + deep + p16 + 3, d16, 1)
         self.mix16 = nn.Sequential(*(InvertedResidual(d16, d16, 3, 5, 1) for _ in range(3)))
 
     def forward(self, features: ClickFeatures, prompts: list[Tensor], similarity: Tensor) -> Tensor:
@@ -227,17 +228,23 @@ class ClickDecoder(nn.Module):
         c4, c8, _ = EfficientNetLite0.channels
         p4, p8, _, _ = config.prompt_channels
         d16, d8, d4 = config.decoder_channels
-        self.coarse = nn.Conv2d(d16, 1, 1)
-        self.up8 = nn.Conv2d(d16, d8, 1)
-        self.skip8 = nn.Conv2d(c8 + p8, d8, 1)
+        self.coarse = Conv2d(d16, 1, 1)
+        self.up8 = Conv2d(d16, d8, 1)
+        self.skip8 = Conv2d(c8 + p8, d8, 1)
         self.refine8 = ResidualBlock(d8)
-        self.up4 = nn.Conv2d(d8, d4, 1)
-        self.skip4 = nn.Conv2d(c4 + p4, d4, 1)
+        self.up4 = Conv2d(d8, d4, 1)
+        self.skip4 = Conv2d(c4 + p4, d4, 1)
         self.refine4 = ResidualBlock(d4)
-        self.pixels = nn.Conv2d(3 * CELL**2, config.detail_channels, 1)
-        self.detail = nn.Conv2d(d4 + config.detail_channels, config.detail_channels, 3, padding=1)
+        self.pixels = Conv2d(3 * CELL**2, config.detail_channels, 1, activation="relu")
+        self.detail = Conv2d(
+            d4 + config.detail_channels,
+            config.detail_channels,
+            3,
+            padding=1,
+            activation="relu",
+        )
         # One logit for each pixel of the 4×4 block: full resolution at the cost of stride 4.
-        self.predict = nn.Conv2d(config.detail_channels, CELL**2, 1)
+        self.predict = Conv2d(config.detail_channels, CELL**2, 1)
 
     def forward(self, features: ClickFeatures, prompts: list[Tensor], fused: Tensor) -> ClickOutput:
         """Logits; see `ClickOutput`."""
@@ -247,8 +254,8 @@ class ClickDecoder(nn.Module):
         x = self.refine8(_double(self.up8(fused), skip8) + skip8)
         skip4 = self.skip4(torch.cat([pyramid.stride4, prompts[0]], 1))
         x = self.refine4(_double(self.up4(x), skip4) + skip4)
-        pixels = F.relu(self.pixels(features.pixels.to(x.dtype)))
-        x = F.relu(self.detail(torch.cat([F.relu(x), pixels], 1)))
+        pixels = self.pixels(features.pixels.to(x.dtype))
+        x = self.detail(torch.cat([F.relu(x), pixels], 1))
         logits = F.pixel_shuffle(self.predict(x).float(), CELL)  # B×16×H/4×W/4 -> B×1×H×W
         return ClickOutput(logits[:, 0], self.coarse(fused).float()[:, 0])
 

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rotomask.errors import WeightsError
+from rotomask.networks.layers.convolution import Conv2d, activate
 
 Ranges = Mapping[str, tuple[float, float]]
 """Name of a convolution -> smallest and largest input, with 0 between them."""
@@ -55,9 +56,10 @@ class Int8Conv2d(nn.Module):
         weight = torch.fake_quantize_per_channel_affine(
             layer.weight, self.weight_steps, self.weight_zeros, 0, -LEVELS // 2, LEVELS // 2 - 1
         )
-        return F.conv2d(
+        y = F.conv2d(
             x, weight, layer.bias, layer.stride, layer.padding, layer.dilation, layer.groups
         )
+        return activate(y, layer.activation) if isinstance(layer, Conv2d) else y
 
 
 def quantised(network: nn.Module, ranges: Ranges) -> nn.Module:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rotomask.networks.layers.convolution import Conv2d
 from rotomask.networks.layers.efficientnet_lite import STRIDE32_CHANNELS, EfficientNetLite0, Pyramid
 from rotomask.networks.layers.pyramid_decoder import PyramidDecoder, upsample_logits
 from rotomask.networks.osvos import SideLogits
@@ -76,9 +77,9 @@ class AppearanceDecoder(PyramidDecoder):
     def __init__(self, config: OneShotLiteConfig) -> None:
         super().__init__(STRIDE32_CHANNELS, config.decoder_channels, pooling=config.pooling)
         d16, d8, d4 = config.decoder_channels
-        self.predict = nn.Conv2d(d4, 1, 3, padding=1)
+        self.predict = Conv2d(d4, 1, 3, padding=1)
         widths = (d16, d8) if config.sides else ()
-        self.side = nn.ModuleList(nn.Conv2d(width, 1, 1) for width in widths)
+        self.side = nn.ModuleList(Conv2d(width, 1, 1) for width in widths)
 
     def parameter_groups(self, rate: float) -> list[dict[str, Any]]:
         """Parameters and their learning rate, as an optimiser takes them: one rate for all."""

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from rotomask.errors import OptionError
 from rotomask.networks.layers.conv_gru import ConvGRU
+from rotomask.networks.layers.convolution import Conv2d, activate
 from rotomask.networks.layers.efficientnet_lite import EfficientNetLite0
 from rotomask.networks.layers.global_convolution import GlobalConvolution
 from rotomask.networks.layers.resnet import ResidualBlock
@@ -134,11 +135,12 @@ class RGMPLite(nn.Module):
         """
         stages = self.encoder.stages
         if self.config.mask_stride == 1:
-            conv, activation = self.encoder.stem
+            convolution = self.encoder.stem[0]
+            assert isinstance(convolution, Conv2d)
             # Before the activation, as in RGMP: the sum of two convolutions is one of four
             # channels.
-            filtered_image = conv(self.encoder.normalize(image_features))
-            x = activation(filtered_image + self.mask_filters(masks[:, None]))
+            filtered_image = convolution.convolve(self.encoder.normalize(image_features), None)
+            x = activate(filtered_image + self.mask_filters(masks[:, None]), convolution.activation)
             for stage in stages[:SHARED_STAGES]:
                 x = stage(x)
         else:
@@ -216,9 +218,9 @@ class Decoder(nn.Module):
         self.up16 = Refine(config.match_channels, c16, d16)
         self.up8 = Refine(d16, c8, d8)
         self.up4 = Refine(d8, c4, d4)
-        self.predict = nn.Conv2d(d4, 1, 3, padding=1)
+        self.predict = Conv2d(d4, 1, 3, padding=1)
         self.sides = nn.ModuleList(
-            nn.Conv2d(c, 1, 3, padding=1) for c in (d8, d16, config.match_channels)
+            Conv2d(c, 1, 3, padding=1) for c in (d8, d16, config.match_channels)
         )
 
     def forward(self, target: FrameFeatures, matched: Tensor) -> list[Tensor]:
@@ -235,8 +237,8 @@ class Refine(nn.Module):
 
     def __init__(self, c_in: int, c_skip: int, c_out: int) -> None:
         super().__init__()
-        self.project = nn.Conv2d(c_in, c_out, 1)
-        self.skip = nn.Conv2d(c_skip, c_out, 1)
+        self.project = Conv2d(c_in, c_out, 1)
+        self.skip = Conv2d(c_skip, c_out, 1)
         self.refine = ResidualBlock(c_out)
 
     def forward(self, coarse: Tensor, skip: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rotomask.networks.layers.convolution import Conv2d
 from rotomask.networks.layers.efficientnet_lite import (
     STRIDE32_CHANNELS,
     EfficientNetLite0,
@@ -81,7 +82,7 @@ class STMLite(nn.Module):
         self.encoder = EfficientNetLite0(with_stride32=self.config.context_channels > 0)
         self.refinement = self._scale_refinement()
         c4, c8, c16 = self.encoder.channels
-        self.key_projection = nn.Conv2d(c16, self.config.key_channels, 3, padding=1)
+        self.key_projection = Conv2d(c16, self.config.key_channels, 3, padding=1)
         self.value_encoder = ValueEncoder((c4, c8, c16), self.config)
         self.decoder = Decoder((c4, c8, c16), self.config)
 
@@ -184,9 +185,9 @@ class ValueEncoder(nn.Module):
         h8, h16, hidden = (config.hidden_channels or (64, c_out, c_out))[:3]
         # A 4×4 block of both masks becomes 32 channels at stride 4 (pixel_unshuffle): average
         # pooling would lose the outline.
-        self.to_stride8 = nn.Conv2d(c4 + 32, h8, 3, stride=2, padding=1)
-        self.to_stride16 = nn.Conv2d(c8 + h8, h16, 3, stride=2, padding=1)
-        self.fuse = nn.Conv2d(c16 + h16, c_out, 3, padding=1)
+        self.to_stride8 = Conv2d(c4 + 32, h8, 3, stride=2, padding=1, activation="relu")
+        self.to_stride16 = Conv2d(c8 + h8, h16, 3, stride=2, padding=1, activation="relu")
+        self.fuse = Conv2d(c16 + h16, c_out, 3, padding=1)
         self.refine = ResidualBlock(c_out, hidden)
 
     def hidden_layers(self) -> list[HiddenLayer]:
@@ -201,8 +202,8 @@ class ValueEncoder(nn.Module):
         # Stacked B×O×2×H×W, objects into the batch B·O×2×H×W, unshuffled B·O×32×H/4×W/4.
         both = F.pixel_unshuffle(torch.stack([masks, others], 2).flatten(0, 1), 4)
         x = torch.cat([_repeat(pyramid.stride4, objects), both.to(pyramid.stride4.dtype)], 1)
-        x = F.relu(self.to_stride8(x))
-        x = F.relu(self.to_stride16(torch.cat([_repeat(pyramid.stride8, objects), x], 1)))
+        x = self.to_stride8(x)
+        x = self.to_stride16(torch.cat([_repeat(pyramid.stride8, objects), x], 1))
         x = self.fuse(torch.cat([_repeat(pyramid.stride16, objects), x], 1))
         return torch.unflatten(self.refine(x), 0, (batch, objects))
 
@@ -219,13 +220,13 @@ class Decoder(nn.Module):
         self.has_others = config.guidance and config.others_guidance
         # Masks are the last inputs of each layer: `training.starting.grow` appends channels there.
         extra = int(self.has_guidance) + int(self.has_others)
-        self.fuse16 = nn.Conv2d(config.value_channels + c16 + extra, d16, 3, padding=1)
+        self.fuse16 = Conv2d(config.value_channels + c16 + extra, d16, 3, padding=1)
         self.refine16 = ResidualBlock(d16, h16)
         context = config.context_channels
         self.context = Context(d16, context, config.context_slope) if context > 0 else None
         self.up8 = Upsample(d16, c8 + extra, d8, h8)
         self.up4 = Upsample(d8, c4 + extra, d4, h4)
-        self.predict = nn.Conv2d(d4, 1, 3, padding=1)
+        self.predict = Conv2d(d4, 1, 3, padding=1)
 
     def forward(
         self, readout: Tensor, features: FrameFeatures, guidance: Tensor, others: Tensor
@@ -264,10 +265,10 @@ class Context(nn.Module):
     def __init__(self, channels: int, width: int, slope: float = 0.0) -> None:
         super().__init__()
         self.slope = slope
-        self.fuse = nn.Conv2d(channels + STRIDE32_CHANNELS, width, 3, padding=1)
+        self.fuse = Conv2d(channels + STRIDE32_CHANNELS, width, 3, padding=1)
         self.refine = nn.Sequential(ResidualBlock(width), ResidualBlock(width))
-        self.whole = nn.Conv2d(width, width, 1)
-        self.project = nn.Conv2d(width, channels, 1)
+        self.whole = Conv2d(width, width, 1)
+        self.project = Conv2d(width, channels, 1)
         # The branch starts with an output of 0, so that it can be added to a trained network.
         nn.init.zeros_(self.project.weight)
         if self.project.bias is not None:
@@ -294,8 +295,8 @@ class Upsample(nn.Module):
 
     def __init__(self, c_in: int, c_skip: int, c_out: int, hidden: int | None = None) -> None:
         super().__init__()
-        self.project = nn.Conv2d(c_in, c_out, 1)
-        self.skip = nn.Conv2d(c_skip, c_out, 1)
+        self.project = Conv2d(c_in, c_out, 1)
+        self.skip = Conv2d(c_skip, c_out, 1)
         self.refine = ResidualBlock(c_out, hidden)
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:

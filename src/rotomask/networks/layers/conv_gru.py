@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from rotomask.networks.layers.convolution import Conv2d
+
 
 class ConvGRU(nn.Module):
     """A 3×3 convolutional gated recurrent unit (Ballas et al. 2015; RGMP, sec. 4.3).
@@ -13,8 +15,8 @@ class ConvGRU(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.gates = nn.Conv2d(2 * channels, 2 * channels, 3, padding=1)
-        self.candidate = nn.Conv2d(2 * channels, channels, 3, padding=1)
+        self.gates = Conv2d(2 * channels, 2 * channels, 3, padding=1)
+        self.candidate = Conv2d(2 * channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor, state: Tensor | None) -> Tensor:
         """Input and previous state, each B×C×h×w (state None: zeros) -> new state B×C×h×w."""

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rotomask.errors import WeightsError
+from rotomask.networks.layers.convolution import Conv2d
 from rotomask.networks.layers.pretrained import PretrainedEncoder
 
 BATCH_NORM_EPSILON = 1e-3
@@ -50,11 +51,12 @@ class InvertedResidual(nn.Module):
     def __init__(self, c_in: int, c_out: int, expansion: int, kernel: int, stride: int) -> None:
         super().__init__()
         hidden = c_in * expansion
+        # Weights have the numbers of a sequence in which the activations are layers.
         layers: list[nn.Module] = []
         if expansion != 1:
-            layers += [nn.Conv2d(c_in, hidden, 1), nn.ReLU6(inplace=True)]
-        layers += [DepthwiseConv2d(hidden, kernel, stride), nn.ReLU6(inplace=True)]
-        layers += [nn.Conv2d(hidden, c_out, 1)]
+            layers += [Conv2d(c_in, hidden, 1, activation="relu6"), nn.Identity()]
+        layers += [DepthwiseConv2d(hidden, kernel, stride), nn.Identity()]
+        layers += [Conv2d(hidden, c_out, 1)]
         self.body = nn.Sequential(*layers)
         self.has_identity = stride == 1 and c_in == c_out
         self._hidden = hidden
@@ -99,21 +101,25 @@ class InvertedResidual(nn.Module):
             part = self.body[:-3](x[:, :, max(0, top) : min(height, bottom)])
             if top < 0 or bottom > height:
                 part = F.pad(part, (0, 0, max(0, -top), max(0, bottom - height)))
-            part = F.conv2d(part, conv.weight, conv.bias, stride, (0, padding), 1, conv.groups)
+            part = conv.convolve(part, conv.activation, (0, padding))
             y = self.body[-2:](part)
             bands.append(x[:, :, first:last] + y if self.has_identity else y)
         return torch.cat(bands, 2)
 
 
-class DepthwiseConv2d(nn.Conv2d):
-    """A depthwise convolution that computes in float32 where bfloat16 gradients are slow.
+class DepthwiseConv2d(Conv2d):
+    """A depthwise convolution with ReLU6, in float32 where bfloat16 gradients are slow.
 
     On a CPU the bfloat16 gradient of its weight takes two to five times as long as in float32, and
     that of its input, at stride 2, ten times or more; the forward pass takes less.
     """
 
     def __init__(self, channels: int, kernel: int, stride: int) -> None:
-        super().__init__(channels, channels, kernel, stride, kernel // 2, groups=channels)
+        super().__init__(
+            *(channels, channels, kernel, stride, kernel // 2),
+            groups=channels,
+            activation="relu6",
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """B×C×H×W -> B×C×H/stride×W/stride."""
@@ -139,7 +145,7 @@ class EfficientNetLite0(PretrainedEncoder):
 
     def __init__(self, *, with_stride32: bool = False) -> None:
         super().__init__()
-        self.stem = nn.Sequential(nn.Conv2d(3, 32, 3, 2, 1), nn.ReLU6(inplace=True))
+        self.stem = nn.Sequential(Conv2d(3, 32, 3, 2, 1, activation="relu6"), nn.Identity())
         stages, c_in = [], 32
         specifications = (*LITE0_STAGES, STRIDE32_STAGE) if with_stride32 else LITE0_STAGES
         for expansion, c_out, count, kernel, stride in specifications:

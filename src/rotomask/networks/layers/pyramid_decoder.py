@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rotomask.networks.layers.convolution import Conv2d
 from rotomask.networks.layers.efficientnet_lite import EfficientNetLite0, Pyramid
 from rotomask.networks.layers.pyramid_pooling import PyramidPooling
 from rotomask.networks.layers.resnet import ResidualBlock
@@ -38,11 +39,11 @@ class PyramidDecoder(nn.Module):
         c4, c8, c16 = EfficientNetLite0.channels
         d16, d8, d4 = widths
         self.pool = PyramidPooling(deep_channels, d16) if pooling else None
-        self.fuse16 = nn.Conv2d((d16 if pooling else deep_channels) + c16, d16, 3, padding=1)
+        self.fuse16 = Conv2d((d16 if pooling else deep_channels) + c16, d16, 3, padding=1)
         self.refine16 = ResidualBlock(d16)
-        self.fuse8 = nn.Conv2d(d16 + c8, d8, 3, padding=1)
+        self.fuse8 = Conv2d(d16 + c8, d8, 3, padding=1)
         self.refine8 = ResidualBlock(d8)
-        self.fuse4 = nn.Conv2d(d8 + c4, d4, 3, padding=1)
+        self.fuse4 = Conv2d(d8 + c4, d4, 3, padding=1)
         self.refine4 = ResidualBlock(d4)
 
     def decode(self, pyramid: Pyramid, deep: Tensor) -> DecodedPyramid:

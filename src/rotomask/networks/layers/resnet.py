@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rotomask.networks.layers.convolution import Conv2d
 from rotomask.networks.layers.pretrained import PretrainedEncoder
 
 # For each stage, res2 first: width inside the blocks, number of blocks, stride.
@@ -119,12 +120,12 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, channels: int, hidden: int | None = None) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(channels, hidden or channels, 3, padding=1)
-        self.conv2 = nn.Conv2d(hidden or channels, channels, 3, padding=1)
+        self.conv1 = Conv2d(channels, hidden or channels, 3, padding=1, activation="relu")
+        self.conv2 = Conv2d(hidden or channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         """B×C×H×W -> B×C×H×W."""
-        residual: Tensor = self.conv2(F.relu(self.conv1(F.relu(x))))
+        residual: Tensor = self.conv2(self.conv1(F.relu(x)))
         return x + residual
 
     def hidden_layer(self) -> HiddenLayer:

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rotomask.networks.layers.convolution import Conv2d
 from rotomask.networks.layers.resnet import ResidualBlock
 
 
@@ -32,7 +33,7 @@ class ScaleRefinement(nn.Module):
     def __init__(self, channels: Sequence[int], width: int, refined: Sequence[int]) -> None:
         super().__init__()
         self.refined = tuple(refined)
-        self.lateral = nn.ModuleList(nn.Conv2d(c, width, 1) for c in channels)
+        self.lateral = nn.ModuleList(Conv2d(c, width, 1) for c in channels)
         self.branches = nn.ModuleList(Branch(channels[i], width, len(channels)) for i in refined)
 
     def forward(self, levels: Sequence[Tensor]) -> list[Tensor]:
@@ -47,7 +48,7 @@ class Branch(nn.Module):
 
     def __init__(self, channels: int, width: int, levels: int) -> None:
         super().__init__()
-        self.choose = nn.Conv2d(width, levels, 3, padding=1)
+        self.choose = Conv2d(width, levels, 3, padding=1)
         self.refine = ResidualBlock(width)
         self.project = nn.Conv2d(width, channels, 1, bias=False)
         # The refinement adds nothing at first: a pre-trained network starts as it was.

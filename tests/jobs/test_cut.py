@@ -78,7 +78,15 @@ def test_no_probabilities_are_held_while_a_state_is_stored(
     monkeypatch.setattr(snapshots, "LEAST_SECONDS", 0.0)
     monkeypatch.setattr(snapshots.Snapshots, "save", save)
     rotomask.cut(frames, _frame(0)[1], tmp_path / "out", segmenter=segmenter, end=3, formats=())
-    assert alive == [0] * 4
+    assert alive == [0] * 3  # after the last frame none is needed
+
+
+def test_a_job_of_a_few_seconds_stores_no_state(frames, tmp_path, segmenter, monkeypatch):
+    """It would take longer than to segment the frames again."""
+    monkeypatch.setattr(snapshots, "LEAST_SECONDS", 600.0)
+    out = tmp_path / "out"
+    rotomask.cut(frames, _frame(0)[1], out, segmenter=segmenter, end=3, formats=())
+    assert not list(out.rglob("state-*.pt"))
     assert len(made) == 3
 
 

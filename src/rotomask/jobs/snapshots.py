@@ -34,7 +34,7 @@ class Snapshots:
         self.relative = f"{PRIVATE}/state-{direction}.pt"
         self.meter: ConfidenceMeter | None = None
         """What measures confidence, as it was stored; None: with no state, or an earlier one."""
-        self._due = 0.0
+        self._due = time.perf_counter() + LEAST_SECONDS
         self._is_possible = True
 
     def restore(self, segmenter: Segmenter, finished: set[int]) -> Pass | None:
@@ -70,10 +70,10 @@ class Snapshots:
         return Pass(index + 1, self.frames.stop)
 
     def is_due(self, followed: FollowedFrame) -> bool:
-        """Whether to store the state after a frame: the last is some time ago, or the pass over."""
+        """Whether to store the state after a frame: the last is some time ago, and more follow."""
         if followed.origin == "empty" or not self._is_possible:
             return False
-        return time.perf_counter() >= self._due or followed.index == self.frames.indices[-1]
+        return time.perf_counter() >= self._due and followed.index != self.frames.indices[-1]
 
     def save(
         self,

@@ -9,6 +9,8 @@ DAVIS-2016 train and measures it on others. It is lowered by what of the mask li
 rest: a look-alike that the segmenter took in is as sure, and as like the object, as the object.
 """
 
+import contextlib
+import threading
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -396,6 +398,15 @@ def _colours(lab: Frame, mask: npt.NDArray[np.uint8]) -> Histogram:
 def _similarity(a: Histogram, b: Histogram) -> float:
     """Bhattacharyya coefficient of two histograms of roots, 0 to 1."""
     return float(a @ b)
+
+
+def prepare_ahead() -> None:
+    """Begin to make OpenCV's tables for CIE Lab in a thread; the first frame would wait for them.
+
+    They take 80 ms, once in a process, and OpenCV lets other threads run meanwhile.
+    """
+    with contextlib.suppress(RuntimeError):  # no more threads are allowed
+        threading.Thread(target=_to_lab, args=(np.zeros((1, 1, 3), np.uint8),), daemon=True).start()
 
 
 def _to_lab(frame: Frame) -> Frame:

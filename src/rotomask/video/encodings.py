@@ -1,5 +1,6 @@
 """Encodings of video files: H.264, VP9 and ProRes, with alpha or without; animated images."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 
@@ -29,12 +30,13 @@ class Encoding:
     """True if every frame gets a palette of its own."""
 
 
-def h264(crf: int = 18, preset: str = "fast") -> Encoding:
+def h264(crf: int = 18, preset: str = "fast", changes: Mapping[str, str] | None = None) -> Encoding:
     """H.264 4:2:0 in MP4, playable while it loads.
 
     Args:
         crf: Lower is of higher quality.
         preset: x264's; a faster one gives larger files of the same quality.
+        changes: FFmpeg's options for libx264 that differ from those of the preset.
     """
     return Encoding(
         codec="libx264",
@@ -42,7 +44,13 @@ def h264(crf: int = 18, preset: str = "fast") -> Encoding:
         container="mp4",
         # The same frames give the same file: with mbtree x264 reads memory that nobody wrote, and
         # with threads for slices its result depends on their timing.
-        options={"crf": str(crf), "preset": preset, "thread_type": "frame", "mbtree": "0"},
+        options={
+            "crf": str(crf),
+            "preset": preset,
+            "thread_type": "frame",
+            "mbtree": "0",
+            **(changes or {}),
+        },
         # x264 looks 30 frames ahead, which are 900 MB for 4K.
         large_options={"rc-lookahead": "5", "bf": "2"},
         container_options={"movflags": "+faststart"},

@@ -8,6 +8,7 @@ OpenMP reads how they wait once, when it is loaded.
 import contextlib
 import ctypes
 import gc
+import importlib
 import importlib.util
 import os
 import sys
@@ -29,6 +30,12 @@ _M_MMAP_THRESHOLD = -3
 _LARGE_BLOCK_BYTES = 4 << 20
 _USUAL_BLOCK_BYTES = 32 << 20
 """What glibc's own threshold grows to as arrays of this size come and go."""
+
+_SMALL_LIBRARIES = (
+    *("bz2", "ctypes", "datetime", "hashlib", "lzma", "mmap", "random", "select"),
+    *("subprocess", "uuid", "zlib"),
+)
+"""Modules with libraries of their own that the command line imports."""
 
 _current: int | None = None
 """What `set_threads` was told last."""
@@ -113,12 +120,18 @@ def load_torch_ahead() -> None:
     `import torch` loads it too, but holds the interpreter's lock meanwhile. Call `wait_passively`
     first. Where memory is limited nothing is done: the library ends the process if it is short of
     it, which `import torch` can tell beforehand.
+
+    The system loads one library after the other, so those of other modules, which take a few
+    milliseconds, come first.
     """
     if sys.platform != "linux" or _is_memory_limited():
         return
     torch_spec = importlib.util.find_spec("torch")
     if torch_spec is None or torch_spec.origin is None:
         return
+    for name in _SMALL_LIBRARIES:
+        with contextlib.suppress(ImportError):  # whoever needs it says so
+            importlib.import_module(name)
     library = Path(torch_spec.origin).parent / "lib" / "libtorch_cpu.so"
     with contextlib.suppress(RuntimeError):  # no more threads are allowed
         threading.Thread(target=_load_library, args=(library,), daemon=True).start()

@@ -310,8 +310,15 @@ _ONE_SHOT = (
     # The same network by our means, for an hour on one core: docs/papers/one-shot.md.
     replace(
         OSVOS_SLIM_PARENT,
-        name="osvos-slim-adamw",
-        schedule=Schedule(learning_rate=3e-5, warmup=50, ema=0.99, validate_every=0),
+        name="osvos-slim-adam",
+        schedule=replace(
+            OSVOS_SLIM_PARENT.schedule,
+            learning_rate=3e-5,
+            optimiser="adam",
+            decay="cosine",
+            ema=0.99,
+            validate_every=0,
+        ),
         stage=replace(OSVOS_SLIM_PARENT.stage, steps=2000, batch=2, size=320),
         balanced=False,
         dice=1.0,

@@ -406,7 +406,8 @@ def prepare_ahead() -> None:
     They take 80 ms, once in a process, and OpenCV lets other threads run meanwhile.
     """
     with contextlib.suppress(RuntimeError):  # no more threads are allowed
-        threading.Thread(target=_to_lab, args=(np.zeros((1, 1, 3), np.uint8),), daemon=True).start()
+        # Not a daemon: Python cannot end while a thread of its own is within OpenCV.
+        threading.Thread(target=_to_lab, args=(np.zeros((1, 1, 3), np.uint8),)).start()
 
 
 def _to_lab(frame: Frame) -> Frame:

@@ -124,7 +124,7 @@ def load_torch_ahead() -> None:
     The system loads one library after the other, so those of other modules, which take a few
     milliseconds, come first.
     """
-    if sys.platform != "linux" or _is_memory_limited():
+    if sys.platform != "linux" or is_memory_limited():
         return
     torch_spec = importlib.util.find_spec("torch")
     if torch_spec is None or torch_spec.origin is None:
@@ -137,8 +137,10 @@ def load_torch_ahead() -> None:
         threading.Thread(target=_load_library, args=(library,), daemon=True).start()
 
 
-def _is_memory_limited() -> bool:
+def is_memory_limited() -> bool:
     """True if the process may not have as much memory as it asks for (`ulimit -v`)."""
+    if sys.platform == "win32":
+        return False
     import resource
 
     return resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY

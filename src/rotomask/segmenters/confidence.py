@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from rotomask.arrays import Frame, Mask, Probabilities
 from rotomask.segmenters.follow import FollowedFrame
+from rotomask.threads import is_memory_limited
 
 SHORT_SIDE = 240
 """Frames are measured at this short side at most, px."""
@@ -403,8 +404,11 @@ def _similarity(a: Histogram, b: Histogram) -> float:
 def prepare_ahead() -> None:
     """Begin to make OpenCV's tables for CIE Lab in a thread; the first frame would wait for them.
 
-    They take 80 ms, once in a process, and OpenCV lets other threads run meanwhile.
+    They take 80 ms, once in a process, and OpenCV lets other threads run meanwhile. Where memory is
+    limited nothing is done: a thread that begins without it may be waited for in vain.
     """
+    if is_memory_limited():
+        return
     with contextlib.suppress(RuntimeError):  # no more threads are allowed
         # Not a daemon: Python cannot end while a thread of its own is within OpenCV.
         threading.Thread(target=_to_lab, args=(np.zeros((1, 1, 3), np.uint8),)).start()

@@ -21,7 +21,7 @@ import tempfile
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,7 +32,7 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
 from rotomask.jobs.cut import CutOptions, cut
 from rotomask.jobs.demo import demo_folder
@@ -99,7 +99,8 @@ class Timers:
         def timed(*arguments: Any, **keywords: Any) -> Any:
             if self.counts_flop and name in NETWORK:
                 mapping = {
-                    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: attention_flop
+                    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: attention_flop,
+                    torch.ops.mkldnn._convolution_pointwise: convolution_flop,
                 }
                 with FlopCounterMode(display=False, custom_mapping=mapping) as counter:
                     result = function(*arguments, **keywords)
@@ -151,6 +152,13 @@ class Case:
         return (
             f"{self.height}p, {self.objects} object(s), {self.threads} thread(s), {self.precision}"
         )
+
+
+def convolution_flop(
+    x_shape: Sequence[int], weight_shape: Sequence[int], *_: Any, out_shape: Any, **__: Any
+) -> int:
+    """Arithmetic of a convolution with its activation, which PyTorch's counter does not know."""
+    return int(conv_flop_count(list(x_shape), list(weight_shape), list(out_shape)))
 
 
 def attention_flop(

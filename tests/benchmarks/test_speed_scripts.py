@@ -57,6 +57,8 @@ def test_every_stage_of_a_cut_has_its_time_and_the_network_its_arithmetic(tmp_pa
     printed = run_script("benchmarks.profile_cut", *case, "--frames", 7, "--json", figures)
     (found,) = json.loads(figures.read_text())
     assert "480p, 3 object(s), 1 thread(s), float32" in printed
+    state = found["ms"].pop("state")  # stored every few seconds: seven frames may end before
+    assert state >= 0
     assert all(ms > 0 for ms in found["ms"].values()), found["ms"]
     assert all(gflop > 0 for gflop in found["gflop"].values()), found["gflop"]
     assert sum(found["ms"].values()) < 1.05 * found["whole_cpu_ms"]

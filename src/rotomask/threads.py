@@ -32,8 +32,16 @@ _USUAL_BLOCK_BYTES = 32 << 20
 """What glibc's own threshold grows to as arrays of this size come and go."""
 
 _SMALL_LIBRARIES = (
-    *("bz2", "ctypes", "datetime", "hashlib", "lzma", "mmap", "random", "select"),
-    *("subprocess", "uuid", "zlib"),
+    "bz2",
+    "datetime",
+    "hashlib",
+    "lzma",
+    "mmap",
+    "random",
+    "select",
+    "subprocess",
+    "uuid",
+    "zlib",
 )
 """Modules with libraries of their own that the command line imports."""
 
@@ -124,7 +132,7 @@ def load_torch_ahead() -> None:
     The system loads one library after the other, so those of other modules, which take a few
     milliseconds, come first.
     """
-    if sys.platform != "linux" or is_memory_limited():
+    if sys.platform != "linux" or _is_memory_limited():
         return
     torch_spec = importlib.util.find_spec("torch")
     if torch_spec is None or torch_spec.origin is None:
@@ -137,7 +145,7 @@ def load_torch_ahead() -> None:
         threading.Thread(target=_load_library, args=(library,), daemon=True).start()
 
 
-def is_memory_limited() -> bool:
+def _is_memory_limited() -> bool:
     """True if the process may not have as much memory as it asks for (`ulimit -v`)."""
     if sys.platform == "win32":
         return False

@@ -66,7 +66,6 @@ from rotomask.matting import EdgeControls
 from rotomask.pipeline import Stage
 from rotomask.prompts import Prompts
 from rotomask.segmenters.base import Segmenter
-from rotomask.segmenters.confidence import prepare_ahead
 from rotomask.segmenters.follow import DIRECTIONS, Annotation, Direction, plan_passes
 from rotomask.segmenters.refinements import Refinements
 from rotomask.unsupervised.base import Discoverer
@@ -174,7 +173,6 @@ def cut(
         mask = _mark(opened, mask, options)
     sources = mask if isinstance(mask, Mapping) else {options.start if at is None else at: mask}
     annotations = read_annotations(opened, sources, frames)
-    prepare_ahead()  # while the model is loaded
     if segmenter is None:  # first: a model that cannot be loaded leaves no folder behind
         segmenter = load_follower(options, options.model)
     request = _request(opened, frames, Path(out), options, (options.model,), annotations)

@@ -9,8 +9,6 @@ DAVIS-2016 train and measures it on others. It is lowered by what of the mask li
 rest: a look-alike that the segmenter took in is as sure, and as like the object, as the object.
 """
 
-import contextlib
-import threading
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -20,7 +18,6 @@ import numpy.typing as npt
 
 from rotomask.arrays import Frame, Mask, Probabilities
 from rotomask.segmenters.follow import FollowedFrame
-from rotomask.threads import is_memory_limited
 
 SHORT_SIDE = 240
 """Frames are measured at this short side at most, px."""
@@ -399,19 +396,6 @@ def _colours(lab: Frame, mask: npt.NDArray[np.uint8]) -> Histogram:
 def _similarity(a: Histogram, b: Histogram) -> float:
     """Bhattacharyya coefficient of two histograms of roots, 0 to 1."""
     return float(a @ b)
-
-
-def prepare_ahead() -> None:
-    """Begin to make OpenCV's tables for CIE Lab in a thread; the first frame would wait for them.
-
-    They take 80 ms, once in a process, and OpenCV lets other threads run meanwhile. Where memory is
-    limited nothing is done: a thread that begins without it may be waited for in vain.
-    """
-    if is_memory_limited():
-        return
-    with contextlib.suppress(RuntimeError):  # no more threads are allowed
-        # Not a daemon: Python cannot end while a thread of its own is within OpenCV.
-        threading.Thread(target=_to_lab, args=(np.zeros((1, 1, 3), np.uint8),)).start()
 
 
 def _to_lab(frame: Frame) -> Frame:

@@ -70,7 +70,7 @@ def main() -> None:
     for name in arguments.models or names("segmenter"):
         segmenter = load(name, arguments.precision)
         seconds = seconds_per_frame(segmenter, arguments.frames, arguments.objects)
-        print(f"{name:16} {seconds:.2f} s a frame", flush=True)
+        print(f"{name:16} {seconds:.3f} s a frame", flush=True)
 
 
 if __name__ == "__main__":

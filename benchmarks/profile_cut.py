@@ -98,10 +98,11 @@ class Timers:
         @functools.wraps(function)
         def timed(*arguments: Any, **keywords: Any) -> Any:
             if self.counts_flop and name in NETWORK:
-                mapping = {
-                    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: attention_flop,
-                    torch.ops.mkldnn._convolution_pointwise: convolution_flop,
+                mapping: dict[Any, Callable[..., int]] = {
+                    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: attention_flop
                 }
+                if hasattr(torch.ops.mkldnn, "_convolution_pointwise"):
+                    mapping[torch.ops.mkldnn._convolution_pointwise] = convolution_flop
                 with FlopCounterMode(display=False, custom_mapping=mapping) as counter:
                     result = function(*arguments, **keywords)
                 self.flop[name] += counter.get_total_flops()

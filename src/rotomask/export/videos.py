@@ -14,7 +14,7 @@ QUICK = h264(
     changes={"8x8dct": "1", "bf": "3", "partitions": "i8x8,i4x4", "subq": "1"},
 )
 """A fifth of the time of `h264()`, as good, for larger files: they are to be looked at. Without
-arithmetic coding x264 needs half of superfast's time and 10 % more bytes (docs/speed.md)."""
+arithmetic coding x264 needs 0.6 of superfast's time and 10 % more bytes (docs/speed.md)."""
 
 
 class PictureVideo(FormatWriter):

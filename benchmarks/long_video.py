@@ -39,21 +39,27 @@ def resident_mib(pid: int) -> float:
 
 
 def measure(video: Path, out: Path) -> list[tuple[float, int, float]]:
-    """(seconds, masks on disk, MiB) every second until the command ends."""
+    """(seconds, masks on disk, MiB) every second until the command ends, and at its end."""
     command = [sys.executable, "-m", "rotomask", "cut", str(video), "--quiet", "-o", str(out)]
     command += ["-m", str(DEMO / "first_mask.png"), "-f", "none"]
     process = subprocess.Popen(command)
     began, samples = time.perf_counter(), []
     while process.poll() is None:
-        done = len(list((out / "masks").glob("*.png"))) if (out / "masks").is_dir() else 0
         try:
-            samples.append((time.perf_counter() - began, done, resident_mib(process.pid)))
+            memory = resident_mib(process.pid)
+            samples.append((time.perf_counter() - began, count_masks(out), memory))
         except (FileNotFoundError, StopIteration):
             break
         time.sleep(1)
     if process.wait():
         sys.exit(f"the command failed with status {process.returncode}")
-    return samples
+    # What it had at the end cannot be read any more: that of the last sample stands for it.
+    return [*samples, (time.perf_counter() - began, count_masks(out), samples[-1][2])]
+
+
+def count_masks(out: Path) -> int:
+    """Masks on disk; 0 before their folder is made."""
+    return len(list((out / "masks").glob("*.png")))
 
 
 def plot(samples: list[tuple[float, int, float]], path: Path) -> None:

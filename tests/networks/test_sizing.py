@@ -62,3 +62,12 @@ def test_small_objects_get_more_pixels_than_others_by_the_factor():
     assert enlarged_side(small[::4, ::4], 480, "auto", 4 / 3) == 480  # by 4 at most
     assert enlarged_side(small, 480, True, 4 / 3) is None
     assert enlarged_side(small, None, "auto", 4 / 3) is None
+
+
+def test_many_objects_get_no_more_pixels_than_others():
+    columns = np.arange(854)[None] // 50 + 1  # 18 objects
+    many = np.where(np.arange(480)[:, None] < 50, columns, 0).astype(np.int32)
+    few = np.where(many <= 16, many, 0)
+    assert enlarged_side(few, 480, "auto", 4 / 3) == 640
+    assert enlarged_side(many, 480, "auto", 4 / 3) is None
+    assert enlarged_side(many[::2, ::2], 480, "auto", 4 / 3) == 480  # small videos still are

@@ -21,6 +21,8 @@ small."""
 SMALL_OBJECT_PX = 100.0
 """An object is small if the square root of its area is below this, px: at stride 16, some six cells
 of a feature map."""
+MOST_ENLARGED_OBJECTS = 16
+"""Videos with more objects are enlarged to the processing size at most: memory grows with both."""
 LARGEST_FACTOR = 4
 """Frames are never enlarged by more than this on their own account."""
 LARGEST_ASKED_FACTOR = 16
@@ -53,7 +55,7 @@ def enlarged_side(
         short_side: Short side at which frames are processed, px; None: their own.
         enlarge: True: enlarged to `short_side`; ``auto``: to `small_factor` times it, at most by
             `LARGEST_FACTOR`, if the smallest object is small, as large as the frames are processed
-            without.
+            without. With more than `MOST_ENLARGED_OBJECTS` objects the factor is 1.
         small_factor: Factor on `short_side`, 1 or more.
     """
     short: int = min(mask.shape)
@@ -69,7 +71,8 @@ def enlarged_side(
     smallest = areas.min() ** 0.5 * plain / short
     if smallest >= SMALL_OBJECT_PX:
         return None
-    side = min(round(small_factor * short_side), max(SMALLEST_SIDE_PX, LARGEST_FACTOR * short))
+    factor = small_factor if len(areas) <= MOST_ENLARGED_OBJECTS else 1.0
+    side = min(round(factor * short_side), max(SMALLEST_SIDE_PX, LARGEST_FACTOR * short))
     return side if side > plain else None
 
 

@@ -21,6 +21,10 @@ _WORDS = (
 """What PyTorch, oneDNN, OpenCV, safetensors, ONNX Runtime and the dynamic linker say, in lower
 case. A thread that cannot be created lacks memory for its stack."""
 
+LARGE_FRAME_PIXELS = 1920 * 1088
+"""Of frames with more pixels few are held in memory: an encoder gets fewer threads, and videos are
+rendered in a second pass, when the network and its maps are gone."""
+
 _FOR_ANY_FRAME_BYTES = 64 << 20
 """Memory that reading a frame, a mask or a checkpoint takes beside its own size."""
 

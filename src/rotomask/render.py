@@ -24,7 +24,7 @@ _EDGE_SIGMA_PX = 0.7
 _BLEED_SIGMA_PX = 3.0
 """Blur that extends the object's colours under and beyond its soft edge."""
 
-_BAND = 256
+_BAND = 128
 """Rows that are blended at once."""
 
 BRIGHT_COLOURS: tuple[Colour, ...] = (
@@ -278,14 +278,20 @@ def _extended_colours(image: Pixels, alpha: Pixels, own: Pixels | None) -> Pixel
     # these pixels is their weighted mean, with no weight on the background. h×w×3 over h×w×1.
     opaque = (alpha >= 250).astype(np.float32)
     weight = cv2.GaussianBlur(opaque, (0, 0), _BLEED_SIGMA_PX)[..., None]
-    weighted = cv2.GaussianBlur(crop * opaque[..., None], (0, 0), _BLEED_SIGMA_PX)
+    blurred = cv2.GaussianBlur(crop * opaque[..., None], (0, 0), _BLEED_SIGMA_PX)
+    weighted: npt.NDArray[np.float32] = np.asarray(blurred, np.float32)
     near = weight > 1e-3  # a thin object may have no opaque pixel near: keep its own colours
-    extended = np.where(near, weighted / np.maximum(weight, 1e-3), crop * (opacity > 0))
+    # In place: each array of a band of a 4K frame takes 12 MB.
+    weighted /= np.maximum(weight, 1e-3)
+    np.multiply(crop, opacity > 0, out=weighted, where=~near)
     pure = crop if own is None else own.astype(np.float32)
-    colours = pure * opacity + extended * (1 - opacity)
+    colours = pure * opacity
+    weighted *= 1 - opacity
+    colours += weighted
     if own is not None:  # they are the object's wherever it is seen at all
-        colours = np.where(opacity > 0, pure, colours)
-    return colours.clip(0, 255).round().astype(np.uint8)
+        np.copyto(colours, pure, where=opacity > 0)
+    np.rint(colours.clip(0, 255, out=colours), out=colours)
+    return colours.astype(np.uint8)
 
 
 def contact_sheet(

@@ -87,7 +87,7 @@ def test_transparency_survives(tmp_path, name, encoding, size):
 
 @pytest.mark.parametrize("size", [(48, 64), (47, 61)])
 def test_alpha_that_is_encoded_after_the_colours_gives_the_same_file(tmp_path, monkeypatch, size):
-    monkeypatch.setattr(writer_module, "_LARGE_PIXELS", 0)
+    monkeypatch.setattr(writer_module, "LARGE_FRAME_PIXELS", 0)
     sound = open_video(write_clip(tmp_path / "sound.mkv", frames=9, sound="libopus"))
     for name, is_apart in (("apart.webm", True), ("together.webm", False)):
         encoding = replace(VP9_ALPHA, large_alpha_apart=is_apart)

@@ -182,7 +182,8 @@ def cut(
             take_over(part, folder, is_soft=is_soft(options.formats))
         work = _begin(folder, opened, frames, options, on_progress)
         ids = _follow_marked(work, annotations, segmenter, options)
-        del segmenter  # its network and memory, before encoders take theirs
+        # The network, its memory and the masks go before encoders come.
+        del segmenter, annotations
         return _finish(work, ids)
 
 

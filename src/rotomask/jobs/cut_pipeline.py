@@ -30,6 +30,7 @@ from rotomask.jobs.mask_files import MaskFiles, matte_pixels
 from rotomask.jobs.progress import OnProgress
 from rotomask.jobs.snapshots import Snapshots
 from rotomask.matting import EdgeControls
+from rotomask.memory import LARGE_FRAME_PIXELS
 from rotomask.pipeline import Stage
 from rotomask.segmenters.base import Segmenter
 from rotomask.segmenters.confidence import ConfidenceMeter
@@ -38,10 +39,6 @@ from rotomask.video import Video, VideoFrame
 
 SOFT_FORMATS = frozenset({"webm", "prores", "rgba", "mattes", "exr"})
 """Formats with soft edges, for which the masks' probabilities are kept as mattes."""
-
-MOST_PIXELS = 1920 * 1088
-"""Larger frames are rendered in a second pass: an encoder's frames and a network's maps together
-would take too much memory."""
 
 logger = logging.getLogger(__name__)
 
@@ -155,7 +152,7 @@ class CutWork:
         return (
             bool(self.formats)
             and list(passes) == [Pass(self.frames.start, self.frames.stop)]
-            and height * width <= MOST_PIXELS
+            and height * width <= LARGE_FRAME_PIXELS
             and not self.video.damaged
             and not any(self.masks.is_finished(index) for index in self.frames)
         )

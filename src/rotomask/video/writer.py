@@ -16,6 +16,7 @@ from av.video.stream import VideoStream
 
 from rotomask.errors import OutputError, ShapeError
 from rotomask.files import Commit, output_errors, replace_file, temporary_name
+from rotomask.memory import LARGE_FRAME_PIXELS
 from rotomask.threads import current_threads
 from rotomask.video.encodings import Encoding
 from rotomask.video.palette import Palette
@@ -25,9 +26,6 @@ from rotomask.video.video import Video
 
 _BT709 = 1
 """FFmpeg's code for BT.709 as matrix, primaries and transfer."""
-
-_LARGE_PIXELS = 1920 * 1088
-"""Frames above this are encoded with few frames in memory."""
 
 _MIN_TICKS_PER_S = 10_000
 """Least ticks per second of the time base, which store variable frame times to 0.1 ms."""
@@ -188,7 +186,7 @@ class VideoWriter:
     def _add_stream(self, pixel_aspect: Fraction) -> VideoStream:
         encoding = self._encoding
         height, width = self._size
-        is_large = height * width > _LARGE_PIXELS
+        is_large = height * width > LARGE_FRAME_PIXELS
         options = {**encoding.options, **(encoding.large_options if is_large else {})}
         # At n/d fps a frame lasts d/n s, which is exactly d k ticks of 1/(n k) s. k is the smallest
         # that gives enough ticks per second; -(-a // b) rounds up.

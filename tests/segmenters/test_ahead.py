@@ -21,8 +21,32 @@ def _number(frame, plan=0):
     return int(frame[0, 0, 0])
 
 
+def _completed(encoded, plan):
+    number, *plans = encoded
+    return (number, *plans, plan)
+
+
+def _as_it_is(encoded, plan):
+    return encoded
+
+
+def _asked(ahead, frame, plan, *plans):
+    """A frame that is waited for while those after it are begun."""
+    taken = ahead.take(frame, plan)
+    ahead.begin(*plans)
+    return taken.result(timeout=60)
+
+
 def _is_in(numbers, number):
     return number in numbers
+
+
+@pytest.fixture
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
 
 
 def test_the_next_frame_is_encoded_while_the_one_before_is_used():
@@ -37,12 +61,12 @@ def test_the_next_frame_is_encoded_while_the_one_before_is_used():
         return _number(frame), plan
 
     frames = _frames(6)
-    with AheadEncoder(encode, 1) as ahead:
+    with AheadEncoder(encode, _completed, 1) as ahead:
         for frame in frames[:4]:  # read ahead of the loop, as `pipeline.read_ahead` does
             ahead.expect(frame)
         assert not encoded
         for number in (1, 2, 3):  # frame 0 is the reference, which is never asked for
-            assert ahead(frames[number], f"plan {number}", f"plan {number + 1}") == (
+            assert _asked(ahead, frames[number], f"plan {number}", f"plan {number + 1}") == (
                 number,
                 f"plan {number}",
             )
@@ -52,21 +76,64 @@ def test_the_next_frame_is_encoded_while_the_one_before_is_used():
                     assert seen.wait_for(partial(_is_in, encoded, upcoming), timeout=60)
         ahead.expect(frames[5])
         # It was not expected: it does not cost the expected one its place.
-        assert ahead(frames[4], "plan 4", "plan 5") == (4, "plan 4")
+        assert _asked(ahead, frames[4], "plan 4", "plan 5") == (4, "plan 4")
         # It was begun as the next after frame 3; whoever asks compares the plans.
-        assert ahead(frames[5], "plan 5", "plan 6") == (5, "plan 4")
+        assert _asked(ahead, frames[5], "plan 5", "plan 6") == (5, "plan 4", "plan 5")
     assert sorted(encoded) == [1, 2, 3, 4, 5]
     assert len(names) == 1
 
 
+def test_a_frame_with_an_early_plan_begins_two_before_and_is_completed_by_its_own():
+    encoded, seen = [], threading.Condition()
+
+    def encode(frame, plan):
+        with seen:
+            encoded.append(_number(frame))
+            seen.notify()
+        return _number(frame), plan
+
+    frames = _frames(6)
+    with AheadEncoder(encode, _completed, 1) as ahead:
+        for frame in frames:
+            ahead.expect(frame)
+        assert _asked(ahead, frames[1], "plan 1", "plan 2", "early 3") == (1, "plan 1")
+        with seen:
+            assert seen.wait_for(partial(_is_in, encoded, 3), timeout=60)
+        # Frame 2 was begun by its own plan; frame 4 has no early one and waits for it.
+        assert _asked(ahead, frames[2], "plan 2", "plan 3") == (2, "plan 2")
+        assert _asked(ahead, frames[3], "plan 3", "plan 4", "early 5") == (3, "early 3", "plan 3")
+        assert _asked(ahead, frames[4], "plan 4", "early 5") == (4, "plan 4")
+        # The early plan turned out to be the whole plan: nothing is left to do.
+        assert _asked(ahead, frames[5], "early 5", "plan 6") == (5, "early 5")
+    assert encoded == [1, 2, 3, 4, 5]
+
+
+def test_an_early_frame_that_is_skipped_is_dropped_with_its_completion():
+    frames = _frames(6)
+    with AheadEncoder(lambda frame, plan: (_number(frame), plan), _completed, 1) as ahead:
+        for frame in frames:
+            ahead.expect(frame)
+        assert _asked(ahead, frames[1], "plan 1", "plan 2", "early 3")[0] == 1
+        assert _asked(ahead, frames[2], "plan 2", "plan 3")[0] == 2
+        assert _asked(ahead, frames[5], "plan 5", "plan 6") == (5, "plan 5")
+        assert _asked(ahead, frames[3], "plan 3", "plan 4") == (3, "plan 3")
+
+
+def test_a_task_is_computed_in_the_calling_thread_with_the_threads_of_the_encoder(two_threads):
+    with AheadEncoder(_number, _as_it_is, 1) as ahead:
+        found = ahead.compute(lambda: (torch.get_num_threads(), threading.current_thread()))
+    assert found == (1, threading.current_thread())
+    assert torch.get_num_threads() == 2
+
+
 def test_frames_that_are_skipped_are_dropped():
     frames = _frames(20)
-    with AheadEncoder(_number, 1) as ahead:
-        assert ahead(frames[0], 0, 0) == 0
+    with AheadEncoder(_number, _as_it_is, 1) as ahead:
+        assert _asked(ahead, frames[0], 0, 0) == 0
         for frame in frames[1:]:  # those of a resumed job are not asked for
             ahead.expect(frame)
-        assert ahead(frames[19], 0, 0) == 19
-        assert ahead(frames[18], 0, 0) == 18
+        assert _asked(ahead, frames[19], 0, 0) == 19
+        assert _asked(ahead, frames[18], 0, 0) == 18
 
 
 def test_an_error_belongs_to_the_frame():
@@ -76,21 +143,13 @@ def test_an_error_belongs_to_the_frame():
         return 0
 
     frames = _frames(3)
-    with AheadEncoder(encode, 1) as ahead:
+    with AheadEncoder(encode, _as_it_is, 1) as ahead:
         ahead.expect(frames[0])
         ahead.expect(frames[1])
-        assert ahead(frames[0], 0, 0) == 0
+        assert _asked(ahead, frames[0], 0, 0) == 0
         with pytest.raises(ValueError, match="frame 1"):
-            ahead(frames[1], 0, 0)
-        assert ahead(frames[2], 0, 0) == 0
-
-
-@pytest.fixture
-def two_threads():
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
+            _asked(ahead, frames[1], 0, 0)
+        assert _asked(ahead, frames[2], 0, 0) == 0
 
 
 def _followed(segmenter: Segmenter, images, mask, *, ahead: bool):
@@ -99,7 +158,7 @@ def _followed(segmenter: Segmenter, images, mask, *, ahead: bool):
         found = []
         for index, image in enumerate(images[1:], 1):
             if ahead and expect is not None:
-                for upcoming in images[index : index + 2]:
+                for upcoming in images[index : index + 3]:
                     expect(upcoming)
             found.append(segmenter.step(image))
     return found

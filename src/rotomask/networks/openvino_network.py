@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from rotomask.errors import OptionError
 from rotomask.networks.int8 import Ranges, quantised
+from rotomask.networks.layers.aggregation import masks_of_others
 from rotomask.networks.layers.efficientnet_lite import Pyramid
 from rotomask.networks.layers.memory import Similarity
 from rotomask.networks.precision import Runtime
@@ -95,7 +96,7 @@ class OpenVINONetwork(nn.Module):
         """As `STMLite.decode`, of one image, readout O×Cv×h×w and guidance O×H×W."""
         if self.network.config.others_guidance:
             if others is None:
-                others = (guidance.sum(0) - guidance).clamp(0, 1)
+                others = masks_of_others(guidance)
             guidance = torch.stack([guidance, others], 1)
         context = () if features.context is None else (features.context,)
         (logits,) = self._run(DecoderPart, (readout, guidance, *features.pyramid, *context))

@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rotomask.networks.layers.aggregation import masks_of_others
 from rotomask.networks.layers.memory import Similarity
 from rotomask.networks.layers.resnet import HiddenLayer, ResidualBlock, ResNet50
 from rotomask.networks.sizing import crop_at_stride
@@ -178,7 +179,7 @@ class MemoryEncoder(ResNet50):
     def forward(self, image: Tensor, masks: Tensor) -> Tensor:
         """Images B×3×H×W, masks B×O×H×W -> features B·O×1024×H/16×W/16."""
         batch, objects = masks.shape[:2]
-        others = (masks.sum(1, keepdim=True) - masks).clamp(0, 1)
+        others = masks_of_others(masks)
         # B·O×64×H/2×W/2: each object's mask and the sum of the others through their own filters.
         filtered_masks = self.conv1_m(masks.reshape(batch * objects, 1, *masks.shape[2:]))
         filtered_masks = filtered_masks + self.conv1_o(

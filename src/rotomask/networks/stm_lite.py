@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rotomask.networks.layers.aggregation import masks_of_others
 from rotomask.networks.layers.convolution import Conv2d
 from rotomask.networks.layers.efficientnet_lite import (
     STRIDE32_CHANNELS,
@@ -167,7 +168,7 @@ class STMLite(nn.Module):
             O×H×W or B×O×H×W, float32.
         """
         if others is None:
-            others = (guidance.sum(-3, keepdim=True) - guidance).clamp(0, 1)
+            others = masks_of_others(guidance)
         if readout.ndim == 5:
             logits: Tensor = self.decoder(readout, features, guidance, others)
         else:
@@ -198,7 +199,7 @@ class ValueEncoder(nn.Module):
     def forward(self, pyramid: Pyramid, masks: Tensor) -> Tensor:
         """Values B×O×C×h×w at stride 16 from soft masks B×O×H×W."""
         batch, objects = masks.shape[:2]
-        others = (masks.sum(1, keepdim=True) - masks).clamp(0, 1)  # B×O×H×W
+        others = masks_of_others(masks)  # B×O×H×W
         # Stacked B×O×2×H×W, objects into the batch B·O×2×H×W, unshuffled B·O×32×H/4×W/4.
         both = F.pixel_unshuffle(torch.stack([masks, others], 2).flatten(0, 1), 4)
         x = torch.cat([_repeat(pyramid.stride4, objects), both.to(pyramid.stride4.dtype)], 1)

@@ -6,8 +6,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from rotomask.segmenters import memory_values
 from rotomask.segmenters.framing import Framing
 from rotomask.segmenters.memory_bank import JoinedMemory
+from rotomask.segmenters.space_time_config import SpaceTimeConfig
 from rotomask.segmenters.surroundings import (
     Window,
     grown,
@@ -64,19 +66,55 @@ class EncodedFrame:
         return self.features if self.region == self.whole else None
 
 
-def expected_part(masks: Tensor, margin: float) -> Window:
-    """Where objects are looked for two frames on.
+def planned_parts(
+    index: int, masks: Tensor, config: SpaceTimeConfig
+) -> tuple[Window | None, Window | None]:
+    """The part of a frame that is encoded before its turn, None for all, and the part that is read.
+
+    The second is None where nothing is read before the turn.
 
     Args:
+        index: Number of the frame.
         masks: Soft masks of the frame two before, O×H×W.
-        margin: As in `window_around`.
+        config: Settings of the segmenter.
     """
+    is_many = len(masks) > memory_values.OBJECTS_AT_ONCE
+    if config.margin is None or config.use_previous or is_many:
+        return None, None
+    everywhere = index % config.whole_every == 0
+    read = whole_frame(masks.shape) if everywhere else _expected_part(masks, config.margin)
+    # The memory holds the whole frame: what else is there keeps look-alikes apart.
+    is_whole = _is_remembered(index, config) or _is_large(read, masks.shape)
+    return None if is_whole else read, read
+
+
+def early_plan_for(index: int, plan_before: Plan, config: SpaceTimeConfig) -> Plan | None:
+    """What of a frame can be computed while the one two before is segmented; None: nothing.
+
+    A frame that will be remembered is encoded whole, wherever the objects are. That takes up to
+    three times as long as a part does, and would be waited for if it began a frame later.
+
+    Args:
+        index: Number of the frame.
+        plan_before: Plan of the frame before it.
+        config: Settings of the segmenter.
+    """
+    follows_part = plan_before.region is not None
+    return Plan() if follows_part and _is_remembered(index, config) else None
+
+
+def _is_remembered(index: int, config: SpaceTimeConfig) -> bool:
+    return index % config.memory_every == 0
+
+
+def _expected_part(masks: Tensor, margin: float) -> Window:
+    """Where objects are looked for two frames on."""
     frame = whole_frame(masks.shape)
     near = union([grown(window_around(mask, margin), frame) for mask in masks])
     return widened(near, frame)
 
 
-def is_large(part: Window, shape: torch.Size) -> bool:
+def _is_large(part: Window, shape: torch.Size) -> bool:
     """True if nothing is gained by encoding a part of a frame ...×H×W alone."""
     return part.area > LARGEST_PART * whole_frame(shape).area
 

@@ -8,6 +8,7 @@ Unlike in the paper it can be bounded, so that time and memory per frame do not 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,16 @@ import torch
 from torch import Tensor
 
 from rotomask.arrays import Frame, Mask, Probabilities
-from rotomask.networks.layers.aggregation import aggregate, aggregate_in_bands
+from rotomask.networks.layers.aggregation import aggregate, aggregate_in_bands, masks_of_others
 from rotomask.segmenters import memory_values
 from rotomask.segmenters.ahead import AheadEncoder
-from rotomask.segmenters.encoded_frame import EncodedFrame, Plan, expected_part, is_large, part_of
+from rotomask.segmenters.encoded_frame import (
+    EncodedFrame,
+    Plan,
+    early_plan_for,
+    part_of,
+    planned_parts,
+)
 from rotomask.segmenters.framing import FramedMasks, Framing, overwrite
 from rotomask.segmenters.memory_bank import JoinedMemory, MemoryBank, MemoryFrame, read_joined
 from rotomask.segmenters.memory_values import compact, keys_and_values
@@ -88,7 +95,7 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
         if threads < 2 or self.runtime.device.type != "cpu":
             yield None
             return
-        with AheadEncoder(self._encode, threads // 2) as ahead:
+        with AheadEncoder(self._encode, self._complete, threads // 2) as ahead:
             self._ahead = ahead
             torch.set_num_threads(threads - threads // 2)
             try:
@@ -103,7 +110,14 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
             image = framing.image(frame)
             region = plan.region or whole_frame(image.shape)
             features = self.network.encode_frame(part_of(image, region))
-            encoded = EncodedFrame(framing, image, features, region, plan)
+            return self._complete(EncodedFrame(framing, image, features, region, Plan()), plan)
+
+    def _complete(self, encoded: EncodedFrame, plan: Plan) -> EncodedFrame:
+        """Add what a plan reads of memory to a frame that was encoded by it, or by an early one."""
+        if encoded.region != (plan.region or encoded.whole):
+            return encoded  # whoever asks for it compares the plans
+        with self.runtime.inference():
+            encoded.plan = plan
             if plan.read is not None and plan.memory is not None:
                 encoded.readout = self._read(plan.memory, encoded, plan.read)
             return encoded
@@ -228,38 +242,31 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
 
     def _next(self, frame: Frame) -> EncodedFrame:
         """Update the memory with the previous frame, and encode this one."""
+        plan, index, joined = self._plan, self._index + 1, partial(self._joined, self._ids)
+        if plan.read is not None and plan.memory is None:  # of a state that was stored
+            plan = replace(plan, memory=joined())
+        region, read = planned_parts(index + 1, self._before, self.config)
+        if self._ahead is not None:
+            begun = self._ahead.take(frame, plan)
+            self._ahead.begin(Plan(region))  # while the previous frame is put into memory
         self._memorise_if_due()
         in_memory = self._bank.frames[-1].index == self._index
         if self.config.use_previous and not in_memory:
             self._bank.previous = self._encode_last(self._ids, is_reference=False)
         else:
             self._bank.previous = None
-        self._index += 1
-        plan, self._plan = self._plan, self._plan_for(self._index + 1)
-        if plan.read is not None and plan.memory is None:  # of a state that was stored
-            plan = replace(plan, memory=self._joined(self._ids))
+        self._index = index
+        # What is read after a frame that will be remembered is not known yet.
+        reads = read is not None and not self._is_due
+        self._plan = Plan(region, read, joined()) if reads else Plan(region)
         if self._ahead is None:
             return self._encode(frame, plan)
-        encoded = self._ahead(frame, plan, self._plan)
+        self._ahead.begin(self._plan, early_plan_for(index + 2, self._plan, self.config))
+        encoded = begun.result()
         if encoded.framing is not self._framing or encoded.plan != plan:
             # It was begun before the last pass ended, or after another frame.
             encoded = self._ahead.compute(lambda: self._encode(frame, plan))
         return encoded
-
-    def _plan_for(self, index: int) -> Plan:
-        """What of the frame after the present one can be computed while that is segmented."""
-        margin, objects = self.config.margin, len(self._ids)
-        if margin is None or self.config.use_previous or objects > memory_values.OBJECTS_AT_ONCE:
-            return Plan()
-        masks = self._before
-        everywhere = index % self.config.whole_every == 0
-        read = whole_frame(masks.shape) if everywhere else expected_part(masks, margin)
-        # The memory holds the whole frame: what else is there keeps look-alikes apart.
-        is_remembered = index % self.config.memory_every == 0
-        region = None if is_remembered or is_large(read, masks.shape) else read
-        if self._is_due:
-            return Plan(region)
-        return Plan(region, read, self._joined(self._ids))
 
     @property
     def _is_due(self) -> bool:
@@ -304,14 +311,10 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
         return MemoryFrame(index, ids, key, value, is_reference, log_weight)
 
     def _features_of(self, image: Tensor) -> Any:
+        """Features of a whole image, computed with as many threads as those of frames ahead."""
         if self._ahead is None:
             return self.network.encode_frame(image)
-
-        def encode() -> Any:
-            with self.runtime.inference():
-                return self.network.encode_frame(image)
-
-        return self._ahead.compute(encode)
+        return self._ahead.compute(lambda: self.network.encode_frame(image))
 
     def _segment(self, encoded: EncodedFrame, ids: tuple[int, ...]) -> Tensor:
         """Probabilities of the objects with these ids, O+1×H×W at padded processing size."""
@@ -352,7 +355,7 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
         if self.config.margin is None or self._index % self.config.whole_every == 0:
             self._encode_whole(encoded)
             readout = self._readout(encoded, ids, encoded.whole)
-            logits = self._decode(readout, encoded.features, guidance, _others(guidance))
+            logits = self._decode(readout, encoded.features, guidance, masks_of_others(guidance))
             return logits, encoded.whole
         logits = torch.full_like(guidance, ABSENT_LOGIT)
         windows = [window_around(mask, self.config.margin) for mask in guidance]
@@ -391,7 +394,7 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
         wide = [None if w is None else widened(w, limit) for w in windows]
         outer = union([window for window in wide if window is not None])
         readout = self._readout(encoded, ids, outer)  # O×Cv×h×w of the outer window
-        others = _others(guidance[(..., *outer)])
+        others = masks_of_others(guidance[(..., *outer)])
         for window, rows in grouped(wide):
             decoded = self._decode(
                 readout[(rows, slice(None), *window.at(KEY_STRIDE, outer))],
@@ -440,8 +443,3 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
         readout = read_joined(memory, key.flatten(2), self.config.top_k)
         unflattened: Tensor = readout.unflatten(-1, key.shape[-2:])  # O×Cv×hw -> O×Cv×h×w
         return unflattened
-
-
-def _others(masks: Tensor) -> Tensor:
-    """For each object the masks of all others, O×H×W."""
-    return (masks.sum(0) - masks).clamp(0, 1)

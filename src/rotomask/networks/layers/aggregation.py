@@ -12,6 +12,11 @@ Aggregation = Literal["soft", "winner-take-all", "naive"]
 EPSILON = 1e-7
 
 
+def masks_of_others(masks: Tensor) -> Tensor:
+    """For each object the sum of the other objects' masks, ...×O×H×W from the same, at most 1."""
+    return (masks.sum(-3, keepdim=True) - masks).clamp(0, 1)
+
+
 def aggregate(
     object_probabilities: Tensor,
     method: Aggregation = "soft",

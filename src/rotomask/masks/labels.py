@@ -15,8 +15,14 @@ def object_ids(labels: npt.NDArray[np.integer]) -> tuple[int, ...]:
     """
     if labels.size == 0:
         return ()
-    if int(labels.min()) >= 0 and int(labels.max()) < 1 << 16:
-        ids = np.flatnonzero(np.bincount(labels.ravel()))  # ten times as fast as np.unique
+    largest = int(labels.max())
+    if int(labels.min()) >= 0 and largest < 1 << 16:
+        # OpenCV counts small types five times as fast as np.bincount counts large ones, and that
+        # is ten times as fast as np.unique.
+        small = labels.astype(np.uint8) if largest < 1 << 8 else labels.astype(np.uint16)
+        row = small.reshape(1, -1)  # of any shape
+        counts = cv2.calcHist([row], [0], None, [largest + 1], [0, largest + 1])
+        ids = np.flatnonzero(counts)
     else:
         ids = np.unique(labels)
     return tuple(int(label) for label in ids if label != 0)

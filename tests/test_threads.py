@@ -101,3 +101,36 @@ def test_threads_wait_passively_unless_told_otherwise(code):
         command = [sys.executable, "-c", script]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
         assert done.stdout.split()[-1] == expected
+
+
+def _ended(code: str) -> subprocess.CompletedProcess[str]:
+    script = (
+        f"import atexit, sys, threading, time\nfrom rotomask.threads import end_at_once\n{code}"
+    )
+    environment = os.environ | {"PYTHONPATH": str(SOURCE)}
+    command = [sys.executable, "-c", script]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+
+
+def test_a_process_that_ends_at_once_says_all_and_runs_what_is_to_run_at_the_exit():
+    code = """
+atexit.register(print, "at the exit")
+class Slow:
+    def __del__(self): print("taken apart")
+slow = Slow()
+print("said", end="")
+end_at_once()
+print("goes on")
+"""
+    done = _ended(code)
+    assert (done.returncode, done.stdout) == (0, "saidat the exit\n")
+
+
+def test_a_process_with_work_to_do_does_not_end_at_once():
+    code = """
+threading.Thread(target=lambda: (time.sleep(0.3), print("done"))).start()
+end_at_once()
+print("goes on")
+"""
+    assert _ended(code).stdout == "goes on\ndone\n"
+    assert _ended("sys.stdout.close()\nend_at_once()\nsys.exit(3)").returncode == 3

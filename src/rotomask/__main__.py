@@ -7,7 +7,10 @@ COMPUTING = frozenset({"benchmark", "cut", "demo", "mark", "propose"})
 
 
 def main() -> None:
-    """Run the command line, while PyTorch's library is loaded; see `rotomask.cli.main`."""
+    """Run the command line, while PyTorch's library is loaded; see `rotomask.cli.main`.
+
+    A command that succeeded with PyTorch ends without taking its modules apart.
+    """
     command, *options = sys.argv[1:] or [""]
     try:
         if command in COMPUTING and options and "--help" not in options:
@@ -20,7 +23,14 @@ def main() -> None:
     except MemoryError:
         sys.stderr.write("rotomask: error: not enough memory to start; raise ulimit -v\n")
         sys.exit(2)
-    run()
+    try:
+        run()
+    except SystemExit as ended:
+        if not ended.code and "torch" in sys.modules:
+            from rotomask.threads import end_at_once
+
+            end_at_once()
+        raise
 
 
 if __name__ == "__main__":

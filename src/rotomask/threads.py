@@ -5,6 +5,7 @@ other work the one that they wait for does not run meanwhile, and a frame takes 
 OpenMP reads how they wait once, when it is loaded.
 """
 
+import atexit
 import contextlib
 import ctypes
 import gc
@@ -31,19 +32,11 @@ _LARGE_BLOCK_BYTES = 4 << 20
 _USUAL_BLOCK_BYTES = 32 << 20
 """What glibc's own threshold grows to as arrays of this size come and go."""
 
-_SMALL_LIBRARIES = (
-    "bz2",
-    "datetime",
-    "hashlib",
-    "lzma",
-    "mmap",
-    "random",
-    "select",
-    "subprocess",
-    "uuid",
-    "zlib",
+_EARLY_MODULES = (
+    "bz2 contextvars csv datetime decimal hashlib heapq json lzma mmap opcode pickle queue random "
+    "select socket subprocess uuid zlib zoneinfo numpy pydantic_core"
 )
-"""Modules with libraries of their own that the command line imports."""
+"""Modules with libraries of their own that come before PyTorch's, whatever the command."""
 
 _current: int | None = None
 """What `set_threads` was told last."""
@@ -53,12 +46,17 @@ _is_alone = False
 
 
 def wait_passively() -> None:
-    """Let OpenMP's threads sleep while they wait, unless the environment says otherwise.
+    """Let threads of libraries sleep while they wait, unless the environment says otherwise.
 
-    It has an effect only before torch is imported, in this process and in those that it starts.
+    It has an effect only before torch and numpy are imported, in this process and in those that it
+    starts.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("KMP_BLOCKTIME", "0")  # Intel's OpenMP, which conda's torch has
+    # That of numpy and OpenCV yields in a loop, and our matrices are too small to share.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    for waiter in ("WORKER", "MAIN"):  # OpenCV's own threads: turns in a loop before they sleep
+        os.environ.setdefault(f"OPENCV_THREAD_POOL_ACTIVE_WAIT_{waiter}", "0")
 
 
 def share_heap() -> None:
@@ -122,6 +120,24 @@ def without_collection() -> Iterator[None]:
             gc.enable()
 
 
+def end_at_once() -> None:
+    """End a process that succeeded, without freeing one by one what it holds.
+
+    Python takes all modules apart at the end, and PyTorch's for 0.1 s. Functions that are to run at
+    the exit do run. Returns if a thread has still work to do, or if output cannot be written.
+    """
+    others = (t for t in threading.enumerate() if t is not threading.current_thread())
+    if any(not thread.daemon for thread in others):
+        return
+    atexit._run_exitfuncs()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (OSError, ValueError):  # Python says so at its own end
+        return
+    os._exit(0)
+
+
 def load_torch_ahead() -> None:
     """Begin to load PyTorch's library, a quarter of a second, while Python imports other modules.
 
@@ -129,15 +145,15 @@ def load_torch_ahead() -> None:
     first. Where memory is limited nothing is done: the library ends the process if it is short of
     it, which `import torch` can tell beforehand.
 
-    The system loads one library after the other, so those of other modules, which take a few
-    milliseconds, come first.
+    The system loads one library after the other, so those of other modules come first: any of them
+    would wait for PyTorch's.
     """
     if sys.platform != "linux" or _is_memory_limited():
         return
     torch_spec = importlib.util.find_spec("torch")
     if torch_spec is None or torch_spec.origin is None:
         return
-    for name in _SMALL_LIBRARIES:
+    for name in _EARLY_MODULES.split():
         with contextlib.suppress(ImportError):  # whoever needs it says so
             importlib.import_module(name)
     library = Path(torch_spec.origin).parent / "lib" / "libtorch_cpu.so"

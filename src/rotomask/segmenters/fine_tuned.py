@@ -103,7 +103,6 @@ OSVOS_SLIM_FINE_TUNING = replace(
     learning_rate=1e-3,
     views=60,
     view_scales=(0.5, 1.6),
-    balanced=False,
     dice=1.0,
 )
 """Settings of `osvos-slim`, chosen on the held-out sequences (docs/papers/one-shot.md)."""

@@ -134,3 +134,8 @@ print("goes on")
 """
     assert _ended(code).stdout == "goes on\ndone\n"
     assert _ended("sys.stdout.close()\nend_at_once()\nsys.exit(3)").returncode == 3
+
+
+def test_a_profiler_sees_the_end():
+    done = _ended("sys.setprofile(lambda *_: None)\nend_at_once()\nsys.exit(3)")
+    assert done.returncode == 3

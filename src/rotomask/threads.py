@@ -124,8 +124,11 @@ def end_at_once() -> None:
     """End a process that succeeded, without freeing one by one what it holds.
 
     Python takes all modules apart at the end, and PyTorch's for 0.1 s. Functions that are to run at
-    the exit do run. Returns if a thread has still work to do, or if output cannot be written.
+    the exit do run. Returns if a thread has still work to do, if output cannot be written, or if a
+    profiler or debugger waits for the end.
     """
+    if sys.getprofile() is not None or sys.gettrace() is not None:
+        return
     others = (t for t in threading.enumerate() if t is not threading.current_thread())
     if any(not thread.daemon for thread in others):
         return

@@ -195,7 +195,7 @@ CATALOG: dict[str, Entry] = {
     ),
     "osvos-slim": Entry(
         job="papers",
-        quality="J&F 0.674 with our training",
+        quality="J&F 0.715 with our training",
         summary="osvos with side features one channel deep; bring weights that you trained",
         network=network_builder(OSVOS, OSVOSConfig, default=SLIM),
         trained_from="hed",

@@ -281,7 +281,7 @@ def _extended_colours(image: Pixels, alpha: Pixels, own: Pixels | None) -> Pixel
     blurred = cv2.GaussianBlur(crop * opaque[..., None], (0, 0), _BLEED_SIGMA_PX)
     weighted: npt.NDArray[np.float32] = np.asarray(blurred, np.float32)
     near = weight > 1e-3  # a thin object may have no opaque pixel near: keep its own colours
-    # In place: each array of a band of a 4K frame takes 12 MB.
+    # In place: each array of a band of a 4K frame takes 7 MB.
     weighted /= np.maximum(weight, 1e-3)
     np.multiply(crop, opacity > 0, out=weighted, where=~near)
     pure = crop if own is None else own.astype(np.float32)

@@ -33,8 +33,28 @@ _USUAL_BLOCK_BYTES = 32 << 20
 """What glibc's own threshold grows to as arrays of this size come and go."""
 
 _EARLY_MODULES = (
-    "bz2 contextvars csv datetime decimal hashlib heapq json lzma mmap opcode pickle queue random "
-    "select socket subprocess uuid zlib zoneinfo numpy pydantic_core"
+    "bz2",
+    "contextvars",
+    "csv",
+    "datetime",
+    "decimal",
+    "hashlib",
+    "heapq",
+    "json",
+    "lzma",
+    "mmap",
+    "opcode",
+    "pickle",
+    "queue",
+    "random",
+    "select",
+    "socket",
+    "subprocess",
+    "uuid",
+    "zlib",
+    "zoneinfo",
+    "numpy",
+    "pydantic_core",
 )
 """Modules with libraries of their own that come before PyTorch's, whatever the command."""
 
@@ -156,7 +176,7 @@ def load_torch_ahead() -> None:
     torch_spec = importlib.util.find_spec("torch")
     if torch_spec is None or torch_spec.origin is None:
         return
-    for name in _EARLY_MODULES.split():
+    for name in _EARLY_MODULES:
         with contextlib.suppress(ImportError):  # whoever needs it says so
             importlib.import_module(name)
     library = Path(torch_spec.origin).parent / "lib" / "libtorch_cpu.so"

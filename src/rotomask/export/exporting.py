@@ -16,15 +16,13 @@ from rotomask.export.format_writer import ExportTarget, FormatWriter, MaskedFram
 from rotomask.files import Commit, replace_file
 from rotomask.masks import read_grey, read_labels
 from rotomask.matting import EdgeControls
+from rotomask.memory import LARGE_FRAME_PIXELS
 from rotomask.pipeline import read_ahead
 from rotomask.threads import blocks_apart
 from rotomask.video import Video, VideoFrame
 
 OPACITY_FORMATS = frozenset({"webm", "prores", "rgba", "mattes"})
 """Formats that show the objects' opacity and not which object is where."""
-
-LARGE_PIXELS = 1920 * 1088
-"""Frames above this are written with as little memory as can be."""
 
 Masked = tuple[VideoFrame, npt.NDArray[np.int32], npt.NDArray[np.uint8] | None]
 """A frame, its labels, and its matte if there is one."""
@@ -137,7 +135,7 @@ def export(
         if frame.name in names
     )
     # At 4K every block that is freed goes back to the system at once (`blocks_apart`).
-    is_large = video.size[0] * video.size[1] > LARGE_PIXELS
+    is_large = video.size[0] * video.size[1] > LARGE_FRAME_PIXELS
     with blocks_apart() if is_large else contextlib.nullcontext():
         outputs = FormatOutputs(target, format_names, edges or EdgeControls())
         return _write_all(outputs, masked, on_progress, len(names))

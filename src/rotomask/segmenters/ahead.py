@@ -46,8 +46,8 @@ class AheadEncoder(Generic[Plan, Encoded]):
     then waits less.
 
     Every frame is encoded with the same number of threads, whether it was told of beforehand or
-    not, so that the features are the same to the bit. Nothing is encoded before
-    the first frame is asked for: until then its size is not known.
+    not, so that the features are the same to the bit. Nothing is encoded before the first frame is
+    taken: until then its size is not known.
     """
 
     def __init__(
@@ -67,7 +67,6 @@ class AheadEncoder(Generic[Plan, Encoded]):
         self._lock = threading.Lock()
         self._expected: deque[Frame] = deque(maxlen=_MOST_EXPECTED)
         self._waiting: deque[_Begun[Plan, Encoded]] = deque()
-        self._is_asked = False
         self._plans: tuple[Plan, ...] = ()
         self._executor = ThreadPoolExecutor(
             1, "encode ahead", initializer=torch.set_num_threads, initargs=(threads,)
@@ -83,7 +82,7 @@ class AheadEncoder(Generic[Plan, Encoded]):
         traceback: TracebackType | None,
     ) -> None:
         with self._lock:
-            self._is_asked = False
+            self._plans = ()
             self._expected.clear()
             self._waiting.clear()
         self._executor.shutdown(cancel_futures=True)
@@ -102,7 +101,7 @@ class AheadEncoder(Generic[Plan, Encoded]):
             plan: Its plan, if it was not begun yet; else it has the plan that `begin` was told.
         """
         with self._lock:
-            self._is_asked, self._plans = True, ()
+            self._plans = ()  # of the frames after the one before
             return self._taken(frame, plan)
 
     def begin(self, next_plan: Plan, early_plan: Plan | None = None) -> None:
@@ -144,8 +143,6 @@ class AheadEncoder(Generic[Plan, Encoded]):
         return self._executor.submit(self._encode, frame, plan)
 
     def _encode_next(self) -> None:
-        if not self._is_asked:
-            return
         for position, plan in enumerate(self._plans):
             if position < len(self._waiting):
                 begun = self._waiting[position]

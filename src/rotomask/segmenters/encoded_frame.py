@@ -84,7 +84,7 @@ def planned_parts(
     everywhere = index % config.whole_every == 0
     read = whole_frame(masks.shape) if everywhere else _expected_part(masks, config.margin)
     # The memory holds the whole frame: what else is there keeps look-alikes apart.
-    is_whole = _is_remembered(index, config) or _is_large(read, masks.shape)
+    is_whole = is_remembered(index, config) or _is_large(read, masks.shape)
     return None if is_whole else read, read
 
 
@@ -100,10 +100,11 @@ def early_plan_for(index: int, plan_before: Plan, config: SpaceTimeConfig) -> Pl
         config: Settings of the segmenter.
     """
     follows_part = plan_before.region is not None
-    return Plan() if follows_part and _is_remembered(index, config) else None
+    return Plan() if follows_part and is_remembered(index, config) else None
 
 
-def _is_remembered(index: int, config: SpaceTimeConfig) -> bool:
+def is_remembered(index: int, config: SpaceTimeConfig) -> bool:
+    """True if a frame will be put into memory."""
     return index % config.memory_every == 0
 
 

@@ -8,7 +8,6 @@ Unlike in the paper it can be bounded, so that time and memory per frame do not 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from rotomask.segmenters.encoded_frame import (
     EncodedFrame,
     Plan,
     early_plan_for,
+    is_remembered,
     part_of,
     planned_parts,
 )
@@ -242,9 +242,9 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
 
     def _next(self, frame: Frame) -> EncodedFrame:
         """Update the memory with the previous frame, and encode this one."""
-        plan, index, joined = self._plan, self._index + 1, partial(self._joined, self._ids)
+        plan, index = self._plan, self._index + 1
         if plan.read is not None and plan.memory is None:  # of a state that was stored
-            plan = replace(plan, memory=joined())
+            plan = replace(plan, memory=self._joined(self._ids))
         region, read = planned_parts(index + 1, self._before, self.config)
         if self._ahead is not None:
             begun = self._ahead.take(frame, plan)
@@ -258,7 +258,7 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
         self._index = index
         # What is read after a frame that will be remembered is not known yet.
         reads = read is not None and not self._is_due
-        self._plan = Plan(region, read, joined()) if reads else Plan(region)
+        self._plan = Plan(region, read, self._joined(self._ids)) if reads else Plan(region)
         if self._ahead is None:
             return self._encode(frame, plan)
         self._ahead.begin(self._plan, early_plan_for(index + 2, self._plan, self.config))
@@ -271,7 +271,7 @@ class SpaceTimeSegmenter(NetworkSegmenter[SpaceTimeNetwork, SpaceTimeConfig]):
     @property
     def _is_due(self) -> bool:
         """True if the present frame will be remembered."""
-        return self._index % self.config.memory_every == 0
+        return is_remembered(self._index, self.config)
 
     def _memorise_if_due(self) -> None:
         """Add the last frame to the bank if it is one in `memory_every` and not there yet.

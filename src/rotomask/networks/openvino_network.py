@@ -23,6 +23,7 @@ from rotomask.networks.int8 import Ranges, quantised
 from rotomask.networks.layers.aggregation import masks_of_others
 from rotomask.networks.layers.efficientnet_lite import Pyramid
 from rotomask.networks.layers.memory import Similarity
+from rotomask.networks.layers.pixels import unit_floats
 from rotomask.networks.precision import Runtime
 from rotomask.networks.stm_lite import FrameFeatures, STMLite
 from rotomask.networks.stm_lite_parts import (
@@ -70,7 +71,7 @@ class OpenVINONetwork(nn.Module):
 
     def encode_frame(self, image: Tensor) -> FrameFeatures:
         """As `STMLite.encode_frame`, of one image 1×3×H×W."""
-        key, *levels = self._run(EncoderPart, (image,))
+        key, *levels = self._run(EncoderPart, (unit_floats(image),))
         # A network with a context branch gives one level more than the pyramid has.
         context = levels.pop() if len(levels) > len(Pyramid._fields) else None
         return FrameFeatures(key.to(self._stored), Pyramid(*levels), context)

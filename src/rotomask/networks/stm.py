@@ -76,7 +76,11 @@ class STM(nn.Module):
         return []
 
     def encode_frame(self, image: Tensor) -> FrameFeatures:
-        """Query key, value and skips of RGB images B×3×H×W, float 0..1, sides multiples of 16."""
+        """Query key, value and skips of RGB images B×3×H×W, sides multiples of 16.
+
+        Args:
+            image: uint8, or float 0..1.
+        """
         stride4, stride8, stride16 = self.Encoder_Q(image)
         key, value = self.KV_Q_r4(stride16)
         return FrameFeatures(key, value, stride8, stride4)

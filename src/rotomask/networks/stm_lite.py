@@ -110,7 +110,7 @@ class STMLite(nn.Module):
         return [*self.value_encoder.hidden_layers(), *blocks]
 
     def encode_frame(self, image: Tensor) -> FrameFeatures:
-        """Key and features of RGB images B×3×H×W, float 0..1, sides multiples of 16."""
+        """Key and features of RGB images B×3×H×W, uint8 or float 0..1, sides multiples of 16."""
         pyramid = self.encoder(image)
         context = self.encoder.deepen(pyramid) if self.config.context_channels > 0 else None
         if self.refinement is not None:

@@ -47,7 +47,7 @@ class EncodedFrame:
     framing: Framing
     """By which the image was made."""
     image: Tensor
-    """1×3×H×W, padded."""
+    """1×3×H×W uint8, padded."""
     features: Any
     """Output of `encode_frame` for the region."""
     region: Window

@@ -40,7 +40,7 @@ class Framing:
         return extra_x // 2, extra_x - extra_x // 2, extra_y // 2, extra_y - extra_y // 2
 
     def image(self, frame: Frame) -> Tensor:
-        """The view of a frame as 1×3×H×W float, 0..1, resized and padded with zeros."""
+        """The view of a frame as 1×3×H×W uint8, resized and padded with zeros."""
         height, width = self.working_size
         if self.view is not None:
             frame = frame[self.view.slices]
@@ -52,7 +52,7 @@ class Framing:
             frame = cv2.resize(frame, (width, height), interpolation=method)  # type: ignore[assignment]
         left, right, top, bottom = self.padding
         sides = (top + height + bottom, left + width + right)
-        image = torch.empty((1, *sides, 3), device=self.device)
+        image = torch.empty((1, *sides, 3), dtype=torch.uint8, device=self.device)
         for border in (image[:, :top], image[:, top + height :]):
             border.zero_()
         for border in (image[:, :, :left], image[:, :, left + width :]):
@@ -60,8 +60,7 @@ class Framing:
         frame = np.ascontiguousarray(frame)
         if not frame.flags.writeable:
             frame = frame.copy()  # PyTorch warns of arrays that it may not write to
-        pixels = torch.from_numpy(frame).to(self.device)
-        torch.div(pixels, 255, out=image[0, top : top + height, left : left + width])
+        image[0, top : top + height, left : left + width] = torch.from_numpy(frame)
         return image.permute(0, 3, 1, 2)  # 1×H×W×3 -> 1×3×H×W, with its channels last
 
     def masks(self, mask: Mask, object_ids: tuple[int, ...]) -> Tensor:

@@ -16,6 +16,7 @@ from torch import Tensor
 from rotomask.arrays import Frame, Mask, Probabilities
 from rotomask.errors import OptionError
 from rotomask.networks.layers.aggregation import aggregate_in_bands
+from rotomask.networks.layers.pixels import unit_floats
 from rotomask.segmenters.framing import with_given
 from rotomask.segmenters.network_segmenter import NetworkSegmenter, ProcessingConfig
 
@@ -105,14 +106,14 @@ class ReferenceGuidedSegmenter(NetworkSegmenter[ReferenceGuidedNetwork, Referenc
     def _start(self, frame: Frame, mask: Mask) -> None:
         self._framing = self._new_framing(self.network.stride)
         with self.runtime.inference():
-            image = self._framing.image(frame)
+            image = self._image(frame)
             self._masks = _compact(self._framing.masks(mask, self._ids))
             rows = self._with_merged(self._masks)
             self._scales = [_Scale(self._reference(image, rows, s)) for s in self.config.scales]
 
     def _step(self, frame: Frame) -> Probabilities:
         with self.runtime.inference():
-            probabilities = self._segment(self._framing.image(frame))
+            probabilities = self._segment(self._image(frame))
             self._masks = _compact(probabilities[1:])
             # Not compacted, the masks are a view of the output's tensor: what the caller gets must
             # not be it.
@@ -123,7 +124,7 @@ class ReferenceGuidedSegmenter(NetworkSegmenter[ReferenceGuidedNetwork, Referenc
         """As `add`; the frame becomes the reference of the objects that the mask shows."""
         before = self._ids
         with self.runtime.inference():
-            image = self._framing.image(frame)
+            image = self._image(frame)
             # Before the new ids are admitted: only objects with a reference can be segmented.
             probabilities = self._segment(image)
             self._admit(given)
@@ -141,11 +142,15 @@ class ReferenceGuidedSegmenter(NetworkSegmenter[ReferenceGuidedNetwork, Referenc
     def _observe(self, frame: Frame, mask: Mask) -> None:
         with self.runtime.inference():
             if self.network.has_memory:
-                image = self._framing.image(frame)
+                image = self._image(frame)
                 for stored, scale in zip(self._scales, self.config.scales, strict=True):
                     for _ in self._matches(stored, image, scale):
                         pass  # without decoding: only the visual memory needs the frame
             self._masks = _compact(self._framing.masks(mask, self._ids))
+
+    def _image(self, frame: Frame) -> Tensor:
+        """The frame as 1×3×H×W float, 0..1, which can be resized to every scale."""
+        return unit_floats(self._framing.image(frame))
 
     def _take_references(
         self, image: Tensor, before: tuple[int, ...], *, shown: Sequence[int]

@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rotomask.networks.layers.memory import memory_read
+from rotomask.networks.layers.pixels import unit_floats
 from rotomask.networks.precision import Runtime
 from rotomask.networks.stm_lite import STMLite
 from rotomask.segmenters.base import OnLearning, Segmenter
@@ -141,7 +142,7 @@ def _examples(
 ) -> list[_Example]:
     """Every object of every frame, by the memory of the other frames; and moved, by that of all."""
     ids = tuple(sorted({k for one in known for k in one.ids}))
-    images = [framing.image(one.frame) for one in known]  # 1×3×H×W
+    images = [unit_floats(framing.image(one.frame)) for one in known]  # 1×3×H×W
     masks = [framing.masks(one.labels, ids) for one in known]  # O×H×W
     features = [network.encode_frame(image) for image in images]
     memory = []  # of each frame: keys 1×Ck×N and values O×Cv×N

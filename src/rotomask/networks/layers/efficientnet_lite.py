@@ -161,12 +161,18 @@ class EfficientNetLite0(PretrainedEncoder):
 
     @staticmethod
     def normalize(image: Tensor) -> Tensor:
-        """RGB images B×3×H×W, 0..1, scaled to about -1..1 as the published weights expect."""
+        """RGB images B×3×H×W, scaled to about -1..1 as the published weights expect.
+
+        Args:
+            image: uint8, or float 0..1.
+        """
         # In place: each array of a whole frame costs more than its arithmetic.
+        if image.dtype == torch.uint8:
+            return image.float().sub_(127.0).div_(128.0)
         return (image * 255.0).sub_(127.0).div_(128.0)
 
     def forward(self, image: Tensor) -> Pyramid:
-        """Features of RGB images B×3×H×W, float 0..1, H and W multiples of 16."""
+        """Features of RGB images B×3×H×W, uint8 or float 0..1, H and W multiples of 16."""
         x = self.stem(self.normalize(image))  # B×32×H/2×W/2
         outputs = []
         for stage in self.stages[: len(LITE0_STAGES)]:

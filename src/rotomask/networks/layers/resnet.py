@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rotomask.networks.layers.convolution import Conv2d
+from rotomask.networks.layers.pixels import unit_floats
 from rotomask.networks.layers.pretrained import PretrainedEncoder
 
 # For each stage, res2 first: width inside the blocks, number of blocks, stride.
@@ -51,8 +52,12 @@ class ResNet50(PretrainedEncoder):
         self.last_stage = last_stage
 
     def normalize(self, image: Tensor) -> Tensor:
-        """RGB images B×3×H×W, 0..1, normalised by ImageNet's mean and standard deviation."""
-        return (image - self.mean) / self.std
+        """RGB images B×3×H×W, normalised by ImageNet's mean and standard deviation.
+
+        Args:
+            image: uint8, or float 0..1.
+        """
+        return (unit_floats(image) - self.mean) / self.std
 
     def early_stages(self, count: int) -> list[nn.Module]:
         """None: the published networks train all stages."""

@@ -112,12 +112,13 @@ class OSVOS(nn.Module):
         Returns:
             Fused logits and those of the side outputs, finest first, each B×1×H×W.
         """
-        height, width = image.shape[-2:]
-        # The first stage has no side output: side i belongs to stage i + 1, at stride 2^(i + 1).
-        x = self.stages[0](image)
+        return self.fuse_stages(self.stage_features(image), image.shape[-2:])
+
+    def fuse_stages(self, stages: list[Tensor], size: tuple[int, int]) -> SideLogits:
+        """Foreground logits from what `stage_features` gives for images of a height and width."""
+        height, width = size
         features, sides = [], []
-        for i, stage in enumerate(self.stages[1:]):
-            x = stage(x)
+        for i, x in enumerate(stages):
             side = self.side_prep[i](x)
             # A transposed convolution overshoots the image by up to two strides: crop to it.
             features.append(center_crop(self.upscale[i](side), height, width))
@@ -126,6 +127,19 @@ class OSVOS(nn.Module):
                 sides.append(center_crop(score, height, width))
         fused: Tensor = self.fuse(torch.cat(features, dim=1))
         return SideLogits(fused, tuple(sides))
+
+    def stage_features(self, image: Tensor) -> list[Tensor]:
+        """Features of the stages with a side output, at strides 2, 4, 8 and 16.
+
+        Args:
+            image: Output of `preprocess`, B×3×H×W, float.
+        """
+        features = []
+        x = self.stages[0](image)  # the first stage has no side output
+        for stage in self.stages[1:]:
+            x = stage(x)
+            features.append(x)
+        return features
 
 
 def preprocess(image: Tensor) -> Tensor:

@@ -15,13 +15,14 @@ from torch import Tensor, nn
 from rotomask.data.simulation import render
 from rotomask.networks.losses import foreground_loss
 from rotomask.networks.oneshot_lite import OneShotLiteConfig
-from rotomask.networks.osvos import OSVOSConfig
+from rotomask.networks.osvos import OSVOS, OSVOSConfig, SideLogits
 from rotomask.segmenters.fine_tuned import (
     FineTunedSegmenter,
     FineTuningConfig,
     OneShotNetwork,
 )
 from rotomask.training.clip_data import ClipRecipe, ClipTask, Stage
+from rotomask.training.distillation import RelationTeacher
 from rotomask.training.rates import Rates
 from rotomask.training.task import Batch, Data, Task
 from rotomask.training.validation import validate
@@ -43,6 +44,9 @@ class ForegroundRecipe(ClipRecipe):
     """Weight object and background alike in the cross-entropy (OSVOS, eq. 2)."""
     dice: float = 0.3
     """Weight of the Dice loss of the fused output."""
+    distillation: float = 0.0
+    """Weight of the loss by which the two deepest stages of OSVOS learn the relations between
+    positions that the shipped `oneshot` sees (`training.distillation`)."""
     fine_tuning: FineTuningConfig = field(default_factory=lambda: FineTuningConfig(iterations=40))
     """Fine-tuning on the first frames in validation."""
 
@@ -69,6 +73,7 @@ class ForegroundTask(ClipTask):
     """Appearance network with its training frames, loss and validation."""
 
     recipe: ForegroundRecipe
+    _teacher: RelationTeacher | None = None
 
     def rates(self, network: nn.Module) -> Rates:
         """Groups as in `Task.rates`, or those of fine-tuning if it trains the whole network."""
@@ -89,13 +94,26 @@ class ForegroundTask(ClipTask):
         """Cross-entropy of fused and side outputs plus Dice, a scalar."""
         recipe, truth = self.recipe, batch["foreground"]
         frames = batch["frames"].contiguous(memory_format=torch.channels_last)
-        logits = network.trainable_part()(network.prepare(frames))
+        if recipe.distillation > 0:
+            logits, distilled = self._distilled(cast(OSVOS, network), frames)
+        else:
+            logits = network.trainable_part()(network.prepare(frames))
         first, last = recipe.side_weight
         weight = first + (last - first) * step / self.steps
         total = foreground_loss(logits.fused, truth, recipe.dice, balanced=recipe.balanced)
         for side in logits.sides:
             total = total + weight * foreground_loss(side, truth, balanced=recipe.balanced)
+        if recipe.distillation > 0:
+            total = total + recipe.distillation * distilled
         return total
+
+    def _distilled(self, network: OSVOS, frames: Tensor) -> tuple[SideLogits, Tensor]:
+        """Logits of frames B×3×H×W, 0..1, and the loss of their relations, a scalar."""
+        if self._teacher is None:  # not in the loader processes
+            self._teacher = RelationTeacher()
+        stages = network.stage_features(network.prepare(frames))
+        loss = self._teacher.loss(network, stages, frames)
+        return network.fuse_stages(stages, frames.shape[-2:]), loss
 
     def validate(self, network: nn.Module) -> dict[str, float]:
         """J and F on the whole held-out videos, after fine-tuning on their first frames."""

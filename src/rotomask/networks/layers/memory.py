@@ -147,12 +147,11 @@ def _as_dot_product(query: Tensor, key: Tensor, bonus: Tensor | None) -> tuple[T
 
 
 def _for_bands(key: Tensor, value: Tensor, bonus: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Keys and values as `_read_in_bands` takes them, C+4×M and M×V+1, with more positions.
+    """Keys and values as `_read_in_bands` takes them, C+4×M and M×V, with more positions.
 
     The dot product of these keys and the query's is 2 q·k - |k|² - |q|², the negative squared
     distance. It is near 0 where it counts, for the most similar positions, and so bfloat16, which
-    rounds to 8 bits of mantissa, has it exactly enough. The last of the values is 1: reading it
-    gives the sum of the weights.
+    rounds to 8 bits of mantissa, has it exactly enough.
 
     Args:
         key: C×M.
@@ -161,12 +160,12 @@ def _for_bands(key: Tensor, value: Tensor, bonus: Tensor | None) -> tuple[Tensor
     """
     norm = _rounded_norm(key.mT, bonus)  # M×2
     keys = torch.cat([key.mT, -norm, torch.ones_like(norm)], -1)  # M×C+4
-    values = torch.cat([value.mT, torch.ones_like(value[:1].mT)], -1)  # M×V+1
+    values = value.mT  # M×V
     added = -len(keys) % MEMORY_STEP
     if added:
         keys, values = F.pad(keys, (0, 0, 0, added)), F.pad(values, (0, 0, 0, added))
         keys[-added:, key.shape[0]] = -_FAR  # in place of -|k|²
-    return keys.mT.contiguous(), values
+    return keys.mT.contiguous(), values.contiguous()
 
 
 def _rounded_norm(keys: Tensor, bonus: Tensor | None = None) -> Tensor:
@@ -223,7 +222,7 @@ def _read_in_bands(query_key: Tensor, keys: Tensor, values: Tensor, scale: float
     Args:
         query_key: C×N.
         keys: C+4×M, of `_for_bands`.
-        values: M×V+1, of `_for_bands`.
+        values: M×V, of `_for_bands`.
         scale: Factor on the squared distances.
     """
     query = query_key.mT
@@ -231,15 +230,18 @@ def _read_in_bands(query_key: Tensor, keys: Tensor, values: Tensor, scale: float
     query = torch.cat([2 * query, torch.ones_like(norm), -norm], -1)  # N×C+4
     rows = max(1, BAND_BYTES // (4 * keys.shape[1]))
     rows = rows // BAND_STEP * BAND_STEP or rows
-    readout = values.new_empty(len(query), values.shape[1])  # N×V+1
+    readout = values.new_empty(len(query), values.shape[1])  # N×V
+    zero = query.new_zeros(1)
     for part, out in zip(query.split(rows), readout.split(rows), strict=True):
-        similarity = torch.mm(part, keys)  # rows×M
-        # Softmax by hand, in place: in a band the largest weight is 1, so nothing overflows.
-        similarity -= similarity.amax(1, keepdim=True)
-        # Weights of nothing are slow: processors take many times as long over denormal numbers.
-        weight = similarity.mul_(scale).clamp_(min=SMALLEST_LOG_WEIGHT).exp_()
-        torch.mm(weight, values, out=out)
-    return (readout[:, :-1] / readout[:, -1:]).mT
+        # The product applies the scale as it writes: rows×M.
+        similarity = torch.addmm(zero, part, keys, beta=0, alpha=scale)
+        if similarity.dtype == torch.float32:
+            # Weights of nothing are slow: processors take many times as long over denormal numbers.
+            # Products of bfloat16 read them as 0.
+            least = similarity.amax(1, keepdim=True) + SMALLEST_LOG_WEIGHT
+            torch.maximum(similarity, least, out=similarity)
+        torch.mm(torch.softmax(similarity, 1), values, out=out)
+    return readout.mT
 
 
 def _read_top_k(query: Tensor, key: Tensor, value: Tensor, scale: float, top_k: int) -> Tensor:

@@ -235,11 +235,10 @@ def _read_in_bands(query_key: Tensor, keys: Tensor, values: Tensor, scale: float
     for part, out in zip(query.split(rows), readout.split(rows), strict=True):
         # The product applies the scale as it writes: rows×M.
         similarity = torch.addmm(zero, part, keys, beta=0, alpha=scale)
-        if similarity.dtype == torch.float32:
-            # Weights of nothing are slow: processors take many times as long over denormal numbers.
-            # Products of bfloat16 read them as 0.
-            least = similarity.amax(1, keepdim=True) + SMALLEST_LOG_WEIGHT
-            torch.maximum(similarity, least, out=similarity)
+        # Weights of nothing are slow: processors take many times as long over denormal numbers, and
+        # nearly all positions are that far away.
+        least = similarity.amax(1, keepdim=True) + SMALLEST_LOG_WEIGHT
+        torch.maximum(similarity, least, out=similarity)
         torch.mm(torch.softmax(similarity, 1), values, out=out)
     return readout.mT
 

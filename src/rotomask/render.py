@@ -93,10 +93,14 @@ def overlay(
             else:
                 share = soft[rows] * np.float32(opacity)
                 base = 1 - share
-            # One blend in place of one for each layer: h×w×3 by shares h×w.
-            blend = crop[rows] * base[..., None]
-            blend += share[..., None] * colour
-            crop[rows] = np.rint(blend, out=blend).astype(np.uint8)
+            # One blend in place of one for each layer, channel by channel: NumPy takes three times
+            # as long where the innermost of its loops has three steps.
+            blended = []
+            for channel, value in zip(cv2.split(crop[rows]), colour, strict=True):
+                blend = channel * base  # h×w float32
+                blend += share * value
+                blended.append(cv2.convertScaleAbs(blend))  # rounded
+            crop[rows] = cv2.merge(blended)
     return picture
 
 

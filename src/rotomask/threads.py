@@ -8,6 +8,7 @@ OpenMP reads how they wait once, when it is loaded.
 import atexit
 import contextlib
 import ctypes
+import functools
 import gc
 import importlib
 import importlib.util
@@ -79,6 +80,12 @@ def wait_passively() -> None:
         os.environ.setdefault(f"OPENCV_THREAD_POOL_ACTIVE_WAIT_{waiter}", "0")
 
 
+@functools.cache
+def _c_library() -> ctypes.CDLL:
+    """Functions of the C library; opened once, as another library that is loaded holds this up."""
+    return ctypes.CDLL(None)
+
+
 def share_heap() -> None:
     """Let all threads take memory from one heap that keeps what is free, where glibc is.
 
@@ -91,7 +98,7 @@ def share_heap() -> None:
     """
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):  # another C library
-            library = ctypes.CDLL(None)
+            library = _c_library()
             library.mallopt(_M_ARENA_MAX, 1)
             library.mallopt(_M_MMAP_THRESHOLD, _USUAL_BLOCK_BYTES)
             library.mallopt(_M_TRIM_THRESHOLD, _FREE_TOP_BYTES)
@@ -105,7 +112,7 @@ def give_memory_back() -> None:
     """
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):  # another C library
-            ctypes.CDLL(None).malloc_trim(0)
+            _c_library().malloc_trim(0)
 
 
 @contextlib.contextmanager
@@ -120,14 +127,14 @@ def blocks_apart() -> Iterator[None]:
         yield
         return
     with contextlib.suppress(OSError, AttributeError):  # another C library
-        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BLOCK_BYTES)
+        _c_library().mallopt(_M_MMAP_THRESHOLD, _LARGE_BLOCK_BYTES)
     give_memory_back()
     try:
         yield
     finally:
         give_memory_back()  # smaller blocks, too
         with contextlib.suppress(OSError, AttributeError):
-            ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _USUAL_BLOCK_BYTES)
+            _c_library().mallopt(_M_MMAP_THRESHOLD, _USUAL_BLOCK_BYTES)
 
 
 @contextlib.contextmanager
@@ -204,7 +211,7 @@ def _load_library(path: Path) -> None:
     """Load a shared library without Python's lock; what cannot be loaded is left to others."""
     with contextlib.suppress(OSError, AttributeError):
         # A call of C's own function: `ctypes.CDLL(path)` would keep the lock.
-        load = ctypes.CDLL(None).dlopen
+        load = _c_library().dlopen
         load.restype, load.argtypes = ctypes.c_void_p, (ctypes.c_char_p, ctypes.c_int)
         load(os.fsencode(path), os.RTLD_NOW)
 

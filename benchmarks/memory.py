@@ -116,6 +116,9 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=8)
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     options = parser.parse_args()
+    unknown = [name for name in options.cases if name not in CASES]
+    if unknown:
+        parser.error(f"unknown cases: {', '.join(unknown)}; there are {', '.join(CASES)}")
     found = {}
     with tempfile.TemporaryDirectory() as scratch:
         for name in options.cases or CASES:

@@ -114,8 +114,8 @@ class OSVOS(nn.Module):
         """
         return self.fuse_stages(self.stage_features(image), image.shape[-2:])
 
-    def fuse_stages(self, stages: list[Tensor], size: tuple[int, int]) -> SideLogits:
-        """Foreground logits from what `stage_features` gives for images of a height and width."""
+    def fuse_stages(self, stages: list[Tensor], size: torch.Size) -> SideLogits:
+        """Foreground logits from the `stage_features` of images of this height and width."""
         height, width = size
         features, sides = [], []
         for i, x in enumerate(stages):

@@ -328,7 +328,18 @@ OSVOS_SLIM_STILLS = replace(
         OSVOS_SLIM_ADAM.stage, steps=3000, real=0.5, objects=(0.8, 0.2), scales=(0.6, 1.5)
     ),
 )
-_ONE_SHOT = (ONESHOT_LITE, OSVOS_PARENT, OSVOS_SLIM_PARENT, OSVOS_SLIM_ADAM, OSVOS_SLIM_STILLS)
+# And on from there: what the encoder of oneshot finds alike, which began with ImageNet.
+OSVOS_SLIM_DISTILLED = replace(
+    OSVOS_SLIM_STILLS,
+    name="osvos-slim-distilled",
+    schedule=replace(OSVOS_SLIM_STILLS.schedule, learning_rate=1e-4, seed=41),
+    stage=replace(OSVOS_SLIM_STILLS.stage, steps=2600),
+    distillation=10.0,
+)
+_ONE_SHOT = (
+    *(ONESHOT_LITE, OSVOS_PARENT, OSVOS_SLIM_PARENT),
+    *(OSVOS_SLIM_ADAM, OSVOS_SLIM_STILLS, OSVOS_SLIM_DISTILLED),
+)
 RECIPES |= {recipe.name: recipe for recipe in _ONE_SHOT}
 # Single frames on the light PSPNet: minutes on one core.
 EDGES_LITE = EdgeRecipe(

@@ -1,12 +1,17 @@
 """Relations between positions, and a VGG-16 that learns those of `oneshot`."""
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rotomask.errors import OptionError
 from rotomask.networks.osvos import OSVOS, SLIM
 from rotomask.training.distillation import RelationTeacher, relations
+from rotomask.training.recipes import find_recipe
 
 
 def test_relations_are_correlations_of_the_features_of_all_positions():
@@ -53,3 +58,8 @@ def test_a_network_learns_the_relations_of_the_teacher():
         optimiser.step()
         losses.append(float(loss.detach()))
     assert losses[-1] < 0.8 * losses[0]
+
+
+def test_only_osvos_learns_relations():
+    with pytest.raises(OptionError, match="set distillation to 0"):
+        replace(find_recipe("oneshot-lite"), distillation=1.0)  # type: ignore[call-arg]

@@ -57,7 +57,7 @@ def relations(features: Tensor, size: Sequence[int]) -> Tensor:
         size: Height and width of the frames, px.
 
     Returns:
-        N×N, -1..1, float32, where N = B·H/16·W/16.
+        N×N, -1..1, where N = B·H/16·W/16.
     """
     height, width = size[0] // STRIDE, size[1] // STRIDE
     x = features.float()

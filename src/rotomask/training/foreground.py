@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from rotomask.data.simulation import render
+from rotomask.errors import OptionError
 from rotomask.networks.losses import foreground_loss
 from rotomask.networks.oneshot_lite import OneShotLiteConfig
 from rotomask.networks.osvos import OSVOS, OSVOSConfig, SideLogits
@@ -49,6 +50,13 @@ class ForegroundRecipe(ClipRecipe):
     positions that the shipped `oneshot` sees (`training.distillation`)."""
     fine_tuning: FineTuningConfig = field(default_factory=lambda: FineTuningConfig(iterations=40))
     """Fine-tuning on the first frames in validation."""
+
+    def __post_init__(self) -> None:
+        if self.distillation > 0 and not isinstance(self.model, OSVOSConfig):
+            raise OptionError(
+                f"{self.network} learns no relations: its encoder is that of the network that "
+                "teaches them; set distillation to 0"
+            )
 
     @property
     def all_stages(self) -> tuple[Stage, ...]:

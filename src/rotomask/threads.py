@@ -28,10 +28,11 @@ _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 """glibc's numbers of these settings, from malloc.h."""
 
-_FREE_TOP_BYTES = 64 << 20
-_LARGE_BLOCK_BYTES = 4 << 20
-_USUAL_BLOCK_BYTES = 32 << 20
-"""The largest threshold that glibc takes."""
+_KEPT = (32 << 20, 64 << 20)
+"""Bytes from which an array is mapped apart, the most that glibc takes, and from which the free top
+of the heap is given back."""
+_GIVEN_BACK = (4 << 20, 128 << 10)
+"""The same where memory counts more than time; the second is glibc's own."""
 
 _EARLY_MODULES = (
     "bz2",
@@ -98,10 +99,15 @@ def share_heap() -> None:
     """
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):  # another C library
-            library = _c_library()
-            library.mallopt(_M_ARENA_MAX, 1)
-            library.mallopt(_M_MMAP_THRESHOLD, _USUAL_BLOCK_BYTES)
-            library.mallopt(_M_TRIM_THRESHOLD, _FREE_TOP_BYTES)
+            _c_library().mallopt(_M_ARENA_MAX, 1)
+        _set_thresholds(*_KEPT)
+
+
+def _set_thresholds(block_bytes: int, top_bytes: int) -> None:
+    """Set from which size arrays, and the free top of the heap, go back to the system when free."""
+    with contextlib.suppress(OSError, AttributeError):  # another C library
+        _c_library().mallopt(_M_MMAP_THRESHOLD, block_bytes)
+        _c_library().mallopt(_M_TRIM_THRESHOLD, top_bytes)
 
 
 def give_memory_back() -> None:
@@ -126,15 +132,13 @@ def blocks_apart() -> Iterator[None]:
     if sys.platform != "linux":
         yield
         return
-    with contextlib.suppress(OSError, AttributeError):  # another C library
-        _c_library().mallopt(_M_MMAP_THRESHOLD, _LARGE_BLOCK_BYTES)
+    _set_thresholds(*_GIVEN_BACK)
     give_memory_back()
     try:
         yield
     finally:
         give_memory_back()  # smaller blocks, too
-        with contextlib.suppress(OSError, AttributeError):
-            _c_library().mallopt(_M_MMAP_THRESHOLD, _USUAL_BLOCK_BYTES)
+        _set_thresholds(*_KEPT)
 
 
 @contextlib.contextmanager

@@ -102,17 +102,17 @@ class ForegroundTask(ClipTask):
         """Cross-entropy of fused and side outputs plus Dice, a scalar."""
         recipe, truth = self.recipe, batch["foreground"]
         frames = batch["frames"].contiguous(memory_format=torch.channels_last)
+        total = torch.zeros((), device=frames.device)
         if recipe.distillation > 0:
             logits, distilled = self._distilled(cast(OSVOS, network), frames)
+            total = recipe.distillation * distilled
         else:
             logits = network.trainable_part()(network.prepare(frames))
         first, last = recipe.side_weight
         weight = first + (last - first) * step / self.steps
-        total = foreground_loss(logits.fused, truth, recipe.dice, balanced=recipe.balanced)
+        total = total + foreground_loss(logits.fused, truth, recipe.dice, balanced=recipe.balanced)
         for side in logits.sides:
             total = total + weight * foreground_loss(side, truth, balanced=recipe.balanced)
-        if recipe.distillation > 0:
-            total = total + recipe.distillation * distilled
         return total
 
     def _distilled(self, network: OSVOS, frames: Tensor) -> tuple[SideLogits, Tensor]:

@@ -11,6 +11,8 @@ import signal
 import sys
 from pathlib import Path
 
+from rotomask.threads import give_memory_back
+
 CLONE_NEWUSER, CLONE_NEWNET = 0x1000_0000, 0x4000_0000
 PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS = 1, 38
 OPEN_FILES = 1024
@@ -73,9 +75,7 @@ def return_memory() -> None:
     hundreds of MiB.
     """
     gc.collect()
-    if sys.platform.startswith("linux"):
-        with contextlib.suppress(OSError, AttributeError):  # another C library
-            ctypes.CDLL(None).malloc_trim(0)
+    give_memory_back()
 
 
 def limit_resources(memory_bytes: int) -> None:

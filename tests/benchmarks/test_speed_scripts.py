@@ -2,9 +2,12 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
+import rotomask
+from rotomask.jobs.demo import demo_folder
 from tests.scripts import read_table, run_script, write_davis
 
 pytestmark = pytest.mark.slow
@@ -75,6 +78,17 @@ def test_the_time_to_the_first_frame_is_printed():
     rows = read_table(run_script("benchmarks.start", "--runs", 1))
     assert rows[-1][0] == "rotomask cut, first frame"
     assert all(float(cpu) > 0 for _, _, cpu in rows)
+
+
+def test_one_command_is_timed_with_the_code_of_several_checkouts():
+    source = Path(rotomask.__file__).parents[1]
+    demo = demo_folder()
+    command = ("cut", demo / "clip.mp4", "--mask", demo / "first_mask.png", "--format", "none")
+    sources = ("--source", source, "--source", source)
+    rows = read_table(run_script("benchmarks.in_turn", *sources, "--rounds", 1, "--", *command))
+    assert [row[0] for row in rows] == [str(source)] * 2
+    assert rows[0][-1] == "1.000"
+    assert all(float(peak) > 50 for _, _, _, _, peak, _ in rows)
 
 
 def test_large_input_is_compared_by_time_and_by_quality(tmp_path):

@@ -197,8 +197,8 @@ class VideoWriter:
         def set_up(context: VideoCodecContext) -> None:
             context.height = height + height % 2 if encoding.even else height
             context.width = width + width % 2 if encoding.even else width
-            # Every thread of x264 holds frames.
-            context.thread_count = min(2 if is_large else 4, current_threads())
+            # Every thread of x264 holds frames, and the networks need the other cores.
+            context.thread_count = min(2 if is_large else 4, max(1, current_threads() // 2))
             context.colorspace = context.color_primaries = context.color_trc = _BT709
             context.color_range = ColorRange.MPEG
             context.gop_size = max(1, round(2 * self._fps))  # a browser seeks to within two seconds

@@ -27,6 +27,16 @@ def test_a_block_in_bands_gives_what_it_gives_whole(
             torch.testing.assert_close(block(x), whole, rtol=1e-5, atol=1e-5)
 
 
+def test_bytes_are_normalized_to_the_same_in_bfloat16():
+    values = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16)
+    exact = EfficientNetLite0.normalize(values)
+    assert exact.dtype == torch.float32
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = EfficientNetLite0.normalize(values)
+    assert rounded.dtype == torch.bfloat16
+    assert torch.equal(rounded.float(), exact)
+
+
 def test_features_of_a_frame_do_not_depend_on_the_bands(monkeypatch):
     torch.manual_seed(0)
     encoder = EfficientNetLite0(with_stride32=True).eval()

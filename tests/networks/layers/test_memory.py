@@ -60,8 +60,9 @@ def test_l2_in_bfloat16_keeps_the_norm():
 
 
 @pytest.mark.parametrize("far", [1, 30])
-def test_bands_of_queries_read_as_the_slow_loop(far, monkeypatch):
-    monkeypatch.setattr("rotomask.networks.layers.memory.BAND_BYTES", 4 * 40 * 7)  # 7 queries
+@pytest.mark.parametrize(("limit", "bound"), [("BAND_ROWS", 7), ("BAND_BYTES", 4 * 512 * 7)])
+def test_bands_of_seven_queries_read_as_the_slow_loop(far, limit, bound, monkeypatch):
+    monkeypatch.setattr(f"rotomask.networks.layers.memory.{limit}", bound)
     query, key, value = _tensors(batch=2, c=12, v=30, n=20, m=40)
     with torch.inference_mode():
         read = memory_read(far * query, far * key, value, similarity="l2")

@@ -11,10 +11,11 @@ from rotomask.errors import OptionError, ShapeError
 
 Similarity = Literal["dot", "l2"]
 
-BAND_BYTES = 8 << 20
-"""Affinities that `_read_in_bands` computes at once, bytes; the fastest of several sizes."""
-BAND_STEP = 64
-"""Rows of a band are a multiple of this, if there are that many."""
+BAND_ROWS = 192
+"""Query positions that `_read_in_bands` computes at once, of the fastest of several numbers the one
+that takes least memory."""
+BAND_BYTES = 16 << 20
+"""Size of their affinities, bytes: with a large memory they are fewer."""
 MEMORY_STEP = 512
 """Memory positions read in bands are a multiple of this: for each size the library that multiplies
 matrices keeps code of its own, and every memory has another number of positions."""
@@ -228,8 +229,7 @@ def _read_in_bands(query_key: Tensor, keys: Tensor, values: Tensor, scale: float
     query = query_key.mT
     norm = _rounded_norm(query)  # N×2
     query = torch.cat([2 * query, torch.ones_like(norm), -norm], -1)  # N×C+4
-    rows = max(1, BAND_BYTES // (4 * keys.shape[1]))
-    rows = rows // BAND_STEP * BAND_STEP or rows
+    rows = max(1, min(BAND_ROWS, BAND_BYTES // (4 * keys.shape[1])))
     readout = values.new_empty(len(query), values.shape[1])  # N×V
     zero = query.new_zeros(1)
     for part, out in zip(query.split(rows), readout.split(rows), strict=True):

@@ -4,8 +4,6 @@ Tan and Le 2019 (EfficientNet) without squeeze-and-excitation and with ReLU6 in 
 Google published it for mobile devices. It suits a CPU for the same reasons.
 """
 
-from collections.abc import Callable, Iterator
-from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -20,7 +18,6 @@ from rotomask.networks.layers.pretrained import PretrainedEncoder
 BATCH_NORM_EPSILON = 1e-3
 BATCH_NORM_PARTS = ("weight", "bias", "running_mean", "running_var")
 
-STEM_CHANNELS = 32
 # For each stage: expansion, output channels, number of blocks, kernel size, stride.
 LITE0_STAGES = (
     (1, 16, 1, 3, 1),
@@ -32,9 +29,10 @@ LITE0_STAGES = (
 STRIDE32_STAGE = (6, 192, 4, 5, 2)
 STRIDE32_CHANNELS = 192
 
-BAND_BYTES = 2 << 20
+BAND_BYTES = 4 << 20
 """Size of the widened features that a block computes at once on a CPU. Whole ones take up to 40 MiB
-of a 480p frame in float32; they do not fit in the caches, and no gap of the heap holds them."""
+of a 480p frame in float32; they do not fit in the caches, and the system hands them out anew for
+each frame, page by page."""
 
 
 class Pyramid(NamedTuple):
@@ -67,73 +65,47 @@ class InvertedResidual(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """B×C×H×W -> B×C'×H/stride×W/stride."""
         rows = self._rows_at_once(x)
-        if rows is None:
-            y: Tensor = self.body(x)
-            return x + y if self.has_identity else y
-        bands = [
-            x[:, :, first:last] + y if self.has_identity else y
-            for first, last, y in self.in_bands(partial(self._widen, x), x.shape[2], rows)
-        ]
-        return torch.cat(bands, 2)
+        if rows is not None:
+            return self._in_bands(x, rows)
+        y: Tensor = self.body(x)
+        return x + y if self.has_identity else y
 
     def _rows_at_once(self, x: Tensor) -> int | None:
         """Rows of the output that are computed at once; None: all."""
+        is_traced = torch.jit.is_tracing()  # type: ignore[attr-defined,no-untyped-call]
+        if x.device.type != "cpu" or torch.is_grad_enabled() or is_traced:
+            return None
         row = x.shape[0] * self._hidden * x.shape[3] * x.element_size()
-        rows = rows_at_once(x, row, x.shape[2])
-        return None if rows is None else max(1, rows // self._depthwise.stride[0])
-
-    def _widen(self, x: Tensor, top: int, bottom: int) -> Tensor:
-        """Rows [top, bottom) of the depthwise convolution's input."""
-        widened: Tensor = self.body[:-3](x[:, :, top:bottom])
-        return widened
+        if row * x.shape[2] <= 2 * BAND_BYTES:
+            return None
+        return max(1, BAND_BYTES // (row * self._depthwise.stride[0]))
 
     @property
     def _depthwise(self) -> "DepthwiseConv2d":
         found: DepthwiseConv2d = self.body[-3]  # type: ignore[assignment]
         return found
 
-    def in_bands(
-        self, widened: Callable[[int, int], Tensor], height: int, rows: int
-    ) -> Iterator[tuple[int, int, Tensor]]:
-        """The output without the residual, computed in bands of rows; the same values.
-
-        Args:
-            widened: Gives rows [top, bottom) of the depthwise convolution's input.
-            height: Rows of that input.
-            rows: Rows of the output that are computed at once.
-
-        Yields:
-            First row of a band, one past its last, and the band, B×C'×(last-first)×W/stride.
-        """
+    def _in_bands(self, x: Tensor, rows: int) -> Tensor:
+        """The output, computed in bands of rows; the same values."""
         conv = self._depthwise
         stride, kernel = conv.stride[0], conv.kernel_size[0]
         padding = kernel // 2
+        height = x.shape[2]
         heights = (height + 2 * padding - kernel) // stride + 1
+        bands = []
         for first in range(0, heights, rows):
             last = min(first + rows, heights)
             # The depthwise filter reads the rows [top, bottom) of the widened features, and zeros
             # outside of them, so that padding follows the expansion.
             top = first * stride - padding
             bottom = (last - 1) * stride - padding + kernel
-            part = widened(max(0, top), min(height, bottom))
+            part = self.body[:-3](x[:, :, max(0, top) : min(height, bottom)])
             if top < 0 or bottom > height:
                 part = F.pad(part, (0, 0, max(0, -top), max(0, bottom - height)))
             part = conv.convolve(part, conv.activation, (0, padding))
-            yield first, last, self.body[-2:](part)
-
-
-def rows_at_once(x: Tensor, row_bytes: int, height: int) -> int | None:
-    """Rows of features that fit in `BAND_BYTES`, at least one; None: compute all at once.
-
-    Args:
-        x: What the features are computed from.
-        row_bytes: Size of a row of the features.
-        height: Number of their rows.
-    """
-    is_traced = torch.jit.is_tracing()  # type: ignore[attr-defined,no-untyped-call]
-    if x.device.type != "cpu" or torch.is_grad_enabled() or is_traced:
-        return None
-    return None if row_bytes * height <= 2 * BAND_BYTES else max(1, BAND_BYTES // row_bytes)
+            y = self.body[-2:](part)
+            bands.append(x[:, :, first:last] + y if self.has_identity else y)
+        return torch.cat(bands, 2)
 
 
 class DepthwiseConv2d(Conv2d):
@@ -174,10 +146,8 @@ class EfficientNetLite0(PretrainedEncoder):
 
     def __init__(self, *, with_stride32: bool = False) -> None:
         super().__init__()
-        self.stem = nn.Sequential(
-            Conv2d(3, STEM_CHANNELS, 3, 2, 1, activation="relu6"), nn.Identity()
-        )
-        stages, c_in = [], STEM_CHANNELS
+        self.stem = nn.Sequential(Conv2d(3, 32, 3, 2, 1, activation="relu6"), nn.Identity())
+        stages, c_in = [], 32
         specifications = (*LITE0_STAGES, STRIDE32_STAGE) if with_stride32 else LITE0_STAGES
         for expansion, c_out, count, kernel, stride in specifications:
             blocks = []
@@ -205,36 +175,13 @@ class EfficientNetLite0(PretrainedEncoder):
 
     def forward(self, image: Tensor) -> Pyramid:
         """Features of RGB images B×3×H×W, uint8 or float 0..1, H and W multiples of 16."""
-        x = self._first_stage(image)  # B×16×H/2×W/2
-        outputs = [x]
-        for stage in self.stages[1 : len(LITE0_STAGES)]:
+        x = self.stem(self.normalize(image))  # B×32×H/2×W/2
+        outputs = []
+        for stage in self.stages[: len(LITE0_STAGES)]:
             x = stage(x)
             outputs.append(x)
         # Strides of the five stages: 2, 4, 8, 16, 16; the last of each stride is the richest.
         return Pyramid(outputs[1], outputs[2], outputs[4])
-
-    def _first_stage(self, image: Tensor) -> Tensor:
-        """Features of the stem and the first stage, B×16×H/2×W/2."""
-        height, width = image.shape[2] // 2, image.shape[3] // 2
-        row = image.shape[0] * STEM_CHANNELS * width * computing_type(image).itemsize
-        rows = rows_at_once(image, row, height)
-        if rows is None:
-            whole: Tensor = self.stages[0](self.stem(self.normalize(image)))
-            return whole
-        (block,) = self.stages[0].children()
-        assert isinstance(block, InvertedResidual)
-        bands = block.in_bands(partial(self._stem_rows, image), height, rows)
-        return torch.cat([band for _, _, band in bands], 2)
-
-    def _stem_rows(self, image: Tensor, top: int, bottom: int) -> Tensor:
-        """Rows [top, bottom) of the stem's output for images of an even height."""
-        convolution = self.stem[0]
-        assert isinstance(convolution, Conv2d)
-        # The filters of row r read the rows 2r - 1 to 2r + 1 of the image, and zeros above it.
-        part = self.normalize(image[:, :, max(0, 2 * top - 1) : 2 * bottom])
-        if top == 0:
-            part = F.pad(part, (0, 0, 1, 0))
-        return convolution.convolve(part, convolution.activation, (0, 1))
 
     def deepen(self, pyramid: Pyramid) -> Tensor:
         """Features at stride 32, B×192×H/32×W/32; needs ``with_stride32``."""

@@ -83,7 +83,8 @@ def test_options_that_the_documentation_gives_a_script_exist(path):
             for invocation in _invocations(path):
                 _, found, options = line.partition(invocation)
                 if found and not options[:1].isalnum():
-                    words = options.split("`")[0].split()
+                    # Options after a lone `--` are those of a command that the script runs.
+                    words = options.split("`")[0].split(" -- ")[0].split()
                     unknown = {w.partition("=")[0] for w in words if w.startswith("--")} - known
                     assert not unknown, line
 

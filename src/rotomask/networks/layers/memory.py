@@ -229,17 +229,19 @@ def _read_in_bands(query_key: Tensor, keys: Tensor, values: Tensor, scale: float
     query = query_key.mT
     norm = _rounded_norm(query)  # N×2
     query = torch.cat([2 * query, torch.ones_like(norm), -norm], -1)  # N×C+4
-    rows = max(1, min(BAND_ROWS, BAND_BYTES // (4 * keys.shape[1])))
+    rows = max(1, min(BAND_ROWS, BAND_BYTES // (4 * keys.shape[1]), len(query)))
     readout = values.new_empty(len(query), values.shape[1])  # N×V
     zero = query.new_zeros(1)
-    for part, out in zip(query.split(rows), readout.split(rows), strict=True):
+    for start in range(0, len(query), rows):
+        # The last band begins earlier instead of being smaller, for the reason of `MEMORY_STEP`.
+        band = slice(min(start, len(query) - rows), min(start + rows, len(query)))
         # The product applies the scale as it writes: rows×M.
-        similarity = torch.addmm(zero, part, keys, beta=0, alpha=scale)
+        similarity = torch.addmm(zero, query[band], keys, beta=0, alpha=scale)
         # Weights of nothing are slow: processors take many times as long over denormal numbers, and
         # nearly all positions are that far away.
         least = similarity.amax(1, keepdim=True) + SMALLEST_LOG_WEIGHT
         torch.maximum(similarity, least, out=similarity)
-        torch.mm(torch.softmax(similarity, 1), values, out=out)
+        torch.mm(torch.softmax(similarity, 1), values, out=readout[band])
     return readout.mT
 
 

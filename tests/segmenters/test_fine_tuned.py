@@ -136,6 +136,24 @@ def test_osvos_is_fine_tuned_whole_with_its_layers_rates():
     assert found[0].shape == (32, 32)
 
 
+def test_a_share_of_the_parents_weights_is_kept(network):
+    frames, labels = moving_shapes(4, frames=1, size=(64, 96))
+    tuned = {}
+    for kept in (0.0, 0.25):
+        config = replace(QUICK, iterations=2, kept=kept)
+        segmenter = FineTunedSegmenter(network, config, CPU)
+        segmenter.start(frames[0], labels[0].astype(int) > 0)
+        tuned[kept] = list(segmenter._objects[1].tuned.parameters())
+    parent = list(network.trainable_part().parameters())
+    moved = 0
+    for part, learned, mixed in zip(parent, tuned[0.0], tuned[0.25], strict=True):
+        torch.testing.assert_close(mixed, 0.75 * learned + 0.25 * part)
+        moved += not torch.equal(learned, part)
+    assert moved > 4
+    with pytest.raises(OptionError, match="a share from 0 to below 1, got 1"):
+        replace(QUICK, kept=1.0)
+
+
 def test_pyramid_pooling_lets_far_parts_of_the_frame_matter():
     torch.manual_seed(0)
     pooling = PyramidPooling(16, 8)

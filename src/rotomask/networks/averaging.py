@@ -1,11 +1,11 @@
-"""Weight averaging: the mean of the last checkpoints of one training run.
+"""Weight averaging: the mean of checkpoints of one training run, and of weights and those before.
 
 "Towards good practices" (Yu et al. 2019), sec. 4, reports that scores vary seriously from epoch to
 epoch. The mean of several checkpoints of one run (Izmailov et al. 2018) varies less. Do not average
 runs that started from different weights: the mean of two separate optima is not a usable network.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,22 @@ def average_weights(files: Sequence[Path], out: Path) -> Path:
     inherited = {k: v for k, v in metadata.items() if k != "validation"}
     save_weights(out, mean, {**inherited, "averaged": [file.name for file in files]})
     return out
+
+
+def keep_weights(learned: Iterable[Tensor], before: Iterable[Tensor], kept: float) -> None:
+    """Set weights to a mean of themselves and those before they learned, in place.
+
+    A network that learned from one video keeps more of what it knew of others (Wortsman et al.
+    2022, "Robust fine-tuning of zero-shot models").
+
+    Args:
+        learned: Parameters of a network, or of a part of it.
+        before: The same parameters as they were, in the same order.
+        kept: Share of those before, 0 to 1.
+    """
+    with torch.no_grad():
+        for parameter, old in zip(learned, before, strict=True):
+            parameter.lerp_(old, kept)
 
 
 def _add(total: dict[str, Tensor], file: Path, metadata: dict[str, Any], first: Path) -> None:

@@ -12,7 +12,7 @@ whole network is fine-tuned, with a learning rate per layer.
 import copy
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from rotomask.arrays import Frame, Mask, Probabilities
 from rotomask.errors import OptionError
+from rotomask.networks.averaging import keep_weights
 from rotomask.networks.layers.aggregation import aggregate_in_bands
 from rotomask.networks.losses import foreground_loss
 from rotomask.networks.osvos import SideLogits
@@ -65,6 +66,9 @@ class FineTuningConfig(ProcessingConfig):
     the masks then come out too large."""
     dice: float = 1.0
     """Weight of the Dice loss."""
+    kept: float = 0.0
+    """Share of the parent's weights in those that are used, 0 to below 1: fine-tuned ones know the
+    frame better, a mean of both also what changes its looks (Wortsman et al. 2022)."""
     side_weight: float = 0.0
     """Weight of the side outputs' losses (deep supervision)."""
     seed: int = 0
@@ -76,6 +80,8 @@ class FineTuningConfig(ProcessingConfig):
                 "fine-tuning needs 0 iterations or more, 1 view or more and 1 view a batch or "
                 f"more, got {self.iterations}, {self.views} and {self.batch}"
             )
+        if not 0 <= self.kept < 1:
+            raise OptionError(f"fine-tuning keeps a share from 0 to below 1, got {self.kept}")
         if self.seconds is not None and not 0 < self.seconds < math.inf:
             raise OptionError(
                 f"the budget of fine-tuning must be above 0 s, got {self.seconds}; use None for no "
@@ -116,6 +122,9 @@ class TrainablePart(Protocol):
 
     def parameter_groups(self, rate: float) -> list[dict[str, Any]]:
         """Parameter groups with their learning rates, for an optimiser."""
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """See `torch.nn.Module`."""
 
     def train(self, mode: bool = True) -> Any:
         """See `torch.nn.Module`."""
@@ -360,6 +369,8 @@ def fine_tune(
         done += 1
         if on_learning is not None:
             on_learning(max(progress, done / config.iterations))
+    if config.kept > 0:
+        keep_weights(tuned.parameters(), network.trainable_part().parameters(), config.kept)
     if on_learning is not None:
         on_learning(1.0)
     tuned.eval().requires_grad_(False)

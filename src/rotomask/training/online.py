@@ -10,7 +10,7 @@ import copy
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -25,6 +25,7 @@ from rotomask.arrays import Frame, Mask
 from rotomask.data.simulation import MotionConfig, plan_simulated_clip, render, stack_clips
 from rotomask.data.simulation.render import guidance_grid
 from rotomask.errors import OptionError
+from rotomask.networks.averaging import keep_weights
 from rotomask.networks.layers.memory import Similarity
 from rotomask.networks.precision import Runtime
 from rotomask.segmenters.base import OnLearning, Segmenter
@@ -208,7 +209,7 @@ def fine_tune(
         if spent >= 1:
             break
     network.requires_grad_(False)
-    keep_weights(trainable, before, config.kept)
+    keep_weights(trainable.parameters(), before, config.kept)
     logger.debug(
         "online learning: %d steps in %.1f s, loss %s",
         len(losses),
@@ -216,19 +217,6 @@ def fine_tune(
         f"{losses[0]:.3f} -> {losses[-1]:.3f}" if losses else "none: the objects are too small",
     )
     return losses
-
-
-def keep_weights(learned: nn.Module, before: Sequence[Tensor], kept: float) -> None:
-    """Set weights to the mean of themselves and those before they learned, in place.
-
-    Args:
-        learned: Part of a network.
-        before: Its parameters as they were, in their order.
-        kept: Share of those before, 0 to 1.
-    """
-    with torch.no_grad():
-        for parameter, old in zip(learned.parameters(), before, strict=True):
-            parameter.lerp_(old, kept)
 
 
 def _space_time_lesson(network: Any, batch: Batch) -> Loss:

@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rotomask.networks.averaging import keep_weights
 from rotomask.networks.layers.memory import memory_read
 from rotomask.networks.layers.pixels import unit_floats
 from rotomask.networks.precision import Runtime
@@ -29,7 +30,6 @@ from rotomask.segmenters.network_segmenter import NetworkSegmenter
 from rotomask.segmenters.online import KnownFrame, ReferenceLearned
 from rotomask.segmenters.space_time import SpaceTimeSegmenter
 from rotomask.segmenters.surroundings import Window, whole_frame, widened, window_around
-from rotomask.training.online import keep_weights
 
 logger = logging.getLogger(__name__)
 
@@ -206,7 +206,7 @@ def _train(
         losses.append(float(loss.detach()))
         if on_learning is not None:
             on_learning((step + 1) / config.steps)
-    keep_weights(network.decoder, before, config.kept)
+    keep_weights(network.decoder.parameters(), before, config.kept)
     return losses
 
 

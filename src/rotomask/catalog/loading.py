@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from rotomask.catalog.entries import RoleName
+from rotomask.catalog.entries import RoleName, SegmenterRole
 from rotomask.catalog.settings import with_settings
 from rotomask.catalog.table import (
     CATALOG,
@@ -49,6 +49,7 @@ def load(
     precision: str = "auto",
     backend: str = "torch",
     config: Any = None,
+    learns: bool = False,
     **settings: object,
 ) -> Any:
     """A tool of the catalogue, ready to use; `load_model` and its like name its type.
@@ -61,6 +62,7 @@ def load(
         precision: ``auto``, ``float32`` or ``bfloat16``.
         backend: What computes the network: a name of `networks.precision.BACKENDS`.
         config: Config to use in place of the entry's own.
+        learns: A segmenter's network will be trained on, so that its weights stay in float32.
         **settings: Fields of the config that differ from it, such as ``size=360``.
 
     Raises:
@@ -79,6 +81,9 @@ def load(
     network = None if without else load_network(name, weights)
     if backend != "torch":
         network = _on_back_end(backend, name, network, runtime, has_own_weights=weights is not None)
+    is_fixed = isinstance(use, SegmenterRole) and not (learns or use.learns_reference)
+    if network is not None and is_fixed and backend == "torch":
+        runtime.hold_weights(network)
     return use.build(network, configured, runtime)
 
 

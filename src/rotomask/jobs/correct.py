@@ -195,6 +195,7 @@ def _load(options: CorrectOptions) -> Segmenter:
         options.model,
         weights=options.weights,
         size=options.size,
+        learn_references=options.learn,
         **options.where,
     )
 

@@ -65,9 +65,14 @@ def load_model(
     """
     refinements = take_refinements(refinements or Refinements(), settings)
     where = {"device": device, "precision": precision}
+    learns = learn_references or refinements.learns_online or refinements.online_where_possible > 0
     # Settings such as size and memory are for every member; the checkpoint is the first one's.
     members = [
-        _one_network(model, refinements, {"weights": file, "focus": focus, **where, **settings})
+        _one_network(
+            model,
+            refinements,
+            {"weights": file, "focus": focus, "learns": learns, **where, **settings},
+        )
         for model, file in [(name, weights), *map(_name_and_file, refinements.ensemble_with)]
     ]
     if learn_references:

@@ -110,7 +110,7 @@ class OnlineLearner:
         Raises:
             OptionError: If networks of the segmenter's kind cannot learn online.
         """
-        network = copy.deepcopy(segmenter.network)
+        network = copy.deepcopy(segmenter.network).float()
         assert isinstance(network, nn.Module)
         lesson = lesson_of(segmenter)
         if mask.any():

@@ -91,7 +91,7 @@ class ReferenceLearner:
             on_learning: Told how far it is.
         """
         began, config = time.perf_counter(), self.config
-        network = copy.deepcopy(segmenter.network)
+        network = copy.deepcopy(segmenter.network).float()
         assert isinstance(network, STMLite)
         network.eval().requires_grad_(False)
         if len({k for one in known for k in one.ids}) > config.objects:

@@ -3,6 +3,7 @@
     python tools/ship_weights.py runs/long/weights.safetensors --benchmark run.json
     python tools/ship_weights.py runs/edges/weights.safetensors --figures edges.json \\
         --row "appearance (edges-lite)"
+    python tools/ship_weights.py runs/slim/weights.safetensors --eight-bit --benchmark run.json
     python tools/ship_weights.py runs/flow-lite/weights.safetensors --figures flow.json
 
 `--benchmark` takes the file of `rotomask benchmark --json`; `--figures` that of
@@ -76,6 +77,7 @@ def main() -> None:
     parser.add_argument("--benchmark", type=Path)
     parser.add_argument("--figures", type=Path)
     parser.add_argument("--row", help="row of the figures")
+    parser.add_argument("--eight-bit", action="store_true", help="store weights in 8 bits")
     arguments = parser.parse_args()
     card, state = read_metadata(arguments.weights), load_state(arguments.weights)
     name = arguments.name or card["model"]
@@ -90,7 +92,7 @@ def main() -> None:
         summary |= benchmark_lines(arguments.benchmark)
     if arguments.figures:
         summary |= figure_lines(arguments.figures, arguments.row)
-    save_weights(path, state, {**card, "summary": summary})
+    save_weights(path, state, {**card, "summary": summary}, eight_bit=arguments.eight_bit)
     print(json.dumps(summary, indent=1), f"{path.stat().st_size / 1e6:.2f} MB")
 
 

@@ -233,3 +233,32 @@ def test_metadata_is_json_of_one_key(tmp_path: Path) -> None:
     save_weights(path, {"a": torch.ones(1)}, {"card": "é"})
     with safetensors.safe_open(path, framework="pt") as file:
         assert json.loads(file.metadata()["rotomask"]) == {"card": "é"}
+
+
+def test_weights_in_eight_bits_take_half_and_come_back_nearly(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(64, 64, 3), nn.BatchNorm2d(64))
+    with torch.no_grad():
+        network[0].weight[3] = 0  # a channel without weights has no scale
+        network[0].weight[5] *= 1e4
+    state = network.state_dict()
+    save_weights(tmp_path / "half.safetensors", state, {})
+    save_weights(tmp_path / "eight.safetensors", state, {"model": "some"}, eight_bit=True)
+    sizes = [(tmp_path / f"{name}.safetensors").stat().st_size for name in ("half", "eight")]
+    assert sizes[1] < 0.53 * sizes[0]
+    found = load_state(tmp_path / "eight.safetensors")
+    assert found.keys() == state.keys()
+    assert read_metadata(tmp_path / "eight.safetensors") == {"model": "some"}
+    largest = state["0.weight"].flatten(1).abs().amax(1)
+    difference = (found["0.weight"] - state["0.weight"]).flatten(1).abs().amax(1)
+    assert bool((difference <= largest / 254 * 1.001).all())
+    rest = {name: value for name, value in state.items() if name != "0.weight"}
+    assert_same({name: found[name] for name in rest}, rest, absolute=1e-3)
+    load_into(network, tmp_path / "eight.safetensors")
+
+
+def test_scales_without_their_weight_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    safetensors.torch.save_file({"conv.weight:scale": torch.ones(4)}, path)
+    with pytest.raises(WeightsError, match=r"scales of conv.weight that do not fit it"):
+        load_state(path)

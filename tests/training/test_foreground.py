@@ -105,6 +105,19 @@ def test_osvos_trains_by_sgd_with_the_layers_own_rates(davis, tmp_path):
     assert rates["bias"][1] == 2 * rates["weight"][1]
 
 
+def test_early_stages_of_vgg16_may_be_frozen(davis):
+    recipe = find_recipe("osvos-slim-distilled")
+    assert isinstance(recipe, ForegroundRecipe)
+    network = OSVOS(SLIM)
+    rates = replace(recipe, frozen_stages=2).task({"davis": davis}).rates(network)
+    trained = {id(parameter) for parameters, _ in rates for parameter in parameters}
+    for name, parameter in network.named_parameters():
+        is_early = name.startswith(("stages.0.", "stages.1."))
+        is_fixed = is_early or name.startswith("upscale")
+        assert (id(parameter) in trained) != is_fixed, name
+        assert parameter.requires_grad != is_fixed, name
+
+
 @pytest.mark.parametrize("has_stride32", [True, False])
 def test_a_network_may_start_from_the_encoder_of_another(tmp_path, has_stride32):
     shipped = shipped_weights("stm-lite")

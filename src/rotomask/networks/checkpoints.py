@@ -1,4 +1,4 @@
-"""Weights on disk: our own as float16 safetensors, those of the papers' authors as published.
+"""Weights on disk: our own as safetensors in float16 or 8 bits, the papers' authors' as published.
 
 A .pth or .pt file is read with ``weights_only=True``: no code from it is run. The prefix `module.`,
 which DataParallel puts before every parameter name, is removed.
@@ -21,6 +21,8 @@ from rotomask.memory import memory_errors
 
 PICKLE_SUFFIXES = (".pth", ".pt")
 METADATA_KEY = "rotomask"
+SCALE_SUFFIX = ":scale"
+"""After the name of a weight in 8 bits: the name of its scales. Parameter names have no colon."""
 NAMES_SHOWN = 3
 
 
@@ -31,7 +33,8 @@ def load_state(path: Path) -> dict[str, Tensor]:
         path: A .safetensors, .pth or .pt file that holds only named tensors.
 
     Returns:
-        Floating-point tensors converted to float32; others with their stored dtype.
+        Floating-point tensors and weights in 8 bits converted to float32; others with their stored
+        dtype.
 
     Raises:
         WeightsError: If the file is missing, damaged, not a state dict, or has values that are not
@@ -55,6 +58,7 @@ def load_state(path: Path) -> dict[str, Tensor]:
             f"{path} has values that are not finite, in {_first(infinite)}; the training diverged "
             "or the file is damaged, use another checkpoint"
         )
+    stored = _without_scales(path, stored)
     return {
         # DataParallel puts `module.` before every name, as in the authors' files.
         str(name).removeprefix("module."): value.float() if value.is_floating_point() else value
@@ -92,7 +96,13 @@ def load_into(network: nn.Module, path: Path) -> None:
     network.load_state_dict(state, strict=False)
 
 
-def save_weights(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str, object]) -> None:
+def save_weights(
+    path: Path,
+    state: Mapping[str, Tensor],
+    metadata: Mapping[str, object],
+    *,
+    eight_bit: bool = False,
+) -> None:
     """Write parameters as float16 safetensors; the file is complete or absent.
 
     Args:
@@ -100,6 +110,9 @@ def save_weights(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str,
         state: Parameters by name.
         metadata: JSON-serialisable settings for `read_metadata`: the network's config, how it was
             trained.
+        eight_bit: Store weights of two dimensions or more as int8, with a float32 scale for each
+            output channel (the first axis): half of the size, and values at most 1/254 of the
+            channel's largest away.
 
     Raises:
         WeightsError: If a value is not finite or exceeds the range of float16.
@@ -113,6 +126,9 @@ def save_weights(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str,
                 f"cannot save {name} as float16: some values are not finite or beyond 65504; "
                 "check whether the training diverged"
             )
+        if eight_bit and value.is_floating_point() and value.dim() >= 2:
+            stored[name], stored[name + SCALE_SUFFIX] = _in_eight_bits(value)
+            continue
         # Clone: safetensors refuses tensors that share memory.
         stored[name] = half.detach().cpu().clone(memory_format=torch.contiguous_format)
     content = safetensors.torch.save(stored, {METADATA_KEY: json.dumps(dict(metadata))})
@@ -160,6 +176,27 @@ def _readable(path: Path) -> Iterator[None]:
         raise WeightsError(
             f"{path} is damaged or not a {path.suffix} file of plain tensors; download it again"
         ) from error
+
+
+def _in_eight_bits(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """A weight C×... as int8, and its scales, C, float32."""
+    rows = weight.detach().float().cpu().flatten(1)
+    scale = (rows.abs().amax(1) / 127).clamp_min(torch.finfo(torch.float32).tiny)
+    return (rows / scale[:, None]).round().to(torch.int8).view(weight.shape), scale
+
+
+def _without_scales(path: Path, stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What a file stores, with weights in 8 bits multiplied by their scales."""
+    values = {name: value for name, value in stored.items() if not name.endswith(SCALE_SUFFIX)}
+    for name, scale in stored.items():
+        weight = name.removesuffix(SCALE_SUFFIX)
+        if weight == name:
+            continue
+        value = values.get(weight)
+        if value is None or value.dim() < 2 or scale.shape != value.shape[:1]:
+            raise WeightsError(f"{path} has scales of {weight} that do not fit it; it is damaged")
+        values[weight] = (value.flatten(1).float() * scale[:, None]).view(value.shape)
+    return values
 
 
 def _first(names: list[str]) -> str:

@@ -105,11 +105,13 @@ a mean."""
 OSVOS_SLIM_FINE_TUNING = replace(
     OSVOS_FINE_TUNING,
     size=320,
-    iterations=250,
-    learning_rate=1e-3,
-    views=60,
+    iterations=100,
+    optimiser="adam",
+    learning_rate=2e-4,
+    views=30,
     view_scales=(0.5, 1.6),
     dice=1.0,
+    kept=0.2,
 )
 """Settings of `osvos-slim`, chosen on the held-out sequences (docs/papers/one-shot.md)."""
 

@@ -7,7 +7,7 @@ output.
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -85,10 +85,13 @@ class ForegroundTask(ClipTask):
 
     def rates(self, network: nn.Module) -> Rates:
         """Groups as in `Task.rates`, or those of fine-tuning if it trains the whole network."""
-        appearance = cast(Any, network)
-        if appearance.trainable_part() is not network:
+        if not isinstance(network, OSVOS):
             return super().rates(network)
-        return [(group["params"], group["lr"]) for group in appearance.parameter_groups(1.0)]
+        early = network.stages[: self.recipe.frozen_stages].requires_grad_(False)
+        frozen = {id(parameter) for parameter in early.parameters()}
+        # Each of its groups is one parameter.
+        groups = [(group["params"], group["lr"]) for group in network.parameter_groups(1.0)]
+        return [(params, factor) for params, factor in groups if id(params[0]) not in frozen]
 
     def prepare(self, batch: Batch) -> Batch:
         """Rendered ``frames`` N×3×S×S, 0..1, and their ``foreground`` N×1×S×S, 0 or 1."""

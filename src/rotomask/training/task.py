@@ -76,7 +76,8 @@ class Recipe(ABC):
     encoder_factor: float = 0.25
     """Learning rate of pre-trained encoders relative to that of the other parameters; 0: frozen."""
     frozen_stages: int = 2
-    """Number of stages of a light encoder, counted from the input, that are not trained."""
+    """Number of stages of a light encoder, or of VGG-16, counted from the input, that are not
+    trained."""
 
     @property
     @abstractmethod

@@ -15,7 +15,7 @@ import importlib.util
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 
 from .errors import OptionError  # the ground is one floor: docs/architecture.md
@@ -67,18 +67,21 @@ _is_alone = False
 """True in a process that was forked from one that had computed: see `compute_alone`."""
 
 
-def wait_passively() -> None:
+def wait_passively(environment: MutableMapping[str, str] = os.environ) -> None:
     """Let threads of libraries sleep while they wait, unless the environment says otherwise.
 
     It has an effect only before torch and numpy are imported, in this process and in those that it
     starts.
+
+    Args:
+        environment: Where it is set: this process's, or that of one that will be started.
     """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    os.environ.setdefault("KMP_BLOCKTIME", "0")  # Intel's OpenMP, which conda's torch has
+    environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    environment.setdefault("KMP_BLOCKTIME", "0")  # Intel's OpenMP, which conda's torch has
     # That of numpy and OpenCV yields in a loop, and our matrices are too small to share.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    environment.setdefault("OPENBLAS_NUM_THREADS", "1")
     for waiter in ("WORKER", "MAIN"):  # OpenCV's own threads: turns in a loop before they sleep
-        os.environ.setdefault(f"OPENCV_THREAD_POOL_ACTIVE_WAIT_{waiter}", "0")
+        environment.setdefault(f"OPENCV_THREAD_POOL_ACTIVE_WAIT_{waiter}", "0")
 
 
 @functools.cache

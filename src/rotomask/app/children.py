@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from rotomask.threads import wait_passively
+
 logger = logging.getLogger(__name__)
 
 Message = dict[str, Any]
@@ -58,7 +60,7 @@ class Child:
             # Threads that wait must not spin: the marker and the worker share the cores. No proxy:
             # nothing here goes to the network.
             environment = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
-            environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+            wait_passively(environment)
             self._process = subprocess.Popen(
                 [sys.executable, "-m", PROCESSES, self.module, *self.arguments],
                 stdin=subprocess.PIPE,
